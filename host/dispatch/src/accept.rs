@@ -239,8 +239,8 @@ impl Dispatcher {
             return Ok(Answer::accepted(first));
         }
 
-        let (waiter, told) = self.replies.join(first);
-        if let Some(reply) = told {
+        let (waiter, recent) = self.replies.join(first);
+        if let Some(reply) = recent {
             return Ok(Answer::replied(first, reply));
         }
         // The event may have ended before this caller began to wait, at another node or long ago.
@@ -289,8 +289,8 @@ async fn reply_within(
     event: EventId,
 ) -> Result<Answer, DispatchError> {
     match waiter.within(left, STORE_TIMEOUT).await {
-        Waited::Told(Outcome::Done(reply)) => Ok(Answer::replied(event, reply)),
-        Waited::Told(_) | Waited::Left => Ok(Answer::accepted(event)),
+        Waited::Replied(Outcome::Done(reply)) => Ok(Answer::replied(event, reply)),
+        Waited::Replied(_) | Waited::TimedOut => Ok(Answer::accepted(event)),
         // The reply may refuse the event, and then only the sender can run it again.
         Waited::Unknown => Err(LedgerError::Busy.into()),
     }

@@ -126,7 +126,7 @@ impl BrokerQueue {
     }
 
     /// Holds a message that the broker has delivered.
-    pub fn hold(self: &Arc<BrokerQueue>, message: Arc<dyn Message>) -> InFlight {
+    pub fn track(self: &Arc<BrokerQueue>, message: Arc<dyn Message>) -> InFlight {
         let number = self.in_flight.next.fetch_add(1, Ordering::Relaxed);
         lock(&self.in_flight.messages).insert(number, message.clone());
         InFlight {

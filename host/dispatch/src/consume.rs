@@ -64,7 +64,7 @@ impl Consumer for MessageConsumer {
     }
 
     fn handle(&self, message: Arc<dyn Message>) {
-        let message = self.queue.hold(message);
+        let message = self.queue.track(message);
         let dispatcher = self.dispatcher.clone();
         tokio::spawn(dispatcher.consume(self.queue.clone(), message, 1));
     }
@@ -113,7 +113,7 @@ impl Dispatcher {
         if queue.waiting() >= WAITING_MAX {
             return PushAnswer::Redeliver;
         }
-        let message = queue.hold(message);
+        let message = queue.track(message);
         tokio::spawn(self.clone().consume(queue.clone(), message, delivery_count));
         answer.await.unwrap_or(PushAnswer::Redeliver)
     }
@@ -186,7 +186,7 @@ impl Dispatcher {
                 let replayed = message.envelope().replay.is_some();
                 let lease = self
                     .work
-                    .hold(fence, message.event().clone(), Some(message));
+                    .lease(fence, message.event().clone(), Some(message));
                 let remote = self.remote_caller(&lease);
                 self.run(lease, permit, target, replayed, remote).await;
             }
@@ -256,7 +256,7 @@ impl Dispatcher {
         replies
             .subscribe_replies(&|bytes: &[u8]| {
                 if let Some((event, reply)) = reply_format::decode(bytes) {
-                    self.replies.tell(event, &Outcome::Done(reply));
+                    self.replies.publish(event, &Outcome::Done(reply));
                 }
             })
             .await;

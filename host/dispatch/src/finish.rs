@@ -98,8 +98,8 @@ impl Dispatcher {
         self.judge(event, &outcome);
         landfall_model::kill_point!("after-end");
 
-        let is_heard = self.replies.tell(event.id, &outcome);
-        if is_claimed && !is_heard && matches!(outcome, Outcome::Done(_)) {
+        let is_received = self.replies.publish(event.id, &outcome);
+        if is_claimed && !is_received && matches!(outcome, Outcome::Done(_)) {
             self.run_unheard_again(event.id, hook).await;
         }
         if let Some(remote) = done.remote {

@@ -30,7 +30,7 @@ pub(crate) struct Lease {
 
 impl Leases {
     /// Holds the lease of an event, and the message that a broker has delivered it with.
-    pub fn hold(
+    pub fn register(
         &self,
         fence: Fence,
         event: Event,

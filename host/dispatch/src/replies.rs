@@ -18,13 +18,13 @@ pub(crate) struct Replies {
 struct Waiting {
     by_event: HashMap<EventId, Callers>,
     /// The latest replies: a caller may begin to wait just after its event has ended.
-    told: VecDeque<(EventId, Reply)>,
+    recent: VecDeque<(EventId, Reply)>,
     next: u64,
 }
 
 /// How many replies are remembered, and the largest body in bytes: together at most 16 MiB.
-const TOLD_MAX: usize = 256;
-const TOLD_BYTES_MAX: usize = 64 << 10;
+const RECENT_MAX: usize = 256;
+const RECENT_BYTES_MAX: usize = 64 << 10;
 
 #[derive(Default)]
 struct Callers {
@@ -39,7 +39,7 @@ struct Caller {
     number: u64,
     /// It sent the event, and not a duplicate of it.
     is_first: bool,
-    tell: oneshot::Sender<Outcome>,
+    sender: oneshot::Sender<Outcome>,
 }
 
 /// One caller that waits; forgotten when dropped.
@@ -47,17 +47,17 @@ pub(crate) struct Waiter<'a> {
     replies: &'a Replies,
     event: EventId,
     number: u64,
-    told: oneshot::Receiver<Outcome>,
+    receiver: oneshot::Receiver<Outcome>,
 }
 
 /// How waiting ended for a caller.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Waited {
     /// The outcome of the attempt.
-    Told(Outcome),
-    /// Nothing in time; the attempt, if there is one, knows that this caller was told something else.
-    Left,
-    /// The outcome was about to be told and could not be stored in time. It may refuse the event: no 2xx may be given.
+    Replied(Outcome),
+    /// No outcome in time. The attempt, if there is one, knows that this caller got another answer.
+    TimedOut,
+    /// The outcome was about to be sent and could not be stored in time. It may refuse the event, so the caller must not get a 2xx.
     Unknown,
 }
 
@@ -72,30 +72,30 @@ impl Replies {
     /// The caller of a duplicate waits for the outcome of the first event's next attempt. Also the reply, if the event has just ended.
     pub fn join(&self, event: EventId) -> (Waiter<'_>, Option<Reply>) {
         let waiter = self.add(event, false);
-        let told = self
+        let recent = self
             .waiting()
-            .told
+            .recent
             .iter()
             .rev()
-            .find(|(told, _)| *told == event)
+            .find(|(ended, _)| *ended == event)
             .map(|(_, reply)| reply.clone());
 
-        (waiter, told)
+        (waiter, recent)
     }
 
     fn add(&self, event: EventId, is_first: bool) -> Waiter<'_> {
-        let (tell, told) = oneshot::channel();
-        let number = self.waiting().add(event, is_first, tell);
+        let (sender, receiver) = oneshot::channel();
+        let number = self.waiting().add(event, is_first, sender);
 
         Waiter {
             replies: self,
             event,
             number,
-            told,
+            receiver,
         }
     }
 
-    /// Whether every caller that this event has had still waits here, and will be told the outcome which is stored next: from now on
+    /// Whether every caller that this event has had still waits here, and will get the outcome that is stored next: from now on
     /// none leaves without it.
     pub fn claim(&self, event: EventId) -> bool {
         let mut waiting = self.waiting();
@@ -118,12 +118,12 @@ impl Replies {
         self.waiting().by_event.contains_key(&event)
     }
 
-    /// A caller of another node: nothing here forgets it but the telling.
-    pub fn adopt(&self, event: EventId, tell: oneshot::Sender<Outcome>) {
-        if tell.is_closed() {
+    /// Adds a caller of another node. It waits until the outcome is published.
+    pub fn adopt(&self, event: EventId, sender: oneshot::Sender<Outcome>) {
+        if sender.is_closed() {
             return;
         }
-        self.waiting().add(event, false, tell);
+        self.waiting().add(event, false, sender);
     }
 
     /// No caller gets a reply: the attempt has no outcome that counts.
@@ -131,8 +131,8 @@ impl Replies {
         self.waiting().by_event.remove(&event);
     }
 
-    /// Tells every caller that waits for this event. Whether one was still there to hear it.
-    pub fn tell(&self, event: EventId, outcome: &Outcome) -> bool {
+    /// Sends the outcome to every caller that waits for this event. Whether one of them received it.
+    pub fn publish(&self, event: EventId, outcome: &Outcome) -> bool {
         let callers = {
             let mut waiting = self.waiting();
             if let Outcome::Done(reply) = outcome {
@@ -141,8 +141,8 @@ impl Replies {
             waiting.by_event.remove(&event)
         };
         let callers = callers.into_iter().flat_map(|callers| callers.waiting);
-        callers.fold(false, |is_heard, caller| {
-            caller.tell.send(outcome.clone()).is_ok() | is_heard
+        callers.fold(false, |is_received, caller| {
+            caller.sender.send(outcome.clone()).is_ok() | is_received
         })
     }
 
@@ -150,8 +150,12 @@ impl Replies {
     pub fn remembered(&self) -> (usize, usize) {
         let waiting = self.waiting();
         (
-            waiting.told.len(),
-            waiting.told.iter().map(|(_, reply)| reply.body.len()).sum(),
+            waiting.recent.len(),
+            waiting
+                .recent
+                .iter()
+                .map(|(_, reply)| reply.body.len())
+                .sum(),
         )
     }
 
@@ -164,7 +168,7 @@ impl Replies {
 
 impl Waiting {
     /// The number of the new caller.
-    fn add(&mut self, event: EventId, is_first: bool, tell: oneshot::Sender<Outcome>) -> u64 {
+    fn add(&mut self, event: EventId, is_first: bool, sender: oneshot::Sender<Outcome>) -> u64 {
         self.next += 1;
         let number = self.next;
         self.by_event
@@ -174,7 +178,7 @@ impl Waiting {
             .push(Caller {
                 number,
                 is_first,
-                tell,
+                sender,
             });
         number
     }
@@ -192,10 +196,10 @@ impl Waiting {
     }
 
     fn remember(&mut self, event: EventId, reply: &Reply) {
-        if reply.body.len() <= TOLD_BYTES_MAX {
-            self.told.push_back((event, reply.clone()));
-            if self.told.len() > TOLD_MAX {
-                self.told.pop_front();
+        if reply.body.len() <= RECENT_BYTES_MAX {
+            self.recent.push_back((event, reply.clone()));
+            if self.recent.len() > RECENT_MAX {
+                self.recent.pop_front();
             }
         }
     }
@@ -204,16 +208,16 @@ impl Waiting {
 // === impl Waiter ===
 
 impl Waiter<'_> {
-    /// Waits for the outcome for so long; longer, up to `claimed`, where the outcome is just being stored.
+    /// Waits for the outcome for the time `usual`, and for `claimed` more if the outcome is being stored then.
     pub async fn within(mut self, usual: Duration, claimed: Duration) -> Waited {
-        if let Ok(told) = tokio::time::timeout(usual, &mut self.told).await {
-            return told.map_or(Waited::Left, Waited::Told);
+        if let Ok(outcome) = tokio::time::timeout(usual, &mut self.receiver).await {
+            return outcome.map_or(Waited::TimedOut, Waited::Replied);
         }
         if !self.is_claimed() {
-            return Waited::Left;
+            return Waited::TimedOut;
         }
-        match tokio::time::timeout(claimed, &mut self.told).await {
-            Ok(told) => told.map_or(Waited::Left, Waited::Told),
+        match tokio::time::timeout(claimed, &mut self.receiver).await {
+            Ok(outcome) => outcome.map_or(Waited::TimedOut, Waited::Replied),
             Err(_) => Waited::Unknown,
         }
     }
@@ -245,26 +249,26 @@ mod tests {
     const EVENT: EventId = EventId::from_bytes([1; 16]);
 
     #[tokio::test]
-    async fn every_caller_is_told_once() {
+    async fn every_caller_gets_one_reply() {
         let replies = Replies::default();
         let (first, second) = (replies.wait(EVENT), replies.wait(EVENT));
         drop(second);
 
-        assert!(replies.tell(EVENT, &Outcome::Timeout));
+        assert!(replies.publish(EVENT, &Outcome::Timeout));
         assert!(!replies.has(EVENT));
         assert_eq!(
             first.within(Duration::ZERO, Duration::ZERO).await,
-            Waited::Told(Outcome::Timeout)
+            Waited::Replied(Outcome::Timeout)
         );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_leaves_a_claimed_outcome() {
+    async fn claimed_outcomes_are_waited_for() {
         let (second, replies) = (Duration::from_secs(1), Replies::default());
-        assert!(!replies.claim(EVENT), "nobody waits");
+        assert!(!replies.claim(EVENT), "no caller waits");
         assert_eq!(
             replies.wait(EVENT).within(second, second).await,
-            Waited::Left
+            Waited::TimedOut
         );
         assert!(!replies.claim(EVENT), "the caller has left");
 
@@ -272,10 +276,10 @@ mod tests {
         assert!(replies.claim(EVENT));
         let late = async {
             tokio::time::sleep(second * 3 / 2).await;
-            replies.tell(EVENT, &Outcome::Timeout);
+            replies.publish(EVENT, &Outcome::Timeout);
         };
         let (waited, ()) = tokio::join!(caller.within(second, second), late);
-        assert_eq!(waited, Waited::Told(Outcome::Timeout));
+        assert_eq!(waited, Waited::Replied(Outcome::Timeout));
 
         let caller = replies.wait(EVENT);
         assert!(replies.claim(EVENT));
@@ -284,14 +288,14 @@ mod tests {
         let caller = replies.wait(EVENT);
         assert!(replies.claim(EVENT));
         replies.release(EVENT);
-        assert_eq!(caller.within(second, second).await, Waited::Left);
+        assert_eq!(caller.within(second, second).await, Waited::TimedOut);
     }
 
     #[tokio::test(start_paused = true)]
     async fn rejections_count_if_every_caller_waits() {
         let (second, replies) = (Duration::from_secs(1), Replies::default());
-        let (duplicate, told) = replies.join(EVENT);
-        assert_eq!(told, None);
+        let (duplicate, recent) = replies.join(EVENT);
+        assert_eq!(recent, None);
         assert!(
             !replies.claim(EVENT),
             "the first caller is not here: it may have its 2xx"
@@ -299,7 +303,7 @@ mod tests {
         let first = replies.wait(EVENT);
         assert!(replies.claim(EVENT));
         replies.release(EVENT);
-        assert_eq!(duplicate.within(second, second).await, Waited::Left);
+        assert_eq!(duplicate.within(second, second).await, Waited::TimedOut);
         assert!(!replies.claim(EVENT), "the duplicate has left with a 2xx");
         drop(first);
     }
@@ -310,18 +314,18 @@ mod tests {
         let caller = replies.wait(EVENT);
         assert!(replies.claim(EVENT));
         drop(caller);
-        assert!(!replies.tell(EVENT, &Outcome::Timeout));
+        assert!(!replies.publish(EVENT, &Outcome::Timeout));
     }
 
     #[tokio::test]
-    async fn late_duplicates_are_told() {
+    async fn late_duplicates_get_the_reply() {
         let replies = Replies::default();
         let reply = Reply {
             status: 400,
             headers: Default::default(),
             body: Default::default(),
         };
-        replies.tell(EVENT, &Outcome::Done(reply.clone()));
+        replies.publish(EVENT, &Outcome::Done(reply.clone()));
         assert_eq!(replies.join(EVENT).1, Some(reply));
     }
 }

@@ -86,7 +86,7 @@ impl Work {
             Accepted::New {
                 fence: Some(fence), ..
             } => {
-                let lease = self.hold(*fence, event, None);
+                let lease = self.lease(*fence, event, None);
                 return Ok((accepted, Some(lease)));
             }
             Accepted::New { fence: None, .. }
@@ -101,8 +101,8 @@ impl Work {
     }
 
     /// Holds the lease of an event.
-    pub fn hold(&self, fence: Fence, event: Event, message: Option<InFlight>) -> Lease {
-        self.leases.hold(fence, event, &self.ledger, message)
+    pub fn lease(&self, fence: Fence, event: Event, message: Option<InFlight>) -> Lease {
+        self.leases.register(fence, event, &self.ledger, message)
     }
 
     /// A delivery of this hook may be due now.
@@ -189,7 +189,7 @@ impl Work {
             } = one;
             match event {
                 Some(Ok(event)) => due.push(DueDelivery {
-                    lease: self.hold(fence, event, None),
+                    lease: self.lease(fence, event, None),
                     replayed,
                 }),
                 Some(Err(_)) => self.end_unread(hook, fence, "corrupt").await,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use landfall_tests::faults::rounds;
 use landfall_tests::side_effects::{check, deliver, serving, setup};
-use landfall_tests::{Node, Postgres, Setup, bundled, eventually, guest, relay};
+use landfall_tests::{Node, Postgres, Setup, bundled, event_id, eventually, guest, relay};
 use serde_json::json;
 
 const OPEN: &str = "[verify]\nscheme = \"none\"\n";
@@ -273,9 +273,40 @@ async fn weak_postgres_settings_are_rejected() {
     let setup = Setup::new().env("LANDFALL_LEDGER_URL", &url);
     let log = setup.refusal().await;
     assert!(
-        log.contains("newer Landfall (version 99, this one knows 6)"),
+        log.contains("newer Landfall (version 99, this one knows 7)"),
         "{log}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_states_are_refused() {
+    let Some(server) = Postgres::shared() else {
+        return;
+    };
+    let url = server.database();
+    let database = url.rsplit('/').next().unwrap();
+    let file = format!("mode = \"async\"\n{OPEN}[dedup]\nid = {{ header = \"Id\" }}\n");
+    let node = Setup::new()
+        .hook("in", &guest("answers_one"), &file)
+        .env("LANDFALL_LEDGER_URL", &url)
+        .serving("in")
+        .await;
+    let send = || node.post("/in", &[("id", "1")], "{}");
+    let first = event_id(&send().await);
+    node.until_states("in", &["done"]).await;
+
+    server.sql(database, "UPDATE landfall.deliveries SET state = 9");
+    assert_eq!(send().await.0, 503);
+    node.until_log("the state of delivery 1 is damaged: 9")
+        .await;
+    node.until_log(&format!("landfall events replay {first}"))
+        .await;
+    // The operator sees it as dead, and can run its event again.
+    node.until_states("in", &["dead"]).await;
+    let order = json!({ "events": [first] });
+    assert_eq!(node.order("/api/replay", order).await["events"], 1);
+    node.until_states("in", &["dead", "done"]).await;
+    assert_eq!(event_id(&send().await), first);
 }
 
 fn slow_hook(ms: u64) -> Setup {

@@ -33,7 +33,7 @@ pub async fn start(
         None => (None, 0),
     };
     let sql = "SELECT kind, delivery, number, wait, why, other
-               FROM arrive($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+               FROM start_received($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
     let row = client
         .query_one_cached(
             sql,

@@ -91,7 +91,7 @@ pub async fn record(
         Disposition::Dead(why) => (DeliveryState::Dead, Some(plain(why))),
     };
     let sql =
-        "SELECT keep_answered($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+        "SELECT record_event($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
     transaction
         .query_one_cached(
             sql,

@@ -41,8 +41,14 @@ pub async fn hooks_with_work(client: &Object) -> Result<Vec<(String, LedgerTime)
 const LISTED: &str = "d.id, e.id, d.hook, e.received_ms, d.state, d.attempt, d.due, d.reason, d.replayed, e.body_bytes,
     e.duplicates, e.conflicts, d.replay_of, d.resolved_by, d.discarded";
 
+/// The state in a column, for an operator. A damaged value counts as dead, so that the operator sees the delivery and can replay it.
+fn state_at(row: &Row, at: usize) -> DeliveryState {
+    row.try_get(at)
+        .map_or(DeliveryState::Dead, |StateColumn(state)| state)
+}
+
 fn listed(row: &Row, now: LedgerTime) -> Listed {
-    let StateColumn(state) = row.get(4);
+    let state = state_at(row, 4);
     let due = LedgerTime(row.get(6));
     Listed {
         delivery: row.get(0),
@@ -241,7 +247,7 @@ pub async fn count(client: &Object) -> Result<Vec<Count>, Error> {
     let rows = client.query_cached(sql, &[]).await?;
     let count = |row: &Row| Count {
         hook: row.get(0),
-        state: row.get::<_, StateColumn>(1).0,
+        state: state_at(row, 1),
         deliveries: row.get(2),
     };
     Ok(rows.iter().map(count).collect())

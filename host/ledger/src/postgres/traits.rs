@@ -89,7 +89,7 @@ impl Deliveries for Postgres {
         .await?;
 
         let (deliveries, attempts) = split(&kept);
-        let (sql, pause) = ("SELECT keep_on($1, $2, $3)", millis(pause));
+        let (sql, pause) = ("SELECT release_unpublished($1, $2, $3)", millis(pause));
         self.ask(async |client| {
             client
                 .execute_cached(sql, &[&deliveries, &attempts, &pause])

@@ -11,7 +11,7 @@ use crate::steps::{AlreadyEnded, Fence, LEASE, OpenState, Received, Started};
 use landfall_model::{DedupKey, DeliveryState, LedgerTime};
 
 /// Starts the attempt of a received event, if it may run. `None`: the ledger has reached its size limit and cannot make room.
-/// Postgres: `arrive`.
+/// Postgres: `start_received`.
 pub(super) fn start(
     connection: &Connection,
     received: &Received,
@@ -266,7 +266,7 @@ pub(super) fn hand_over(connection: &Connection, fences: &[Fence]) -> rusqlite::
     Ok(())
 }
 
-/// Releases leased deliveries that the broker has not stored, as far as is known. Postgres: `keep_on`.
+/// Releases leased deliveries that the broker has not stored, as far as is known. Postgres: `release_unpublished`.
 pub(super) fn release_unpublished(
     connection: &Connection,
     fences: &[Fence],

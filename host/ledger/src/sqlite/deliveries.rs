@@ -45,7 +45,7 @@ pub(super) fn insert_dead(
         .map(drop)
 }
 
-/// Marks a delivery as a replay of the latest delivery of an earlier event, which is dead. Postgres: in `accept` and `arrive`.
+/// Marks a delivery as a replay of the latest delivery of an earlier event, which is dead. Postgres: in `accept` and `start_received`.
 pub(super) fn set_replay_of(
     connection: &Connection,
     delivery: i64,

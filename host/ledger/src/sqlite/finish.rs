@@ -118,7 +118,7 @@ pub(super) fn dead_letter_unreadable(
     deliveries::unblock_next(connection, fence.delivery)
 }
 
-/// Stores an event whose handler has answered already, with its attempt. Postgres: `keep_answered`.
+/// Stores an event whose handler has answered already, with its attempt. Postgres: `record_event`.
 pub(super) fn record(
     connection: &Connection,
     stored: &Stored,

@@ -40,13 +40,27 @@ CREATE OR REPLACE FUNCTION insert_dead(p_event bigint, p_hook text, p_why text) 
     VALUES (p_event, p_hook, state_dead(), now_ms(), now_ms(), p_why)
 $$;
 
+-- Refuses a value that is no state: nothing may be concluded from a damaged row. SQLite: `StateColumn::read`.
+CREATE OR REPLACE FUNCTION check_state(p_state integer, p_delivery bigint, p_event uuid) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF p_state NOT BETWEEN state_pending() AND state_discarded() THEN
+        RAISE EXCEPTION 'the state of delivery % is damaged: %; look at it with `landfall events show %`, and run its event again with `landfall events replay %`',
+            p_delivery, p_state, p_event, p_event;
+    END IF;
+END $$;
+
 -- The state of an event's latest delivery, and the ms until it is due. SQLite: `deliveries::latest`. Resolved and discarded deliveries
 -- count as done. So does an event without deliveries: it was handed over to a broker.
 CREATE OR REPLACE FUNCTION latest(p_event bigint) RETURNS TABLE (state integer, wait bigint, reply bytea) LANGUAGE plpgsql AS $$
+DECLARE
+    number bigint;
 BEGIN
-    SELECT d.state, greatest(d.due - now_ms(), 0), d.reply INTO state, wait, reply
+    SELECT d.id, d.state, greatest(d.due - now_ms(), 0), d.reply INTO number, state, wait, reply
     FROM deliveries d WHERE d.event = p_event ORDER BY d.id DESC LIMIT 1;
-    IF NOT FOUND OR state > state_dead() THEN
+    IF FOUND THEN
+        PERFORM check_state(state, number, (SELECT e.id FROM events e WHERE e.seq = p_event));
+    END IF;
+    IF number IS NULL OR state > state_dead() THEN
         state := state_done();
     END IF;
     RETURN NEXT;
@@ -71,10 +85,10 @@ RETURNS TABLE (kind integer, other uuid, delivery bigint, state integer, wait bi
 DECLARE
     first record;
     earlier record;
-    it record;
+    newest record;
     is_duplicate boolean;
     seq_of bigint;
-    made record;
+    inserted record;
 BEGIN
     -- The same event again: the answer to the first call was lost.
     SELECT d.id, d.state, d.attempt, d.owner INTO first
@@ -93,8 +107,8 @@ BEGIN
         PERFORM 1 FROM dedup d WHERE d.hook = p_hook AND d.key = p_key FOR UPDATE;
         SELECT * INTO earlier FROM find_earlier(p_hook, p_key, p_body_key, p_digest);
         IF earlier.same THEN
-            SELECT * INTO it FROM latest(earlier.seq);
-            is_duplicate := it.state <> state_dead();
+            SELECT * INTO newest FROM latest(earlier.seq);
+            is_duplicate := newest.state <> state_dead();
             IF NOT is_duplicate AND NOT p_dead_runs THEN
                 -- If the body of the dead event is gone, this request is the only copy, and an event of its own.
                 SELECT r.kind < 2 INTO is_duplicate FROM replay(earlier.id, 0) r;
@@ -103,9 +117,9 @@ BEGIN
                 PERFORM count_duplicate(earlier.seq, p_id, p_received);
                 kind := 1;
                 other := earlier.id;
-                state := it.state;
-                wait := it.wait;
-                reply := it.reply;
+                state := newest.state;
+                wait := newest.wait;
+                reply := newest.reply;
                 RETURN NEXT;
                 RETURN;
             END IF;
@@ -126,15 +140,15 @@ BEGIN
         INSERT INTO dedup (hook, key, event, until) VALUES (p_hook, earlier.remember, seq_of, now_ms() + p_window)
         ON CONFLICT (hook, key) DO UPDATE SET event = excluded.event, until = excluded.until;
     END IF;
-    SELECT * INTO made FROM insert_delivery(seq_of, p_hook, p_order, p_delay, false, p_owner, p_lease);
+    SELECT * INTO inserted FROM insert_delivery(seq_of, p_hook, p_order, p_delay, false, p_owner, p_lease);
     IF p_key IS NOT NULL THEN
         IF earlier.same THEN
             -- The earlier delivery is dead; this one repeats it.
             UPDATE deliveries d SET replay_of = (SELECT max(o.id) FROM deliveries o WHERE o.event = earlier.seq)
-            WHERE d.id = made.delivery;
+            WHERE d.id = inserted.delivery;
         END IF;
     END IF;
-    delivery := CASE WHEN made.begun THEN made.delivery END;
+    delivery := CASE WHEN inserted.begun THEN inserted.delivery END;
     RETURN NEXT;
 END $$;
 
@@ -144,18 +158,18 @@ CREATE OR REPLACE FUNCTION find_duplicate(p_hook text, p_key bytea, p_body_key b
 RETURNS TABLE (other uuid, state integer, wait bigint, reply bytea) LANGUAGE plpgsql AS $$
 DECLARE
     earlier record;
-    it record;
+    newest record;
 BEGIN
     SELECT * INTO earlier FROM find_earlier(p_hook, p_key, p_body_key, p_digest);
     IF earlier.same THEN
-        SELECT * INTO it FROM latest(earlier.seq);
-        IF it.state <> state_dead() THEN
+        SELECT * INTO newest FROM latest(earlier.seq);
+        IF newest.state <> state_dead() THEN
             PERFORM count_duplicate(earlier.seq, p_id, p_received);
         END IF;
         other := earlier.id;
-        state := it.state;
-        wait := it.wait;
-        reply := it.reply;
+        state := newest.state;
+        wait := newest.wait;
+        reply := newest.reply;
         RETURN NEXT;
     END IF;
 END $$;
@@ -217,15 +231,15 @@ BEGIN
 END $$;
 
 -- Stores an event whose handler has answered already. SQLite: `finish::record`.
-CREATE OR REPLACE FUNCTION keep_answered(p_id uuid, p_hook text, p_received bigint, p_head bytea, p_body bytea, p_digest bytea,
+CREATE OR REPLACE FUNCTION record_event(p_id uuid, p_hook text, p_received bigint, p_head bytea, p_body bytea, p_digest bytea,
                        p_checksum bytea, p_state integer, p_why text, p_started bigint, p_duration bigint, p_outcome text,
                        p_reason text, p_status integer, p_record text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
-    made bigint;
+    inserted bigint;
 BEGIN
     INSERT INTO deliveries (event, hook, state, due, attempt, ended, reason)
     VALUES (insert_event(p_id, p_hook, p_received, p_head, p_body, p_digest, p_checksum), p_hook, p_state, now_ms(), 1,
-            now_ms(), p_why) RETURNING id INTO made;
-    PERFORM write_attempt(made, 1, p_started, p_duration, p_outcome, p_reason, p_status, p_record);
-    RETURN made;
+            now_ms(), p_why) RETURNING id INTO inserted;
+    PERFORM write_attempt(inserted, 1, p_started, p_duration, p_outcome, p_reason, p_status, p_record);
+    RETURN inserted;
 END $$;

@@ -42,7 +42,7 @@ CREATE OR REPLACE FUNCTION find_earlier(p_hook text, p_key bytea, p_body_key byt
 RETURNS TABLE (same boolean, seq bigint, id uuid, remember bytea) LANGUAGE plpgsql AS $$
 DECLARE
     first record;
-    twin record;
+    with_body record;
 BEGIN
     remember := p_key;
     SELECT e.seq, e.id, e.body_digest INTO first FROM dedup d JOIN events e ON e.seq = d.event
@@ -56,12 +56,12 @@ BEGIN
     same := true;
     IF p_body_key IS NOT NULL AND first.body_digest <> p_digest THEN
         remember := p_body_key;
-        SELECT e.seq, e.id INTO twin FROM dedup d JOIN events e ON e.seq = d.event
+        SELECT e.seq, e.id INTO with_body FROM dedup d JOIN events e ON e.seq = d.event
         WHERE d.hook = p_hook AND d.key = p_body_key AND d.until > now_ms();
         same := FOUND;
         IF FOUND THEN
-            seq := twin.seq;
-            id := twin.id;
+            seq := with_body.seq;
+            id := with_body.id;
         END IF;
     END IF;
     RETURN NEXT;

@@ -14,7 +14,7 @@ DECLARE
     it record;
     first record;
     latest record;
-    held boolean;
+    waits_for_broker boolean;
 BEGIN
     SELECT e.seq, e.hook INTO it FROM events e JOIN payloads p ON p.event = e.seq WHERE e.id = p_event;
     IF FOUND AND NOT p_dry THEN
@@ -28,22 +28,22 @@ BEGIN
     END IF;
 
     SELECT d.id, d.state INTO latest FROM deliveries d WHERE d.event = it.seq ORDER BY d.id DESC LIMIT 1;
-    held := EXISTS (SELECT 1 FROM deliveries d
+    waits_for_broker := EXISTS (SELECT 1 FROM deliveries d
                     WHERE d.event = it.seq AND d.state = state_pending() AND d.blocked AND d.order_key IS NULL);
     IF it.hook = '_queue' THEN
         kind := 5;
-    ELSIF NOT held AND EXISTS (SELECT 1 FROM deliveries d WHERE d.event = it.seq AND d.state < state_done()) THEN
+    ELSIF NOT waits_for_broker AND EXISTS (SELECT 1 FROM deliveries d WHERE d.event = it.seq AND d.state < state_done()) THEN
         kind := 1;
     ELSIF p_repeated < latest.id THEN
         kind := 4;
-    ELSIF NOT held AND NOT p_again AND latest.state = state_discarded() THEN
+    ELSIF NOT waits_for_broker AND NOT p_again AND latest.state = state_discarded() THEN
         kind := 3;
     ELSE
         kind := 0;
         hook := it.hook;
     END IF;
     IF kind = 0 AND NOT p_dry THEN
-        IF held THEN
+        IF waits_for_broker THEN
             -- The broker may have lost a delivery that only a broker begins: this node runs it.
             UPDATE deliveries d SET blocked = false, replayed = true, due = now_ms() + p_delay
             WHERE d.event = it.seq AND d.state = state_pending() AND d.blocked AND d.order_key IS NULL;

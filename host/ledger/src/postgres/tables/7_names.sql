@@ -1,0 +1,2 @@
+-- Version 7. Functions have other names, and refuse damaged states; no table changed. `arrive`, `keep_on` and `keep_answered` stay for nodes of older versions that
+-- still run while the first node of this version starts.

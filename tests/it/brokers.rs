@@ -148,7 +148,7 @@ async fn is_fenced(kind: Kind) {
     let Some(backend) = Backend::shared(kind).await else {
         return;
     };
-    let file = format!("mode = \"async\"\n{OPEN}[settings]\nms = 3000\n");
+    let file = format!("mode = \"async\"\n{OPEN}[settings]\nms = 8000\n");
     let fresh = backend.under(Setup::new().hook("slow", &guest("sleeps"), &file));
     let one = fresh.copy().serving("slow").await;
     one.until_ready().await;

@@ -322,7 +322,7 @@ async fn takeover_takes_at_most_ten_seconds() {
     };
     let url = server.database();
     let database = url.rsplit('/').next().unwrap();
-    let fresh = slow_hook(3000).env("LANDFALL_LEDGER_URL", &url);
+    let fresh = slow_hook(8000).env("LANDFALL_LEDGER_URL", &url);
     let (one, two) = tokio::join!(fresh.copy().serving("slow"), fresh.copy().serving("slow"));
     two.order("/api/hooks/slow/pause", json!({})).await;
     one.order("/api/hooks/slow/resume", json!({})).await;

@@ -6,7 +6,7 @@
 use std::error::Error;
 
 use bytes::BytesMut;
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, Value, ValueRef};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use tokio_postgres::types::{self as postgres, IsNull, Type};
 
 use landfall_model::{DeliveryState, EventId};
@@ -53,7 +53,7 @@ impl StateColumn {
                 let damaged = DamagedState {
                     delivery,
                     event,
-                    found: format!("{:?}", Value::from(found)),
+                    found: describe(found),
                 };
                 rusqlite::Error::FromSqlConversionFailure(at, found.data_type(), damaged.into())
             })
@@ -102,5 +102,13 @@ impl<'a> postgres::FromSql<'a> for StateColumn {
         DeliveryState::from_number(number)
             .map(StateColumn)
             .ok_or_else(|| format!("{number} is not a state of a delivery").into())
+    }
+}
+
+fn describe(value: ValueRef<'_>) -> String {
+    match value {
+        ValueRef::Integer(number) => number.to_string(),
+        ValueRef::Text(text) => format!("the text `{}`", text.escape_ascii()),
+        other => format!("a value of type {}", other.data_type()),
     }
 }

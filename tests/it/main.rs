@@ -7,6 +7,7 @@ mod bodies;
 mod brokers;
 mod bulk;
 mod cache;
+mod checklists;
 mod cli;
 mod cloud_run;
 mod cluster;

@@ -1,12 +1,11 @@
-//! The contract of `wit/`, as wit-bindgen writes it down. Nothing else in this crate is generated.
-//!
-//! The richest world is bound, but a component imports only what it calls: `table` only where rows are appended. The quick
-//! answer is a world of its own, because a component exports all of its world.
+//! The contract of `wit/` as wit-bindgen generates it: the world of every handler. The bindings of a capability that needs a grant are
+//! in the capability's file, so that a component imports only what it calls. The `responder` is a world of its own, because a
+//! component exports all of its world.
 #![allow(missing_docs)]
 
 wit_bindgen::generate!({
     path: "../wit",
-    world: "full-hook",
+    world: "hook",
     pub_export_macro: true,
     export_macro_name: "__export",
     default_bindings_module: "::landfall_sdk::bindings",

@@ -2,7 +2,7 @@
 //!
 //! They are queued together with the handler's success, exactly once. The handler gets no reply.
 
-use crate::{Payload, imports};
+use crate::Payload;
 use serde::Serialize;
 use std::error::Error;
 use std::fmt;
@@ -76,7 +76,7 @@ impl Emission {
 
     /// Stages it; the id of the new event.
     pub fn send(self) -> Result<String, EmitError> {
-        imports::emit(self)
+        host::emit(self)
     }
 }
 
@@ -105,3 +105,54 @@ impl fmt::Display for EmitError {
 }
 
 impl Error for EmitError {}
+
+/// The call to the host.
+#[cfg(target_arch = "wasm32")]
+mod host {
+    wit_bindgen::generate!({
+        path: "../wit",
+        inline: "package landfall:sdk; world emit { import landfall:hook/emit@0.1.0; }",
+        with: { "landfall:hook/types@0.1.0": crate::bindings::landfall::hook::types },
+    });
+
+    use self::landfall::hook::emit;
+    use super::{Emission, EmitError};
+    use crate::exports::millis;
+
+    pub fn emit(emission: Emission) -> Result<String, EmitError> {
+        let emission = emit::Emission {
+            hook: emission.hook,
+            headers: emission.headers,
+            body: emission.body.into(),
+            key: emission.key,
+            delay_ms: emission.delay.map(millis),
+        };
+        emit::emit(&emission).map_err(|error| match error {
+            emit::EmitError::Denied(text) => EmitError::Denied(text),
+            emit::EmitError::Invalid(text) => EmitError::Invalid(text),
+            emit::EmitError::Limit(text) => EmitError::Limit(text),
+            emit::EmitError::Other(text) => EmitError::Other(text),
+        })
+    }
+}
+
+/// The fake of native tests.
+#[cfg(not(target_arch = "wasm32"))]
+mod host {
+    use super::{Emission, EmitError};
+    use crate::testing::{Host, fake};
+
+    impl Host {
+        /// The events for other hooks so far.
+        pub fn emissions(&self) -> Vec<Emission> {
+            fake(|emissions: &mut Vec<Emission>| emissions.clone())
+        }
+    }
+
+    pub fn emit(emission: Emission) -> Result<String, EmitError> {
+        fake(|emissions: &mut Vec<Emission>| {
+            emissions.push(emission);
+            Ok(format!("019c1234-5678-7abc-8def-{:012x}", emissions.len()))
+        })
+    }
+}

@@ -2,14 +2,14 @@
 //!
 //! Writes are kept together with the handler's success, exactly once; reads see what this handler has written.
 
-use crate::{Payload, imports};
+use crate::Payload;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
 /// The value of a key; none where there is none, or it has expired.
 pub fn get(key: &str) -> Result<Option<Payload>, KvError> {
-    imports::kv_get(key)
+    host::get(key)
 }
 
 /// The value as text; [`KvError::Invalid`] where it is not UTF-8.
@@ -23,22 +23,22 @@ pub fn get_text(key: &str) -> Result<Option<String>, KvError> {
 
 /// Sets a value that stays.
 pub fn set(key: &str, value: impl Into<Payload>) -> Result<(), KvError> {
-    imports::kv_set(key, value.into(), None)
+    host::set(key, value.into(), None)
 }
 
 /// Sets a value that expires; parts of a second count as a whole one.
 pub fn set_for(key: &str, value: impl Into<Payload>, time: Duration) -> Result<(), KvError> {
-    imports::kv_set(key, value.into(), Some(seconds(time)))
+    host::set(key, value.into(), Some(seconds(time)))
 }
 
 /// Deletes a value, if there is one.
 pub fn delete(key: &str) -> Result<(), KvError> {
-    imports::kv_delete(key)
+    host::delete(key)
 }
 
 /// Keys that begin with `prefix`, in byte order, after `after`; at most `limit`, and at most 1,000.
 pub fn list_keys(prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<String>, KvError> {
-    imports::kv_list_keys(prefix, after, limit)
+    host::list_keys(prefix, after, limit)
 }
 
 /// Sets the value if the present one is `expected` (none = there is none); false: it differs.
@@ -49,13 +49,13 @@ pub fn compare_and_set(
     expected: Option<&Payload>,
     value: impl Into<Payload>,
 ) -> Result<bool, KvError> {
-    imports::kv_compare_and_set(key, expected.cloned(), value.into())
+    host::compare_and_set(key, expected.cloned(), value.into())
 }
 
 /// Adds to a whole number that begins at 0. What handlers add at the same time adds up; the number returned is what this
 /// one sees.
 pub fn increment(key: &str, by: i32) -> Result<i64, KvError> {
-    imports::kv_increment(key, by)
+    host::increment(key, by)
 }
 
 fn seconds(time: Duration) -> u32 {
@@ -85,3 +85,146 @@ impl fmt::Display for KvError {
 }
 
 impl Error for KvError {}
+
+/// The calls to the host.
+#[cfg(target_arch = "wasm32")]
+mod host {
+    wit_bindgen::generate!({
+        path: "../wit",
+        inline: "package landfall:sdk; world kv { import landfall:hook/kv@0.1.0; }",
+        with: { "landfall:hook/types@0.1.0": crate::bindings::landfall::hook::types },
+    });
+
+    use self::landfall::hook::kv;
+    use super::KvError;
+    use crate::Payload;
+
+    pub fn get(key: &str) -> Result<Option<Payload>, KvError> {
+        Ok(kv::get(key)?.map(Into::into))
+    }
+
+    pub fn set(key: &str, value: Payload, expires_in_s: Option<u32>) -> Result<(), KvError> {
+        Ok(kv::set(key, &value.into(), expires_in_s)?)
+    }
+
+    pub fn delete(key: &str) -> Result<(), KvError> {
+        Ok(kv::delete(key)?)
+    }
+
+    pub fn list_keys(
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<String>, KvError> {
+        Ok(kv::list_keys(prefix, after, limit)?)
+    }
+
+    pub fn compare_and_set(
+        key: &str,
+        expected: Option<Payload>,
+        value: Payload,
+    ) -> Result<bool, KvError> {
+        let expected = expected.map(Into::into);
+        Ok(kv::compare_and_set(
+            key,
+            expected.as_ref(),
+            &value.into(),
+            None,
+        )?)
+    }
+
+    /// The host keeps to whole numbers that both sides can hold.
+    pub fn increment(key: &str, by: i32) -> Result<i64, KvError> {
+        Ok(kv::increment(key, by)? as i64)
+    }
+
+    impl From<kv::KvError> for KvError {
+        fn from(error: kv::KvError) -> KvError {
+            match error {
+                kv::KvError::Invalid(text) => KvError::Invalid(text),
+                kv::KvError::Limit(text) => KvError::Limit(text),
+                kv::KvError::Other(text) => KvError::Other(text),
+            }
+        }
+    }
+}
+
+/// The fake of native tests. Values do not expire.
+#[cfg(not(target_arch = "wasm32"))]
+mod host {
+    use std::collections::BTreeMap;
+
+    use super::KvError;
+    use crate::Payload;
+    use crate::testing::{Host, fake};
+
+    type Values = BTreeMap<String, Payload>;
+
+    impl Host {
+        /// A value that `kv` has already.
+        #[must_use]
+        pub fn value(self, key: &str, value: impl Into<Payload>) -> Self {
+            fake(|values: &mut Values| values.insert(key.to_owned(), value.into()));
+            self
+        }
+
+        /// What `kv` has by now. Values do not expire.
+        pub fn values(&self) -> BTreeMap<String, Payload> {
+            fake(|values: &mut Values| values.clone())
+        }
+    }
+
+    pub fn get(key: &str) -> Result<Option<Payload>, KvError> {
+        Ok(fake(|values: &mut Values| values.get(key).cloned()))
+    }
+
+    pub fn set(key: &str, value: Payload, _expires_in_s: Option<u32>) -> Result<(), KvError> {
+        fake(|values: &mut Values| values.insert(key.to_owned(), value));
+        Ok(())
+    }
+
+    pub fn delete(key: &str) -> Result<(), KvError> {
+        fake(|values: &mut Values| values.remove(key));
+        Ok(())
+    }
+
+    pub fn list_keys(
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<String>, KvError> {
+        let wanted = |key: &&String| {
+            key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after)
+        };
+        Ok(fake(|values: &mut Values| {
+            let keys = values.keys().filter(wanted);
+            keys.take(limit as usize).cloned().collect()
+        }))
+    }
+
+    pub fn compare_and_set(
+        key: &str,
+        expected: Option<Payload>,
+        value: Payload,
+    ) -> Result<bool, KvError> {
+        let is_same =
+            get(key)?.as_ref().map(Payload::as_bytes) == expected.as_ref().map(Payload::as_bytes);
+        if is_same {
+            set(key, value, None)?;
+        }
+        Ok(is_same)
+    }
+
+    pub fn increment(key: &str, by: i32) -> Result<i64, KvError> {
+        let present = match get(key)? {
+            None => 0,
+            Some(value) => {
+                let number = value.as_text().and_then(|text| text.parse::<i64>().ok());
+                number.ok_or_else(|| KvError::Invalid(format!("`{key}` is not a whole number")))?
+            }
+        };
+        let sum = present + i64::from(by);
+        set(key, Payload::Text(sum.to_string()), None)?;
+        Ok(sum)
+    }
+}

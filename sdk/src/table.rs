@@ -1,6 +1,5 @@
 //! Rows in a table that the host keeps. The operator lists the tables under `[allow] table`.
 
-use crate::imports;
 use serde::Serialize;
 use std::error::Error;
 use std::fmt;
@@ -8,7 +7,7 @@ use std::fmt;
 /// Stages one row, which has to be a JSON object. It is stored together with the handler's success.
 pub fn append(table: &str, row: &(impl Serialize + ?Sized)) -> Result<(), TableError> {
     let row = serde_json::to_string(row).map_err(|error| TableError::Invalid(error.to_string()))?;
-    imports::append(table, &row)
+    host::append(table, &row)
 }
 
 /// Why a row was not taken.
@@ -36,3 +35,52 @@ impl fmt::Display for TableError {
 }
 
 impl Error for TableError {}
+
+/// The call to the host.
+#[cfg(target_arch = "wasm32")]
+mod host {
+    wit_bindgen::generate!({
+        path: "../wit",
+        inline: "package landfall:sdk; world table { import landfall:hook/table@0.1.0; }",
+    });
+
+    use self::landfall::hook::table;
+    use super::TableError;
+
+    pub fn append(name: &str, row: &str) -> Result<(), TableError> {
+        table::append(name, row).map_err(|error| match error {
+            table::TableError::Denied(text) => TableError::Denied(text),
+            table::TableError::Invalid(text) => TableError::Invalid(text),
+            table::TableError::Limit(text) => TableError::Limit(text),
+            table::TableError::Other(text) => TableError::Other(text),
+        })
+    }
+}
+
+/// The fake of native tests.
+#[cfg(not(target_arch = "wasm32"))]
+mod host {
+    use serde_json::Value;
+
+    use super::TableError;
+    use crate::testing::{Host, fake};
+
+    type Rows = Vec<(String, Value)>;
+
+    impl Host {
+        /// The staged rows so far, each with its table.
+        pub fn rows(&self) -> Vec<(String, Value)> {
+            fake(|rows: &mut Rows| rows.clone())
+        }
+    }
+
+    pub fn append(table: &str, row: &str) -> Result<(), TableError> {
+        let row: Value =
+            serde_json::from_str(row).map_err(|error| TableError::Invalid(error.to_string()))?;
+        if !row.is_object() {
+            return Err(TableError::Invalid("a row is a JSON object".into()));
+        }
+        fake(|rows: &mut Rows| rows.push((table.to_owned(), row)));
+        Ok(())
+    }
+}

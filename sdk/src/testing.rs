@@ -11,13 +11,13 @@
 //! assert_eq!(event.build().provider(), Some("github"));
 //! ```
 
-use crate::emit::Emission;
 use crate::http::{Request, Response};
 use crate::{Event, Payload};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use std::any::{Any, TypeId};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::marker::PhantomData;
 
 thread_local! {
@@ -30,9 +30,8 @@ struct State {
     answers: Vec<(String, Response)>,
     logs: Vec<String>,
     calls: Vec<Request>,
-    rows: Vec<(String, Value)>,
-    values: BTreeMap<String, Payload>,
-    emissions: Vec<Emission>,
+    /// The fakes of capabilities that need a grant, by type.
+    fakes: HashMap<TypeId, Box<dyn Any>>,
 }
 
 /// A fresh fake host for this thread: what an earlier one was told, or saw, is gone.
@@ -117,28 +116,15 @@ impl Host {
     pub fn calls(&self) -> Vec<Request> {
         STATE.with_borrow(|state| state.calls.clone())
     }
+}
 
-    /// A value that `kv` has already.
-    #[must_use]
-    pub fn value(self, key: &str, value: impl Into<Payload>) -> Self {
-        STATE.with_borrow_mut(|state| state.values.insert(key.to_owned(), value.into()));
-        self
-    }
-
-    /// What `kv` has by now; expiries are not played.
-    pub fn values(&self) -> BTreeMap<String, Payload> {
-        STATE.with_borrow(|state| state.values.clone())
-    }
-
-    /// The events for other hooks so far.
-    pub fn emissions(&self) -> Vec<Emission> {
-        STATE.with_borrow(|state| state.emissions.clone())
-    }
-
-    /// The rows staged so far, each with its table.
-    pub fn rows(&self) -> Vec<(String, Value)> {
-        STATE.with_borrow(|state| state.rows.clone())
-    }
+/// The state of a fake capability on this thread: its default after each [`host`]. No other capability uses the type.
+pub(crate) fn fake<S: Default + 'static, R>(work: impl FnOnce(&mut S) -> R) -> R {
+    STATE.with_borrow_mut(|state| {
+        let fake = state.fakes.entry(TypeId::of::<S>());
+        let fake = fake.or_insert_with(|| Box::<S>::default());
+        work(fake.downcast_mut().expect("the key is the type"))
+    })
 }
 
 /// A `POST` with this JSON body.
@@ -226,11 +212,8 @@ impl EventBuilder {
 /// What `imports` is in a component.
 pub(crate) mod imports {
     use super::*;
-    use crate::emit::EmitError;
     use crate::http::HttpError;
-    use crate::kv::KvError;
     use crate::log::Level;
-    use crate::table::TableError;
 
     pub fn log(level: Level, text: &str) {
         let line = format!("{}: {text}", format!("{level:?}").to_lowercase());
@@ -261,85 +244,6 @@ pub(crate) mod imports {
             let result = answer.ok_or_else(denied);
             state.calls.push(request);
             result
-        })
-    }
-
-    pub fn append(table: &str, row: &str) -> Result<(), TableError> {
-        let row: Value =
-            serde_json::from_str(row).map_err(|error| TableError::Invalid(error.to_string()))?;
-        if !row.is_object() {
-            return Err(TableError::Invalid("a row is a JSON object".into()));
-        }
-        STATE.with_borrow_mut(|state| state.rows.push((table.to_owned(), row)));
-        Ok(())
-    }
-
-    pub fn kv_get(key: &str) -> Result<Option<Payload>, KvError> {
-        Ok(STATE.with_borrow(|state| state.values.get(key).cloned()))
-    }
-
-    pub fn kv_set(key: &str, value: Payload, _expires_in_s: Option<u32>) -> Result<(), KvError> {
-        STATE.with_borrow_mut(|state| state.values.insert(key.to_owned(), value));
-        Ok(())
-    }
-
-    pub fn kv_delete(key: &str) -> Result<(), KvError> {
-        STATE.with_borrow_mut(|state| state.values.remove(key));
-        Ok(())
-    }
-
-    pub fn kv_list_keys(
-        prefix: &str,
-        after: Option<&str>,
-        limit: u32,
-    ) -> Result<Vec<String>, KvError> {
-        let wanted = |key: &&String| {
-            key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after)
-        };
-        Ok(STATE.with_borrow(|state| {
-            state
-                .values
-                .keys()
-                .filter(wanted)
-                .take(limit as usize)
-                .cloned()
-                .collect()
-        }))
-    }
-
-    pub fn kv_compare_and_set(
-        key: &str,
-        expected: Option<Payload>,
-        value: Payload,
-    ) -> Result<bool, KvError> {
-        let is_same = kv_get(key)?.as_ref().map(Payload::as_bytes)
-            == expected.as_ref().map(Payload::as_bytes);
-        if is_same {
-            kv_set(key, value, None)?;
-        }
-        Ok(is_same)
-    }
-
-    pub fn kv_increment(key: &str, by: i32) -> Result<i64, KvError> {
-        let present = match kv_get(key)? {
-            None => 0,
-            Some(value) => {
-                let number = value.as_text().and_then(|text| text.parse::<i64>().ok());
-                number.ok_or_else(|| KvError::Invalid(format!("`{key}` is not a whole number")))?
-            }
-        };
-        let sum = present + i64::from(by);
-        kv_set(key, Payload::Text(sum.to_string()), None)?;
-        Ok(sum)
-    }
-
-    pub fn emit(emission: Emission) -> Result<String, EmitError> {
-        STATE.with_borrow_mut(|state| {
-            state.emissions.push(emission);
-            Ok(format!(
-                "019c1234-5678-7abc-8def-{:012x}",
-                state.emissions.len()
-            ))
         })
     }
 }

@@ -274,7 +274,10 @@ impl Events {
             .running
             .as_ref()
             .and_then(|(_, hooks)| hooks.named(hook));
-        hook.is_some_and(|hook| hook.spec.allow.table.iter().any(|allowed| allowed == table))
+        hook.is_some_and(|hook| {
+            let tables = hook.spec.allow.capabilities.names("table");
+            tables.iter().any(|allowed| allowed == table)
+        })
     }
 }
 

@@ -143,13 +143,22 @@ fn reworded(message: &str) -> String {
     };
     let unknown = quoted.next().unwrap_or_default();
     let known: Vec<&str> = quoted.collect();
-    if let Some(present) = present_name(unknown, &known) {
+    unknown_word(kind, unknown, &known)
+}
+
+/// The message for a key that is not one of the `known` keys.
+pub(super) fn unknown_key(unknown: &str, known: &[&str]) -> String {
+    unknown_word("key", unknown, known)
+}
+
+fn unknown_word(kind: &str, unknown: &str, known: &[&str]) -> String {
+    if let Some(present) = present_name(unknown, known) {
         return format!("`{unknown}` is now `{present}`: rename it");
     }
-    if let Some(place) = right_place(unknown, &known) {
+    if let Some(place) = right_place(unknown, known) {
         return format!("`{unknown}` {place}");
     }
-    match nearest(unknown, &known) {
+    match nearest(unknown, known) {
         Some(meant) => format!("unknown {kind} `{unknown}`: did you mean `{meant}`?"),
         None => format!(
             "unknown {kind} `{unknown}`: known here are {}",

@@ -3,17 +3,18 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::allow::{GrantMistake, allow};
 use super::credential::{CredentialTable, below, credential};
 use super::environment::environment;
 use super::error::ConfigError;
 use super::hook_path::{component, path, strips};
-use super::hook_tables::{HookFile, LimitsTable, ModeName, allow};
+use super::hook_tables::{HookFile, LimitsTable, ModeName};
 use super::manifest::suggestions;
 use super::mistake::{Mistake, in_range, mistake, size, sized};
 use super::queued::{accepted, dedup, retry};
 use super::values::MethodName;
 use landfall_model::{
-    Credential, HookName, HookSpec, Mode, Quota, SecretRef, SizeSpec, VerifySpec,
+    Credential, GrantKey, HookName, HookSpec, Mode, Quota, SecretRef, SizeSpec, VerifySpec,
 };
 
 /// The parts that a hook is read from.
@@ -27,6 +28,8 @@ pub struct HookSource<'a> {
     pub manifest: Option<&'a toml::Table>,
     /// Relative `file:` references start here.
     pub dir: &'a Path,
+    /// The keys of capabilities under `[allow]`.
+    pub capabilities: &'a [GrantKey],
 }
 
 const DEADLINE_DEFAULT: Duration = Duration::from_secs(60);
@@ -44,6 +47,11 @@ pub fn parse_hook(source: HookSource<'_>) -> Result<HookSpec, ConfigError> {
     let suggested = source.manifest.map_or_else(HookFile::default, suggestions);
     let wrong =
         |key: &[&str], message: String| ConfigError::at_key(&file_name, source.text, key, message);
+    if let Some(table) = &operator.allow {
+        table
+            .check(source.capabilities)
+            .map_err(|GrantMistake { key, message }| wrong(&["allow", &key], message))?;
+    }
     build(operator.merge(suggested), &source).map_err(|mistake| wrong(mistake.key, mistake.message))
 }
 

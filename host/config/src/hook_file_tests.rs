@@ -3,6 +3,20 @@
 use super::*;
 use crate::error::{ABOVE_TABLES, IN_VERIFY};
 use crate::manifest::{parse_manifest, requests, suggested_answer_within};
+use landfall_model::{GrantForm, LedgerWrites};
+
+const CAPABILITIES: [GrantKey; 2] = [
+    GrantKey {
+        name: "kv",
+        form: GrantForm::Flag,
+        writes: LedgerWrites::Always,
+    },
+    GrantKey {
+        name: "emit",
+        form: GrantForm::Names("HOOK"),
+        writes: LedgerWrites::InSync,
+    },
+];
 
 fn parse(text: &str) -> Result<HookSpec, String> {
     let name = "github".parse().unwrap();
@@ -11,6 +25,7 @@ fn parse(text: &str) -> Result<HookSpec, String> {
         text,
         manifest: None,
         dir: Path::new("/plugins"),
+        capabilities: &CAPABILITIES,
     };
     parse_hook(source).map_err(|error| error.to_string())
 }
@@ -126,6 +141,26 @@ fn mistakes_name_their_place_and_the_way_out() {
             "github.toml:2:8: `example.com` is not a URL",
         ),
         (
+            "[allow]\nhttp = []\nemt = [\"x\"]",
+            "github.toml:3:1: unknown key `emt`: did you mean `emit`?",
+        ),
+        (
+            "[allow]\nemit = true",
+            "github.toml:2:1: emit has another form: write emit = [\"HOOK\"]",
+        ),
+        (
+            "[allow]\nkv = \"hunter2\"",
+            "github.toml:2:6: expected true, false, or a list of names",
+        ),
+        (
+            "[allow]\nemit = [\"A b\"]",
+            "github.toml:2:1: `A b` is not a name for emit: use a-z",
+        ),
+        (
+            "[allow]\nmode = \"sync\"",
+            "github.toml:2:1: `mode` belongs above [verify]",
+        ),
+        (
             "[limits]\nmemory = \"2GiB\"",
             "github.toml:2:1: 2.0 GiB is out of range",
         ),
@@ -173,7 +208,7 @@ fn a_manifest_suggests_but_never_grants() {
         a = 1
         b = 2
     "#;
-    let table = parse_manifest("x.wasm", manifest).unwrap();
+    let table = parse_manifest("x.wasm", manifest, &CAPABILITIES).unwrap();
     let parse = |text: &str, manifest: Option<&toml::Table>| {
         let name = "x".parse().unwrap();
         parse_hook(HookSource {
@@ -181,6 +216,7 @@ fn a_manifest_suggests_but_never_grants() {
             text,
             manifest,
             dir: Path::new("/"),
+            capabilities: &CAPABILITIES,
         })
         .unwrap()
     };
@@ -245,7 +281,7 @@ fn file_secrets_are_relative_to_the_hook_file() {
 #[test]
 fn keys_are_named_where_they_belong() {
     let unknown = |text: String| {
-        let error = parse_manifest("x.toml", &text)
+        let error = parse_manifest("x.toml", &text, &CAPABILITIES)
             .err()
             .map(|error| error.message)
             .unwrap_or_default();
@@ -263,4 +299,15 @@ fn keys_are_named_where_they_belong() {
             "{key}"
         );
     }
+}
+
+#[test]
+fn manifests_request_known_capabilities() {
+    let read = |text: &str| parse_manifest("x.wasm", text, &CAPABILITIES);
+    assert!(read("[allow]\nkv = true\nemit = [\"out\"]").is_ok());
+    let error = read("[allow]\nemt = [\"out\"]").unwrap_err().to_string();
+    assert!(
+        error.starts_with("x.wasm:2:1: unknown key `emt`"),
+        "{error}"
+    );
 }

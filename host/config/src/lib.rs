@@ -2,6 +2,7 @@
 //! file, the line, the column and the way out. The only module that reads environment variables.
 #![deny(unsafe_code)]
 
+mod allow;
 mod credential;
 pub mod env;
 mod environment;

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use super::allow::{GrantMistake, allow};
 use super::error::ConfigError;
-use super::hook_tables::{HookFile, allow};
+use super::hook_tables::HookFile;
 use super::settings_schema::SettingsSchema;
-use landfall_model::Allow;
+use landfall_model::{Allow, GrantKey};
 
 /// Keys of a manifest that may be defaults of a hook. The author of a component decides about nothing else: not where it
 /// is reached, by whom, with which grants and limits.
@@ -15,7 +16,12 @@ const ANSWER_WITHIN: &str = "answer_within";
 const SETTINGS_SCHEMA: &str = "settings_schema";
 
 /// Reads the manifest that a component carries: a hook file without secrets. `file` names it in errors.
-pub fn parse_manifest(file: &str, text: &str) -> Result<toml::Table, ConfigError> {
+/// `capabilities` are the keys of capabilities under `[allow]`.
+pub fn parse_manifest(
+    file: &str,
+    text: &str,
+    capabilities: &[GrantKey],
+) -> Result<toml::Table, ConfigError> {
     let mut table: toml::Table =
         toml::from_str(text).map_err(|error| ConfigError::of_toml(file, text, &error))?;
     // Without a schema the text is a hook file: its mistakes have lines and columns.
@@ -23,7 +29,13 @@ pub fn parse_manifest(file: &str, text: &str) -> Result<toml::Table, ConfigError
         toml::from_str::<HookFile>(text)
             .map_err(|error| ConfigError::of_toml(file, text, &error))?;
     }
-    typed(&table).map_err(|error| ConfigError::whole(file, error.message()))?;
+    let manifest = typed(&table).map_err(|error| ConfigError::whole(file, error.message()))?;
+    if let Some(allow) = manifest.allow {
+        let at_key = |GrantMistake { key, message }| {
+            ConfigError::at_key(file, text, &["allow", &key], message)
+        };
+        allow.check(capabilities).map_err(at_key)?;
+    }
     Ok(table)
 }
 

@@ -1,21 +1,15 @@
 //! The names that a component may import and must export.
 
+use super::caps::CAPABILITIES;
 use super::drafts;
+use landfall_model::GrantKey;
 
 pub(crate) const OURS: &str = "landfall:hook/";
 /// The major and minor version of `landfall:hook` that this host implements.
 const SPOKEN: &str = "0.1";
 
-/// The interfaces of `landfall:hook`, with the grant that is needed to link them.
-const INTERFACES: [(&str, Option<&str>); 7] = [
-    ("types", None),
-    ("log", None),
-    ("settings", None),
-    ("http", None),
-    ("table", Some("table = [\"NAME\"]")),
-    ("kv", Some("kv = true")),
-    ("emit", Some("emit = [\"HOOK\"]")),
-];
+/// The interfaces of `landfall:hook` that are always linked. Those of `CAPABILITIES` need a grant.
+const ALWAYS_LINKED: [&str; 4] = ["types", "log", "settings", "http"];
 
 /// The WASI 0.2 packages that are linked, with a context that grants nothing.
 const WASI: [&str; 7] = [
@@ -51,17 +45,14 @@ pub(crate) enum ContractError {
     Unknown(String),
 }
 
-/// The grant in `[allow]` that an import needs, if it needs one.
-pub fn grant_for(import: &str) -> Option<(&'static str, &'static str)> {
+/// The key under `[allow]` that an import needs, if it needs one.
+pub fn grant_for(import: &str) -> Option<&'static GrantKey> {
     let interface = match import.strip_prefix(OURS) {
         Some(ours) => ours.split('@').next()?,
         None if drafts::is_keyvalue(import) => "kv",
         None => return None,
     };
-    INTERFACES
-        .iter()
-        .find(|(name, _)| *name == interface)
-        .and_then(|(name, grant)| Some((*name, (*grant)?)))
+    CAPABILITIES.iter().find(|key| key.name == interface)
 }
 
 /// Checks that a component exports a handler of this version, or is a plain `wasi:http` component.
@@ -97,7 +88,8 @@ pub(crate) fn check_import(import: &str) -> Result<(), ContractError> {
 
     let (name, version) = import.split_once('@').unwrap_or((import, ""));
     if let Some(interface) = name.strip_prefix(OURS) {
-        if !INTERFACES.iter().any(|(known, _)| *known == interface) {
+        let is_capability = CAPABILITIES.iter().any(|key| key.name == interface);
+        if !is_capability && !ALWAYS_LINKED.contains(&interface) {
             return Err(ContractError::NewInterface(import.to_owned()));
         }
         if !is_spoken(version) {
@@ -178,7 +170,7 @@ mod tests {
             "{newer}"
         );
         assert_eq!(
-            grant_for("wasi:keyvalue/store@0.2.0-draft").unwrap().0,
+            grant_for("wasi:keyvalue/store@0.2.0-draft").unwrap().name,
             "kv"
         );
         for bad in [
@@ -191,7 +183,8 @@ mod tests {
         ] {
             assert!(check_import(bad).is_err(), "{bad}");
         }
-        assert_eq!(grant_for("landfall:hook/table@0.1.0").unwrap().0, "table");
+        let table = grant_for("landfall:hook/table@0.1.0").unwrap();
+        assert_eq!(table.line(), "table = [\"NAME\"]");
         assert_eq!(grant_for("landfall:hook/log@0.1.0"), None);
     }
 }

@@ -10,11 +10,10 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use super::attempt::{self, DeadlinePassed, MemoryOverdrawn};
 use super::background::HandlerSchedule;
 use super::bindings::{HookPre, ResponderPre};
-use super::caps::emit::Emit;
+use super::caps::Capabilities;
+use super::caps::capability::AttemptContext;
 use super::caps::http::Http;
-use super::caps::kv::Kv;
 use super::caps::settings::Settings;
-use super::caps::table::Table;
 use super::component::Component;
 use super::environment::{Environment, EnvironmentError, Resolved};
 use super::guest_event::EventText;
@@ -28,7 +27,7 @@ use super::text::bounded;
 use super::{link, proxy, reply};
 use landfall_egress::Client;
 use landfall_model::{
-    Attempt, CallResult, Event, HookSpec, MemoryBudget, OutboundCall, Outcome, Reply, Sizes,
+    Attempt, CallResult, Event, Grants, HookSpec, MemoryBudget, OutboundCall, Outcome, Reply, Sizes,
 };
 
 /// The bytes that a guest may pass to the host in one call.
@@ -49,8 +48,7 @@ pub struct Handler {
     /// The attribute that a plain `wasi:http` component receives as its path.
     path_attribute: Option<String>,
     hook: Arc<str>,
-    tables: Arc<[String]>,
-    emits: Arc<[String]>,
+    grants: Grants,
     client: Arc<Client>,
 }
 
@@ -101,8 +99,7 @@ impl Handler {
             environment,
             path_attribute: spec.strips.as_ref().map(|name| format!("param:{name}")),
             hook: spec.name.shared(),
-            tables: spec.allow.table.clone().into(),
-            emits: spec.allow.emit.iter().map(ToString::to_string).collect(),
+            grants: spec.allow.capabilities.clone(),
             client,
         };
         handler.probe().await?;
@@ -266,15 +263,18 @@ impl Handler {
     ) -> Store<AttemptState> {
         let until = budget.until();
         let memory = MemoryBudget::new(self.sizes.memory);
-        let ledger = self.runtime.ledger.clone();
+        let capabilities = Capabilities::new(&AttemptContext {
+            hook: &self.hook,
+            grants: &self.grants,
+            memory: &memory,
+            ledger: self.runtime.ledger.as_ref(),
+        });
         let state = AttemptState::new(
             ResourceLimits::new(memory.clone(), self.runtime.limits),
             environment,
             self.settings.clone(),
             Http::new(self.client.clone(), event, until, memory.clone()),
-            Table::new(self.tables.clone(), memory.clone()),
-            Kv::new(self.hook.clone(), ledger, memory.clone()),
-            Emit::new(self.emits.clone(), memory.clone()),
+            capabilities,
         );
 
         let mut store = Store::new(&self.runtime.wasm, state);

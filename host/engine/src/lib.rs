@@ -37,6 +37,7 @@ mod ticker;
 mod trust;
 
 pub use cache::{CacheUse, cache_use};
+pub use caps::CAPABILITIES;
 pub use compile::compile_child;
 pub use component::Component;
 pub use confine::Confinement;

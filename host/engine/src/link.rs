@@ -2,7 +2,9 @@
 
 use wasmtime::component::Linker;
 
-use super::caps;
+use super::caps::capability::Capability;
+use super::caps::kv::Kv;
+use super::caps::{self, Capabilities};
 use super::component::Component;
 use super::contract::grant_for;
 use super::load_error::LoadError;
@@ -30,16 +32,11 @@ fn check_grants(component: &Component, allow: &Allow) -> Result<(), LoadError> {
         .imports
         .iter()
         .filter_map(|import| grant_for(import));
-    for (name, grant) in needed {
-        let is_granted = match name {
-            "table" => !allow.table.is_empty(),
-            "kv" => allow.kv,
-            "emit" => !allow.emit.is_empty(),
-            _ => false,
-        };
-        if !is_granted {
+    for key in needed {
+        if !allow.capabilities.contains(key.name) {
+            let (name, line) = (key.name, key.line());
             let message = format!(
-                "wants `{name}`, which the hook file does not grant: add {grant} under [allow]"
+                "wants `{name}`, which the hook file does not grant: add {line} under [allow]"
             );
             return Err(LoadError::lasting(&inspected.file, message));
         }
@@ -65,15 +62,9 @@ fn build(
     caps::settings::link(&mut linker, |state| &mut state.settings)?;
     caps::config::link(&mut linker, |state| &mut state.settings)?;
 
-    if !allow.table.is_empty() {
-        caps::table::link(&mut linker, |state| &mut state.table)?;
-    }
-    if allow.kv {
-        caps::kv::link(&mut linker, |state| &mut state.kv)?;
+    Capabilities::link(&mut linker, &allow.capabilities)?;
+    if allow.capabilities.contains(Kv::KEY.name) {
         caps::keyvalue::link(&mut linker, AttemptState::keyvalue)?;
-    }
-    if !allow.emit.is_empty() {
-        caps::emit::link(&mut linker, |state| &mut state.emit)?;
     }
     Ok(linker)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::bindings::{GuestFailure, GuestReply, PayloadResult as Payload};
+use super::bindings::{GuestFailure, GuestReply, Payload};
 use super::text::bounded;
 use landfall_egress::BODY_BYTES_MAX;
 use landfall_model::{Failure, Outcome, Reply};

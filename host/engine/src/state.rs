@@ -7,14 +7,13 @@ use wasmtime_wasi::{HostMonotonicClock, WasiCtx, WasiCtxBuilder, WasiCtxView, Wa
 
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use super::caps::emit::Emit;
+use super::caps::Capabilities;
+use super::caps::capability::HasCapabilities;
 use super::caps::http::Http;
 use super::caps::keyvalue;
-use super::caps::kv::Kv;
 use super::caps::log::{Log, SharedLines};
 use super::caps::settings::Settings;
 use super::caps::stdio::Stdio;
-use super::caps::table::Table;
 use super::environment::Resolved;
 use super::limits::ResourceLimits;
 use landfall_model::Effects;
@@ -33,9 +32,8 @@ pub(crate) struct AttemptState {
     pub(crate) settings: Settings,
     pub(crate) http: Http,
     wasi_http: WasiHttpCtx,
-    pub(crate) table: Table,
-    pub(crate) kv: Kv,
-    pub(crate) emit: Emit,
+    /// Those that need a grant.
+    capabilities: Capabilities,
 }
 
 // === impl AttemptState ===
@@ -46,9 +44,7 @@ impl AttemptState {
         environment: Resolved,
         settings: Settings,
         http: Http,
-        table: Table,
-        kv: Kv,
-        emit: Emit,
+        capabilities: Capabilities,
     ) -> AttemptState {
         let Resolved { variables, secrets } = environment;
         let lines = SharedLines::new(limits.memory().clone(), secrets);
@@ -60,28 +56,26 @@ impl AttemptState {
             settings,
             http,
             wasi_http: wasi_http(),
-            table,
-            kv,
-            emit,
+            capabilities,
         }
     }
 
     pub(crate) fn keyvalue(&mut self) -> keyvalue::View<'_> {
         keyvalue::View {
-            kv: &mut self.kv,
+            kv: &mut self.capabilities.kv,
             resources: &mut self.resources,
         }
     }
 
     /// The staged effects, at the end of the attempt.
     pub(crate) fn effects(&mut self) -> Effects {
-        let mut effects = Effects {
-            rows: self.table.take(),
-            emissions: self.emit.take(),
-            ..Effects::default()
-        };
-        self.kv.take(&mut effects);
-        effects
+        self.capabilities.effects()
+    }
+}
+
+impl HasCapabilities for AttemptState {
+    fn capabilities(&mut self) -> &mut Capabilities {
+        &mut self.capabilities
     }
 }
 

@@ -30,10 +30,7 @@ pub(crate) enum HookError {
         error: SecretError,
     },
     #[error("{key} {why}")]
-    NotOnThisNode {
-        key: &'static str,
-        why: &'static str,
-    },
+    NotOnThisNode { key: String, why: &'static str },
     #[error(
         "order_by needs a queue that keeps order, and Cloud Tasks keeps none: use another queue, or leave it out"
     )]

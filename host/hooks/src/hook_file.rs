@@ -5,7 +5,7 @@ use std::path::Path;
 use super::error::HookError;
 use super::files::Files;
 use landfall_config::{ConfigError, HookSource, parse_hook, parse_manifest, settings_schema};
-use landfall_engine::{Component, Inspected};
+use landfall_engine::{CAPABILITIES, Component, Inspected};
 use landfall_model::{Credential, EnvironmentVariable, HookName, HookSpec, SecretRef, Sizes};
 use landfall_verify::{Packs, Verifier};
 
@@ -51,6 +51,7 @@ impl<'a> HookFile<'a> {
             text: self.text,
             manifest,
             dir: self.dir,
+            capabilities: CAPABILITIES,
         })
     }
 
@@ -166,7 +167,7 @@ pub(crate) fn manifest(component: Option<&Component>) -> Result<Option<toml::Tab
     inspected
         .manifest
         .as_ref()
-        .map(|text| parse_manifest(&manifest_name(inspected), text))
+        .map(|text| parse_manifest(&manifest_name(inspected), text, CAPABILITIES))
         .transpose()
 }
 

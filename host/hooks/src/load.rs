@@ -14,8 +14,8 @@ use super::hook::{ANSWER_WITHIN, Hook, Serving};
 use super::hook_file::{HookFile, manifest, path_alone, references};
 use super::platform::Platform;
 use landfall_config::suggested_answer_within;
-use landfall_engine::{Component, Engine};
-use landfall_model::{HookName, HookSpec, Mode, SecretSource, SizeSpec, VerifySpec};
+use landfall_engine::{CAPABILITIES, Component, Engine};
+use landfall_model::{HookName, HookSpec, LedgerWrites, Mode, SecretSource, SizeSpec, VerifySpec};
 use landfall_verify::{Packs, Verifier};
 
 /// The most components that are in memory to be loaded at a time.
@@ -192,8 +192,8 @@ impl Loader {
         }
 
         let queued = match spec.mode {
-            Mode::Async => Some("mode = \"async\""),
-            Mode::Auto => Some("mode = \"auto\""),
+            Mode::Async => Some("mode = \"async\"".to_owned()),
+            Mode::Auto => Some("mode = \"auto\"".to_owned()),
             Mode::Sync => None,
         };
         if let (Some(key), Some(why)) = (queued, self.cannot_queue) {
@@ -224,18 +224,18 @@ impl Loader {
     }
 }
 
-/// The first key of a hook file that needs a ledger for rows, values or emissions.
-fn stored_key(spec: &HookSpec) -> Option<&'static str> {
-    if spec.allow.kv {
-        Some("[allow] kv")
-    } else if spec.mode == Mode::Sync && !spec.allow.emit.is_empty() {
-        // Emissions of a call in mode sync are in the ledger before its answer is sent.
-        Some("[allow] emit in mode sync")
-    } else if !spec.allow.table.is_empty() {
-        Some("[allow] table")
-    } else {
-        None
-    }
+/// The first grant of a hook file that needs a ledger.
+fn stored_key(spec: &HookSpec) -> Option<String> {
+    let mut granted = CAPABILITIES
+        .iter()
+        .filter(|key| spec.allow.capabilities.contains(key.name));
+    granted.find_map(|key| match key.writes {
+        LedgerWrites::Always => Some(format!("[allow] {}", key.name)),
+        LedgerWrites::InSync if spec.mode == Mode::Sync => {
+            Some(format!("[allow] {} in mode sync", key.name))
+        }
+        LedgerWrites::InSync | LedgerWrites::Never => None,
+    })
 }
 
 /// The time that a manifest suggests, if it is below the default.

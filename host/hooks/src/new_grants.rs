@@ -28,10 +28,7 @@ pub(crate) fn check(new: &Hook, old: &Hook) -> Result<(), HookError> {
 
 fn lines(allow: &Allow) -> Vec<String> {
     let http = allow.http.iter().map(|grant| format!("http \"{grant}\""));
-    let table = allow.table.iter().map(|name| format!("table \"{name}\""));
-    let emit = allow.emit.iter().map(|hook| format!("emit \"{hook}\""));
-    let kv = allow.kv.then(|| "kv".to_owned());
-    http.chain(table).chain(emit).chain(kv).collect()
+    http.chain(allow.capabilities.lines()).collect()
 }
 
 fn requested(hook: &Hook) -> Allow {

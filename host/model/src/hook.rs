@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use super::credential::{Credential, CredentialPart, CredentialText};
 use super::delivery_id::{DeliveryId, IdMatch};
 use super::effects::Quota;
+use super::grants::Grants;
 use super::http_grant::HttpGrant;
 use super::schedule::RetrySpec;
 use super::scheme::{ValueLocation, VerifySpec};
@@ -132,12 +133,8 @@ pub struct Allow {
     pub redirects: u8,
     /// Special addresses (private, loopback, …) that a name in `http` may resolve to.
     pub addresses: Vec<IpNet>,
-    /// Tables that rows may be appended to.
-    pub table: Vec<String>,
-    /// Values of its own may be kept.
-    pub kv: bool,
-    /// Hooks that events may be handed to.
-    pub emit: Vec<HookName>,
+    /// Capabilities, such as `kv`.
+    pub capabilities: Grants,
 }
 
 // === impl EnvironmentVariable ===

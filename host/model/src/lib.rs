@@ -14,6 +14,7 @@ mod dot_segments;
 mod edge_limits;
 mod effects;
 pub mod event;
+mod grants;
 pub mod hook;
 mod http_grant;
 mod kill_point;
@@ -47,6 +48,7 @@ pub use dot_segments::has_dot_segment;
 pub use edge_limits::EdgeLimits;
 pub use effects::{Effects, Emission, KvChange, KvExpected, KvValue, KvWrite, Quota};
 pub use event::{Event, EventId, Failure, Reply};
+pub use grants::{GrantForm, GrantKey, Grants, LedgerWrites};
 pub use hook::{
     AcceptedSpec, Allow, DedupId, DedupSpec, EnvironmentVariable, HookName, HookSpec, Mode,
     UrlPrefix,

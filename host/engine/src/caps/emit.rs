@@ -7,11 +7,21 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use wasmtime::component::{HasSelf, Linker};
 
-use crate::bindings::PayloadResult as Payload;
-use crate::bindings::v0_1::landfall::hook::emit::{
-    Emission as Requested, EmitError, Host, add_to_linker,
+use self::bindings::landfall::hook::emit::{Emission as Requested, EmitError, Host, add_to_linker};
+use super::capability::{AttemptContext, Capability};
+use crate::bindings::Payload;
+use landfall_model::{
+    Clock, Effects, Emission, EventId, GrantForm, GrantKey, LedgerWrites, MemoryBudget,
 };
-use landfall_model::{Clock, Emission, EventId, MemoryBudget};
+
+#[allow(missing_docs, clippy::pedantic)]
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        inline: "package landfall:host; world imports { import landfall:hook/emit@0.1.0; }",
+        with: { "landfall:hook/types": crate::bindings::types },
+    });
+}
 
 const EVENTS_MAX: usize = 100;
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -27,34 +37,38 @@ pub(crate) struct Emit {
     memory: MemoryBudget,
 }
 
-/// Links the host functions. `context` finds the capability in the state of a store.
-pub(crate) fn link<T>(
-    linker: &mut Linker<T>,
-    context: fn(&mut T) -> &mut Emit,
-) -> wasmtime::Result<()>
-where
-    T: 'static,
-{
-    add_to_linker::<T, HasSelf<Emit>>(linker, context)
-}
-
 // === impl Emit ===
 
-impl Emit {
-    pub(crate) fn new(granted: Arc<[String]>, memory: MemoryBudget) -> Emit {
+impl Capability for Emit {
+    const KEY: GrantKey = GrantKey {
+        name: "emit",
+        form: GrantForm::Names("HOOK"),
+        // In the other modes, emissions go to the broker if the node has one.
+        writes: LedgerWrites::InSync,
+    };
+
+    fn new(attempt: &AttemptContext<'_>) -> Emit {
         Emit {
-            granted,
+            granted: attempt.grants.names("emit"),
             emissions: Vec::new(),
             bytes: 0,
-            memory,
+            memory: attempt.memory.clone(),
         }
     }
 
-    /// The staged events, at the end of the attempt.
-    pub(crate) fn take(&mut self) -> Vec<Emission> {
-        std::mem::take(&mut self.emissions)
+    fn link<T: Send + 'static>(
+        linker: &mut Linker<T>,
+        context: fn(&mut T) -> &mut Emit,
+    ) -> wasmtime::Result<()> {
+        add_to_linker::<T, HasSelf<Emit>>(linker, context)
     }
 
+    fn take_effects(&mut self, effects: &mut Effects) {
+        effects.emissions = std::mem::take(&mut self.emissions);
+    }
+}
+
+impl Emit {
     fn count(&mut self, body: &Bytes, headers: &[(String, String)]) -> Result<(), EmitError> {
         let header_bytes: usize = headers
             .iter()

@@ -6,9 +6,23 @@ use std::time::Duration;
 
 use wasmtime::component::{HasSelf, Linker};
 
-use crate::bindings::PayloadResult as Payload;
-use crate::bindings::v0_1::landfall::hook::kv::{Host, KvError, add_to_linker};
-use landfall_model::{Effects, KvChange, KvExpected, KvValue, KvWrite, MemoryBudget, MemoryHold};
+use self::bindings::landfall::hook::kv::{Host, KvError, add_to_linker};
+use super::capability::{AttemptContext, Capability};
+use crate::bindings::Payload;
+use landfall_model::{
+    Effects, GrantForm, GrantKey, KvChange, KvExpected, KvValue, KvWrite, LedgerWrites,
+    MemoryBudget, MemoryHold,
+};
+
+#[allow(missing_docs, clippy::pedantic)]
+pub(super) mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        inline: "package landfall:host; world imports { import landfall:hook/kv@0.1.0; }",
+        imports: { default: async },
+        with: { "landfall:hook/types": crate::bindings::types },
+    });
+}
 
 const KEY_BYTES_MAX: usize = 512;
 const VALUE_BYTES_MAX: usize = 256 << 10;
@@ -34,39 +48,36 @@ pub(crate) struct Kv {
     memory: MemoryBudget,
 }
 
-/// Links the host functions. `context` finds the capability in the state of a store.
-pub(crate) fn link<T>(
-    linker: &mut Linker<T>,
-    context: fn(&mut T) -> &mut Kv,
-) -> wasmtime::Result<()>
-where
-    T: Send + 'static,
-{
-    add_to_linker::<T, HasSelf<Kv>>(linker, context)
-}
-
 // === impl Kv ===
 
-impl Kv {
-    pub(crate) fn new(
-        hook: Arc<str>,
-        ledger: Option<Arc<dyn landfall_ledger::Kv>>,
-        memory: MemoryBudget,
-    ) -> Kv {
+impl Capability for Kv {
+    const KEY: GrantKey = GrantKey {
+        name: "kv",
+        form: GrantForm::Flag,
+        writes: LedgerWrites::Always,
+    };
+
+    fn new(attempt: &AttemptContext<'_>) -> Kv {
         Kv {
-            hook,
-            ledger,
+            hook: attempt.hook.clone(),
+            ledger: attempt.ledger.cloned(),
             known: BTreeMap::new(),
             staged: BTreeMap::new(),
             expected: BTreeMap::new(),
             bytes: 0,
             reads: 0,
-            memory,
+            memory: attempt.memory.clone(),
         }
     }
 
-    /// The staged writes, at the end of the attempt.
-    pub(crate) fn take(&mut self, effects: &mut Effects) {
+    fn link<T: Send + 'static>(
+        linker: &mut Linker<T>,
+        context: fn(&mut T) -> &mut Kv,
+    ) -> wasmtime::Result<()> {
+        add_to_linker::<T, HasSelf<Kv>>(linker, context)
+    }
+
+    fn take_effects(&mut self, effects: &mut Effects) {
         let staged = std::mem::take(&mut self.staged).into_iter();
         effects.writes = staged
             .map(|(key, change)| KvWrite { key, change })
@@ -76,7 +87,9 @@ impl Kv {
             .map(|(key, value)| KvExpected { key, value })
             .collect();
     }
+}
 
+impl Kv {
     /// The value as this attempt sees it.
     async fn value(&mut self, key: &str) -> Result<Option<KvValue>, KvError> {
         Ok(match self.staged.get(key) {

@@ -5,9 +5,18 @@ use std::sync::Arc;
 use serde_json::Value;
 use wasmtime::component::{HasSelf, Linker};
 
-use crate::bindings::v0_1::landfall::hook::table::{Host, TableError, add_to_linker};
+use self::bindings::landfall::hook::table::{Host, TableError, add_to_linker};
+use super::capability::{AttemptContext, Capability};
 use landfall_model::hook::is_table_name;
-use landfall_model::{MemoryBudget, Row};
+use landfall_model::{Effects, GrantForm, GrantKey, LedgerWrites, MemoryBudget, Row};
+
+#[allow(missing_docs, clippy::pedantic)]
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        inline: "package landfall:host; world imports { import landfall:hook/table@0.1.0; }",
+    });
+}
 
 const ROW_BYTES_MAX: usize = 256 << 10;
 const ROWS_MAX: usize = 10_000;
@@ -21,32 +30,33 @@ pub(crate) struct Table {
     memory: MemoryBudget,
 }
 
-/// Links the host functions. `context` finds the capability in the state of a store.
-pub(crate) fn link<T>(
-    linker: &mut Linker<T>,
-    context: fn(&mut T) -> &mut Table,
-) -> wasmtime::Result<()>
-where
-    T: 'static,
-{
-    add_to_linker::<T, HasSelf<Table>>(linker, context)
-}
-
 // === impl Table ===
 
-impl Table {
-    pub(crate) fn new(granted: Arc<[String]>, memory: MemoryBudget) -> Table {
+impl Capability for Table {
+    const KEY: GrantKey = GrantKey {
+        name: "table",
+        form: GrantForm::Names("NAME"),
+        writes: LedgerWrites::Always,
+    };
+
+    fn new(attempt: &AttemptContext<'_>) -> Table {
         Table {
-            granted,
+            granted: attempt.grants.names("table"),
             rows: Vec::new(),
             bytes: 0,
-            memory,
+            memory: attempt.memory.clone(),
         }
     }
 
-    /// The staged rows, at the end of the attempt.
-    pub(crate) fn take(&mut self) -> Vec<Row> {
-        std::mem::take(&mut self.rows)
+    fn link<T: Send + 'static>(
+        linker: &mut Linker<T>,
+        context: fn(&mut T) -> &mut Table,
+    ) -> wasmtime::Result<()> {
+        add_to_linker::<T, HasSelf<Table>>(linker, context)
+    }
+
+    fn take_effects(&mut self, effects: &mut Effects) {
+        effects.rows = std::mem::take(&mut self.rows);
     }
 }
 

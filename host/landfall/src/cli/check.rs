@@ -236,5 +236,5 @@ fn need(import: &str) -> Option<String> {
     if import.starts_with("landfall:hook/http@") {
         return Some("[allow] http = [\"URL\"] for each place that it calls".into());
     }
-    grant_for(import).map(|(_, grant)| format!("[allow] {grant}"))
+    grant_for(import).map(|key| format!("[allow] {}", key.line()))
 }

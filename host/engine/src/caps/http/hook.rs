@@ -7,7 +7,7 @@ use wasmtime::component::{HasSelf, Linker};
 
 use super::context::Http;
 use super::record::StartedCall;
-use crate::bindings::PayloadResult as Payload;
+use crate::bindings::Payload;
 use crate::bindings::v0_1::landfall::hook::http::{
     Host, HttpError, Request, Response, add_to_linker,
 };

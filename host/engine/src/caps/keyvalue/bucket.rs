@@ -2,9 +2,9 @@
 
 use wasmtime::component::{HasData, ResourceTable};
 
-use crate::bindings::PayloadResult as Payload;
-use crate::bindings::v0_1::landfall::hook::kv::{Host, KvError};
+use crate::bindings::Payload;
 use crate::caps::kv::Kv;
+use crate::caps::kv::bindings::landfall::hook::kv::{Host, KvError};
 
 /// The most bytes of a bucket's name.
 const NAME_BYTES_MAX: usize = 64;

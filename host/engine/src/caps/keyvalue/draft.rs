@@ -4,7 +4,7 @@ use wasmtime::component::{Linker, Resource};
 
 use self::bindings::wasi::keyvalue::{atomics, batch, store};
 use super::bucket::{Bucket, HasView, View, text};
-use crate::bindings::v0_1::landfall::hook::kv::KvError;
+use crate::caps::kv::bindings::landfall::hook::kv::KvError;
 
 #[allow(missing_docs, clippy::pedantic)]
 mod bindings {

@@ -4,7 +4,7 @@ use wasmtime::component::{Linker, Resource};
 
 use self::bindings::wasi::keyvalue::{atomics, batch, store};
 use super::bucket::{Bucket, HasView, View, bytes, payload, text};
-use crate::bindings::v0_1::landfall::hook::kv::{Host as _, KvError};
+use crate::caps::kv::bindings::landfall::hook::kv::{Host as _, KvError};
 use landfall_model::MemoryHold;
 
 #[allow(missing_docs, clippy::pedantic)]

@@ -13,16 +13,18 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use landfall_model::clock::to_ms;
-use landfall_model::{Clock, CloudTasksSpec};
+use landfall_model::{Clock, PushSpec, SecretRef};
 use serde_json::json;
 
 use super::broker::{
     Broker, Consumer, DeadLetterPlace, Message, PUBLISH_TIMEOUT, Published, PushAnswer, Pushed,
     Redelivery, ReplyChannel,
 };
+use super::client::{google, google_token};
 use super::envelope::Envelope;
-use super::error::{BrokerError, DecodeError};
-use super::push::PushCall;
+use super::error::{BrokerError, DecodeError, SettingsError};
+use super::kind::{BrokerPlan, ConnectOptions, Kind, Settings};
+use super::push::{self, PushCall};
 use super::rest::{Rest, describe_error};
 use super::seal::Seal;
 
@@ -39,8 +41,32 @@ const DISPATCH_DEADLINE: &str = "1800s";
 /// Tasks of all hooks are delivered.
 const PAUSED_HOOK_DELAY: Duration = Duration::from_secs(30);
 
+const SERVICE: &str = "https://cloudtasks.googleapis.com";
+const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
+const EMULATOR: &str = "CLOUD_TASKS_EMULATOR_HOST";
+
+pub(crate) const KIND: Kind = Kind {
+    schemes: &["cloudtasks"],
+    url_form: "cloudtasks://PROJECT/LOCATION/QUEUE",
+    keys: &push::KEYS,
+    plan,
+};
+
+/// A queue of tasks that call the node.
+#[derive(Debug, Clone, PartialEq)]
+struct CloudTasksSpec {
+    project: String,
+    /// `europe-west1`
+    location: String,
+    queue: String,
+    /// How it calls.
+    push: PushSpec,
+    /// The address of an emulator, which needs no credentials.
+    endpoint: Option<String>,
+}
+
 /// A queue, and the way to it.
-pub(crate) struct CloudTasks {
+struct CloudTasks {
     rest: Rest,
     spec: CloudTasksSpec,
     is_available: AtomicBool,
@@ -53,6 +79,54 @@ struct TaskMessage {
     envelope: Envelope,
     call: PushCall,
     tasks: Arc<CloudTasks>,
+}
+
+fn plan(settings: &Settings<'_>) -> Result<Arc<dyn BrokerPlan>, SettingsError> {
+    let Some([project, location, queue]) = settings.names() else {
+        return Err(SettingsError(format!("queue.url is {}", KIND.url_form)));
+    };
+    let endpoint = settings.emulator(EMULATOR).map(str::to_owned);
+    let Some(push) = push::spec(settings, endpoint.is_some())? else {
+        let why = "Cloud Tasks calls this service: set queue.push_to to its https:// address, and queue.push_account";
+        return Err(SettingsError(why.into()));
+    };
+    Ok(Arc::new(CloudTasksSpec {
+        project,
+        location,
+        queue,
+        push,
+        endpoint,
+    }))
+}
+
+// === impl CloudTasksSpec ===
+
+impl BrokerPlan for CloudTasksSpec {
+    fn connect(
+        &self,
+        options: ConnectOptions,
+    ) -> BoxFuture<'static, Result<Arc<dyn Broker>, BrokerError>> {
+        let (spec, token) = (self.clone(), self.token());
+        async move {
+            let emulator = spec.endpoint.as_deref();
+            let rest = google(SERVICE, emulator, token, options.secrets)?;
+            let tasks = CloudTasks::start(spec, rest, options.seal, options.clock).await?;
+            Ok(Arc::new(tasks) as Arc<dyn Broker>)
+        }
+        .boxed()
+    }
+
+    fn token(&self) -> Option<SecretRef> {
+        self.endpoint.is_none().then(|| google_token(SCOPE))
+    }
+
+    fn push(&self) -> Option<&PushSpec> {
+        Some(&self.push)
+    }
+
+    fn keeps_order(&self) -> bool {
+        false
+    }
 }
 
 // === impl CloudTasks ===

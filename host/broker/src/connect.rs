@@ -1,128 +1,131 @@
-//! From the settings of a broker to a connected broker. A new broker is one line in `connect`.
+//! The kinds of brokers, and how one is chosen by the scheme of `queue.url`.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use landfall_egress::{Client, Policy};
-use landfall_model::{
-    Allow, BrokerSpec, Clock, Credential, CredentialKind, CredentialPart, HttpGrant, SecretRef,
-    SecretSource,
-};
+use landfall_model::BrokerSpec;
 
-use super::broker::Broker;
-use super::cloud_tasks::CloudTasks;
-use super::error::BrokerError;
-use super::nats::Nats;
-use super::pubsub;
-use super::rest::Rest;
-use super::seal::Seal;
+use super::error::SettingsError;
+use super::kind::{BrokerPlan, Kind, Settings};
+use super::{cloud_tasks, nats, pubsub};
 
-/// The parts of a connection that every broker gets.
-struct Parts {
-    seal: Arc<Seal>,
-    /// The credential of a Google service.
-    token: Option<SecretRef>,
-    secrets: Arc<dyn SecretSource>,
-    clock: Clock,
-}
+/// One line for each broker.
+const KINDS: &[&Kind] = &[&nats::KIND, &pubsub::KIND, &cloud_tasks::KIND];
 
-/// `servers` is the URL of the NATS servers with its secrets in it; `keys` are those of `queue.key`, and `unsealed_until` is
-/// `queue.accept_unsealed_until`.
-pub async fn connect(
-    spec: BrokerSpec,
-    servers: &str,
-    keys: Vec<SecretRef>,
-    unsealed_until: Option<SystemTime>,
-    secrets: Arc<dyn SecretSource>,
-    clock: Clock,
-) -> Result<Arc<dyn Broker>, BrokerError> {
-    let seal = Seal::new(keys, secrets.clone(), clock)?;
-    let parts = Parts {
-        seal: Arc::new(seal.accepting_unsealed_until(unsealed_until)),
-        token: spec.token(),
-        secrets,
-        clock,
+/// Checks the settings of a broker.
+pub fn plan(spec: &BrokerSpec) -> Result<Arc<dyn BrokerPlan>, SettingsError> {
+    let settings = Settings(spec);
+    // A URL that is a secret as a whole is one of NATS.
+    let scheme = settings.scheme().unwrap_or("nats");
+    let Some(kind) = KINDS.iter().find(|kind| kind.schemes.contains(&scheme)) else {
+        let forms: Vec<&str> = KINDS.iter().map(|kind| kind.url_form).collect();
+        return Err(SettingsError(format!(
+            "queue.url is {}",
+            forms.join(", or ")
+        )));
     };
-    match spec {
-        BrokerSpec::Nats(spec) => connect_nats(spec, servers, parts).await,
-        BrokerSpec::PubSub(spec) => connect_pubsub(spec, parts).await,
-        BrokerSpec::CloudTasks(spec) => connect_cloud_tasks(spec, parts).await,
+
+    let unused = spec.settings.keys().find(|key| !kind.keys.contains(key));
+    if let Some(key) = unused {
+        return Err(SettingsError(format!(
+            "queue.{key} is a key of {}: set queue.url to one of those, or remove it",
+            owners(key)
+        )));
     }
+    (kind.plan)(&settings)
 }
 
-async fn connect_nats(
-    spec: landfall_model::NatsSpec,
-    servers: &str,
-    parts: Parts,
-) -> Result<Arc<dyn Broker>, BrokerError> {
-    let monitor = match &spec.monitor {
-        Some(url) => Some(client_of_operator(url, &parts.secrets)?),
-        None => None,
-    };
-    let nats = Nats::start(spec, servers, monitor, parts.seal, parts.clock).await?;
-    Ok(Arc::new(nats))
+/// The brokers that have a key, as schemes.
+fn owners(key: &str) -> String {
+    let owners = KINDS.iter().filter(|kind| kind.keys.contains(&key));
+    let schemes: Vec<String> = owners
+        .map(|kind| format!("{}://", kind.schemes[0]))
+        .collect();
+    schemes.join(" and ")
 }
 
-async fn connect_pubsub(
-    spec: landfall_model::PubSubSpec,
-    parts: Parts,
-) -> Result<Arc<dyn Broker>, BrokerError> {
-    let service = "https://pubsub.googleapis.com";
-    let rest = google(service, spec.endpoint.as_deref(), &parts)?;
-    pubsub::start(spec, rest, parts.seal, parts.clock).await
-}
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
 
-async fn connect_cloud_tasks(
-    spec: landfall_model::CloudTasksSpec,
-    parts: Parts,
-) -> Result<Arc<dyn Broker>, BrokerError> {
-    let service = "https://cloudtasks.googleapis.com";
-    let rest = google(service, spec.endpoint.as_deref(), &parts)?;
-    let tasks = CloudTasks::start(spec, rest, parts.seal, parts.clock).await?;
-    Ok(Arc::new(tasks))
-}
+    use landfall_model::CredentialPart;
 
-/// A service of Google, or its emulator, which needs no token.
-fn google(service: &str, emulator: Option<&str>, parts: &Parts) -> Result<Rest, BrokerError> {
-    if let Some(host) = emulator {
-        let base = format!("http://{host}");
-        return Ok(Rest::new(client_of_operator(&base, &parts.secrets)?, base));
+    use super::*;
+
+    fn planned(
+        url: &str,
+        settings: &[(&'static str, &str)],
+    ) -> Result<Arc<dyn BrokerPlan>, SettingsError> {
+        let settings = settings
+            .iter()
+            .map(|(key, value)| (*key, (*value).to_owned()));
+        plan(&BrokerSpec {
+            url: vec![CredentialPart::Literal(url.into())],
+            settings: settings.collect(),
+            emulators: BTreeMap::new(),
+        })
     }
 
-    let Some(token) = parts.token.clone() else {
-        let why = format!("there are no credentials for {service}");
-        return Err(BrokerError::Misconfigured(why));
-    };
-    let value = vec![
-        CredentialPart::Literal("Bearer ".into()),
-        CredentialPart::Secret(token),
-    ];
-    let url = format!("{service}/");
-    let credential = Credential {
-        target: url.parse().map_err(|why| wrong_address(service, why))?,
-        kind: CredentialKind::Header(http::header::AUTHORIZATION, value),
-    };
-    let policy = Policy::new(Allow {
-        http: vec![grant(service)?],
-        ..Allow::default()
-    });
-    let client = Client::new(policy, vec![credential], parts.secrets.clone());
+    #[test]
+    fn the_scheme_chooses_the_broker() {
+        let pulled = planned("pubsub://p/t", &[]).unwrap();
+        assert!(pulled.push().is_none() && pulled.token().is_some() && pulled.keeps_order());
 
-    Ok(Rest::new(client, service.into()))
-}
+        let push = [("push_to", "https://x.run.app/"), ("push_account", "a@p")];
+        let tasks = planned("cloudtasks://p/l/q", &push).unwrap();
+        assert_eq!(
+            tasks.push().unwrap().url(),
+            "https://x.run.app/_landfall/push"
+        );
+        assert!(!tasks.keeps_order());
 
-/// A client for an address that the operator wrote.
-fn client_of_operator(url: &str, secrets: &Arc<dyn SecretSource>) -> Result<Client, BrokerError> {
-    let policy = Policy::anywhere(vec![grant(url)?]);
-    Ok(Client::new(policy, Vec::new(), secrets.clone()))
-}
+        let nats = planned("tls://h:4222", &[("replicas", "3")]).unwrap();
+        assert!(nats.push().is_none() && nats.token().is_none());
+    }
 
-fn grant(url: &str) -> Result<HttpGrant, BrokerError> {
-    format!("{}/", url.trim_end_matches('/'))
-        .parse()
-        .map_err(|why| wrong_address(url, why))
-}
-
-fn wrong_address(url: &str, why: impl std::fmt::Display) -> BrokerError {
-    BrokerError::Misconfigured(format!("{url}: {why}"))
+    #[test]
+    fn mistakes_name_the_key_and_the_way_out() {
+        for (url, settings, expected) in [
+            ("kafka://h", &[][..], "queue.url is nats://HOST:4222"),
+            ("pubsub://p", &[], "queue.url is pubsub://PROJECT/TOPIC"),
+            (
+                "pubsub://p/t",
+                &[("stream", "s")],
+                "queue.stream is a key of nats://: set queue.url",
+            ),
+            (
+                "nats://h",
+                &[("push_to", "https://x")],
+                "queue.push_to is a key of pubsub:// and cloudtasks://",
+            ),
+            (
+                "nats://h",
+                &[("replicas", "7")],
+                "queue.replicas = 7: 1, or 3 or 5",
+            ),
+            ("nats://h", &[("stream", "a.b")], "queue.stream is made of"),
+            (
+                "cloudtasks://p/l/q",
+                &[],
+                "Cloud Tasks calls this service: set queue.push_to",
+            ),
+            (
+                "pubsub://p/t",
+                &[("push_to", "http://x")],
+                "queue.push_to = \"http://x\" is the public address",
+            ),
+            (
+                "pubsub://p/t",
+                &[("push_to", "https://x")],
+                "queue.push_account is the e-mail",
+            ),
+            (
+                "pubsub://p/t",
+                &[("push_account", "a@b")],
+                "queue.push_account and queue.push_keys go with",
+            ),
+        ] {
+            let error = planned(url, settings).err().expect(expected).to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
 }

@@ -32,6 +32,11 @@ pub enum BrokerError {
     Key(#[from] KeyError),
 }
 
+/// Why the settings of a broker cannot be used: a sentence that names the key and says what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("settings: {0}")]
+pub struct SettingsError(pub(crate) String);
+
 /// Why a secret of `queue.key` cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {

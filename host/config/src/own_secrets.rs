@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::node::Config;
-use landfall_model::{BrokerSpec, CredentialPart, CredentialText, SecretRef};
+use landfall_model::{CredentialPart, CredentialText, SecretRef};
 
 /// Files that prove to clouds and to Vault who the node is, by the variables that name them.
 const IDENTITY_FILES: [&str; 3] = [
@@ -17,9 +17,7 @@ const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 pub(super) fn references(config: &Config) -> Vec<SecretRef> {
     let mut own: Vec<SecretRef> = config.admin_token.iter().cloned().collect();
     own.extend(config.ledger_url.iter().flat_map(in_text));
-    if let Some(BrokerSpec::Nats(spec)) = &config.queue {
-        own.extend(in_text(&spec.servers));
-    }
+    own.extend(config.queue.iter().flat_map(|queue| in_text(&queue.url)));
     own.extend(config.queue_key.iter().cloned());
     own
 }

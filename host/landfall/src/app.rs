@@ -10,11 +10,11 @@ use landfall_dispatch::{Dispatcher, Targets};
 use landfall_edge::{Edge, EdgeSetup, Why, serve_router};
 use landfall_engine::{Confinement, Engine, Target};
 use landfall_ledger::LedgerError;
-use landfall_model::{BrokerSpec, Clock, EdgeLimits, PushSpec, SecretRef};
+use landfall_model::{Clock, EdgeLimits, PushSpec, SecretRef};
 use landfall_secrets::{KeyDocuments, Secrets, Sources};
 use tokio::net::TcpListener;
 
-use crate::connect::{connect_broker, connect_ledger, new_secrets, open_ledger};
+use crate::connect::{connect_broker, connect_ledger, new_secrets, open_ledger, plan_broker};
 use crate::doctor::{SLEEPS, facts, may_sleep};
 use crate::setup::{
     admin_token, bind, engine_settings, exposed_files, keep_memory_private, prepare_dirs, setup,
@@ -59,6 +59,8 @@ pub struct App {
 impl App {
     /// Starts everything that can fail before the first request is accepted. Addresses are first, because they fail most often.
     pub async fn start(mut config: Config) -> anyhow::Result<App> {
+        let plan = plan_broker(&config)?;
+        let plan = plan.as_deref();
         let listener = bind(config.listen, "listen").await?;
         let admin_listener = bind(config.admin_listen, "admin.listen").await?;
         prepare_dirs(&config)?;
@@ -79,22 +81,24 @@ impl App {
         )?);
         // Only after the engine has opened the map of its own pages, because later no process may open it.
         keep_memory_private();
-        let broker = match &config.queue {
-            None => None,
-            Some(spec) => Some(connect_broker(spec, &config, &secrets).await?),
+        let broker = match (&config.queue, plan) {
+            (Some(spec), Some(plan)) => {
+                Some(connect_broker(plan, &spec.url, &config, &secrets).await?)
+            }
+            _ => None,
         };
         for fact in facts(broker.as_deref()).await {
             tracing::info!("{fact}");
         }
-        if may_sleep(&config) {
+        if may_sleep(&config, plan) {
             tracing::warn!("{SLEEPS}");
         }
-        let hooks = Hooks::start(setup(&config, engine.clone(), secrets.clone()));
+        let hooks = Hooks::start(setup(&config, plan, engine.clone(), secrets.clone()));
         let targets = Arc::new(Served(hooks.clone()));
         let dispatcher = Dispatcher::new(ledger, broker, targets, Clock::System)
             .await
             .context("the ledger cannot be read")?;
-        let push = config.queue.as_ref().and_then(BrokerSpec::push).cloned();
+        let push = plan.and_then(|plan| plan.push()).cloned();
         let edge = Edge::new(EdgeSetup {
             hooks,
             secrets: secrets.clone(),

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use landfall_broker::Broker;
+use landfall_broker::{Broker, BrokerError, BrokerPlan, ConnectOptions, Seal, SettingsError};
 use landfall_config::Config;
 use landfall_ledger::{Ledger, LedgerError, OnFatal, PostgresSettings, SqliteSettings};
-use landfall_model::{BrokerSpec, Clock, CredentialPart, CredentialText, SecretRef, SecretSource};
+use landfall_model::{Clock, CredentialPart, CredentialText, SecretRef, SecretSource};
 use landfall_secrets::Secrets;
 use percent_encoding::NON_ALPHANUMERIC;
 
@@ -56,34 +56,36 @@ pub(crate) async fn connect_ledger(
     Ok(landfall_ledger::connect(settings).await?)
 }
 
+/// The broker of the settings, if there is one, with its settings checked.
+pub(crate) fn plan_broker(config: &Config) -> Result<Option<Arc<dyn BrokerPlan>>, SettingsError> {
+    config.queue.as_ref().map(landfall_broker::plan).transpose()
+}
+
 /// Connects to the broker in which events wait.
 pub(crate) async fn connect_broker(
-    spec: &BrokerSpec,
+    plan: &dyn BrokerPlan,
+    url: &CredentialText,
     config: &Config,
     secrets: &Arc<Secrets>,
 ) -> anyhow::Result<Arc<dyn Broker>> {
-    let servers = match spec {
-        BrokerSpec::Nats(spec) => {
-            with_secrets(&spec.servers, secrets, "the URL of the queue").await?
-        }
-        BrokerSpec::PubSub(_) | BrokerSpec::CloudTasks(_) => String::new(),
-    };
-    let own: Vec<SecretRef> = spec
+    let url = with_secrets(url, secrets, "the URL of the queue").await?;
+    let keys = config.queue_key.clone();
+    let own: Vec<SecretRef> = plan
         .token()
         .into_iter()
-        .chain(config.queue_key.iter().cloned())
+        .chain(keys.iter().cloned())
         .collect();
     secrets.track_own(&own).await;
-    let broker = landfall_broker::connect(
-        spec.clone(),
-        &servers,
-        config.queue_key.clone(),
-        config.queue_unsealed_until,
-        secrets.clone(),
-        Clock::System,
-    )
-    .await?;
-    Ok(broker)
+    let seal = Seal::new(keys, secrets.clone(), Clock::System)
+        .map_err(BrokerError::from)?
+        .accepting_unsealed_until(config.queue_unsealed_until);
+    let options = ConnectOptions {
+        url,
+        seal: Arc::new(seal),
+        secrets: secrets.clone(),
+        clock: Clock::System,
+    };
+    Ok(plan.connect(options).await?)
 }
 
 /// Resolves the secrets of a URL. Errors do not contain it.

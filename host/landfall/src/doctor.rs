@@ -2,25 +2,21 @@
 
 use std::sync::Arc;
 
-use landfall_broker::Broker;
+use landfall_broker::{Broker, BrokerPlan};
 use landfall_config::Config;
 use landfall_engine::{CacheUse, Confinement};
 use landfall_ledger::PostgresSettings;
 use landfall_model::{BrokerSpec, CredentialText, SecretSource};
 use landfall_secrets::Secrets;
 
-use crate::connect::{connect_broker, new_secrets, with_secrets};
+use crate::connect::{connect_broker, new_secrets, plan_broker, with_secrets};
 use crate::setup::cache_dir;
 
 pub(crate) const SLEEPS: &str = "on Cloud Run nothing runs between requests, unless its processor is always allotted: let the queue call (queue.push_to)";
 
 /// Whether events wait in a broker that this node must poll, on a platform that gives it CPU only during requests.
-pub(crate) fn may_sleep(config: &Config) -> bool {
-    config.on_cloud_run
-        && config
-            .queue
-            .as_ref()
-            .is_some_and(|queue| queue.push().is_none())
+pub(crate) fn may_sleep(config: &Config, broker: Option<&dyn BrokerPlan>) -> bool {
+    config.on_cloud_run && broker.is_some_and(|broker| broker.push().is_none())
 }
 
 /// A result of `landfall doctor`: the name of a part of the node, and its facts or its problem.
@@ -38,13 +34,18 @@ pub async fn doctor(config: &Config) -> Vec<Finding> {
             .await
             .map_err(|error| format!("{error:#}")),
     };
-    let queue = match &config.queue {
-        None => Ok(vec!["in the ledger".into()]),
-        Some(spec) => queue_facts(config, spec, &secrets).await,
+    let plan = plan_broker(config);
+    let queue = match (&config.queue, &plan) {
+        (_, Err(error)) => Err(error.to_string()),
+        (Some(spec), Ok(Some(plan))) => queue_facts(config, spec, &**plan, &secrets).await,
+        _ => Ok(vec!["in the ledger".into()]),
     };
+    let plan = plan.ok().flatten();
     let platform = match (config.cannot_queue(), config.on_cloud_run) {
         (Some(why), _) => Err(format!("a hook with mode = \"async\" or \"auto\" {why}")),
-        (None, true) if may_sleep(config) => Ok(vec!["Cloud Run".into(), SLEEPS.into()]),
+        (None, true) if may_sleep(config, plan.as_deref()) => {
+            Ok(vec!["Cloud Run".into(), SLEEPS.into()])
+        }
         (None, true) => Ok(vec!["Cloud Run".into()]),
         (None, false) => Ok(Vec::new()),
     };
@@ -104,12 +105,13 @@ async fn ledger_facts(
 async fn queue_facts(
     config: &Config,
     spec: &BrokerSpec,
+    plan: &dyn BrokerPlan,
     secrets: &Arc<Secrets>,
 ) -> Result<Vec<String>, String> {
-    let broker = connect_broker(spec, config, secrets)
+    let broker = connect_broker(plan, &spec.url, config, secrets)
         .await
         .map_err(|error| format!("{error:#}"))?;
-    if let Some(why) = spec.token().and_then(|token| secrets.value(&token).err()) {
+    if let Some(why) = plan.token().and_then(|token| secrets.value(&token).err()) {
         return Err(format!("events are refused: {why}"));
     }
     match broker.health_error().await {

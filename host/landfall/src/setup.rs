@@ -6,14 +6,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
+use landfall_broker::BrokerPlan;
 use landfall_config::Config;
 use landfall_engine::{Engine, EngineSettings};
 use landfall_hooks::{Hooks, Platform, Setup};
-use landfall_model::{BrokerSpec, SecretGrant, SecretRef};
+use landfall_model::{SecretGrant, SecretRef};
 use landfall_secrets::{Secrets, admin_token_path, create_admin_token};
 use tokio::net::TcpListener;
 
-use crate::connect::new_secrets;
+use crate::connect::{new_secrets, plan_broker};
 use crate::exposed;
 
 /// `landfall check`: loads each hook once, and finds the files that other users can change or read.
@@ -21,12 +22,18 @@ pub async fn check(config: &Config) -> anyhow::Result<(Hooks, Vec<String>)> {
     prepare_dirs(config)?;
     let secrets = new_secrets(config);
     let engine = Arc::new(Engine::new(engine_settings(config)?, None)?);
-    let hooks = Hooks::once(setup(config, engine, secrets.clone())).await;
+    let broker = plan_broker(config)?;
+    let hooks = Hooks::once(setup(config, broker.as_deref(), engine, secrets.clone())).await;
     let warnings = exposed_files(config, &secrets);
     Ok((hooks, warnings))
 }
 
-pub(crate) fn setup(config: &Config, engine: Arc<Engine>, secrets: Arc<Secrets>) -> Setup {
+pub(crate) fn setup(
+    config: &Config,
+    broker: Option<&dyn BrokerPlan>,
+    engine: Arc<Engine>,
+    secrets: Arc<Secrets>,
+) -> Setup {
     Setup {
         engine,
         secrets,
@@ -35,15 +42,12 @@ pub(crate) fn setup(config: &Config, engine: Arc<Engine>, secrets: Arc<Secrets>)
         scan_interval: config.scan_interval,
         cannot_queue: config.cannot_queue(),
         cannot_keep: config.cannot_keep(),
-        cannot_order: matches!(config.queue, Some(BrokerSpec::CloudTasks(_))),
+        cannot_order: broker.is_some_and(|broker| !broker.keeps_order()),
         bodies: config.edge.body_memory,
         readiness: config.readiness,
         platform: Platform {
             timeout: config.platform_timeout,
-            runs_in_requests: config
-                .queue
-                .as_ref()
-                .is_some_and(|queue| queue.push().is_some()),
+            runs_in_requests: broker.is_some_and(|broker| broker.push().is_some()),
         },
     }
 }

@@ -33,7 +33,7 @@ mod sizes;
 pub mod stored_event;
 mod url_prefix;
 
-pub use broker::{BrokerSpec, CloudTasksSpec, NatsSpec, PubSubSpec, PushSpec};
+pub use broker::{BrokerSpec, PushSpec};
 pub use challenge::{ChallengeAnswer, ChallengeSpec, Requirement};
 pub use clock::Clock;
 pub use credential::{

@@ -7,6 +7,7 @@ mod connect;
 mod describe;
 mod message;
 mod pull;
+mod settings;
 mod stream;
 
 use std::collections::HashMap;
@@ -16,19 +17,29 @@ use std::time::Duration;
 use async_nats::jetstream;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
-use landfall_model::{Clock, NatsSpec, lock};
+use landfall_model::{Clock, lock};
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use self::connect::{ANSWER_TIMEOUT, connect};
 use self::pull::HookPuller;
+use self::settings::{NatsSpec, URL_FORM};
 use self::stream::Stream;
 use crate::broker::{
     Broker, Consumer, DeadLetterPlace, PUBLISH_TIMEOUT, Published, Pushed, ReplyChannel,
 };
+use crate::client::operator_client;
 use crate::envelope::Envelope;
 use crate::error::{BrokerError, DecodeError};
+use crate::kind::{BrokerPlan, ConnectOptions, Kind};
 use crate::seal::Seal;
+
+pub(crate) const KIND: Kind = Kind {
+    schemes: &["nats", "tls"],
+    url_form: URL_FORM,
+    keys: &["stream", "replicas", "storage", "monitor"],
+    plan: |settings| Ok(Arc::new(NatsSpec::new(settings)?)),
+};
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// A stream that cannot be used is checked again after this.
@@ -52,11 +63,34 @@ pub(crate) struct Nats {
     pullers: Mutex<HashMap<Arc<str>, tokio::task::JoinHandle<()>>>,
 }
 
+// === impl NatsSpec ===
+
+impl BrokerPlan for NatsSpec {
+    fn connect(
+        &self,
+        options: ConnectOptions,
+    ) -> BoxFuture<'static, Result<Arc<dyn Broker>, BrokerError>> {
+        let spec = self.clone();
+        async move {
+            let monitor = match &spec.monitor {
+                Some(url) => Some(operator_client(url, options.secrets)?),
+                None => None,
+            };
+            let ConnectOptions {
+                url, seal, clock, ..
+            } = options;
+            let nats = Nats::start(spec, &url, monitor, seal, clock).await?;
+            Ok(Arc::new(nats) as Arc<dyn Broker>)
+        }
+        .boxed()
+    }
+}
+
 // === impl Nats ===
 
 impl Nats {
     /// Returns when the streams exist, or the server does not answer. An error: they exist and are not as they must be.
-    pub async fn start(
+    async fn start(
         spec: NatsSpec,
         servers: &str,
         monitor: Option<landfall_egress::Client>,

@@ -8,9 +8,10 @@ use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind, PublishErrorKind};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use async_nats::{Client, HeaderMap};
-use landfall_model::{Clock, NatsSpec};
+use landfall_model::Clock;
 use sha2::{Digest, Sha256};
 
+use super::settings::NatsSpec;
 use crate::broker::{PUBLISH_TIMEOUT, Published, Redelivery};
 use crate::envelope::{Envelope, header_text};
 use crate::error::BrokerError;

@@ -1,8 +1,9 @@
 //! Whether the topics and the subscription are set up so that no event is lost.
 
-use landfall_model::{PubSubSpec, PushSpec};
+use landfall_model::PushSpec;
 use serde_json::Value;
 
+use super::settings::PubSubSpec;
 use crate::error::BrokerError;
 use crate::rest::Rest;
 

@@ -8,19 +8,66 @@ mod ack;
 mod check;
 mod pull;
 mod push;
+mod settings;
 mod topic;
 
 use std::sync::Arc;
 
-use landfall_model::{Clock, PubSubSpec};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use landfall_model::{Clock, PushSpec, SecretRef};
 
+use self::settings::{PubSubSpec, URL_FORM};
 use crate::broker::Broker;
+use crate::client::{google, google_token};
 use crate::error::BrokerError;
+use crate::kind::{BrokerPlan, ConnectOptions, Kind};
 use crate::rest::Rest;
 use crate::seal::Seal;
 
+const SERVICE: &str = "https://pubsub.googleapis.com";
+const SCOPE: &str = "https://www.googleapis.com/auth/pubsub";
+
+pub(crate) const KIND: Kind = Kind {
+    schemes: &["pubsub"],
+    url_form: URL_FORM,
+    keys: &[
+        "subscription",
+        "dead_letter",
+        "push_to",
+        "push_account",
+        "push_keys",
+    ],
+    plan: |settings| Ok(Arc::new(PubSubSpec::new(settings)?)),
+};
+
+// === impl PubSubSpec ===
+
+impl BrokerPlan for PubSubSpec {
+    fn connect(
+        &self,
+        options: ConnectOptions,
+    ) -> BoxFuture<'static, Result<Arc<dyn Broker>, BrokerError>> {
+        let (spec, token) = (self.clone(), self.token());
+        async move {
+            let emulator = spec.endpoint.as_deref();
+            let rest = google(SERVICE, emulator, token, options.secrets)?;
+            start(spec, rest, options.seal, options.clock).await
+        }
+        .boxed()
+    }
+
+    fn token(&self) -> Option<SecretRef> {
+        self.endpoint.is_none().then(|| google_token(SCOPE))
+    }
+
+    fn push(&self) -> Option<&PushSpec> {
+        self.push.as_ref()
+    }
+}
+
 /// Pub/Sub as the settings want it: pushing where they say how, else pulled.
-pub(crate) async fn start(
+async fn start(
     spec: PubSubSpec,
     rest: Rest,
     seal: Arc<Seal>,

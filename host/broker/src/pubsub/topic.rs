@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use landfall_model::{Clock, PubSubSpec, lock};
+use landfall_model::{Clock, lock};
 use serde_json::{Value, json};
 
 use super::check::{self, Subscription};
+use super::settings::PubSubSpec;
 use crate::broker::{PUBLISH_TIMEOUT, Redelivery};
 use crate::envelope::{Envelope, header_text};
 use crate::error::BrokerError;

@@ -45,15 +45,17 @@ const NOT_APPLICABLE: [(&str, &str, &str); 5] = [
 ];
 
 macro_rules! cases {
-    ($kind:ident: $($case:ident)*) => {
+    ($kind:ident, $backend:expr; $($case:ident)*) => {
         mod $kind {
+            use super::Kind;
+
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $case() {
                 let (case, kind) = (stringify!($case), stringify!($kind));
                 if let Some((.., why)) = super::NOT_APPLICABLE.iter().find(|(c, k, _)| (*c, *k) == (case, kind)) {
                     return super::not_applicable(why);
                 }
-                if let Some(backend) = super::Backend::start(super::kind(kind)).await {
+                if let Some(backend) = super::Backend::start($backend).await {
                     super::$case(backend).await;
                 }
             })*
@@ -64,8 +66,8 @@ macro_rules! cases {
 }
 
 macro_rules! suite {
-    ($($kind:ident)*) => {
-        $(cases! { $kind:
+    ($($kind:ident: $backend:expr,)*) => {
+        $(cases! { $kind, $backend;
             what_is_accepted_outlives_the_node
             events_not_stored_are_refused
             late_acknowledgements_are_waited_for
@@ -99,19 +101,15 @@ fn only_known_cases_are_exempt() {
     }
 }
 
-suite! { sqlite postgres nats nats_postgres pubsub pubsub_push cloud_tasks }
-
-fn kind(name: &str) -> Kind {
-    match name {
-        "sqlite" => Kind::Sqlite,
-        "postgres" => Kind::Postgres,
-        "nats" => Kind::Nats,
-        "nats_postgres" => Kind::NatsPostgres,
-        "pubsub" => Kind::PubSub,
-        "pubsub_push" => Kind::PubSubPush,
-        "cloud_tasks" => Kind::CloudTasks,
-        other => panic!("{other} is no kind"),
-    }
+// The backends, one line each.
+suite! {
+    sqlite: Kind::Sqlite,
+    postgres: Kind::Postgres,
+    nats: Kind::Nats,
+    nats_postgres: Kind::NatsPostgres,
+    pubsub: Kind::PubSub,
+    pubsub_push: Kind::PubSubPush,
+    cloud_tasks: Kind::CloudTasks,
 }
 
 /// Every case runs with `queue.key`.
@@ -247,7 +245,7 @@ async fn stored_but_unanswered_events_run_once(backend: Backend) {
     assert_eq!(node.rows("side_effects", "t").await.len(), 1);
 }
 
-async fn duplicates_run_once_other_bodies_run(backend: Backend) {
+pub(super) async fn duplicates_run_once_other_bodies_run(backend: Backend) {
     let file = format!("mode = \"async\"\n{OPEN}{STORE}[dedup]\nid = {{ header = \"Id\" }}\n");
     let node = serving(
         &backend,
@@ -287,7 +285,7 @@ async fn duplicates_run_once_other_bodies_run(backend: Backend) {
     assert_eq!(node.rows("store", "t").await.len(), 2);
 }
 
-async fn duplicate_of_a_dead_delivery_runs(backend: Backend) {
+pub(super) async fn duplicate_of_a_dead_delivery_runs(backend: Backend) {
     let file = format!(
         "mode = \"async\"\n{OPEN}[retry]\nattempts = 1\n[dedup]\nid = {{ header = \"Id\" }}\n"
     );
@@ -313,7 +311,7 @@ async fn duplicate_of_a_dead_delivery_runs(backend: Backend) {
     }
 }
 
-async fn retries_are_never_early(backend: Backend) {
+pub(super) async fn retries_are_never_early(backend: Backend) {
     let file = format!(
         "mode = \"async\"\n{OPEN}[retry]\nattempts = 3\nbackoff = {{ first = \"1s\", factor = 1.0, max = \"1s\", jitter = 0.0 }}\n"
     );
@@ -522,7 +520,7 @@ async fn discarded_deliveries_run_when_asked(backend: Backend) {
     node.until_states("traps", &["resolved", "done"]).await;
 }
 
-async fn waiting_deliveries_run_at_once(backend: Backend) {
+pub(super) async fn waiting_deliveries_run_at_once(backend: Backend) {
     let (node, _) = waiting(&backend).await;
     let dry = node
         .order(
@@ -705,6 +703,7 @@ async fn what_is_too_large_is_refused(backend: Backend) {
         Kind::Nats | Kind::NatsPostgres => 1 << 20,
         Kind::PubSub | Kind::PubSubPush => 6_000_000,
         Kind::CloudTasks => 950_000,
+        Kind::Url(url) => panic!("the largest event of {url} belongs here"),
     };
     assert_eq!(node.post("/store", &[], vec![b' '; most + 1]).await.0, 413);
     node.until_log("that the queue takes: lower max_body").await;

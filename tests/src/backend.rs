@@ -1,5 +1,6 @@
 //! Where events wait and their state is kept, each kind as real as it comes, behind a line that can be cut.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -26,6 +27,8 @@ pub enum Kind {
     PubSubPush,
     /// Cloud Tasks.
     CloudTasks,
+    /// A broker that needs nothing but its URL.
+    Url(&'static str),
 }
 
 /// One of them, running.
@@ -40,6 +43,8 @@ pub struct Backend {
     front: Option<Front>,
     /// Of Postgres.
     pub database: Option<String>,
+    /// The binary of its nodes, if it is another one.
+    pub binary: Option<PathBuf>,
 }
 
 // === impl Backend ===
@@ -55,6 +60,7 @@ impl Backend {
             topic: None,
             front: None,
             database: None,
+            binary: None,
         };
         match kind {
             Kind::Sqlite => {}
@@ -67,6 +73,7 @@ impl Backend {
             Kind::PubSub => backend.on_pubsub(false).await?,
             Kind::PubSubPush => backend.on_pubsub(true).await?,
             Kind::CloudTasks => backend.on_tasks().await?,
+            Kind::Url(url) => backend.set("QUEUE_URL", url.into()),
         }
         Some(backend)
     }
@@ -156,6 +163,10 @@ impl Backend {
 
     /// For a node, of which there may be several.
     pub fn under(&self, setup: Setup) -> Setup {
+        let setup = match &self.binary {
+            Some(binary) => setup.binary(binary),
+            None => setup,
+        };
         self.env
             .iter()
             .fold(setup, |setup, (name, value)| setup.env(name, value))

@@ -24,6 +24,8 @@ struct Launch {
     /// Of the log; none: JSON.
     format: Option<String>,
     disk: Option<Arc<Disk>>,
+    /// `None`: the binary that `cargo build` makes of this repository.
+    binary: Option<PathBuf>,
 }
 
 /// What a node is started with.
@@ -151,6 +153,12 @@ impl Setup {
         self
     }
 
+    /// Another binary of Landfall.
+    pub fn binary(mut self, path: &Path) -> Setup {
+        self.launch.binary = Some(path.into());
+        self
+    }
+
     /// The plugins directory.
     pub fn plugins(&self) -> PathBuf {
         self.dir.path().join("plugins")
@@ -266,12 +274,13 @@ impl Setup {
     }
 
     async fn begin(self) -> Result<Node, (Setup, String)> {
+        let binary = self.launch.binary.as_deref().unwrap_or_else(|| landfall());
         let mut words = self
             .launch
             .under
             .iter()
             .map(std::ffi::OsString::from)
-            .chain([landfall().into()]);
+            .chain([binary.into()]);
         let mut command = Command::new(words.next().expect("a binary at least"));
         command.args(words).arg("serve");
         let format = self.launch.format.as_deref().unwrap_or("json");

@@ -9,7 +9,12 @@ use super::kind::{BrokerPlan, Kind, Settings};
 use super::{cloud_tasks, nats, pubsub};
 
 /// One line for each broker.
-const KINDS: &[&Kind] = &[&nats::KIND, &pubsub::KIND, &cloud_tasks::KIND];
+const KINDS: &[&Kind] = &[
+    // The form of URLs in errors is in this order.
+    &nats::KIND,
+    &pubsub::KIND,
+    &cloud_tasks::KIND,
+];
 
 /// Checks the settings of a broker.
 pub fn plan(spec: &BrokerSpec) -> Result<Arc<dyn BrokerPlan>, SettingsError> {

@@ -69,7 +69,7 @@ mod tests {
     const CASES: &str = include_str!("../tests/multipart.json");
 
     #[test]
-    fn forms_are_read_as_the_cases_say() {
+    fn form_cases_are_read() {
         let cases: Vec<serde_json::Value> = serde_json::from_str(CASES).unwrap();
         for case in cases {
             let text = |key: &str| case[key].as_str().unwrap();

@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_in_the_template_waits_and_one_with_this_event_does_not() {
+    fn template_mistakes_retry_event_mistakes_reject() {
         let event = testing::event(json!({}));
         let broken = Template::new("{{ event.").render(&event).unwrap_err();
         assert!(
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_called_json_has_to_be_json() {
+    fn json_templates_must_yield_json() {
         let event = testing::event(json!({ "title": "say \"hi\"" }));
         let made = |template: &str| Template::new(template).render_json(&event);
         assert_eq!(
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sender_writes_a_value_and_nothing_else() {
+    fn senders_write_values_only() {
         let event = testing::event(json!({ "t": "x\",\"admin\":\"1" }));
         let made = |template: &str| Template::new(template).render_json(&event);
         assert!(matches!(

@@ -24,7 +24,7 @@ fn a_handler_stays_a_function() {
 }
 
 #[test]
-fn a_body_that_is_not_the_json_expected_is_rejected() {
+fn unexpected_json_is_rejected() {
     let failure = <Json<Value>>::from_event(testing::post_raw("{").build()).unwrap_err();
     assert!(
         matches!(&failure, Failure::Reject(text) if text.starts_with("the body is not the JSON expected: "))
@@ -56,7 +56,7 @@ fn an_event_is_asked_by_name() {
 }
 
 #[test]
-fn a_payload_is_text_where_it_can_be() {
+fn utf8_payloads_are_text() {
     assert_eq!(Payload::from(b"abc".to_vec()), Payload::Text("abc".into()));
     let event: Event = testing::post_raw(vec![0xff, 0]).build();
     assert_eq!((event.text(), event.bytes()), (None, &[0xff, 0][..]));
@@ -98,7 +98,7 @@ fn any_error_is_a_retry() {
 }
 
 #[test]
-fn settings_are_read_one_by_one_or_whole() {
+fn settings_are_read_singly_or_whole() {
     let _host = testing::host()
         .setting("branch", "main")
         .setting("count", 3);
@@ -117,7 +117,7 @@ fn settings_are_read_one_by_one_or_whole() {
 }
 
 #[test]
-fn a_call_gets_the_answer_prepared_for_the_longest_prefix() {
+fn the_longest_prefix_answers() {
     let host = testing::host()
         .answer("https://a.example/", 404, "")
         .answer("https://a.example/b", 200, "{\"n\":1}");
@@ -136,7 +136,7 @@ fn a_call_gets_the_answer_prepared_for_the_longest_prefix() {
 }
 
 #[test]
-fn a_call_without_an_answer_is_denied() {
+fn calls_without_an_answer_are_denied() {
     let host = testing::host();
     let error = Request::get("https://b.example/").send().unwrap_err();
     assert!(matches!(error, HttpError::Denied(_)));
@@ -148,7 +148,7 @@ fn a_call_without_an_answer_is_denied() {
 }
 
 #[test]
-fn a_status_says_whether_to_try_again() {
+fn the_status_decides_about_retries() {
     let of = |status| {
         http::Response {
             status,
@@ -195,7 +195,7 @@ fn rows_are_objects() {
 }
 
 #[test]
-fn lines_carry_their_level_and_a_new_host_forgets_them() {
+fn lines_have_levels() {
     let host = testing::host();
     log::info("one");
     log::error(format_args!("{}", 2));

@@ -213,7 +213,7 @@ async fn handle_for(
 fn rerun_if_unheard(edge: &Edge, hook: &Hook, event: EventId) -> OnHangUp {
     let (dispatcher, name) = (edge.dispatcher.clone(), Arc::<str>::from(&*hook.spec.name));
     OnHangUp(Arc::new(move || {
-        dispatcher.refusal_is_unheard(event, &name)
+        dispatcher.refusal_is_undelivered(event, &name)
     }))
 }
 

@@ -7,13 +7,12 @@ use wasmtime_wasi::{HostMonotonicClock, WasiCtx, WasiCtxBuilder, WasiCtxView, Wa
 
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use super::caps::Capabilities;
-use super::caps::capability::HasCapabilities;
 use super::caps::http::Http;
 use super::caps::keyvalue;
 use super::caps::log::{Log, SharedLines};
 use super::caps::settings::Settings;
 use super::caps::stdio::Stdio;
+use super::caps::{Capabilities, HasCapabilities};
 use super::environment::Resolved;
 use super::limits::ResourceLimits;
 use landfall_model::Effects;

@@ -150,7 +150,7 @@ impl Outcome {
 
     /// The outcome of a reply that no caller received; `None` if the reply is a success. Nobody follows the redirect of such a reply, so it
     /// is a rejection.
-    pub fn of_unheard_response(status: u16, headers: &HeaderMap) -> Option<Outcome> {
+    pub fn of_undelivered_response(status: u16, headers: &HeaderMap) -> Option<Outcome> {
         match status {
             300..400 => Some(Outcome::Reject(format!(
                 "the handler answered {status}, a redirect that no caller received"

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_has_the_events_id_and_the_chosen_fields() {
+    fn rows_have_id_and_chosen_fields() {
         let host = host()
             .setting("fields", json!({ "who": "/user/id", "gone": "/x" }))
             .answer(AT, 200, "{}");
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_makes_the_row_and_without_one_it_is_the_body() {
+    fn templates_make_the_row() {
         let event = || testing::event(json!({ "a": 1 }));
         let host = host()
             .setting("row", "{\"id\": {{ event.id | tojson }}}")
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_was_not_taken_says_why() {
+    fn refused_rows_name_the_reason() {
         let failure = |reason: &str| {
             let errors =
                 json!([{ "reason": reason, "location": "who", "message": "no such field" }]);
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_no_json_is_no_row() {
+    fn bodies_without_json_are_rejected() {
         let _host = host();
         assert!(bigquery(testing::post_raw("x").build()).is_err());
     }

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_is_one_place_and_one_test() {
+    fn conditions_have_one_place_one_test() {
         for typed in [
             json!({ "header": "a", "json": "/b", "equals": 1 }),
             json!({ "header": "a" }),

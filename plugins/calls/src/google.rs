@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_pass_is_tried_again_and_what_may_not_is_rejected() {
+    fn google_statuses_decide_about_retries() {
         let gone = json!({ "message": "gone", "status": "NOT_FOUND", "details": [{ "errorCode": "UNREGISTERED" }] });
         assert_eq!(
             answer(404, gone),

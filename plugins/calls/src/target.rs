@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_template_the_body_is_passed_on() {
+    fn without_template_the_body_passes() {
         let host = testing::host().answer("https://a.example/", 204, "");
         let event = testing::post_raw("a=b")
             .header("Content-Type", "text/x")
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_makes_the_body_and_must_keep_its_promise_of_json() {
+    fn templates_make_the_body() {
         let host = testing::host().answer("https://a.example/", 200, "");
         let event = testing::event(json!({ "title": "say \"hi\"" }));
         let with =
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_was_denied_waits_for_the_operator() {
+    fn denied_calls_are_retried() {
         let _host = testing::host();
         let result = target(json!("https://a.example/")).call(&testing::event(json!({})));
         assert!(matches!(result, Err(Failure::Retry { .. })));

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_is_named_after_its_event_and_calls_with_a_token() {
+    fn tasks_have_event_names_and_tokens() {
         let host = host()
             .setting("at", "{{ event.json.at }}")
             .answer(TASKS, 200, "{}");
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_is_there_is_a_success_and_a_missing_queue_waits() {
+    fn existing_tasks_succeed_missing_queues_retry() {
         for (status, code, waits) in [
             (409, "ALREADY_EXISTS", None),
             (404, "NOT_FOUND", Some(true)),

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn binary_has_the_attributes_as_headers_and_the_body_as_it_came() {
+    fn binary_mode_uses_headers() {
         let host = host()
             .setting("subject", "{{ event.json.who }}")
             .setting("extensions", json!({ "tenant": "a b" }));

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cx_agent_is_asked_where_it_is() {
+    fn cx_agents_are_asked_regionally() {
         let detect = json!({ "project": "p", "location": "eu", "agent": "a", "session": "s", "text": "hi", "language": "de" });
         let messages = json!([{ "text": { "text": ["Guten Tag"] } }, { "payload": {} }]);
         let result = json!({ "match": { "intent": { "displayName": "hello" } }, "responseMessages": messages, "parameters": {} });

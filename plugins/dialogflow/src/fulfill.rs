@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cx_agent_gets_messages_and_parameters() {
+    fn cx_agents_get_messages_and_parameters() {
         let _host = host();
         let reply = dialogflow(testing::event(
             json!({ "fulfillmentInfo": { "tag": "stock" }, "text": "screws" }),

@@ -57,7 +57,7 @@ mod tests {
     use landfall_sdk::{Payload, testing};
 
     #[test]
-    fn what_came_goes_back_as_it_was_written() {
+    fn bodies_return_unchanged() {
         let event = testing::post_raw(" {\"b\":1.0, \"a\":[ ]}\n").build();
         let reply = echo(event).unwrap();
         let body = "{\"hook\":\"test\",\"event_id\":\"019c1234-5678-7abc-8def-0123456789ab\",\

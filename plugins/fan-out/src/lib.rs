@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn every_hook_gets_an_event_of_its_own() {
+    fn every_hook_gets_one_event() {
         let host = testing::host()
             .setting("hooks", ["a", "b"])
             .setting("headers", ["x-kind", "x-none"]);
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_called_by_an_event_of_its_own() {
+    fn each_target_has_its_own_event() {
         let picky = json!({ "url": "https://c.example/", "when": [{ "header": "x-kind", "equals": "other" }] });
         let targets = json!(["https://a.example/in", { "url": "https://b.example/", "body": "[{{ event.json.n }}]" }, picky]);
         let host = testing::host()
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_is_gone_is_said_so() {
+    fn missing_targets_are_named() {
         let _host = testing::host().setting("targets", ["https://a.example/"]);
         let event = testing::event(json!({}));
         let gone = testing::post(json!({}))
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_hand_to_and_the_same_twice_are_mistakes() {
+    fn empty_and_repeated_targets_are_refused() {
         for (key, value) in [
             ("hooks", json!([])),
             (

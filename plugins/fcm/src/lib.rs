@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_is_gone_rejects_and_a_quota_waits() {
+    fn stale_tokens_reject_quotas_retry() {
         let answer = |status: u16, code: &str| {
             let error = json!({ "error": { "message": "m", "details": [{ "errorCode": code }] } });
             let headers = vec![("retry-after".to_owned(), "30".to_owned())];
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_without_addressee_is_rejected_and_two_kinds_of_it_are_the_operators_mistake() {
+    fn an_event_needs_one_addressee() {
         let _host = host();
         assert!(matches!(
             fcm(testing::event(json!({}))),

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_may_recover_makes_a_retry_that_names_it() {
+    fn retries_name_the_failed_target() {
         let busy = Response {
             status: 503,
             headers: vec![("retry-after".into(), "9".into())],
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_refused_for_good_makes_a_reject() {
+    fn final_refusals_reject_the_event() {
         let _host =
             targets()
                 .answer("https://a.example/", 200, "")
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_says_more_than_a_url() {
+    fn targets_can_be_tables() {
         let target = json!({
             "url": "https://a.example/", "method": "PUT", "headers": { "x-from": "landfall" },
             "body": "{\"id\": {{ event.id | tojson }}}",
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_gets_what_it_wants_and_a_hook_may_want_nothing() {
+    fn targets_choose_what_they_get() {
         let picky =
             json!({ "url": "https://a.example/", "when": [{ "json": "/kind", "equals": "push" }] });
         let host = testing::host()
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_in_the_settings_waits_for_the_operator() {
+    fn wrong_settings_are_retried() {
         let _host = testing::host().setting("targets", [json!({ "uri": "https://a.example/" })]);
         let failure = forward(testing::event(json!({}))).unwrap_err();
         assert!(

@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_push_to_the_branch_is_deployed_and_the_commit_says_so() {
+    fn pushes_deploy_and_set_a_status() {
         let host = testing::host().setting("branch", "main").answer(
             "https://api.github.com/repos/octo/site/",
             204,
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deployment_that_fails_says_so_too_and_is_the_events_failure() {
+    fn failed_deployments_fail_the_event() {
         let host = testing::host()
             .setting("branch", "main")
             .setting("deploy", "https://deploy.example.com/run")
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_workflow_deploys_when_it_has_succeeded() {
+    fn successful_workflows_deploy() {
         let run_of = |conclusion: &str, event: &str, from: &str| {
             let run = json!({ "name": "build", "conclusion": conclusion, "event": event, "head_branch": "main", "head_sha": SHA,
                 "head_repository": { "full_name": from } });
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn other_branches_and_odd_names_deploy_nothing() {
+    fn other_branches_deploy_nothing() {
         let host = testing::host().setting("branch", "main");
         let reply = github_deploy(push("next")).unwrap();
         assert_eq!(

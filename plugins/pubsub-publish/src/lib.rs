@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_body_is_published_with_what_is_known_of_it() {
+    fn messages_have_body_and_attributes() {
         let host = host().setting("ordering_key", "{{ event.json.id }}");
         let host = host.answer(
             "https://pubsub.googleapis.com/v1/projects/p/topics/t:publish",
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_topic_waits_and_a_bad_message_does_not() {
+    fn missing_topics_retry_bad_messages_reject() {
         for (status, code, waits) in [
             (404, "NOT_FOUND", true),
             (429, "RESOURCE_EXHAUSTED", true),

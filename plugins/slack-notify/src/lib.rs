@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_webhook_needs_no_channel_and_nothing_at_all_is_a_mistake() {
+    fn webhooks_need_no_channel() {
         let host = testing::host()
             .setting("text", "hi")
             .setting("url", "https://hooks.slack.com/services/T/B/x");

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_made_by_a_template_and_conditions_leave_events_out() {
+    fn templates_and_conditions_shape_rows() {
         let host = host()
             .setting(
                 "texts",
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_row_is_rejected() {
+    fn invalid_rows_are_rejected() {
         let host = host();
         let host = host.setting("fields", json!({ "a": "/a" }));
         assert!(matches!(
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pointer_without_its_slash_is_the_operators_mistake() {
+    fn pointers_begin_with_a_slash() {
         let _host = host().setting("fields", json!({ "who": "sender/login" }));
         let sentence = "[settings] of the hook's file: fields.who is \"sender/login\"; write \"/sender/login\"";
         assert_eq!(

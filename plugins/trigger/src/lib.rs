@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_push_to_main_makes_the_call() {
+    fn pushes_to_main_make_the_call() {
         let host = host().answer("https://deploy.example.com/", 201, "");
         let reply = trigger(push("refs/heads/main")).unwrap();
         assert_eq!(
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn any_other_event_is_answered_with_the_reason() {
+    fn other_events_name_the_reason() {
         let host = host();
         let reply = trigger(push("refs/heads/next")).unwrap();
         let because = "json /ref is \"refs/heads/next\"";
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_fails_is_the_events_failure() {
+    fn failed_calls_fail_the_event() {
         let _host = host().answer("https://deploy.example.com/", 503, "");
         assert!(matches!(
             trigger(push("refs/heads/main")),

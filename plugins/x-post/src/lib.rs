@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_already_is_rejected_and_what_may_pass_is_not() {
+    fn repeated_posts_are_rejected() {
         let duplicate =
             json!({ "detail": "You are not allowed to create a Tweet with duplicate content." });
         assert!(matches!(with(403, duplicate).0, Err(Failure::Reject(_))));

@@ -204,7 +204,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn either_agent_is_told_by_its_form() {
+    fn the_form_decides_the_agent() {
         let typed = |body: Value| Request::from_event(testing::event(body));
         let es = json!({ "responseId": "r", "session": "projects/p/agent/sessions/s", "queryResult": {
             "queryText": "where is my order", "parameters": { "n": 5 }, "allRequiredParamsPresent": true,
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_says_only_what_it_has() {
+    fn empty_fields_are_left_out() {
         assert_eq!(
             EsResponse::text("hi").into_reply(),
             Reply::json(200, &json!({ "fulfillmentText": "hi" }))

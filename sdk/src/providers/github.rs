@@ -453,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_of_githubs_is_rejected() {
+    fn foreign_payloads_are_rejected() {
         assert!(matches!(
             Event::from_event(testing::event(serde_json::json!({}))),
             Err(Failure::Reject(_))

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_json_and_an_interaction_json_in_a_form() {
+    fn interactions_are_json_in_forms() {
         let callback = json!({ "token": "t", "team_id": "T1", "api_app_id": "A1", "type": "event_callback", "event_id": "Ev1",
             "event_time": 1_769_847_330, "event": { "type": "app_mention", "text": "hi" } });
         let callback = Callback::from_event(testing::event(callback)).unwrap();

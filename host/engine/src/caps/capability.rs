@@ -1,4 +1,4 @@
-//! What a capability that needs a grant is to the engine. `caps/mod.rs` lists them.
+//! What a capability that needs a grant is to the engine. `caps/mod.rs` lists the capabilities.
 
 use std::sync::Arc;
 
@@ -33,54 +33,3 @@ pub(crate) struct AttemptContext<'a> {
     /// `None` for commands without a ledger, such as `check`.
     pub(crate) ledger: Option<&'a Arc<dyn landfall_ledger::Kv>>,
 }
-
-/// The state of a store that has the contexts of the capabilities.
-pub(crate) trait HasCapabilities: Send + 'static {
-    fn capabilities(&mut self) -> &mut super::Capabilities;
-}
-
-/// Makes `Capabilities`, the contexts of one attempt, and `CAPABILITIES`, the keys under `[allow]`, from a list of modules and types.
-macro_rules! capabilities {
-    ($($name:ident: $context:ty,)+) => {
-        /// The contexts of one attempt.
-        pub(crate) struct Capabilities {
-            $(pub(crate) $name: $context,)+
-        }
-
-        /// The keys of capabilities under `[allow]`.
-        pub const CAPABILITIES: &[landfall_model::GrantKey] =
-            &[$(<$context as $crate::caps::capability::Capability>::KEY),+];
-
-        impl Capabilities {
-            pub(crate) fn new(attempt: &$crate::caps::capability::AttemptContext<'_>) -> Capabilities {
-                Capabilities {
-                    $($name: <$context as $crate::caps::capability::Capability>::new(attempt),)+
-                }
-            }
-
-            /// Links the capabilities that are granted.
-            pub(crate) fn link<T: $crate::caps::capability::HasCapabilities>(
-                linker: &mut wasmtime::component::Linker<T>,
-                grants: &landfall_model::Grants,
-            ) -> wasmtime::Result<()> {
-                use $crate::caps::capability::Capability;
-                $(
-                    if grants.contains(<$context>::KEY.name) {
-                        <$context>::link::<T>(linker, |state| &mut state.capabilities().$name)?;
-                    }
-                )+
-                Ok(())
-            }
-
-            /// The staged effects, at the end of the attempt.
-            pub(crate) fn effects(&mut self) -> landfall_model::Effects {
-                use $crate::caps::capability::Capability;
-                let mut effects = landfall_model::Effects::default();
-                $(self.$name.take_effects(&mut effects);)+
-                effects
-            }
-        }
-    };
-}
-
-pub(super) use capabilities;

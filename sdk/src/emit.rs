@@ -1,6 +1,6 @@
 //! Events for other hooks. The operator lists them under `[allow] emit`.
 //!
-//! They are queued together with the handler's success, exactly once. The handler gets no reply.
+//! An event is queued if the attempt succeeds, exactly once. The handler gets no reply.
 
 use crate::Payload;
 use serde::Serialize;
@@ -8,18 +8,18 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-/// An event for another hook, to be dressed and [sent](Emission::send).
+/// An event for another hook. [`send`](Emission::send) stages it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Emission {
-    /// Who handles it.
+    /// The hook that handles it.
     pub hook: String,
-    /// As the other handler will see them.
+    /// The headers that the other handler receives.
     pub headers: Vec<(String, String)>,
-    /// As the other handler will see it.
+    /// The body that the other handler receives.
     pub body: Payload,
-    /// Emissions with the same key to the same hook are one.
+    /// Emissions with the same key to the same hook are one event.
     pub key: Option<String>,
-    /// From the handler's success.
+    /// The time between the handler's success and the earliest start.
     pub delay: Option<Duration>,
 }
 
@@ -35,7 +35,7 @@ pub fn to(hook: impl Into<String>) -> Emission {
 }
 
 impl Emission {
-    /// Adds a header; one of the same name stays.
+    /// Adds a header. Headers of the same name stay.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
@@ -60,34 +60,34 @@ impl Emission {
         self.body(text).header("content-type", "application/json")
     }
 
-    /// Emissions with the same key to the same hook are one, as long as that hook's `[dedup] window`.
+    /// Emissions with the same key to the same hook are one event within that hook's `[dedup] window`.
     #[must_use]
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
         self
     }
 
-    /// Not before so much time has passed.
+    /// Delays the event.
     #[must_use]
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = Some(delay);
         self
     }
 
-    /// Stages it; the id of the new event.
+    /// Stages the event and returns its id.
     pub fn send(self) -> Result<String, EmitError> {
         host::emit(self)
     }
 }
 
-/// Why an event was not taken.
+/// Why an event was not staged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EmitError {
     /// The hook is not in `[allow] emit`.
     Denied(String),
-    /// A header or a key that cannot be.
+    /// A header or the key is not valid.
     Invalid(String),
-    /// The body is too large, or there are too many.
+    /// The body is too large, or the attempt emits too many events.
     Limit(String),
     /// Anything else.
     Other(String),

@@ -1,14 +1,14 @@
-//! What a handler is given: the event, its body, and the types that an argument may have.
+//! The argument of a handler: the event, its body, and the types that an argument may have.
 //!
-//! The host has verified the event; nothing here checks who sent it.
+//! The host has verified the event. Nothing here checks the sender.
 
 use crate::{Failure, form};
 use serde::de::DeserializeOwned;
 
-/// One verified request. The same event comes on every attempt; only [`attempt`](Self::attempt) differs.
+/// One verified request. It is the same on every attempt; only [`attempt`](Self::attempt) differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// UUIDv7, the same on every attempt: use it as the idempotency key of your calls.
+    /// A UUIDv7, the same on every attempt. Use it as the idempotency key of your calls.
     pub id: String,
     /// The name of the hook that received it.
     pub hook: String,
@@ -20,9 +20,9 @@ pub struct Event {
     pub method: String,
     /// As it was sent, still percent-encoded: `/github`.
     pub path: String,
-    /// Without the question mark; a token that the host checked is removed.
+    /// Without the question mark. A token that the host checked is removed.
     pub query: Option<String>,
-    /// Lower-case names; order and repeats are kept; a header that carried a shared secret is removed.
+    /// Names are in lower case. Order and repeats are kept. A header that carried a shared secret is removed.
     pub headers: Vec<(String, String)>,
     /// The bytes that were signed.
     pub body: Payload,
@@ -63,7 +63,7 @@ impl Event {
             .map(|(_, value)| value)
     }
 
-    /// The body, where it is valid UTF-8.
+    /// The body, if it is valid UTF-8.
     pub fn text(&self) -> Option<&str> {
         self.body.as_text()
     }
@@ -86,7 +86,7 @@ impl Event {
             .map(|(_, value)| value.as_str())
     }
 
-    /// What stood in the `{name}` segment of the hook's path.
+    /// The text of the `{name}` segment of the hook's path.
     pub fn param(&self, name: &str) -> Option<&str> {
         self.attributes
             .iter()
@@ -94,7 +94,7 @@ impl Event {
             .map(|(_, value)| value.as_str())
     }
 
-    /// What kind of event the provider calls it: `push`, `invoice.paid`.
+    /// The provider's name for this kind of event: `push`, `invoice.paid`.
     pub fn event_type(&self) -> Option<&str> {
         self.attribute("event-type")
     }
@@ -112,7 +112,7 @@ pub(crate) fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<
         .map(|(_, value)| value.as_str())
 }
 
-/// A body: text wherever the bytes are valid UTF-8.
+/// A body: text if the bytes are valid UTF-8.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Payload {
     /// Valid UTF-8.
@@ -122,7 +122,7 @@ pub enum Payload {
 }
 
 impl Payload {
-    /// The text, where it is text.
+    /// The text, if it is text.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
@@ -172,7 +172,7 @@ impl From<Vec<u8>> for Payload {
     }
 }
 
-/// What the argument of a handler may be.
+/// A type that the argument of a handler may have.
 #[diagnostic::on_unimplemented(
     message = "the argument of a handler is an `Event` or a `Json<T>`, not `{Self}`"
 )]

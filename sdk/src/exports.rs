@@ -74,7 +74,7 @@ impl From<Payload> for types::Payload {
     }
 }
 
-/// 49 days are as good as for ever.
+/// At most 49 days.
 pub(crate) fn millis(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }

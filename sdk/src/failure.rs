@@ -6,22 +6,22 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-/// Whether the same event may succeed later. The texts are for the operator; the caller never sees them.
+/// Whether the same event may succeed later. The texts are for the operator. The caller never sees them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
-    /// Something outside failed; the same event may succeed later.
+    /// Something outside failed. The same event may succeed later.
     Retry {
         /// Why.
         reason: String,
-        /// Not before this much time has passed; the host keeps it within the hook's own schedule.
+        /// The next attempt starts at the earliest after this time. The host keeps it within the hook's `[retry]`.
         after: Option<Duration>,
     },
-    /// This event can never succeed; it is dead at once.
+    /// This event can never succeed. It is dead at once.
     Reject(String),
 }
 
 impl Failure {
-    /// Try again, at a time of the host's choosing.
+    /// Run the event again, at a time that `[retry]` decides.
     pub fn retry(reason: impl Into<String>) -> Self {
         Self::Retry {
             reason: reason.into(),
@@ -29,7 +29,7 @@ impl Failure {
         }
     }
 
-    /// Try again, not before `after` has passed.
+    /// Run the event again, at the earliest after this time.
     pub fn retry_after(reason: impl Into<String>, after: Duration) -> Self {
         Self::Retry {
             reason: reason.into(),
@@ -37,7 +37,7 @@ impl Failure {
         }
     }
 
-    /// Never try this event again.
+    /// Do not run this event again.
     pub fn reject(reason: impl Into<String>) -> Self {
         Self::Reject(reason.into())
     }

@@ -1,7 +1,7 @@
-//! Calls to the outside: whole bodies out and in.
+//! Outbound HTTP calls with whole bodies.
 //!
-//! The host decides what may be reached, adds credentials and `idempotency-key`, and follows no redirects unless the operator
-//! allows some.
+//! The host decides which addresses may be reached, adds credentials and `idempotency-key`, and follows only the redirects
+//! that the operator allows.
 
 use crate::event::header;
 use crate::{Failure, Payload, imports};
@@ -18,11 +18,11 @@ pub struct Request {
     pub method: String,
     /// Absolute, `http` or `https`.
     pub url: String,
-    /// `host`, `content-length`, `transfer-encoding` and `connection` are the host's.
+    /// The host sets `host`, `content-length`, `transfer-encoding` and `connection`.
     pub headers: Vec<(String, String)>,
-    /// None is no body at all.
+    /// `None`: no body.
     pub body: Option<Payload>,
-    /// For this call; never longer than what is left of the attempt. 30 s where nothing is said.
+    /// The time for this call, at most the rest of the attempt. `None`: 30 s.
     pub timeout: Option<Duration>,
 }
 
@@ -58,14 +58,14 @@ impl Request {
         Self::new("DELETE", url)
     }
 
-    /// Adds a header; one of the same name stays.
+    /// Adds a header. Headers of the same name stay.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// Sets the body, as it is.
+    /// Sets the body.
     #[must_use]
     pub fn body(mut self, body: impl Into<Payload>) -> Self {
         self.body = Some(body.into());
@@ -94,14 +94,14 @@ impl Request {
             .body(pairs.join("&"))
     }
 
-    /// Gives this call less (or more) time than the host would.
+    /// Sets the time for this call.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// Sends it and waits for the whole response. Any status is a response, also 404 and 500.
+    /// Sends the request and waits for the whole response. Every status is a response, also 404 and 500.
     pub fn send(self) -> Result<Response, HttpError> {
         imports::send(self)
     }
@@ -122,12 +122,12 @@ fn quoted(text: &str) -> String {
     out
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
     /// Any.
     pub status: u16,
-    /// In the order in which they came.
+    /// In the order of the response.
     pub headers: Vec<(String, String)>,
     /// The whole of it.
     pub body: Payload,
@@ -154,10 +154,10 @@ impl Response {
         (200..300).contains(&self.status)
     }
 
-    /// The response, or the failure that its status calls for.
+    /// The response, or the failure that follows from its status.
     ///
-    /// 408, 429 and 5xx are a retry, not before `Retry-After` (in seconds) says; other 4xx and redirects, which the
-    /// host does not follow, will not get better and are a reject.
+    /// 408, 429 and 5xx are a retry, after `Retry-After` seconds if the header is there. Other 4xx and redirects, which the
+    /// host does not follow, are a reject.
     pub fn error_for_status(self) -> Result<Self, Failure> {
         match self.status {
             408 | 429 | 500.. => Err(self.retry()),
@@ -184,19 +184,19 @@ impl Response {
 /// Why there is no response. The texts are meant for a log line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HttpError {
-    /// Not in `[allow] http`, or an address that may not be reached.
+    /// The URL is not in `[allow] http`, or its address may not be reached.
     Denied(String),
     /// The request itself is wrong: URL, method, header.
     Invalid(String),
     /// The name does not resolve.
     Unresolved(String),
-    /// No connection, or it broke before the answer was complete.
+    /// There is no connection, or it broke before the answer was complete.
     Connection(String),
-    /// No trusted TLS session.
+    /// The TLS session is not trusted.
     Tls(String),
-    /// No complete answer within the time given.
+    /// There is no complete answer within the time.
     Timeout(String),
-    /// Request or response above the cap, or too many calls in this attempt.
+    /// The request or response is too large, or the attempt makes too many calls.
     Limit(String),
     /// Anything else.
     Other(String),

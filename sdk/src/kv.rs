@@ -1,18 +1,18 @@
-//! Values that the host keeps for this hook, by key. The operator grants them with `[allow] kv = true`.
+//! Values that the host stores for this hook, by key. The operator grants them with `[allow] kv = true`.
 //!
-//! Writes are kept together with the handler's success, exactly once; reads see what this handler has written.
+//! Writes are committed if the attempt succeeds, exactly once. Reads see the writes of this attempt.
 
 use crate::Payload;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-/// The value of a key; none where there is none, or it has expired.
+/// The value of a key. `None`: the key has no value, or its value has expired.
 pub fn get(key: &str) -> Result<Option<Payload>, KvError> {
     host::get(key)
 }
 
-/// The value as text; [`KvError::Invalid`] where it is not UTF-8.
+/// The value as text. A value that is not UTF-8 is [`KvError::Invalid`].
 pub fn get_text(key: &str) -> Result<Option<String>, KvError> {
     match get(key)? {
         None => Ok(None),
@@ -21,12 +21,12 @@ pub fn get_text(key: &str) -> Result<Option<String>, KvError> {
     }
 }
 
-/// Sets a value that stays.
+/// Sets a value that does not expire.
 pub fn set(key: &str, value: impl Into<Payload>) -> Result<(), KvError> {
     host::set(key, value.into(), None)
 }
 
-/// Sets a value that expires; parts of a second count as a whole one.
+/// Sets a value that expires. The time is rounded up to whole seconds.
 pub fn set_for(key: &str, value: impl Into<Payload>, time: Duration) -> Result<(), KvError> {
     host::set(key, value.into(), Some(seconds(time)))
 }
@@ -36,14 +36,14 @@ pub fn delete(key: &str) -> Result<(), KvError> {
     host::delete(key)
 }
 
-/// Keys that begin with `prefix`, in byte order, after `after`; at most `limit`, and at most 1,000.
+/// Keys that begin with `prefix`, in byte order, after the key `after`: at most `limit`, and at most 1,000.
 pub fn list_keys(prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<String>, KvError> {
     host::list_keys(prefix, after, limit)
 }
 
-/// Sets the value if the present one is `expected` (none = there is none); false: it differs.
-/// After true, if another handler changes the value before this one succeeds, nothing of this one is kept, and its event is
-/// run again.
+/// Sets the value if the present value is `expected` (`None`: the key has no value). Returns false if it differs.
+/// After true, if another attempt changes the value before this attempt is committed, nothing of this attempt is kept and
+/// the event runs again.
 pub fn compare_and_set(
     key: &str,
     expected: Option<&Payload>,
@@ -52,8 +52,8 @@ pub fn compare_and_set(
     host::compare_and_set(key, expected.cloned(), value.into())
 }
 
-/// Adds to a whole number that begins at 0. What handlers add at the same time adds up; the number returned is what this
-/// one sees.
+/// Adds to a whole number that begins at 0. Increments of parallel attempts add up. Returns the sum as this attempt
+/// sees it.
 pub fn increment(key: &str, by: i32) -> Result<i64, KvError> {
     host::increment(key, by)
 }
@@ -63,14 +63,14 @@ fn seconds(time: Duration) -> u32 {
     u32::try_from(whole).unwrap_or(u32::MAX)
 }
 
-/// Why a value was not read or taken.
+/// Why a value was not read or not written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KvError {
-    /// Not a key, or not a number where one is needed.
+    /// The key is not valid, or the value is not a whole number.
     Invalid(String),
-    /// The value is too large, or there are too many.
+    /// The value is too large, or the attempt changes too many.
     Limit(String),
-    /// Anything else: the event may succeed later.
+    /// Another error. The event may succeed later.
     Other(String),
 }
 
@@ -133,7 +133,7 @@ mod host {
         )?)
     }
 
-    /// The host keeps to whole numbers that both sides can hold.
+    /// The host returns whole numbers up to 2^53, which a `f64` holds exactly.
     pub fn increment(key: &str, by: i32) -> Result<i64, KvError> {
         Ok(kv::increment(key, by)? as i64)
     }
@@ -161,14 +161,14 @@ mod host {
     type Values = BTreeMap<String, Payload>;
 
     impl Host {
-        /// A value that `kv` has already.
+        /// Sets a value that `kv` has at the start.
         #[must_use]
         pub fn value(self, key: &str, value: impl Into<Payload>) -> Self {
             fake(|values: &mut Values| values.insert(key.to_owned(), value.into()));
             self
         }
 
-        /// What `kv` has by now. Values do not expire.
+        /// The values of `kv`. They do not expire.
         pub fn values(&self) -> BTreeMap<String, Payload> {
             fake(|values: &mut Values| values.clone())
         }

@@ -1,23 +1,23 @@
-//! Rows in a table that the host keeps. The operator lists the tables under `[allow] table`.
+//! Rows that are appended to tables of the host. The operator lists the tables under `[allow] table`.
 
 use serde::Serialize;
 use std::error::Error;
 use std::fmt;
 
-/// Stages one row, which has to be a JSON object. It is stored together with the handler's success.
+/// Stages one row, which must be a JSON object. It is stored if the attempt succeeds.
 pub fn append(table: &str, row: &(impl Serialize + ?Sized)) -> Result<(), TableError> {
     let row = serde_json::to_string(row).map_err(|error| TableError::Invalid(error.to_string()))?;
     host::append(table, &row)
 }
 
-/// Why a row was not taken.
+/// Why a row was not staged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TableError {
     /// The table is not in `[allow] table`.
     Denied(String),
-    /// Not a JSON object, or not a table name.
+    /// The row is not a JSON object, or the table name is not valid.
     Invalid(String),
-    /// The row is too large, or there are too many.
+    /// The row is too large, or the attempt stages too many.
     Limit(String),
     /// Anything else.
     Other(String),

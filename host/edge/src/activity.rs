@@ -1,6 +1,6 @@
-//! What one connection is doing: reading, handling requests, sending, or idle. HTTP/2 connections on which nothing happens are closed
-//! here, because hyper keeps them open while the client answers pings, even if it never reads its answer. `io_timeouts` has the
-//! deadlines of HTTP/1.
+//! What one connection is doing: reading, handling requests, sending, or idle. HTTP/2 connections
+//! on which nothing happens are closed here, because hyper keeps them open while the client answers
+//! pings, even if it never reads its answer. `io_timeouts` has the deadlines of HTTP/1.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
@@ -55,7 +55,8 @@ pub(crate) struct ConnectionActivity {
     asks_for_hang_up: AtomicBool,
 }
 
-/// An extension of a response: called if the client of an HTTP/1 request has hung up before the answer is written.
+/// An extension of a response: called if the client of an HTTP/1 request has hung up before the
+/// answer is written.
 #[derive(Clone)]
 pub(crate) struct OnHangUp(pub(crate) Arc<dyn Fn() + Send + Sync>);
 
@@ -100,6 +101,7 @@ impl ConnectionActivity {
         if version == http::Version::HTTP_2 && !self.is_http2.swap(true, Ordering::Relaxed) {
             self.http2_begun.notify_one();
         }
+
         self.running.fetch_add(1, Ordering::Relaxed);
         InFlightRequest(self.clone())
     }
@@ -114,6 +116,7 @@ impl ConnectionActivity {
             *lock(&self.on_hang_up) = on_hang_up;
             self.asks_for_hang_up.store(true, Ordering::Relaxed);
         }
+
         if !self.is_http2.load(Ordering::Relaxed) {
             if response
                 .headers()
@@ -124,6 +127,7 @@ impl ConnectionActivity {
             }
             return response;
         }
+
         self.sending.fetch_add(1, Ordering::Relaxed);
         response.map(|body| {
             Body::new(ObservedBody {
@@ -139,6 +143,7 @@ impl ConnectionActivity {
         if !self.asks_for_hang_up.swap(false, Ordering::Relaxed) {
             return None;
         }
+
         lock(&self.on_hang_up).take()
     }
 
@@ -187,12 +192,13 @@ impl ConnectionActivity {
         self.close.notified().await;
     }
 
-    /// Returns when an HTTP/2 connection handles no request, and either the client has not read from an answer for `head_timeout`, or
-    /// there was no request for `keep_alive`.
+    /// Returns when an HTTP/2 connection handles no request, and either the client has not read
+    /// from an answer for `head_timeout`, or there was no request for `keep_alive`.
     pub(crate) async fn stalled(&self, limits: &EdgeLimits) {
         if !self.is_http2.load(Ordering::Relaxed) {
             self.http2_begun.notified().await;
         }
+
         loop {
             let sends = self.sending.load(Ordering::Relaxed) > 0;
             let limit = if sends {
@@ -200,16 +206,19 @@ impl ConnectionActivity {
             } else {
                 limits.keep_alive
             };
+
             let left = limit.saturating_sub(lock(&self.last).elapsed());
             if left.is_zero() && self.running.load(Ordering::Relaxed) == 0 {
                 return;
             }
+
             // The limit may change in the meantime.
             let pause = if left.is_zero() {
                 limits.head_timeout
             } else {
                 left.min(limits.head_timeout)
             };
+
             tokio::time::sleep(pause).await;
         }
     }
@@ -221,6 +230,7 @@ impl ConnectionActivity {
         } else {
             self.reading() == Reading::Idle
         };
+
         (is_idle && !self.is_closed.load(Ordering::Relaxed)).then(|| *lock(&self.last))
     }
 
@@ -276,6 +286,7 @@ impl HttpBody for ObservedBody {
                 other => return Poll::Ready(other),
             }
         }
+
         let step = self.rest.len().min(STEP_BYTES);
         Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(step)))))
     }
@@ -291,6 +302,7 @@ impl HttpBody for ObservedBody {
         if let Some(upper) = inner.upper() {
             hint.set_upper(upper + rest);
         }
+
         hint
     }
 }

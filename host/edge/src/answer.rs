@@ -18,7 +18,8 @@ pub(crate) const RETRY_LATER: Duration = Duration::from_secs(30);
 /// A longer `retry_after` of a handler is shortened to this, because senders give up.
 const RETRY_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// The answer to an outcome in mode `sync`. The handler's reasons are for the operator, not for the caller.
+/// The answer to an outcome in mode `sync`. The handler's reasons are for the operator, not for the
+/// caller.
 pub(crate) fn outcome(rules: &AnswerRules, outcome: Outcome, event: EventId) -> Response {
     match outcome {
         Outcome::Done(handlers) => reply(rules, handlers, event),
@@ -38,7 +39,8 @@ pub(crate) fn outcome(rules: &AnswerRules, outcome: Outcome, event: EventId) -> 
     }
 }
 
-/// The answer to an ownership check. `None` if the provider sent a value that a header cannot contain.
+/// The answer to an ownership check. `None` if the provider sent a value that a header cannot
+/// contain.
 pub(crate) fn challenge(answer: Answer) -> Option<Response> {
     let mut response = empty(StatusCode::from_u16(answer.status).ok()?);
     for (name, value) in answer.headers {
@@ -47,6 +49,7 @@ pub(crate) fn challenge(answer: Answer) -> Option<Response> {
             HeaderValue::from_str(&value).ok()?,
         );
     }
+
     if let Some((content_type, text)) = answer.body {
         *response.body_mut() = Body::from(text);
         response
@@ -56,11 +59,12 @@ pub(crate) fn challenge(answer: Answer) -> Option<Response> {
             .headers_mut()
             .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     }
+
     Some(response)
 }
 
-/// Applies the provider's rules to an answer of the host or the handler: a status that the provider punishes is replaced, and the body
-/// is removed if the provider requires an empty one.
+/// Applies the provider's rules to an answer of the host or the handler: a status that the provider
+/// punishes is replaced, and the body is removed if the provider requires an empty one.
 pub(crate) fn apply_rules(counters: &Counters, hook: &Hook, response: Response) -> Response {
     let (rules, status) = (hook.verifier.answers(), response.status().as_u16());
     let response = match rules.instead_of(status) {
@@ -70,9 +74,11 @@ pub(crate) fn apply_rules(counters: &Counters, hook: &Hook, response: Response) 
                 let what = "a status that the provider punishes was not sent; further ones are only counted";
                 tracing::warn!(hook = &*hook.spec.name, status, sent = instead, what);
             }
+
             avoided(response, instead)
         }
     };
+
     if rules.reply_body == ReplyBody::Empty {
         without_body(response)
     } else {
@@ -89,6 +95,7 @@ fn avoided(avoided: Response, status: u16) -> Response {
             response.headers_mut().insert(name, value.clone());
         }
     }
+
     response
 }
 
@@ -108,6 +115,7 @@ pub(crate) fn accepted(rules: &AnswerRules, event: EventId) -> Response {
             parts.headers.append(name, value.clone());
         }
     }
+
     Response::from_parts(parts, body)
 }
 
@@ -120,9 +128,11 @@ pub(crate) fn reply(rules: &AnswerRules, reply: Reply, event: EventId) -> Respon
     if !response.status().is_success() {
         return response;
     }
+
     if rules.has_no_body(response.status().as_u16()) {
         return without_body(response);
     }
+
     let content_type = response
         .headers()
         .get(CONTENT_TYPE)
@@ -131,6 +141,7 @@ pub(crate) fn reply(rules: &AnswerRules, reply: Reply, event: EventId) -> Respon
     if rules.reply_body == ReplyBody::Accepted || !is_taken {
         return with_accepted_content(rules, response, event);
     }
+
     response
 }
 
@@ -140,11 +151,13 @@ fn with_accepted_content(rules: &AnswerRules, response: Response, event: EventId
     if rules.has_no_body(response.status().as_u16()) {
         return response;
     }
+
     let (body, content_type) = rules.accepted.content(&event.to_string());
     *response.body_mut() = Body::from(body);
     if let Some(content_type) = content_type {
         response.headers_mut().insert(CONTENT_TYPE, content_type);
     }
+
     response
 }
 

@@ -1,5 +1,6 @@
-//! The memory budget of request bodies: all bodies of the node together stay below `limits.body_memory`. Each byte is reserved before it is
-//! allocated: received bytes, decoded bytes, and the working memory of decoders.
+//! The memory budget of request bodies: all bodies of the node together stay below
+//! `limits.body_memory`. Each byte is reserved before it is allocated: received bytes, decoded
+//! bytes, and the working memory of decoders.
 
 use std::sync::Arc;
 
@@ -8,8 +9,8 @@ use memmap2::MmapMut;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 const UNIT: usize = 1024;
-/// A larger body has its own memory mapping, which returns to the system when the body is dropped. The allocator would keep the memory
-/// of freed bodies for each thread.
+/// A larger body has its own memory mapping, which returns to the system when the body is dropped.
+/// The allocator would keep the memory of freed bodies for each thread.
 const SMALL_BYTES_MAX: usize = 256 << 10;
 
 /// The memory for all request bodies of the node.
@@ -17,8 +18,8 @@ pub(crate) struct BodyBudget {
     units: Arc<Semaphore>,
 }
 
-/// A part of the budget, reserved until it is dropped. It grows with the received bytes. The announced length does not count, because a
-/// sender can announce any length.
+/// A part of the budget, reserved until it is dropped. It grows with the received bytes. The
+/// announced length does not count, because a sender can announce any length.
 #[derive(Debug)]
 pub(crate) struct BodyReservation {
     budget: Arc<Semaphore>,
@@ -29,8 +30,8 @@ pub(crate) struct BodyReservation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BudgetExhausted;
 
-/// A body that grows. Only written bytes are reserved: the rest of a mapping is address space and uses no memory. While a body is copied
-/// to its mapping, both copies are reserved.
+/// A body that grows. Only written bytes are reserved: the rest of a mapping is address space and
+/// uses no memory. While a body is copied to its mapping, both copies are reserved.
 pub(crate) struct BodyBuffer {
     reservation: BodyReservation,
     bytes: Storage,
@@ -173,6 +174,7 @@ impl BodyBuffer {
                 self.reservation.shrink_to(new);
             }
         }
+
         Ok(())
     }
 
@@ -182,6 +184,7 @@ impl BodyBuffer {
             Storage::Small(bytes) => bytes.into_boxed_slice().into(),
             Storage::Mapped(mapped) => Bytes::from_owner(mapped),
         };
+
         self.reservation.shrink_to(bytes.len());
         (bytes, self.reservation)
     }
@@ -240,6 +243,7 @@ mod tests {
             let most = if len <= SMALL_BYTES_MAX { 3 * len } else { len } + UNIT;
             assert!(reserved >= len && reserved < most, "{reserved} {len}");
         }
+
         assert!(matches!(buffer.bytes, Storage::Mapped(_)));
         let (bytes, reservation) = buffer.into_bytes();
         assert_eq!(bytes, piece.repeat(pieces));

@@ -61,7 +61,8 @@ impl Caller {
         Caller { name, ..self }
     }
 
-    /// The path for the log. For a known hook it is the pattern, because a parameter may be a secret.
+    /// The path for the log. For a known hook it is the pattern, because a parameter may be a
+    /// secret.
     pub(crate) fn path(&self, hook: Option<&Hook>) -> String {
         match hook {
             Some(hook) => hook.spec.path.clone(),
@@ -73,10 +74,10 @@ impl Caller {
 /// The path without segments that may be secrets.
 fn shown_path(path: &str) -> String {
     let segments: Vec<String> = path.split('/').map(shown_segment).collect();
-    let shown = segments.join("/");
-    match shown.char_indices().nth(PATH_CHARS_MAX) {
-        Some((end, _)) => format!("{}…", &shown[..end]),
-        None => shown,
+    let path = segments.join("/");
+    match path.char_indices().nth(PATH_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &path[..end]),
+        None => path,
     }
 }
 

@@ -1,4 +1,5 @@
-//! The client of a request: the peer of the connection or, if that is a trusted proxy, the address that the proxy names.
+//! The client of a request: the peer of the connection or, if that is a trusted proxy, the address
+//! that the proxy names.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,16 +12,20 @@ const X_FORWARDED_FOR: &str = "x-forwarded-for";
 /// The client, or the proxy if the client is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Client {
-    /// The client's address. If it is unknown: that of the trusted proxy that forwarded the request.
+    /// The client's address. If it is unknown: that of the trusted proxy that forwarded the
+    /// request.
     pub(crate) address: IpAddr,
-    /// False if a trusted proxy named something that is not an address. `from_addresses` then accepts no request.
+    /// False if a trusted proxy named something that is not an address. `from_addresses` then
+    /// accepts no request.
     pub(crate) is_known: bool,
 }
 
-/// Reads `X-Forwarded-For`, or else `Forwarded` (RFC 7239), from the right. The first address that is not a trusted proxy is the client's.
-/// An entry that is not an address ends the search: everything to the left of it could have been written by the client.
+/// Reads `X-Forwarded-For`, or else `Forwarded` (RFC 7239), from the right. The first address that
+/// is not a trusted proxy is the client's. An entry that is not an address ends the search:
+/// everything to the left of it could have been written by the client.
 ///
-/// If both are present, `X-Forwarded-For` counts: most proxies forward an unknown `Forwarded` header unchanged.
+/// If both are present, `X-Forwarded-For` counts: most proxies forward an unknown `Forwarded`
+/// header unchanged.
 pub(crate) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
     let mut last = peer.to_canonical();
     if !is_trusted(last, trusted) {
@@ -35,6 +40,7 @@ pub(crate) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Cl
     } else {
         forwarded(headers)
     };
+
     for hop in hops.into_iter().rev() {
         let Some(address) = hop else {
             return Client {
@@ -42,11 +48,13 @@ pub(crate) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Cl
                 is_known: false,
             };
         };
+
         last = address;
         if !is_trusted(address, trusted) {
             break;
         }
     }
+
     Client {
         address: last,
         is_known: true,
@@ -71,7 +79,8 @@ fn x_forwarded_for(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
         .collect()
 }
 
-/// The `for` parameters in order; `None` for an element without an address. An invalid line counts as one such element.
+/// The `for` parameters in order; `None` for an element without an address. An invalid line counts
+/// as one such element.
 fn forwarded(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     let lines = headers.get_all(FORWARDED).iter();
     lines
@@ -90,17 +99,20 @@ fn elements(line: &[u8]) -> Option<Vec<Option<IpAddr>>> {
             if rest[end] != b'=' {
                 return None;
             }
+
             let name = rest[..end].trim_ascii();
             let (value, after) = value(&rest[end + 1..])?;
             if name.eq_ignore_ascii_case(b"for") {
                 address = node(&value);
             }
+
             rest = after.trim_ascii_start();
             match rest.first() {
                 Some(b';') => rest = rest[1..].trim_ascii_start(),
                 _ => break,
             }
         }
+
         elements.push(address);
         match rest.split_first() {
             None => return Some(elements),
@@ -121,6 +133,7 @@ fn value(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
         let is_token = !token.iter().any(|byte| b"\"= ".contains(byte));
         return is_token.then(|| (token.to_vec(), &text[end..]));
     };
+
     let mut value = Vec::new();
     let mut bytes = quoted.iter().enumerate();
     while let Some((at, byte)) = bytes.next() {
@@ -130,6 +143,7 @@ fn value(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
             other => value.push(*other),
         }
     }
+
     None
 }
 
@@ -160,6 +174,7 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
+
         super::client(peer.parse().unwrap(), &map, &trusted)
     }
 
@@ -219,7 +234,7 @@ mod tests {
         assert!(judged("10.0.0.1", &[]).is_known);
         assert!(
             judged("6.6.6.6", &[("forwarded", "junk")]).is_known,
-            "nobody asks an untrusted caller"
+            "the header of an untrusted peer does not count"
         );
     }
 

@@ -1,5 +1,5 @@
-//! The open connections of a listener, of which there are at most `limits.connections`. If all permits are in use, the connection that
-//! has been idle for longest is closed.
+//! The open connections of a listener, of which there are at most `limits.connections`. If all
+//! permits are in use, the connection that has been idle for longest is closed.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -83,6 +83,7 @@ impl Connections {
         if logged.is_some_and(|logged| logged.elapsed() < LOG_INTERVAL) {
             return;
         }
+
         *logged = Some(Instant::now());
         if longest.is_some() {
             tracing::warn!(

@@ -80,7 +80,7 @@ impl Counters {
         let help =
             "Events with the delivery identity of an earlier event and a different body; both ran.";
         let conflicts = counter(&registry, "landfall_conflicts_total", help, &["hook"]);
-        let help = "Messages of the broker that were not run: forged, damaged or none of ours.";
+        let help = "Messages of the broker that were not run, because Landfall did not write them or they are damaged.";
         let messages = counter(
             &registry,
             "landfall_messages_refused_total",
@@ -120,8 +120,9 @@ impl Counters {
         counter.get() == 1
     }
 
-    /// All counters in the text format of Prometheus, together with the totals that `dispatch` counts. `dropped` are records of attempts in
-    /// mode `sync` that the ledger could not store. `messages` are messages of the broker that were not run.
+    /// All counters in the text format of Prometheus, together with the totals that `dispatch`
+    /// counts. `dropped` are records of attempts in mode `sync` that the ledger could not store.
+    /// `messages` are messages of the broker that were not run.
     pub fn text(
         &self,
         dropped: u64,
@@ -137,6 +138,7 @@ impl Counters {
                 *count,
             );
         }
+
         for (hook, counts) in repeats {
             raise(
                 &self.duplicates.with_label_values(&[&**hook, "not-run"]),
@@ -151,9 +153,11 @@ impl Counters {
                 counts.conflicts,
             );
         }
+
         for (reason, count) in messages {
             raise(&self.messages.with_label_values(&[reason]), *count);
         }
+
         TextEncoder::new()
             .encode_to_string(&self.registry.gather())
             .unwrap_or_default()

@@ -91,9 +91,11 @@ impl Edge {
         if self.is_draining.load(Ordering::Relaxed) {
             return Some("the node is stopping".into());
         }
+
         if !self.dispatcher.can_accept() {
             return Some("no event can be stored now: the log says why".into());
         }
+
         self.hooks.not_ready()
     }
 

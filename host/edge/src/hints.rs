@@ -28,13 +28,15 @@ struct HintBucket {
 // === impl HintBudget ===
 
 impl HintBudget {
-    /// Whether a hint for this hook may be computed now. `body` is the number of bytes that are read for it.
+    /// Whether a hint for this hook may be computed now. `body` is the number of bytes that are
+    /// read for it.
     pub(crate) fn take(&self, hook: &str, body: usize) -> bool {
         let now = Instant::now();
         let mut by_hook = lock(&self.by_hook);
         if !by_hook.contains_key(hook) {
             by_hook.insert(hook.to_owned(), HintBucket::full(now));
         }
+
         let Some(bucket) = by_hook.get_mut(hook) else {
             return false;
         };
@@ -66,6 +68,7 @@ impl HintBucket {
         if is_available {
             self.hints -= cost;
         }
+
         is_available
     }
 }

@@ -1,10 +1,11 @@
-//! The deadlines of an HTTP/1 connection. A request head must be complete within `head_timeout` of its first byte, and the first head
-//! within `head_timeout` of the accept. Between two requests the connection may be idle for `keep_alive`. A write must make progress
-//! within `head_timeout`.
+//! The deadlines of an HTTP/1 connection. A request head must be complete within `head_timeout` of
+//! its first byte, and the first head within `head_timeout` of the accept. Between two requests the
+//! connection may be idle for `keep_alive`. A write must make progress within `head_timeout`.
 //!
-//! A connection that closes before the request was read completely lingers: the host ends its own side, then reads and drops what the
-//! client still sends, up to a number of bytes and a time. Without this, the system would answer the client's next bytes with a reset,
-//! and the client would lose the answer.
+//! A connection that closes before the request was read completely lingers: the host ends its own
+//! side, then reads and drops what the client still sends, up to a number of bytes and a time.
+//! Without this, the system would answer the client's next bytes with a reset, and the client would
+//! lose the answer.
 
 use std::io;
 use std::pin::Pin;
@@ -74,6 +75,7 @@ impl IoTimeouts {
             self.stalled = None;
             return written;
         }
+
         let stall = self.head_timeout;
         let stalled = self
             .stalled
@@ -93,7 +95,8 @@ impl IoTimeouts {
         }
     }
 
-    /// Whether the client has ended its side or the whole connection. The two look the same until a write fails.
+    /// Whether the client has ended its side or the whole connection. The two look the same until a
+    /// write fails.
     fn has_ended(&self, cx: &mut Context<'_>) -> bool {
         let mut byte = [0];
         let mut next = ReadBuf::new(&mut byte);
@@ -109,8 +112,10 @@ impl IoTimeouts {
             if self.has_started {
                 self.activity.record_slow_head();
             }
+
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
+
         let filled = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         self.has_started |= buf.filled().len() > filled;
@@ -128,6 +133,7 @@ impl IoTimeouts {
                 .poll(cx)
                 .map(|()| Err(io::ErrorKind::TimedOut.into()));
         }
+
         if buf.filled().len() > filled {
             self.has_started = true;
             self.deadline
@@ -135,6 +141,7 @@ impl IoTimeouts {
                 .reset(Instant::now() + self.head_timeout);
             self.activity.start_head();
         }
+
         read
     }
 
@@ -151,6 +158,7 @@ impl IoTimeouts {
             if self.deadline.as_mut().poll(cx).is_ready() {
                 break;
             }
+
             let mut buf = ReadBuf::new(&mut piece);
             match Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
                 Poll::Pending => {
@@ -161,6 +169,7 @@ impl IoTimeouts {
                 Poll::Ready(_) => break,
             }
         }
+
         Poll::Ready(Ok(()))
     }
 }
@@ -209,10 +218,12 @@ impl AsyncWrite for IoTimeouts {
         if let Some(dropped) = self.lingered {
             return self.linger(cx, dropped);
         }
+
         std::task::ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
         if !self.must_linger() {
             return Poll::Ready(Ok(()));
         }
+
         self.deadline
             .as_mut()
             .reset(Instant::now() + LINGER_TIME_MAX);

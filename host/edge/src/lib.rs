@@ -1,14 +1,18 @@
-//! The public listener: receives requests, authenticates and rejects them, and hands events to `dispatch`.
+//! The public listener: receives requests, authenticates and rejects them, and hands events to
+//! `dispatch`.
 //!
-//! A request goes through `listener` (with `connections`, `activity` and `io_timeouts`), `receive`, `head`, `read_body`, `decode` and
-//! `authenticate`. `answer` builds the answers of hooks. `rejection` turns each rejection into a status, and `refuse` records it.
+//! A request goes through `listener` (with `connections`, `activity` and `io_timeouts`), `receive`,
+//! `head`, `read_body`, `decode` and `authenticate`. `answer` builds the answers of hooks.
+//! `rejection` turns each rejection into a status, and `refuse` records it.
 #![deny(unsafe_code)]
 
 mod activity;
+mod advice;
 mod answer;
 mod authenticate;
 mod bodies;
 mod caller;
+mod challenge;
 mod client;
 mod connections;
 mod counters;
@@ -25,6 +29,7 @@ mod read_body;
 mod receive;
 mod refuse;
 mod rejection;
+mod target;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,5 +96,6 @@ fn router(edge: Arc<Edge>) -> Router {
     } else {
         routes
     };
+
     routes.with_state(edge)
 }

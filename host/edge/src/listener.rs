@@ -1,4 +1,5 @@
-//! Accepts connections and serves HTTP on them, within limits for their number, their speed, and the size of a head.
+//! Accepts connections and serves HTTP on them, within limits for their number, their speed, and
+//! the size of a head.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -59,6 +60,7 @@ pub(crate) async fn serve(
                 continue;
             }
         };
+
         let slot = tokio::select! {
             () = &mut stop => break,
             slot = connections.acquire() => slot,
@@ -77,6 +79,7 @@ pub(crate) async fn serve(
             if let Some(broken) = connection.await {
                 on_broken(broken, peer.ip());
             }
+
             drop(slot);
         });
     }

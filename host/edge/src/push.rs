@@ -1,4 +1,5 @@
-//! Receives the messages that a broker pushes. The token of the call is verified like that of any sender.
+//! Receives the messages that a broker pushes. The token of the call is verified like that of any
+//! sender.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,10 +13,11 @@ use http::{HeaderMap, Method, StatusCode};
 use landfall_dispatch::PushAnswer;
 use landfall_verify::Verdict;
 
-use super::authenticate::{self, AuthTarget};
+use super::authenticate;
 use super::caller::Caller;
 use super::edge::Edge;
 use super::rejection::{Rejection, Why};
+use super::target::AuthTarget;
 use super::{answer, head, read_body, refuse};
 
 /// An envelope in base64, in JSON.
@@ -43,6 +45,7 @@ async fn handle(
     if head.method != Method::POST {
         return Err(Rejection::Method(http::HeaderValue::from_static("POST")));
     }
+
     let auth = AuthTarget {
         name: NAME,
         verifier: edge.push.as_ref().ok_or(Rejection::UnknownPath)?,
@@ -62,9 +65,11 @@ async fn handle(
     let (body, _, _reservation) = read_body::read(edge, BODY_MAX, &mut body, None).await?;
     let status = match edge.dispatcher.receive_push(&body, delivery_count).await {
         PushAnswer::Done => StatusCode::NO_CONTENT,
-        // The broker redelivers the message. Cloud Tasks counts this apart from calls without an answer.
+        // The broker redelivers the message. Cloud Tasks counts this apart from calls without an
+        // answer.
         PushAnswer::Redeliver => StatusCode::TOO_MANY_REQUESTS,
     };
+
     Ok(answer::empty(status))
 }
 

@@ -8,7 +8,8 @@ use landfall_verify::{Packs, Verifier};
 
 /// Verifies the token of a Pub/Sub push subscription or of a Cloud Tasks task.
 ///
-/// Source: cloud.google.com/pubsub/docs/authenticate-push-subscriptions, cloud.google.com/tasks/docs/creating-http-target-tasks.
+/// Source: cloud.google.com/pubsub/docs/authenticate-push-subscriptions,
+/// cloud.google.com/tasks/docs/creating-http-target-tasks.
 pub(crate) fn verifier(spec: &PushSpec) -> anyhow::Result<Verifier> {
     let issuers = ["https://accounts.google.com", "accounts.google.com"]
         .map(str::to_owned)

@@ -16,13 +16,14 @@ use super::rejection::Rejection;
 const DRAIN_BYTES_MAX: usize = 16 << 20;
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// Whether the rest of a body is worth reading: it is limited, and the client does not wait for a `100 Continue`.
+/// Whether the rest of a body is worth reading: it is limited, and the client does not wait for a
+/// `100 Continue`.
 pub(crate) fn is_worth_draining(head: &Parts, body: &Body) -> bool {
     body.size_hint().lower() <= DRAIN_BYTES_MAX as u64 && !head.headers.contains_key(header::EXPECT)
 }
 
-/// Reads and drops the rest of a body, so that the connection can be reused. If this does not reach the end of the body, the connection
-/// is closed after the answer.
+/// Reads and drops the rest of a body, so that the connection can be reused. If this does not reach
+/// the end of the body, the connection is closed after the answer.
 pub(crate) async fn drain(body: &mut Body) {
     let rest = Limited::new(body, DRAIN_BYTES_MAX);
     let reading = async {
@@ -32,7 +33,8 @@ pub(crate) async fn drain(body: &mut Body) {
     tokio::time::timeout(DRAIN_TIME_MAX, reading).await.ok();
 }
 
-/// Reads a body of at most `max` bytes, within `body_timeout` and with at most `head_timeout` between two pieces.
+/// Reads a body of at most `max` bytes, within `body_timeout` and with at most `head_timeout`
+/// between two pieces.
 pub(crate) async fn read(
     edge: &Edge,
     max: usize,
@@ -42,6 +44,7 @@ pub(crate) async fn read(
     if body.size_hint().lower() > max as u64 {
         return Err(Rejection::TooLarge);
     }
+
     let reading = tokio::time::timeout(edge.limits.body_timeout, pieces(edge, max, body, mac));
     reading.await.unwrap_or(Err(Rejection::SlowBody))
 }
@@ -62,16 +65,20 @@ async fn pieces(
             None => break,
             Some(frame) => frame.map_err(|_| Rejection::BadBody)?,
         };
+
         let Ok(piece) = frame.into_data() else {
             continue;
         };
+
         let bytes = first.len() + joined.len() + piece.len();
         if bytes > max {
             return Err(Rejection::TooLarge);
         }
+
         if let Some(mac) = &mut mac {
             mac.update(&piece);
         }
+
         if first.is_empty() && joined.is_empty() {
             of_first.grow_to(piece.len())?;
             first = piece;
@@ -80,14 +87,17 @@ async fn pieces(
                 joined.extend(&std::mem::take(&mut first))?;
                 of_first = edge.bodies.reserve();
             }
+
             joined.extend(&piece)?;
         }
     }
+
     let (body, reservation) = if joined.is_empty() {
         (first, of_first)
     } else {
         joined.into_bytes()
     };
+
     Ok((body, mac, reservation))
 }
 

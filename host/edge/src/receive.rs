@@ -1,4 +1,5 @@
-//! Handles one request: finds its hook, reads its body, authenticates its sender, hands the event to `dispatch`, and answers.
+//! Handles one request: finds its hook, reads its body, authenticates its sender, hands the event
+//! to `dispatch`, and answers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,12 +12,13 @@ use http::{HeaderValue, Method};
 use sha2::{Digest, Sha256};
 
 use super::activity::OnHangUp;
-use super::authenticate::AuthTarget;
 use super::caller::Caller;
+use super::challenge::answer_challenge;
 use super::decode::{self, Encoding};
 use super::edge::Edge;
 use super::read_body::{drain, is_worth_draining, read, without_body};
 use super::rejection::{Rejection, Why};
+use super::target::AuthTarget;
 use super::{answer, authenticate, head, refuse};
 use landfall_dispatch::{Answer, Incoming, Target};
 use landfall_hooks::{Hook, RouteMatch, Serving};
@@ -40,6 +42,7 @@ pub(crate) async fn receive(State(edge): State<Arc<Edge>>, request: Request) -> 
             if worth_draining && !rejection.abandons_body() {
                 drain(&mut body).await;
             }
+
             let response = refuse::refuse(&edge, rejection, &caller, hook.as_deref());
             if body.is_end_stream() {
                 response
@@ -48,6 +51,7 @@ pub(crate) async fn receive(State(edge): State<Arc<Edge>>, request: Request) -> 
             }
         }
     };
+
     if is_last {
         answer::closing(response)
     } else {
@@ -75,6 +79,7 @@ async fn handle(
             .map(|found| found.hook);
         return Err(Refused { rejection, hook });
     }
+
     let found = find(edge, head.uri.path())
         .await
         .map_err(|rejection| Refused {
@@ -103,11 +108,13 @@ async fn handle_for(
     if !hook.verifier.takes_challenges_by(&head.method) {
         is_event.as_ref().map_err(Rejection::clone)?;
     }
+
     let target = hook.target();
     // In the other modes, events wait for their component.
     if target.is_none() && hook.spec.mode == Mode::Sync {
         return Err(unavailable(hook));
     }
+
     // A hook that did not load has nothing to verify with. The reason is its load error.
     if *hook.verifier.auth_scheme() == AuthScheme::Closed
         && matches!(hook.serving, Serving::Unavailable(_))
@@ -130,6 +137,7 @@ async fn handle_for(
     } else {
         None
     };
+
     let max = encoding.map_or(hook.sizes.max_body, |_| {
         decode::encoded_max(hook.sizes.max_body)
     });
@@ -155,14 +163,16 @@ async fn handle_for(
             .await
         }
     };
+
     let (verified, _reservation) = match authenticated {
         Ok((Verdict::Challenge(answer), _)) => {
-            return authenticate::answer_challenge(edge, hook, &method, answer).await;
+            return answer_challenge(edge, hook, &method, answer).await;
         }
         Ok((Verdict::Verified(verified), reservation)) => (verified, reservation),
         Err(rejection) if is_challenge => return Err(rejection),
         Err(rejection) => return Err(is_event.err().unwrap_or(rejection)),
     };
+
     // The method was only accepted because the request could have been an ownership check.
     is_event?;
     edge.counters.verified(
@@ -193,6 +203,7 @@ async fn handle_for(
             if accepted.is_refusal {
                 on_hang_up = Some(rerun_if_unheard(edge, hook, event_id));
             }
+
             match accepted.reply {
                 Some(reply) => answer::reply(hook.verifier.answers(), reply, event_id),
                 None => {
@@ -202,10 +213,12 @@ async fn handle_for(
             }
         }
     };
+
     let mut response = answer::apply_rules(&edge.counters, hook, response);
     if let Some(on_hang_up) = on_hang_up {
         response.extensions_mut().insert(on_hang_up);
     }
+
     Ok(response)
 }
 
@@ -217,7 +230,8 @@ fn rerun_if_unheard(edge: &Edge, hook: &Hook, event: EventId) -> OnHangUp {
     }))
 }
 
-/// Returns when the event is on stable storage. In mode `auto`, waits for the handler's reply until `answer_within`.
+/// Returns when the event is on stable storage. In mode `auto`, waits for the handler's reply until
+/// `answer_within`.
 async fn queue(
     edge: &Edge,
     hook: &Hook,
@@ -250,6 +264,7 @@ fn dedup_key(hook: &Hook, verified: &Verified) -> Option<DedupKey> {
         DedupId::BodyDigest => Sha256::digest(&verified.request().body).to_vec(),
         DedupId::OfPack | DedupId::At(_) => verified.delivery_key()?.to_vec(),
     };
+
     Some(DedupKey {
         key,
         id_match,
@@ -257,7 +272,8 @@ fn dedup_key(hook: &Hook, verified: &Verified) -> Option<DedupKey> {
     })
 }
 
-/// Finds the hook of a path. Until the plugins directory has been read, an unknown path is not final, so the request waits.
+/// Finds the hook of a path. Until the plugins directory has been read, an unknown path is not
+/// final, so the request waits.
 async fn find(edge: &Edge, path: &str) -> Result<RouteMatch, Rejection> {
     let until = Instant::now() + START_TIMEOUT;
     loop {
@@ -277,16 +293,17 @@ async fn find(edge: &Edge, path: &str) -> Result<RouteMatch, Rejection> {
 }
 
 fn check_method(hook: &Hook, method: &Method) -> Result<(), Rejection> {
-    let taken = &hook.spec.methods;
-    if taken.contains(method) {
+    let accepted = &hook.spec.methods;
+    if accepted.contains(method) {
         return Ok(());
     }
-    let names: Vec<&str> = taken.iter().map(Method::as_str).collect();
+
+    let names: Vec<&str> = accepted.iter().map(Method::as_str).collect();
     let allow = HeaderValue::from_str(&format!("{}, OPTIONS", names.join(", ")))
         .expect("method names are a header value");
     match *method {
         Method::OPTIONS => Err(Rejection::Options(allow)),
-        Method::HEAD if taken.contains(&Method::GET) => Err(Rejection::Head),
+        Method::HEAD if accepted.contains(&Method::GET) => Err(Rejection::Head),
         _ => Err(Rejection::Method(allow)),
     }
 }
@@ -297,6 +314,7 @@ fn unavailable(hook: &Hook) -> Rejection {
         Serving::Unavailable(why) => why.as_str(),
         Serving::Ready(_) => "the hook has nothing to run",
     };
+
     Rejection::Unavailable(Why::new("unavailable", why))
 }
 
@@ -306,6 +324,7 @@ fn attributes(found: RouteMatch, caller: &Caller, head: &Parts) -> Vec<(String, 
     if let Some(address) = caller.address {
         attributes.push(("client-address".to_owned(), address.to_string()));
     }
+
     if let Some(traceparent) = head
         .headers
         .get("traceparent")

@@ -1,5 +1,5 @@
-//! Records each rejected request: a log line, a counter and an entry of `/api/refusals`. The caller never sees what the operator reads
-//! here.
+//! Records each rejected request: a log line, a counter and an entry of `/api/refusals`. The caller
+//! never sees what the operator reads here.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -39,6 +39,7 @@ pub(crate) fn refuse(
             is_ours,
         );
     }
+
     response
 }
 
@@ -62,6 +63,7 @@ pub(crate) fn refuse_broken(edge: &Edge, broken: Broken, peer: IpAddr) {
             )
         }
     };
+
     record(
         edge,
         NO_HOOK,
@@ -203,6 +205,7 @@ fn explain(
             "the event was not stored and the caller retries: `landfall doctor` checks the ledger and the queue",
         ),
     };
+
     Some(*why)
 }
 
@@ -217,10 +220,11 @@ fn method_not_allowed(caller: &Caller, hook: Option<&Hook>, allow: &str, name: &
         )
     } else {
         format!(
-            "{method} is taken for the provider's ownership check alone, and that one has: {}",
+            "{method} is only accepted for the provider's ownership check, which has: {}",
             checks.join("; or: ")
         )
     };
+
     Why::new(
         "method_not_allowed",
         format!("{method} {path}: the hook takes {allow}"),
@@ -232,12 +236,14 @@ fn body_too_large(edge: &Edge, caller: &Caller, hook: Option<&Hook>, name: &str)
     let Some(hook) = hook else {
         return Why::new("body_too_large", "the body is too large");
     };
+
     let max = hook.sizes.max_body;
     let size = if caller.announced > max as u64 {
         format!("the request announces {} bytes of body", caller.announced)
     } else {
         "the body has more bytes".to_owned()
     };
+
     let bodies = edge.limits.body_memory;
     let hint = format!(
         "raise max_body in {name}.toml (it is within limits.body_memory = {bodies} bytes of the node)"

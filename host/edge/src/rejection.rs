@@ -1,4 +1,5 @@
-//! Why a request is rejected, and the answer to it. The caller sees a fixed text for each case. `Why` is for the operator.
+//! Why a request is rejected, and the answer to it. The caller sees a fixed text for each case.
+//! `Why` is for the operator.
 
 use axum::response::Response;
 use http::header::{ACCEPT_ENCODING, ALLOW, WWW_AUTHENTICATE};
@@ -7,7 +8,7 @@ use http::{HeaderValue, StatusCode};
 use super::answer::{RETRY_LATER, RETRY_SOON, closing, empty, error, retry, with};
 
 /// Why a request ends without a handler's reply.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Rejection {
     /// No hook has this path.
     UnknownPath,
@@ -88,7 +89,8 @@ impl Rejection {
         )
     }
 
-    /// The answer: the one place that turns a rejection into a status. Only `refuse` calls this, so that every rejection is recorded.
+    /// The answer: the one place that turns a rejection into a status. Only `refuse` calls this, so
+    /// that every rejection is recorded.
     pub(crate) fn response(self) -> Response {
         match self {
             Rejection::UnknownPath => error(StatusCode::NOT_FOUND, "no hook here"),

@@ -1,12 +1,13 @@
-//! Decodes the `Content-Encoding` of a request body: once, within `max_body` of the hook, the ratio below, and `limits.body_memory` of the
-//! node. The working memory of the decoder is reserved before it starts, and each piece of the decoded body before it is stored.
+//! Decodes the `Content-Encoding` of a request body: once, within `max_body` of the hook, a ratio,
+//! and `limits.body_memory` of the node. The working memory of the decoder is reserved before it
+//! starts, and each piece of the decoded body before it is stored.
 
 mod brotli;
+mod decoded;
 #[cfg(test)]
 mod tests;
 mod zstd;
 
-use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,16 +16,12 @@ use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
 use tokio::sync::Semaphore;
 
-use crate::bodies::{BodyBuffer, BodyReservation, BudgetExhausted};
+use crate::bodies::{BodyReservation, BudgetExhausted};
 use crate::rejection::Rejection;
+use decoded::{Decoded, PIECE_BYTES};
 
 /// Larger bodies are decoded on the blocking pool.
 const INLINE_BYTES_MAX: usize = 16 << 10;
-const PIECE_BYTES: usize = 64 << 10;
-/// A decoded body of this size is accepted at any ratio.
-const RATIO_FREE_BYTES: usize = 1 << 20;
-/// The text of one repeated line stays below this ratio. Only a decompression bomb exceeds it.
-const RATIO_MAX: usize = 250;
 /// A window of 32 KiB and the tables.
 const INFLATE_BYTES: usize = 64 << 10;
 /// Up to 256 tables of each of three kinds, beside the window.
@@ -85,7 +82,8 @@ impl Decoders {
     }
 }
 
-/// The maximum length of an encoded body whose decoded form has at most `max` bytes: incompressible data grows a little.
+/// The maximum length of an encoded body whose decoded form has at most `max` bytes: incompressible
+/// data grows a little.
 pub(crate) fn encoded_max(max: usize) -> usize {
     max.saturating_add(max / 64).saturating_add(FRAME_BYTES)
 }
@@ -106,9 +104,11 @@ impl Encoding {
         let Some(name) = names.next() else {
             return Ok(None);
         };
+
         if names.next().is_some() {
             return Err(Rejection::UnknownEncoding);
         }
+
         match name.as_str() {
             "gzip" | "x-gzip" => Ok(Some(Encoding::Gzip)),
             "deflate" => Ok(Some(Encoding::Deflate)),
@@ -127,6 +127,7 @@ impl Encoding {
         if body.is_empty() {
             return Ok((Bytes::new(), reservation));
         }
+
         let mut working = reservation.sibling();
         working.grow_to(PIECE_BYTES + self.working_bytes(body)?)?;
         let mut decoded = Decoded::new(body.len(), max, reservation.sibling());
@@ -159,7 +160,8 @@ impl Encoding {
                 }
             }
         }
-        let (decoded, of_decoded) = decoded.buffer.into_bytes();
+
+        let (decoded, of_decoded) = decoded.into_bytes();
         reservation.merge(of_decoded);
         Ok((decoded, reservation))
     }
@@ -177,52 +179,11 @@ impl Encoding {
 }
 
 /// The stream must be the whole body: anything after it would be lost.
-fn check_whole(taken: usize, body: &[u8]) -> Result<(), Rejection> {
-    if taken == body.len() {
+fn check_whole(read: usize, body: &[u8]) -> Result<(), Rejection> {
+    if read == body.len() {
         Ok(())
     } else {
         Err(Rejection::BadEncoding)
-    }
-}
-
-impl From<BudgetExhausted> for Rejection {
-    fn from(BudgetExhausted: BudgetExhausted) -> Rejection {
-        Rejection::Busy("limits.body_memory")
-    }
-}
-
-/// The bytes that a decoder has returned, within the limits.
-struct Decoded {
-    buffer: BodyBuffer,
-    max: usize,
-}
-
-// === impl Decoded ===
-
-impl Decoded {
-    fn new(encoded: usize, max: usize, reservation: BodyReservation) -> Decoded {
-        let max = max.min(RATIO_FREE_BYTES.max(encoded.saturating_mul(RATIO_MAX)));
-        Decoded {
-            buffer: BodyBuffer::new(reservation, max),
-            max,
-        }
-    }
-
-    /// Reads the decoder to its end.
-    fn read(&mut self, mut decoder: impl Read) -> Result<(), Rejection> {
-        let mut piece = vec![0; PIECE_BYTES];
-        loop {
-            let count = match decoder.read(&mut piece) {
-                Ok(0) => return Ok(()),
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => return Err(Rejection::BadEncoding),
-            };
-            if self.buffer.len() + count > self.max {
-                return Err(Rejection::TooLarge);
-            }
-            self.buffer.extend(&piece[..count])?;
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use super::PIECE_BYTES;
+use super::decoded::PIECE_BYTES;
 use crate::bodies::{BodyReservation, BudgetExhausted};
 
 /// RFC 9659 section 3.
@@ -47,6 +47,7 @@ impl<'a> Frames<'a> {
             let size = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
             self.rest = rest.get(size..).ok_or(io::ErrorKind::UnexpectedEof)?;
         }
+
         Ok(())
     }
 
@@ -78,6 +79,7 @@ impl Read for Frames<'_> {
                     if self.rest.is_empty() {
                         return Ok(0);
                     }
+
                     self.open()?
                 }
             };
@@ -88,6 +90,7 @@ impl Read for Frames<'_> {
                 self.frame = Some(frame);
                 return Ok(count);
             }
+
             self.rest = frame.end()?;
         }
     }
@@ -113,8 +116,8 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// What the decoder allocates for a frame with this window: a buffer of the next power of two. If a block does not fit into it beside the
-/// window, it is copied to a buffer of twice the size later.
+/// What the decoder allocates for a frame with this window: a buffer of the next power of two. If a
+/// block does not fit into it beside the window, it is copied to a buffer of twice the size later.
 fn working_bytes(window: usize) -> usize {
     let buffer = window.next_power_of_two();
     let buffers = if buffer - window < SLACK_BYTES {
@@ -122,6 +125,7 @@ fn working_bytes(window: usize) -> usize {
     } else {
         buffer
     };
+
     buffers + BLOCK_BYTES
 }
 
@@ -130,12 +134,14 @@ fn window(body: &[u8]) -> Option<u64> {
     let [0x28, 0xb5, 0x2f, 0xfd, descriptor, rest @ ..] = body else {
         return None;
     };
+
     let is_single_segment = descriptor & 0x20 != 0;
     if !is_single_segment {
         let window = rest.first()?;
         let base = 1_u64 << (10 + (window >> 3));
         return Some(base + base / 8 * u64::from(window & 7));
     }
+
     let id_bytes = [0, 1, 2, 4][usize::from(descriptor & 3)];
     let size = rest.get(id_bytes..)?;
     match descriptor >> 6 {

@@ -1,5 +1,7 @@
-//! Events for the operator: one event with its attempts, counts, and rows. Bodies are text or hex. Secrets and signatures are masked.
+//! Events for the operator: one event with its attempts, counts, and rows. Bodies are text or hex.
+//! Secrets and signatures are masked.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use axum::Json;
@@ -10,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::query_error::QueryError;
 use landfall_dispatch::Dispatcher;
 use landfall_hooks::Hooks;
 use landfall_ledger::{History, LedgerError, Shown};
@@ -30,30 +33,21 @@ pub(super) const PAGE_MAX: usize = 1000;
 const BODY_SHOWN_MAX: usize = 256 << 10;
 
 /// Parses a time, or a duration before now, to ms since 1970.
-pub(super) fn time(typed: Option<&str>) -> Result<Option<i64>, String> {
+pub(super) fn time(typed: Option<&str>) -> Result<Option<i64>, QueryError> {
     let Some(typed) = typed else { return Ok(None) };
     let ago = humantime::parse_duration(typed)
         .ok()
         .and_then(|ago| Clock::System.now().checked_sub(ago));
     let at = ago.map_or_else(|| humantime::parse_rfc3339_weak(typed), Ok);
-    let wrong = |_| {
-        format!(
-            "`{}` is not a time: write 2026-01-31T08:15:30Z, or 1h for an hour ago",
-            typed.escape_debug()
-        )
-    };
-    at.map(|at| Some(to_ms(at))).map_err(wrong)
+    at.map(|at| Some(to_ms(at)))
+        .map_err(|_| QueryError::Time(typed.to_owned()))
 }
 
-pub(super) fn state(word: Option<&str>) -> Result<Option<DeliveryState>, String> {
+pub(super) fn state(word: Option<&str>) -> Result<Option<DeliveryState>, QueryError> {
     let Some(word) = word else { return Ok(None) };
-    let wrong = || {
-        format!(
-            "`{}` is not a state: pending, running, done, dead, resolved or discarded",
-            word.escape_debug()
-        )
-    };
-    DeliveryState::from_word(word).map(Some).ok_or_else(wrong)
+    DeliveryState::from_word(word)
+        .map(Some)
+        .ok_or_else(|| QueryError::State(word.to_owned()))
 }
 
 #[derive(Debug, Deserialize)]
@@ -73,11 +67,13 @@ pub(super) async fn show(
         Ok(query) => query,
         Err(why) => return refused(StatusCode::BAD_REQUEST, &why.body_text()),
     };
+
     let id = match events.event(&id).await {
         Ok(Some(id)) => id,
         Ok(None) => return refused(StatusCode::NOT_FOUND, "no event has this id"),
         Err(refusal) => return *refusal,
     };
+
     match events.ledger.show(id).await {
         Ok(Some(shown)) => answer(Ok(shown_json(
             id,
@@ -90,31 +86,41 @@ pub(super) async fn show(
 }
 
 fn shown_json(id: EventId, shown: &Shown, body_max: usize) -> Value {
-    let fact = |name: &str| match &shown.event {
-        Some(Ok(event)) => event.attribute(name).map(str::to_owned),
-        _ => None,
-    };
     let event = match &shown.event {
         Some(Ok(event)) => event_json(event, body_max),
         Some(Err(_)) => json!({ "problem": "corrupt: what is stored is not what was accepted" }),
         None => json!({ "problem": "pruned: the body is no longer kept" }),
     };
+
     let children = shown
         .attempts
         .iter()
         .filter_map(|attempt| attempt.record["emitted_events"].as_array())
         .flatten();
     let children = children.map(|child| json!({ "event": child[0], "hook": child[1] }));
+    let parent = attribute(shown, "caused-by")
+        .map(|event| json!({ "event": event, "hook": attribute(shown, "emitted-by") }));
+
     json!({
         "id": id.to_string(),
         "event": event,
-        "verdict": { "key": fact("verified-by"), "scheme": fact("verified-by-scheme"), "provider": fact("provider") },
-        "parent": fact("caused-by").map(|event| json!({ "event": event, "hook": fact("emitted-by") })),
+        "verdict": {
+            "key": attribute(shown, "verified-by"),
+            "scheme": attribute(shown, "verified-by-scheme"),
+            "provider": attribute(shown, "provider"),
+        },
+        "parent": parent,
         "children": children.collect::<Vec<_>>(),
         "deliveries": shown.deliveries,
         "attempts": shown.attempts,
         "repeats": shown.repeats,
     })
+}
+
+/// An attribute of the event; `None` if the event is pruned or corrupt.
+fn attribute<'a>(shown: &'a Shown, name: &str) -> Option<&'a str> {
+    let event = shown.event.as_ref()?.as_ref().ok()?;
+    event.attribute(name)
 }
 
 fn event_json(event: &Event, body_max: usize) -> Value {
@@ -124,6 +130,7 @@ fn event_json(event: &Event, body_max: usize) -> Value {
         } else {
             "(masked)".into()
         };
+
         json!([name.as_str(), shown])
     });
     let cut = &event.body[..event.body.len().min(body_max)];
@@ -135,6 +142,7 @@ fn event_json(event: &Event, body_max: usize) -> Value {
         }
         Err(_) => json!({ "hex": hex::encode(cut) }),
     };
+
     json!({
         "id": event.id.to_string(),
         "hook": &*event.hook,
@@ -149,8 +157,8 @@ fn event_json(event: &Event, body_max: usize) -> Value {
     })
 }
 
-/// Masks every header that is not known to be harmless, because a sender may put its proof into any header. A reader must not be able to
-/// send the request again.
+/// Masks every header that is not known to be harmless, because a sender may put its proof into any
+/// header. A reader must not be able to send the request again.
 pub(super) fn is_shown(header: &str) -> bool {
     const WHOLE: [&str; 8] = [
         "accept",
@@ -187,17 +195,15 @@ struct Counted {
 }
 
 pub(super) async fn stats(State(events): State<Events>) -> Response {
-    let counted = |count: landfall_ledger::Count| Counted {
-        orphaned: events.is_orphan(&count.hook),
-        count,
-    };
-    answer(
-        events
-            .ledger
-            .count()
-            .await
-            .map(|counts| counts.into_iter().map(counted).collect::<Vec<_>>()),
-    )
+    let counts = events.ledger.count().await.map(|counts| {
+        let counted = counts.into_iter().map(|count| Counted {
+            orphaned: events.is_orphan(&count.hook),
+            count,
+        });
+        counted.collect::<Vec<_>>()
+    });
+
+    answer(counts)
 }
 
 #[derive(Debug, Deserialize)]
@@ -216,6 +222,7 @@ pub(super) async fn rows(
         Ok(query) => query,
         Err(why) => return refused(StatusCode::BAD_REQUEST, &why.body_text()),
     };
+
     let limit = query.limit.unwrap_or(PAGE_MAX).min(PAGE_MAX);
     let after = query.after.unwrap_or(0);
     let rows = events
@@ -239,14 +246,13 @@ pub(super) async fn rows(
 // === impl Events ===
 
 impl Events {
-    /// The event with this id, or the only event whose id starts with it. `None` if there is none.
+    /// The event with this id, or the only event whose id starts with it. `None` if no event matches.
     pub(super) async fn event(&self, typed: &str) -> Result<Option<EventId>, Box<Response>> {
-        let bad = |why: String| Box::new(refused(StatusCode::BAD_REQUEST, &why));
         if let Ok(id) = typed.parse() {
             return Ok(Some(id));
         }
 
-        let (first, last) = EventId::range(typed).map_err(bad)?;
+        let (first, last) = EventId::range(typed).map_err(bad_request)?;
         let found = self
             .ledger
             .find_ids(first, last, 2)
@@ -255,7 +261,7 @@ impl Events {
         match found[..] {
             [] => Ok(None),
             [id] => Ok(Some(id)),
-            _ => Err(bad(format!(
+            _ => Err(bad_request(format!(
                 "several events have ids that begin with `{typed}`: write more of it"
             ))),
         }
@@ -281,6 +287,11 @@ impl Events {
     }
 }
 
+/// A response with status 400.
+pub(super) fn bad_request(why: impl Display) -> Box<Response> {
+    Box::new(refused(StatusCode::BAD_REQUEST, &why.to_string()))
+}
+
 pub(super) fn answer<T: Serialize>(result: Result<T, LedgerError>) -> Response {
     let mut headers = HeaderMap::new();
     headers.insert(
@@ -296,6 +307,7 @@ pub(super) fn answer<T: Serialize>(result: Result<T, LedgerError>) -> Response {
                 }
                 _ => StatusCode::SERVICE_UNAVAILABLE,
             };
+
             refused(status, &error.to_string())
         }
     }

@@ -1,4 +1,5 @@
-//! Who may use the admin API: requests that name this node as their host, come from no foreign web page, and carry the admin token.
+//! Who may use the admin API: requests that name this node as their host, come from no foreign web
+//! page, and carry the admin token.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -77,7 +78,8 @@ impl Guard {
         check_content_type(request.method(), request.headers())
     }
 
-    /// A web page whose name was made to resolve to this node (DNS rebinding) sends that name as the host.
+    /// A web page whose name was made to resolve to this node (DNS rebinding) sends that name as
+    /// the host.
     fn check_host(&self, request: &Request) -> Result<String, Refused> {
         let header = request
             .headers()
@@ -96,6 +98,7 @@ impl Guard {
         if is_address(name) || self.names.contains(name) {
             return Ok(host);
         }
+
         Err(refused(
             "admin_host_unknown",
             StatusCode::MISDIRECTED_REQUEST,
@@ -139,13 +142,15 @@ pub async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> 
     let Err(why) = guard.check(&request) else {
         return next.run(request).await;
     };
+
     let client = request
         .extensions()
         .get::<Peer>()
         .map(|Peer(peer)| peer.ip().to_canonical());
     let mut why = Refused { client, ..why };
 
-    // A pause makes guessing slow. Only a few requests wait at once, so that guesses do not use up the connections.
+    // A pause makes guessing slow. Only a few requests wait at once, so that guesses do not use up
+    // the connections.
     if why.reason == "admin_token_wrong" {
         match guard.pauses.try_acquire() {
             Ok(_pause) => tokio::time::sleep(WRONG_TOKEN_PAUSE).await,
@@ -164,20 +169,22 @@ pub async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> 
             header::HeaderValue::from_static("Bearer"),
         );
     }
+
     (guard.on_refused)(why);
     response
 }
 
+fn foreign(what: String) -> Refused {
+    refused(
+        "admin_origin_foreign",
+        StatusCode::FORBIDDEN,
+        what,
+        "the admin API answers no other web page: use the command line, or a page of this node",
+    )
+}
+
 /// Refuses requests that a browser sends from a page of another origin.
 fn check_origin(headers: &HeaderMap, host: &str) -> Result<(), Refused> {
-    let foreign = |what: String| {
-        refused(
-            "admin_origin_foreign",
-            StatusCode::FORBIDDEN,
-            what,
-            "the admin API answers no other web page: use the command line, or a page of this node",
-        )
-    };
     if let Some(origin) = headers.get(header::ORIGIN) {
         let origin = String::from_utf8_lossy(origin.as_bytes()).to_ascii_lowercase();
         let is_own = ["http://", "https://"]
@@ -190,6 +197,7 @@ fn check_origin(headers: &HeaderMap, host: &str) -> Result<(), Refused> {
             )));
         }
     }
+
     match headers.get("sec-fetch-site").map(|value| value.as_bytes()) {
         None | Some(b"same-origin" | b"none") => Ok(()),
         Some(_) => Err(foreign(
@@ -213,6 +221,7 @@ fn check_content_type(method: &Method, headers: &HeaderMap) -> Result<(), Refuse
     if *method == Method::GET || !has_body || essence.eq_ignore_ascii_case("application/json") {
         return Ok(());
     }
+
     Err(refused(
         "admin_content_type",
         StatusCode::UNSUPPORTED_MEDIA_TYPE,

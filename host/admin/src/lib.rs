@@ -1,11 +1,12 @@
-//! The admin API: health probes, hooks, events and operator commands, on its own listener. All but the probes need the admin token.
-//! `routes` lists every route.
+//! The admin API: health probes, hooks, events and operator commands, on its own listener. All but
+//! the probes need the admin token. `routes` lists every route.
 #![deny(unsafe_code)]
 
 mod events;
 mod guard;
 mod node;
 mod operator;
+mod query_error;
 mod routes;
 mod search;
 

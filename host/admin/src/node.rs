@@ -55,13 +55,13 @@ pub(crate) async fn readyz(State(admin): State<Admin>) -> Response {
 }
 
 pub(crate) async fn hooks(State(admin): State<Admin>) -> Response {
-    let shown: Vec<HookEntry> = admin
+    let json: Vec<HookEntry> = admin
         .hooks
         .statuses()
         .into_iter()
         .map(|status| hook_entry(&admin, status))
         .collect();
-    ([(header::CACHE_CONTROL, "no-store")], Json(shown)).into_response()
+    ([(header::CACHE_CONTROL, "no-store")], Json(json)).into_response()
 }
 
 /// A hook, and whether its events are held back.
@@ -99,6 +99,7 @@ pub(crate) async fn pause(
                 .into_response();
         }
     };
+
     let status = admin
         .hooks
         .statuses()
@@ -111,6 +112,7 @@ pub(crate) async fn pause(
         )
             .into_response();
     };
+
     match admin.dispatcher.pause(&hook, paused).await {
         Ok(()) => {
             tracing::info!(hook, paused, "an operator paused or resumed a hook");
@@ -134,8 +136,8 @@ pub(crate) async fn metrics(State(admin): State<Admin>) -> Response {
 
 /// The plugins directory and the version.
 pub(crate) async fn node(State(admin): State<Admin>) -> Response {
-    let shown = json!({ "plugins": admin.plugins, "version": env!("CARGO_PKG_VERSION") });
-    ([(header::CACHE_CONTROL, "no-store")], Json(shown)).into_response()
+    let json = json!({ "plugins": admin.plugins, "version": env!("CARGO_PKG_VERSION") });
+    ([(header::CACHE_CONTROL, "no-store")], Json(json)).into_response()
 }
 
 /// Whether events can be accepted now, and what the broker guarantees.
@@ -143,8 +145,8 @@ pub(crate) async fn queue(State(admin): State<Admin>) -> Response {
     let dispatcher = &admin.dispatcher;
     let facts = dispatcher.describe_broker().await;
     let (running, leased) = ((admin.running)(), dispatcher.leases());
-    let shown = json!({ "accepts": dispatcher.can_accept(), "facts": facts, "running": running, "leased": leased });
-    ([(header::CACHE_CONTROL, "no-store")], Json(shown)).into_response()
+    let json = json!({ "accepts": dispatcher.can_accept(), "facts": facts, "running": running, "leased": leased });
+    ([(header::CACHE_CONTROL, "no-store")], Json(json)).into_response()
 }
 
 pub(crate) async fn refusals(State(admin): State<Admin>) -> Response {

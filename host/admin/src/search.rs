@@ -1,5 +1,6 @@
-//! The filters of a list of deliveries. The ledger filters by its columns. Filters on headers, bodies and attempts read each event. A
-//! request takes a bounded time, and its response says where to go on.
+//! The filters of a list of deliveries. The ledger filters by its columns. Filters on headers,
+//! bodies and attempts read each event. A request takes a bounded time, and its response says where
+//! to go on.
 
 use std::iter::Peekable;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
 use super::events::{Events, PAGE_MAX, answer, is_shown, refused, state, time};
+use super::query_error::QueryError;
 use landfall_ledger::{Content as Read, Filter, LedgerError, Listed, Parts};
 use landfall_model::Event;
 
@@ -19,7 +21,8 @@ const PAGE_DEFAULT: usize = 50;
 /// The most deliveries whose events or attempts one request reads, and the most time that it takes.
 const SCANNED_MAX: usize = 10_000;
 const TIME_MAX: Duration = Duration::from_secs(2);
-/// Deliveries that are listed from the ledger at a time, and bytes of bodies that are read at a time.
+/// Deliveries that are listed from the ledger at a time, and bytes of bodies that are read at a
+/// time.
 const STEP: usize = 500;
 const BYTES_MAX: i64 = 8 << 20;
 /// Delivery numbers among which the ledger looks at a time.
@@ -56,7 +59,8 @@ pub(super) struct Search {
 #[derive(Debug, Default, Serialize)]
 struct Found {
     events: Vec<Listed>,
-    /// The cursor for the next request: its `before` (or its `after`, if this one had `after`). `None` at the end.
+    /// The cursor for the next request: its `before` (or its `after`, if this one had `after`).
+    /// `None` at the end.
     next: Option<i64>,
     /// Number of deliveries that were examined.
     scanned: usize,
@@ -82,35 +86,39 @@ pub(super) async fn list(
         Ok(query) => query,
         Err(why) => return refused(StatusCode::BAD_REQUEST, &why.body_text()),
     };
+
     let (filter, content) = match (search.filter(), search.content()) {
         (Ok(filter), Ok(content)) => (filter, content),
-        (Err(why), _) | (_, Err(why)) => return refused(StatusCode::BAD_REQUEST, &why),
+        (Err(why), _) | (_, Err(why)) => {
+            return refused(StatusCode::BAD_REQUEST, &why.to_string());
+        }
     };
+
     let reason = search.reason.as_deref();
     let found = find(&events, filter, reason, &content, search.page).await;
-    match search.page {
-        true => answer(found),
-        false => answer(found.map(|found| found.events)),
+    if search.page {
+        answer(found)
+    } else {
+        answer(found.map(|found| found.events))
     }
 }
 
 // === impl Search ===
 
 impl Search {
-    fn filter(&self) -> Result<Filter, String> {
-        let number = |text: &str| {
-            text.parse()
-                .map_err(|_| format!("`{}` is no delivery", text.escape_debug()))
+    fn filter(&self) -> Result<Filter, QueryError> {
+        let deliveries = match &self.deliveries {
+            Some(list) => list
+                .split(',')
+                .map(delivery_number)
+                .collect::<Result<_, _>>()?,
+            None => Vec::new(),
         };
-        let deliveries = self
-            .deliveries
-            .as_deref()
-            .map(|list| list.split(',').map(number).collect())
-            .transpose()?;
-        let deliveries: Vec<i64> = deliveries.unwrap_or_default();
+
         if deliveries.len() > PAGE_MAX {
-            return Err(format!("{PAGE_MAX} deliveries at most in one request"));
+            return Err(QueryError::TooManyDeliveries(PAGE_MAX));
         }
+
         Ok(Filter {
             hook: self.hook.clone(),
             deliveries,
@@ -124,45 +132,26 @@ impl Search {
         })
     }
 
-    fn content(&self) -> Result<Content, String> {
-        let pair = |text: &Option<String>, marks: &[char], form: &str| {
-            let split = |text: &String| {
-                let (name, value) = text
-                    .split_once(marks)
-                    .ok_or_else(|| format!("write {form}"))?;
-                Ok::<_, String>((name.trim().to_owned(), value.trim().to_owned()))
-            };
-            text.as_ref().map(split).transpose()
-        };
+    fn content(&self) -> Result<Content, QueryError> {
         let header = pair(&self.header, &[':', '='], "`header` as NAME: VALUE")?;
         // A search must not reveal a masked value.
         if let Some((name, _)) = header
             .as_ref()
             .filter(|(name, _)| !is_shown(&name.to_ascii_lowercase()))
         {
-            return Err(format!(
-                "header `{}` may carry a secret: it is masked, and not searched",
-                name.escape_debug()
-            ));
+            return Err(QueryError::MaskedHeader(name.clone()));
         }
+
         let value = pair(&self.value, &['='], "`value` as /POINTER=VALUE")?;
         if let Some((pointer, _)) = value
             .as_ref()
             .filter(|(pointer, _)| !pointer.starts_with('/'))
         {
-            return Err(format!(
-                "`{}` is no JSON pointer: it begins with /",
-                pointer.escape_debug()
-            ));
+            return Err(QueryError::Pointer(pointer.clone()));
         }
+
         let slower = self.slower.as_deref().map(|text| {
-            let wrong = |_| {
-                format!(
-                    "`{}` is no duration: write 2s or 250ms",
-                    text.escape_debug()
-                )
-            };
-            humantime::parse_duration(text).map_err(wrong)
+            humantime::parse_duration(text).map_err(|_| QueryError::Duration(text.to_owned()))
         });
         Ok(Content {
             delivery_id: self.delivery_id.clone(),
@@ -176,7 +165,25 @@ impl Search {
     }
 }
 
-/// A list of the newest deliveries looks at `WINDOW` delivery numbers at a time, so that no statement reads the whole ledger.
+fn delivery_number(text: &str) -> Result<i64, QueryError> {
+    text.parse()
+        .map_err(|_| QueryError::Delivery(text.to_owned()))
+}
+
+/// The two parts of a filter. `form` says how to write it.
+fn pair(
+    text: &Option<String>,
+    marks: &[char],
+    form: &'static str,
+) -> Result<Option<(String, String)>, QueryError> {
+    let Some(text) = text else { return Ok(None) };
+    let (name, value) = text.split_once(marks).ok_or(QueryError::Form(form))?;
+
+    Ok(Some((name.trim().to_owned(), value.trim().to_owned())))
+}
+
+/// A list of the newest deliveries looks at `WINDOW` delivery numbers at a time, so that no
+/// statement reads the whole ledger.
 async fn find(
     events: &Events,
     mut filter: Filter,
@@ -198,6 +205,7 @@ async fn find(
     } else {
         0
     };
+
     loop {
         let left = limit - found.events.len();
         filter.limit = if is_plain { left } else { STEP };
@@ -220,23 +228,27 @@ async fn find(
                     if found.events.len() == limit || found.scanned == SCANNED_MAX {
                         return Ok(found);
                     }
+
                     found.scanned += 1;
                     found.next = Some(one.delivery);
                     found.events.extend(fits.then_some(one));
                 }
+
                 if is_late() {
                     return Ok(found);
                 }
             }
         }
 
-        found.next = match is_full {
-            true => last,
-            false => filter.floor.filter(|floor| *floor > oldest),
+        found.next = if is_full {
+            last
+        } else {
+            filter.floor.filter(|floor| *floor > oldest)
         };
         if found.next.is_none() || found.events.len() == limit || is_late() {
             return Ok(found);
         }
+
         match filter.after {
             Some(_) => filter.after = found.next,
             None => filter.before = found.next,
@@ -288,6 +300,7 @@ async fn chunk(
         });
         chunk.push((one, fits));
     }
+
     if content.is_empty() {
         return Ok(chunk);
     }
@@ -299,6 +312,7 @@ async fn chunk(
         let read = found.get(&one.delivery);
         *fits = *fits && read.is_some_and(|read| content.fits(read));
     }
+
     Ok(chunk)
 }
 
@@ -349,13 +363,8 @@ impl Content {
     }
 
     fn fits_event(&self, event: &Event) -> bool {
-        let is_attribute = |name, wanted: &Option<String>| {
-            wanted
-                .as_deref()
-                .is_none_or(|wanted| event.attribute(name) == Some(wanted))
-        };
-        is_attribute("delivery-id", &self.delivery_id)
-            && is_attribute("event-type", &self.event_type)
+        has_attribute(event, "delivery-id", self.delivery_id.as_deref())
+            && has_attribute(event, "event-type", self.event_type.as_deref())
             && self
                 .header
                 .as_ref()
@@ -369,6 +378,10 @@ impl Content {
                 .as_ref()
                 .is_none_or(|(pointer, value)| has_value(event, pointer, value))
     }
+}
+
+fn has_attribute(event: &Event, name: &str, wanted: Option<&str>) -> bool {
+    wanted.is_none_or(|wanted| event.attribute(name) == Some(wanted))
 }
 
 fn has_header(event: &Event, name: &str, value: &str) -> bool {

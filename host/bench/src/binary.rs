@@ -1,4 +1,5 @@
-//! The binary that is measured, and the bundled handlers: built with cargo unless the flags name them.
+//! The binary that is measured, and the bundled handlers: built with cargo unless the flags name
+//! them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

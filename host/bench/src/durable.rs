@@ -1,5 +1,5 @@
-//! `durable`: how many events per second a node stores before it answers, and how many of them it also runs, beside the number
-//! of syncs per second of the disk alone.
+//! `durable`: how many events per second a node stores before it answers, and how many of them it
+//! also runs, beside the number of syncs per second of the disk alone.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -8,8 +8,8 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::RunFlags;
 use crate::env::{Admin, BenchEnv};
+use crate::flags::RunFlags;
 use crate::load::{self, Measured};
 use crate::report::{ms, round};
 use crate::request::{self, DURABLE_BODY_BYTES};
@@ -81,6 +81,7 @@ pub(crate) async fn measure(flags: &RunFlags, durable: &DurableFlags) -> anyhow:
     if durable.poison {
         report.poison = Some(measure_poison(flags, &env, &node).await?);
     }
+
     if durable.backlog > 0 {
         add_backlog(&node, &admin, durable.backlog).await?;
         node.stop().await?;
@@ -102,6 +103,7 @@ pub(crate) async fn measure(flags: &RunFlags, durable: &DurableFlags) -> anyhow:
     } else {
         report.print();
     }
+
     Ok(())
 }
 
@@ -125,6 +127,7 @@ async fn measure_rounds(
             accepted,
         });
     }
+
     Ok(rounds)
 }
 
@@ -181,6 +184,7 @@ async fn add_backlog(node: &Server, admin: &Admin, events: u64) -> anyhow::Resul
         count += measured.count();
         eprintln!("{count} of {events} events are pending");
     }
+
     Ok(())
 }
 
@@ -196,6 +200,7 @@ fn syncs_per_second(env: &BenchEnv) -> anyhow::Result<f64> {
         file.sync_data()?;
         count += 1;
     }
+
     Ok(f64::from(count) / started.elapsed().as_secs_f64())
 }
 
@@ -218,6 +223,7 @@ async fn wait_for_ended(admin: &Admin, count: u64) -> anyhow::Result<()> {
         );
         tokio::time::sleep(DRAIN_INTERVAL).await;
     }
+
     Ok(())
 }
 
@@ -249,6 +255,7 @@ impl Report {
                 poison.ratio()
             );
         }
+
         if let Some(backlog) = &self.backlog {
             println!(
                 "with {} pending events; process start to first 200: {:.0} ms",

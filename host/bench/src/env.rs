@@ -1,4 +1,5 @@
-//! What a measurement needs on disk: a plugins directory with one hook, a secret, a data directory; and the servers that use them.
+//! What a measurement needs on disk: a plugins directory with one hook, a secret, a data directory;
+//! and the servers that use them.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -7,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use tokio::process::Command;
 
-use crate::RunFlags;
 use crate::binary;
+use crate::flags::RunFlags;
 use crate::load;
 use crate::request;
 use crate::server::Server;
@@ -33,8 +34,8 @@ pub(crate) struct Admin {
 // === impl BenchEnv ===
 
 impl BenchEnv {
-    /// An environment with the hook `bench`, which runs the component of the flags or the bundled `handler`. `top` and `tables`
-    /// are TOML for the start and the end of its hook file.
+    /// An environment with the hook `bench`, which runs the component of the flags or the bundled
+    /// `handler`. `top` and `tables` are TOML for the start and the end of its hook file.
     pub(crate) fn create(
         flags: &RunFlags,
         handler: &str,
@@ -45,6 +46,7 @@ impl BenchEnv {
             Some(path) => path.clone(),
             None => binary::build_landfall()?,
         };
+
         let dir = tempfile::tempdir().context("a temporary directory cannot be made")?;
         let env = BenchEnv { dir, landfall };
 
@@ -54,6 +56,7 @@ impl BenchEnv {
             Some(path) => path.clone(),
             None => env.build_handler(handler)?,
         };
+
         env.add_component("bench", &component)?;
         let verify = "[verify]\nprovider = \"generic\"\nsecret = \"file:../secret\"\n";
         let dedup = "[dedup]\nid = \"none\"\n";
@@ -139,7 +142,8 @@ impl BenchEnv {
         Ok(server)
     }
 
-    /// The median time from the start of the process to its first 200. The component is compiled already.
+    /// The median time from the start of the process to its first 200. The component is compiled
+    /// already.
     pub(crate) async fn time_to_first_200(&self) -> anyhow::Result<Duration> {
         let mut times = Vec::new();
         for _ in 0..STARTS {

@@ -1,5 +1,5 @@
-//! `forward`: the bundled `forward` to a local server, beside the same relay in plain axum and reqwest, and the number of
-//! connections that each of them opened.
+//! `forward`: the bundled `forward` to a local server, beside the same relay in plain axum and
+//! reqwest, and the number of connections that each of them opened.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::RunFlags;
 use crate::env::BenchEnv;
+use crate::flags::RunFlags;
 use crate::load::{self, Measured};
 use crate::report::{measured_as_json, ms, round};
 use crate::sync::alternate;
@@ -133,6 +133,7 @@ async fn answer_all(mut stream: TcpStream, counts: &Counts) -> anyhow::Result<()
         if read == 0 {
             return Ok(());
         }
+
         filled += read;
 
         while let Some(bytes) = load::message_bytes(&buffer[..filled])?

@@ -1,4 +1,5 @@
-//! `idle`: what open connections without a request cost a node, and what a request costs beside them.
+//! `idle`: what open connections without a request cost a node, and what a request costs beside
+//! them.
 
 use std::time::Duration;
 
@@ -6,8 +7,8 @@ use anyhow::{Context, ensure};
 use serde_json::json;
 use tokio::net::TcpStream;
 
-use crate::RunFlags;
 use crate::env::BenchEnv;
+use crate::flags::RunFlags;
 use crate::load::{self, ANSWER_BYTES_MAX};
 use crate::report::{measured_as_json, ms, round};
 
@@ -31,6 +32,7 @@ pub(crate) async fn measure(flags: &RunFlags, count: usize) -> anyhow::Result<()
         ensure!(status == 200, "the node answered {status} instead of 200");
         idle.push(stream);
     }
+
     let added_kib = node.resident_kib().saturating_sub(before_kib);
     let kib_each = added_kib as f64 / count.max(1) as f64;
 
@@ -44,6 +46,7 @@ pub(crate) async fn measure(flags: &RunFlags, count: usize) -> anyhow::Result<()
         let answer = load::exchange(stream, &request, &mut buffer).await;
         still_open += usize::from(answer.is_ok_and(|status| status == 200));
     }
+
     node.stop().await?;
 
     if flags.json {
@@ -70,5 +73,6 @@ pub(crate) async fn measure(flags: &RunFlags, count: usize) -> anyhow::Result<()
             ms(measured.p99)
         );
     }
+
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! `interference`: the latency of a healthy hook while each hook of a plugins directory is called beside it without pause. It
-//! shows what a component can do to its neighbours.
+//! `interference`: the latency of a healthy hook while each hook of a plugins directory is called
+//! beside it without pause. It shows what a component can do to its neighbours.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
-use crate::RunFlags;
 use crate::env::{Admin, BenchEnv};
+use crate::flags::RunFlags;
 use crate::load::{self, Measured};
 use crate::report::{ms, round};
 use crate::request;
@@ -18,7 +18,8 @@ const HEALTHY_CONNECTIONS: usize = 16;
 const OTHER_CONNECTIONS: usize = 4;
 const READY_TIMEOUT: Duration = Duration::from_secs(120);
 const READY_INTERVAL: Duration = Duration::from_millis(50);
-/// Between two hooks: what the previous hook left running has ended, or computes in both runs of the next.
+/// Between two hooks: what the previous hook left running has ended, or computes in both runs of
+/// the next.
 const PAUSE: Duration = Duration::from_secs(2);
 
 struct Row {
@@ -54,8 +55,10 @@ pub(crate) async fn measure(flags: &RunFlags, dir: &Path) -> anyhow::Result<()> 
         if !flags.json {
             print_row(&row, rows.is_empty());
         }
+
         rows.push(row);
     }
+
     let memory_mib = node.peak_memory_kib() / 1024;
     node.stop().await?;
 
@@ -71,6 +74,7 @@ pub(crate) async fn measure(flags: &RunFlags, dir: &Path) -> anyhow::Result<()> 
             "p99 of the healthy hook: at worst {worst:.2} times as long; peak memory of the node: {memory_mib} MiB"
         );
     }
+
     Ok(())
 }
 
@@ -94,7 +98,8 @@ async fn measure_beside(
     })
 }
 
-/// What the callers of the healthy hook measured, and the number of answers that the other callers got.
+/// What the callers of the healthy hook measured, and the number of answers that the other callers
+/// got.
 async fn run_both(
     flags: &RunFlags,
     node: &Server,
@@ -131,6 +136,7 @@ async fn serving_hooks(admin: &Admin) -> anyhow::Result<Vec<Hook>> {
         let (Some(name), Some(path)) = (hook["name"].as_str(), hook["path"].as_str()) else {
             continue;
         };
+
         if hook["state"] == "serving" && name != "bench" {
             serving.push(Hook {
                 name: name.to_owned(),
@@ -138,6 +144,7 @@ async fn serving_hooks(admin: &Admin) -> anyhow::Result<Vec<Hook>> {
             });
         }
     }
+
     Ok(serving)
 }
 
@@ -157,6 +164,7 @@ fn copy_files(from: &Path, to: &Path) -> anyhow::Result<()> {
                 .with_context(|| format!("{} cannot be read", path.display()))?;
         }
     }
+
     Ok(())
 }
 
@@ -167,6 +175,7 @@ fn print_row(row: &Row, is_first: bool) {
             "beside", "alone p99", "beside p99", "times", "answers"
         );
     }
+
     println!(
         "{:<24} {:>7.2} ms {:>7.2} ms {:>7.2} {:>10}",
         row.hook,

@@ -1,4 +1,5 @@
-//! The load generator: keep-alive connections that send one prepared request repeatedly and time each answer.
+//! The load generator: keep-alive connections that send one prepared request repeatedly and time
+//! each answer.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -54,6 +55,7 @@ pub(crate) async fn run(
     for worker in workers {
         latencies.extend(worker.await.context("a connection panicked")??);
     }
+
     let elapsed = started.elapsed();
     ensure!(!latencies.is_empty(), "{to} did not answer");
 
@@ -66,7 +68,8 @@ pub(crate) async fn run(
     })
 }
 
-/// Sends `request` on `connections` connections for `time` and accepts any answer. Returns the number of answers.
+/// Sends `request` on `connections` connections for `time` and accepts any answer. Returns the
+/// number of answers.
 pub(crate) async fn run_any_status(
     to: SocketAddr,
     request: &[u8],
@@ -83,6 +86,7 @@ pub(crate) async fn run_any_status(
     for worker in workers {
         answers += worker.await.unwrap_or(0);
     }
+
     answers
 }
 
@@ -101,6 +105,7 @@ pub(crate) async fn wait_for_200(to: SocketAddr, request: &[u8]) -> anyhow::Resu
         }
         tokio::time::sleep(PROBE_INTERVAL).await;
     }
+
     bail!(
         "{to} did not answer 200 within {} s",
         LOAD_TIMEOUT.as_secs()
@@ -156,6 +161,7 @@ async fn send_until(
         ensure!(status == 200, "{to} answered {status} instead of 200");
         latencies.push(sent.elapsed());
     }
+
     Ok(latencies)
 }
 
@@ -166,12 +172,14 @@ async fn send_any_status_until(to: SocketAddr, request: Arc<[u8]>, until: Instan
         let Ok(mut stream) = TcpStream::connect(to).await else {
             return answers;
         };
+
         while let Ok(Ok(_)) =
             timeout_at(until.into(), exchange(&mut stream, &request, &mut buffer)).await
         {
             answers += 1;
         }
     }
+
     answers
 }
 
@@ -190,6 +198,7 @@ fn head_and_length(bytes: &[u8]) -> anyhow::Result<Option<(&str, usize)>> {
     let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
         return Ok(None);
     };
+
     let head = std::str::from_utf8(&bytes[..end])?;
     let body_bytes = head
         .lines()

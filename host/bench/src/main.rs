@@ -1,4 +1,5 @@
-//! `landfall-bench`: measures the binary `landfall` beside servers that do the same work, in one run on one machine.
+//! `landfall-bench`: measures the binary `landfall` beside servers that do the same work, in one
+//! run on one machine.
 //!
 //! Each measurement starts its own servers on loopback, with their files in a temporary directory.
 
@@ -7,6 +8,7 @@
 mod binary;
 mod durable;
 mod env;
+mod flags;
 mod forward;
 mod idle;
 mod interference;
@@ -20,7 +22,8 @@ mod sync;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
+use flags::RunFlags;
 
 /// The same allocator as the binary that is measured.
 #[global_allocator]
@@ -34,29 +37,6 @@ struct Cli {
     run: RunFlags,
     #[command(subcommand)]
     measurement: Option<Measurement>,
-}
-
-/// What every measurement can be told.
-#[derive(Debug, Clone, Args)]
-struct RunFlags {
-    /// The binary to measure [default: built with cargo from this workspace, in release mode].
-    #[arg(long, global = true, value_name = "FILE")]
-    landfall: Option<PathBuf>,
-    /// The component to run [default: the bundled handler that the measurement needs, built with cargo].
-    #[arg(long, global = true, value_name = "FILE")]
-    component: Option<PathBuf>,
-    /// Print one JSON object instead of a table.
-    #[arg(long, global = true)]
-    json: bool,
-    /// Number of keep-alive connections.
-    #[arg(long, global = true, default_value_t = 64)]
-    connections: usize,
-    /// Seconds of each run.
-    #[arg(long, global = true, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
-    seconds: u64,
-    /// Runs of each server, alternating; the medians are reported.
-    #[arg(long, global = true, default_value_t = 5)]
-    rounds: usize,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,4 +1,5 @@
-//! The server that Landfall is compared with: the same signature check and the same work in plain axum.
+//! The server that Landfall is compared with: the same signature check and the same work in plain
+//! axum.
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -51,7 +51,8 @@ impl Server {
     /// User and system time so far.
     pub(crate) fn processor_time(&self) -> Duration {
         let stat = self.read_proc("stat");
-        // utime and stime are fields 14 and 15. The name in parentheses before them may contain anything.
+        // utime and stime are fields 14 and 15. The name in parentheses before them may contain
+        // anything.
         let after_name = stat.rsplit(')').next().unwrap_or_default();
         let ticks: u32 = after_name
             .split_whitespace()

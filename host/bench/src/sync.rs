@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::RunFlags;
 use crate::env::BenchEnv;
+use crate::flags::RunFlags;
 use crate::load::{self, Measured};
 use crate::report::{measured_as_json, ms, round};
 use crate::server::Server;
@@ -70,6 +70,7 @@ pub(crate) async fn alternate(
         of_plain.push(load::run(plain.address, &request, flags.connections, time).await?);
         of_node.push(load::run(node.address, &request, flags.connections, time).await?);
     }
+
     Ok((median(of_node), median(of_plain)))
 }
 

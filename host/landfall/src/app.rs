@@ -1,4 +1,5 @@
-//! The composition root: the order in which a node starts its parts, and the order in which it stops them.
+//! The composition root: the order in which a node starts its parts, and the order in which it
+//! stops them.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -57,7 +58,8 @@ pub struct App {
 // === impl App ===
 
 impl App {
-    /// Starts everything that can fail before the first request is accepted. Addresses are first, because they fail most often.
+    /// Starts everything that can fail before the first request is accepted. Addresses are first,
+    /// because they fail most often.
     pub async fn start(mut config: Config) -> anyhow::Result<App> {
         let plan = plan_broker(&config)?;
         let plan = plan.as_deref();
@@ -68,6 +70,7 @@ impl App {
         for gap in Confinement::probe()?.gaps() {
             tracing::warn!("{gap}");
         }
+
         let secrets = new_secrets(&config);
         let admin_token = admin_token(&config)?;
         secrets.track_own(std::slice::from_ref(&admin_token)).await;
@@ -75,11 +78,13 @@ impl App {
             None => open_ledger(&config)?,
             Some(url) => connect_ledger(&config, url, &secrets).await?,
         };
+
         let engine = Arc::new(Engine::new(
             engine_settings(&config)?,
             Some(ledger.clone()),
         )?);
-        // Only after the engine has opened the map of its own pages, because later no process may open it.
+        // Only after the engine has opened the map of its own pages, because later no process may
+        // open it.
         keep_memory_private();
         let broker = match (&config.queue, plan) {
             (Some(spec), Some(plan)) => {
@@ -87,6 +92,7 @@ impl App {
             }
             _ => None,
         };
+
         for fact in facts(broker.as_deref()).await {
             tracing::info!("{fact}");
         }
@@ -139,17 +145,20 @@ impl App {
         while !hooks.is_complete() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+
         let not_served = hooks.not_served();
         if not_served.is_empty() {
             return Ok(());
         }
 
         self.edge.dispatcher.ledger().close().await;
-        let problem = |status: &HookStatus| {
-            let why = status.problem.as_deref().unwrap_or("no reason is known");
-            format!("{} ({}): {why}", status.name, status.state)
-        };
-        let problems: Vec<String> = not_served.iter().map(problem).collect();
+        let problems: Vec<String> = not_served
+            .iter()
+            .map(|status| {
+                let why = status.problem.as_deref().unwrap_or("no reason is known");
+                format!("{} ({}): {why}", status.name, status.state)
+            })
+            .collect();
         anyhow::bail!(
             "--strict: {} of the hook files are not served: fix or remove them\n{}",
             problems.len(),
@@ -157,7 +166,8 @@ impl App {
         )
     }
 
-    /// Serves until a stop is requested, then drains: ends readiness, accepts no connections, and waits for running attempts.
+    /// Serves until a stop is requested, then drains: ends readiness, accepts no connections, and
+    /// waits for running attempts.
     pub async fn serve(self, shutdown: Shutdown) -> anyhow::Result<()> {
         let (public, admin_at) = self.addresses()?;
         tokio::spawn(self.secrets.clone().run_refresh());
@@ -214,6 +224,7 @@ impl App {
                 tracing::error!(%error, "deliveries cannot be given back: their leases run out")
             }
         }
+
         let ledger = dispatcher.ledger();
         if ledger.is_shared() {
             tokio::time::timeout(RELEASE_TIMEOUT, ledger.close())
@@ -222,6 +233,7 @@ impl App {
         } else {
             ledger.close().await;
         }
+
         tracing::info!("stopped");
         Ok(())
     }
@@ -298,6 +310,7 @@ async fn warn_of_exposed_files(config: Config, secrets: Arc<Secrets>) {
             for warning in found.iter().filter(|warning| !known.contains(*warning)) {
                 tracing::warn!("{warning}");
             }
+
             known = found;
         }
 

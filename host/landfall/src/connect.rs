@@ -38,6 +38,7 @@ pub(crate) fn open_ledger(config: &Config) -> anyhow::Result<Arc<dyn Ledger>> {
             "an earlier process ended during attempts: their events run again; after three such attempts in a row an event is dead"
         );
     }
+
     Ok(ledger)
 }
 
@@ -113,5 +114,6 @@ pub(crate) async fn with_secrets(
             }
         }
     }
+
     String::from_utf8(text).map_err(|_| anyhow::anyhow!("{what} is not text"))
 }

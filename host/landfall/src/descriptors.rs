@@ -9,8 +9,9 @@ const CONNECTIONS_MIN: usize = 16;
 /// A higher limit is useless, because `limits.connections` has an upper bound too.
 const WANTED: u64 = 1 << 20;
 
-/// Raises the descriptor limit of this process as far as possible. Returns the number of connections that the public listener may hold:
-/// the requested number, or fewer if the limit is too low.
+/// Raises the descriptor limit of this process as far as possible. Returns the number of
+/// connections that the public listener may hold: the requested number, or fewer if the limit is
+/// too low.
 pub fn reserve(connections: usize) -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = maximum.unwrap_or(WANTED).min(WANTED);
@@ -38,6 +39,7 @@ pub fn reserve(connections: usize) -> usize {
              limits.connections"
         );
     }
+
     connections.min(most)
 }
 

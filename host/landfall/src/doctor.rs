@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anyhow::{Context, anyhow, bail};
 use landfall_broker::{Broker, BrokerPlan};
 use landfall_config::Config;
 use landfall_engine::{CacheUse, Confinement};
@@ -20,7 +21,7 @@ pub(crate) fn may_sleep(config: &Config, broker: Option<&dyn BrokerPlan>) -> boo
 }
 
 /// A result of `landfall doctor`: the name of a part of the node, and its facts or its problem.
-pub type Finding = (&'static str, Result<Vec<String>, String>);
+pub type Finding = (&'static str, anyhow::Result<Vec<String>>);
 
 /// Checks every dependency of this configuration. Missing streams are created.
 pub async fn doctor(config: &Config) -> Vec<Finding> {
@@ -30,25 +31,24 @@ pub async fn doctor(config: &Config) -> Vec<Finding> {
             "a file in {}, synced with every event that is accepted",
             config.data.display()
         )]),
-        Some(url) => ledger_facts(config, url, &secrets)
-            .await
-            .map_err(|error| format!("{error:#}")),
+        Some(url) => ledger_facts(config, url, &secrets).await,
     };
     let plan = plan_broker(config);
     let queue = match (&config.queue, &plan) {
-        (_, Err(error)) => Err(error.to_string()),
+        (_, Err(error)) => Err(anyhow!("{error:#}")),
         (Some(spec), Ok(Some(plan))) => queue_facts(config, spec, &**plan, &secrets).await,
         _ => Ok(vec!["in the ledger".into()]),
     };
     let plan = plan.ok().flatten();
     let platform = match (config.cannot_queue(), config.on_cloud_run) {
-        (Some(why), _) => Err(format!("a hook with mode = \"async\" or \"auto\" {why}")),
+        (Some(why), _) => Err(anyhow!("a hook with mode = \"async\" or \"auto\" {why}")),
         (None, true) if may_sleep(config, plan.as_deref()) => {
             Ok(vec!["Cloud Run".into(), SLEEPS.into()])
         }
         (None, true) => Ok(vec!["Cloud Run".into()]),
         (None, false) => Ok(Vec::new()),
     };
+
     vec![
         ("ledger", ledger),
         ("queue", queue),
@@ -58,9 +58,8 @@ pub async fn doctor(config: &Config) -> Vec<Finding> {
     ]
 }
 
-fn cache_facts(config: &Config) -> Result<Vec<String>, String> {
+fn cache_facts(config: &Config) -> anyhow::Result<Vec<String>> {
     let dir = cache_dir(config);
-    let size = |bytes: u64| bytesize::ByteSize(bytes).display().iec().to_string();
     match landfall_engine::cache_use(&dir, config.cache_max_size) {
         Ok(CacheUse {
             components,
@@ -69,21 +68,24 @@ fn cache_facts(config: &Config) -> Result<Vec<String>, String> {
         }) => Ok(vec![format!(
             "compiled components: {components} in {}, {} of at most {} (cache.max_size)",
             dir.display(),
-            size(bytes),
-            size(max_size)
+            iec(bytes),
+            iec(max_size)
         )]),
-        Err(error) => Err(format!(
+        Err(error) => Err(anyhow!(
             "the node does not start: the cache of compiled components, {}, {error}",
             dir.display()
         )),
     }
 }
 
+fn iec(bytes: u64) -> String {
+    bytesize::ByteSize(bytes).display().iec().to_string()
+}
+
 /// The confinement of the process that compiles components.
-fn compiler_facts() -> Result<Vec<String>, String> {
-    let found = Confinement::probe().map_err(|error| {
-        format!("components do not compile, because their compiler cannot be confined: {error:#}")
-    })?;
+fn compiler_facts() -> anyhow::Result<Vec<String>> {
+    let found = Confinement::probe()
+        .context("components do not compile, because their compiler cannot be confined")?;
     let gaps = found.gaps().into_iter().map(String::from);
     Ok([found.summary()].into_iter().chain(gaps).collect())
 }
@@ -107,17 +109,17 @@ async fn queue_facts(
     spec: &BrokerSpec,
     plan: &dyn BrokerPlan,
     secrets: &Arc<Secrets>,
-) -> Result<Vec<String>, String> {
-    let broker = connect_broker(plan, &spec.url, config, secrets)
-        .await
-        .map_err(|error| format!("{error:#}"))?;
+) -> anyhow::Result<Vec<String>> {
+    let broker = connect_broker(plan, &spec.url, config, secrets).await?;
     if let Some(why) = plan.token().and_then(|token| secrets.value(&token).err()) {
-        return Err(format!("events are refused: {why}"));
+        bail!("events are refused: {why}");
     }
-    match broker.health_error().await {
-        None => Ok(broker.describe().await),
-        Some(why) => Err(format!("events are refused: {why}")),
+
+    if let Some(why) = broker.health_error().await {
+        bail!("events are refused: {why}");
     }
+
+    Ok(broker.describe().await)
 }
 
 pub(crate) async fn facts(broker: Option<&dyn Broker>) -> Vec<String> {

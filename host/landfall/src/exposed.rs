@@ -1,5 +1,5 @@
-//! Files that other users of the machine can write, and secrets that they can read. Who can change a hook file, a component or a
-//! secret decides what the node does.
+//! Files that other users of the machine can write, and secrets that they can read. Who can change
+//! a hook file, a component or a secret decides what the node does.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
@@ -16,7 +16,8 @@ const STICKY: u32 = 0o1000;
 /// Entries of one directory that are looked at.
 const ENTRIES_MAX: usize = 10_000;
 
-/// A sentence for each of these, and for each file in those that are directories, that other users can write.
+/// A sentence for each of these, and for each file in those that are directories, that other users
+/// can write.
 pub fn warnings(paths: impl IntoIterator<Item = PathBuf>) -> Vec<String> {
     let mut found = BTreeSet::new();
     for path in paths {
@@ -28,6 +29,7 @@ pub fn warnings(paths: impl IntoIterator<Item = PathBuf>) -> Vec<String> {
             .flatten();
         found.extend(entries.filter_map(|entry| writable(&entry.path())));
     }
+
     found.into_iter().collect()
 }
 
@@ -41,6 +43,7 @@ pub fn secret_warnings(files: impl IntoIterator<Item = PathBuf>) -> Vec<String> 
         let dir = path.parent().filter(|dir| mode(dir) & STICKY == 0);
         found.extend(dir.and_then(writable));
     }
+
     found.into_iter().collect()
 }
 
@@ -49,6 +52,7 @@ fn writable(path: &Path) -> Option<String> {
     if mode & WRITABLE == 0 || is_read_only(path) {
         return None;
     }
+
     let shown = path.display();
     Some(format!(
         "{shown} can be written by other users (mode {mode:04o}): chmod go-w {shown}"
@@ -60,6 +64,7 @@ fn readable(path: &Path) -> Option<String> {
     if mode & READABLE == 0 || is_read_only(path) {
         return None;
     }
+
     let shown = path.display();
     Some(format!(
         "{shown} is a secret and can be read by other users (mode {mode:04o}): chmod o-r {shown}"

@@ -1,4 +1,5 @@
-//! The binary `landfall`: the command line, and the composition of the crates under host/. docs/ARCHITECTURE.md describes the crates.
+//! The binary `landfall`: the command line, and the composition of the crates under host/.
+//! docs/ARCHITECTURE.md describes the crates.
 
 #![deny(unsafe_code)]
 

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-/// A fresh store for every attempt is many small allocations, often freed on another thread than they were made on.
+/// A fresh store for every attempt is many small allocations, often freed on another thread than
+/// they were made on.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,4 +1,5 @@
-//! Metrics of the engine, the ledger and the dispatcher in the text format of Prometheus. The edge's own metrics come before them.
+//! Metrics of the engine, the ledger and the dispatcher in the text format of Prometheus. The
+//! edge's own metrics come before them.
 
 use std::fmt::Write;
 
@@ -71,6 +72,7 @@ pub fn text(dispatcher: &Dispatcher, engine: &Engine) -> String {
         // Hook names contain no character that needs an escape.
         writeln!(text, "{name}{{error=\"{error}\",hook=\"{hook}\"}} {count}").ok();
     }
+
     text
 }
 

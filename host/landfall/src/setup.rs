@@ -1,4 +1,5 @@
-//! Prepares what a node starts with: directories, addresses, the admin token, and the settings of hooks and engine.
+//! Prepares what a node starts with: directories, addresses, the admin token, and the settings of
+//! hooks and engine.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -74,6 +75,7 @@ pub fn compiler() -> anyhow::Result<PathBuf> {
     if running.exists() {
         return Ok(running);
     }
+
     std::env::current_exe()
         .context("cannot find the path of this binary, which compiles components")
 }
@@ -97,6 +99,7 @@ pub(crate) fn admin_token(config: &Config) -> anyhow::Result<SecretRef> {
     if let Some(token) = &config.admin_token {
         return Ok(token.clone());
     }
+
     let path = admin_token_path(&config.data);
     create_admin_token(&config.data).with_context(|| {
         format!(
@@ -108,7 +111,8 @@ pub(crate) fn admin_token(config: &Config) -> anyhow::Result<SecretRef> {
 
 pub(crate) fn prepare_dirs(config: &Config) -> anyhow::Result<()> {
     let (data, plugins) = (&config.data, &config.plugins);
-    // The plugins directory is not created: a wrong path, or a volume that is not mounted, must not look like a node without hooks.
+    // The plugins directory is not created: a wrong path, or a volume that is not mounted, must not
+    // look like a node without hooks.
     let mut entries = std::fs::read_dir(plugins).with_context(|| {
         format!(
             "plugins = {} cannot be read: create the directory, or name another with --plugins (LANDFALL_PLUGINS)",
@@ -119,12 +123,14 @@ pub(crate) fn prepare_dirs(config: &Config) -> anyhow::Result<()> {
         let plugins = plugins.display();
         tracing::warn!(%plugins, "the plugins directory is empty: every request is answered 404 until you put a hook file into it");
     }
+
     // A mounted directory exists already, and may be read-only.
     if !data.is_dir() {
         // The data directory contains events, so only this user may read it.
         let made = DirBuilder::new().recursive(true).mode(0o700).create(data);
         made.with_context(|| format!("data = {} cannot be made", data.display()))?;
     }
+
     Ok(())
 }
 
@@ -134,8 +140,8 @@ pub(crate) async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Re
         .with_context(|| format!("{key} = {address} cannot be bound: choose another address"))
 }
 
-/// A sentence for each of the plugins, packs and settings that other users can change, and for each secret of the node or of a
-/// loaded hook that they can change or read.
+/// A sentence for each of the plugins, packs and settings that other users can change, and for each
+/// secret of the node or of a loaded hook that they can change or read.
 pub(crate) fn exposed_files(config: &Config, secrets: &Secrets) -> Vec<String> {
     let own = config.secret_grant.own.iter().flat_map(SecretGrant::files);
     let of_secrets = exposed::secret_warnings(own.chain(secrets.files()));

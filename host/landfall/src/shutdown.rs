@@ -1,4 +1,5 @@
-//! Signals: the first SIGTERM or SIGINT starts a drain, the second one ends the process. SIGHUP reloads hooks and secrets.
+//! Signals: the first SIGTERM or SIGINT starts a drain, the second one ends the process. SIGHUP
+//! reloads hooks and secrets.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -35,6 +36,7 @@ impl Shutdown {
                     tracing::warn!("asked twice: stopping at once");
                     std::process::exit(130);
                 }
+
                 tracing::info!("asked to stop: no new connections, what runs may end");
                 ask.send_replace(true);
             }

@@ -41,6 +41,7 @@ pub fn start(format: Option<LogFormat>, level: &str) -> anyhow::Result<()> {
             lines.event_format(CloudLogging { project }).try_init()
         }
     };
+
     started.map_err(|error| anyhow::anyhow!("log lines cannot be written: {error}"))
 }
 
@@ -104,14 +105,12 @@ fn severity(level: Level) -> &'static str {
     }
 }
 
-/// Trace id, span id and the sampled flag of a `traceparent` (www.w3.org/TR/trace-context/#traceparent-header).
+/// Trace id, span id and the sampled flag of a `traceparent`
+/// (www.w3.org/TR/trace-context/#traceparent-header).
 fn trace(traceparent: &str) -> Option<(&str, &str, bool)> {
     let mut parts = traceparent.split('-');
     let (_version, trace, span, flags) =
         (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let is_hex = |text: &str, digits: usize| {
-        text.len() == digits && text.bytes().all(|c| c.is_ascii_hexdigit())
-    };
     let is_one = is_hex(trace, 32) && is_hex(span, 16) && is_hex(flags, 2);
     is_one.then(|| {
         (
@@ -120,6 +119,10 @@ fn trace(traceparent: &str) -> Option<(&str, &str, bool)> {
             u8::from_str_radix(flags, 16).is_ok_and(|flags| flags & 1 == 1),
         )
     })
+}
+
+fn is_hex(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|c| c.is_ascii_hexdigit())
 }
 
 /// The message and the fields of an event.

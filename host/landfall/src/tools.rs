@@ -1,4 +1,5 @@
-//! What the commands do beside a node: sign a request, call the admin API of a running node, and read the ledger of a stopped one.
+//! What the commands do beside a node: sign a request, call the admin API of a running node, and
+//! read the ledger of a stopped one.
 
 use std::path::Path;
 use std::time::Duration;
@@ -80,7 +81,8 @@ impl AdminAt {
         }
     }
 
-    /// For a node on this machine, with the token in the configured data directory. For any other node, without a token.
+    /// For a node on this machine, with the token in the configured data directory. For any other
+    /// node, without a token.
     pub fn found(url: &str) -> AdminAt {
         let host = url::Url::parse(url)
             .ok()
@@ -91,6 +93,7 @@ impl AdminAt {
             Some(url::Host::Ipv6(address)) => address.is_loopback(),
             None => false,
         };
+
         match Config::load(Flags::default()) {
             Ok(config) if is_local => AdminAt::with_own_token(url.to_owned(), &config.data),
             Err(error) if is_local => AdminAt {

@@ -1,4 +1,5 @@
-//! `landfall build`: cargo for wasm32-wasip2, with the target added through rustup where it is missing.
+//! `landfall build`: cargo for wasm32-wasip2, with the target added through rustup where it is
+//! missing.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -54,6 +55,7 @@ fn add_target(dir: &Path) -> anyhow::Result<()> {
     if output.status.success() && libraries.is_dir() {
         return Ok(());
     }
+
     eprintln!("adding the target {TARGET} with rustup");
     let added = Command::new("rustup")
         .args(["target", "add", TARGET])
@@ -89,6 +91,7 @@ fn cargo_build(dir: &Path, what: What<'_>) -> anyhow::Result<Vec<PathBuf>> {
             command.arg("--examples");
         }
     }
+
     // A folder of its own: the outer cargo may hold the lock of the other.
     command.arg("--target-dir").arg(target_dir(dir)?);
     let output = command
@@ -144,6 +147,7 @@ fn place(file: &Path, out: &Path) -> anyhow::Result<PathBuf> {
     if std::fs::read(&target).is_ok_and(|present| present == bytes) {
         return Ok(target);
     }
+
     let partial = out.join(format!(".{name}.partial"));
     let placed = std::fs::write(&partial, bytes).and_then(|()| std::fs::rename(&partial, &target));
     placed.with_context(|| format!("{} cannot be written", target.display()))?;

@@ -21,7 +21,8 @@ impl PrintedStatuses {
         )
     }
 
-    /// Compares with the present statuses and returns a line for each change. A hook that is loading does not count yet.
+    /// Compares with the present statuses and returns a line for each change. A hook that is
+    /// loading does not count yet.
     pub fn update(&mut self, statuses: Vec<HookStatus>) -> Vec<String> {
         let mut lines = Vec::new();
         let gone: Vec<String> = self
@@ -34,25 +35,27 @@ impl PrintedStatuses {
             self.0.remove(&name);
             lines.push(format!("- {name}: removed"));
         }
+
         for status in statuses.into_iter().filter(|status| !status.is_loading()) {
             lines.extend(line(self.0.get(&status.name), &status));
             self.0.insert(status.name.clone(), status);
         }
+
         lines
     }
 }
 
 fn line(before: Option<&HookStatus>, now: &HookStatus) -> Option<String> {
     let name = &now.name;
-    let is_same = |before: &HookStatus| {
+    if before.is_some_and(|before| {
         (before.state, &before.problem, &before.digest) == (now.state, &now.problem, &now.digest)
-    };
-    if before.is_some_and(is_same) {
+    }) {
         return None;
     }
     if let Some(problem) = &now.problem {
         return Some(format!("! {name} ({}): {problem}", now.state));
     }
+
     let has_served = before.is_some_and(|before| before.state == HookState::Serving);
     match now.state {
         HookState::Serving if has_served => Some(format!("+ {name}: serving a new version")),

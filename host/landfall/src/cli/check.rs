@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use serde_json::{Value, json};
 
+use super::flags::{NodeFlags, node_config};
 use super::output::say;
-use super::{NodeFlags, node_config};
 use crate::app::{self, HookState, HookStatus, Inspected, grant_for};
 use crate::telemetry;
 use landfall_config::{SettingsSchema, settings_schema, without_schema};
@@ -23,6 +23,7 @@ pub async fn check(flags: NodeFlags, as_json: bool) -> anyhow::Result<ExitCode> 
     } else {
         print_all(&found)
     }
+
     Ok(if found.is_well {
         ExitCode::SUCCESS
     } else {
@@ -89,14 +90,16 @@ pub async fn doctor(flags: NodeFlags, as_json: bool) -> anyhow::Result<ExitCode>
     for (what, found) in app::doctor(&config).await {
         let is_ok = found.is_ok();
         is_well &= is_ok;
-        let lines = found.unwrap_or_else(|why| vec![why]);
+        let lines = found.unwrap_or_else(|error| vec![format!("{error:#}")]);
         if as_json {
             facts.push(json!({ "what": what, "ok": is_ok, "lines": lines }));
             continue;
         }
+
         say!("{what:<16} {}", if is_ok { "ok" } else { "WRONG" });
         lines.iter().for_each(|line| say!("    {line}"));
     }
+
     let found = statuses(flags).await?;
     is_well &= found.is_well;
     if as_json {
@@ -110,6 +113,7 @@ pub async fn doctor(flags: NodeFlags, as_json: bool) -> anyhow::Result<ExitCode>
     } else {
         print_all(&found)
     }
+
     Ok(if is_well {
         ExitCode::SUCCESS
     } else {
@@ -127,12 +131,15 @@ fn print(status: &HookStatus) {
     if let Some(problem) = &status.problem {
         say!("    {problem}");
     }
+
     if let Some(denied) = status.denied {
         say!("    {denied}");
     }
+
     if let Some(unsigned) = status.unsigned {
         say!("    {unsigned}");
     }
+
     if let Some(wants) = &status.wants {
         say!("    its manifest asks for:\n{}", indented(wants));
     }
@@ -154,11 +161,13 @@ pub fn inspect(file: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
         Some(manifest) => settings_schema("manifest", manifest)?,
         None => None,
     };
+
     if as_json {
         say!("{}", receipt(&inspected, schema.as_ref()))
     } else {
         print_receipt(&inspected, schema.as_ref())
     }
+
     Ok(ExitCode::SUCCESS)
 }
 
@@ -179,17 +188,20 @@ fn receipt(inspected: &Inspected, schema: Option<&SettingsSchema>) -> Value {
     })
 }
 
+fn iec(bytes: u64) -> impl std::fmt::Display {
+    bytesize::ByteSize(bytes).display().iec()
+}
+
 fn print_receipt(inspected: &Inspected, schema: Option<&SettingsSchema>) {
-    let size = |bytes: u64| bytesize::ByteSize(bytes).display().iec();
     say!("digest   sha256:{}", inspected.digest);
     say!(
         "size     {} ({} bytes)",
-        size(inspected.size as u64),
+        iec(inspected.size as u64),
         inspected.size
     );
     say!(
         "memory   {} at the start, at most [limits] memory",
-        size(inspected.memory_bytes)
+        iec(inspected.memory_bytes)
     );
     inspected
         .exports
@@ -205,12 +217,14 @@ fn print_receipt(inspected: &Inspected, schema: Option<&SettingsSchema>) {
             None => say!("imports  {name}"),
         }
     }
+
     if !wasi.is_empty() {
         say!(
             "imports  {} interfaces of WASI, with nothing behind them but [environment]: no files, no network",
             wasi.len()
         );
     }
+
     for (name, takes, is_required, about) in schema.map(SettingsSchema::listed).unwrap_or_default()
     {
         let is_required = if is_required { "required" } else { "" };

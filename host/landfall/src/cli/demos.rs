@@ -26,6 +26,12 @@ pub struct Demo {
     pub table: Option<(&'static str, &'static str)>,
 }
 
+fn file(name: &str, component: &str, verify: &str, rest: &str) -> String {
+    format!(
+        "{MARK}component = \"{component}.wasm\"\n\n[verify]\n{verify}\nsecret = \"file:../secrets/{name}\"\n\n{rest}"
+    )
+}
+
 /// The hooks of `up`, for a node at this address.
 pub fn demos(listen: SocketAddr) -> Vec<Demo> {
     let inbox = format!("http://{listen}/inbox");
@@ -33,11 +39,6 @@ pub fn demos(listen: SocketAddr) -> Vec<Demo> {
         "[allow]\nhttp = [\"{inbox}\"]\n\n# The component never sees this: the host adds it on the way out.\n[[credentials]]\nfor    = \"{inbox}\"\nheader = \"Secret\"\nvalue  = \"${{file:../secrets/inbox}}\"\n"
     );
     let token = "scheme = \"token\"\nfrom   = { header = \"Secret\" }";
-    let file = |name: &str, component: &str, verify: &str, rest: &str| {
-        format!(
-            "{MARK}component = \"{component}.wasm\"\n\n[verify]\n{verify}\nsecret = \"file:../secrets/{name}\"\n\n{rest}"
-        )
-    };
     let rows = "[settings]\ntable = \"events\"\nfields = { text = \"/text\" }\n\n[allow]\ntable = [\"events\"]\n";
     vec![
         Demo {
@@ -102,7 +103,8 @@ fn trigger_settings(inbox: &str, way_out: &str) -> String {
 // === impl Demo ===
 
 impl Demo {
-    /// Writes the hook file, unless its first line was removed, and a new secret, unless there is one.
+    /// Writes the hook file, unless its first line was removed, and a new secret, unless there is
+    /// one.
     pub fn write(&self, plugins: &Path, secrets: &Path) -> anyhow::Result<()> {
         let path = plugins.join(format!("{}.toml", self.name));
         let ours = fs::read_to_string(&path).map_or(true, |text| text.starts_with(MARK));
@@ -110,11 +112,13 @@ impl Demo {
             fs::write(&path, &self.hook_file)
                 .with_context(|| format!("{} cannot be written", path.display()))?;
         }
+
         let secret = secrets.join(self.name);
         if !secret.exists() {
             write_secret(&secret)
                 .with_context(|| format!("{} cannot be written", secret.display()))?;
         }
+
         Ok(())
     }
 
@@ -153,7 +157,8 @@ pub struct AdminTarget<'a> {
 // === impl AdminTarget ===
 
 impl AdminTarget<'_> {
-    /// A command line that works in any directory: the binary as it was called, the node, and its token.
+    /// A command line that works in any directory: the binary as it was called, the node, and its
+    /// token.
     pub fn command(&self, words: &str) -> String {
         let binary = std::env::current_exe()
             .map_or_else(|_| "landfall".into(), |path| path.display().to_string());

@@ -1,13 +1,12 @@
 //! `landfall events` and `landfall rows`: what a running node has kept, from its admin listener.
 
-use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write, stderr};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::listing::{lines, printable, query, text};
 use super::operator::{self, DiscardFlags, PurgeFlags, ReplayFlags, RetryFlags};
 use super::output::say;
 use super::show::{self, ShowFlags};
@@ -33,17 +32,21 @@ pub struct EventsFlags {
 enum What {
     /// List deliveries, newest first.
     List(ListFlags),
-    /// Show one event: request, verification, attempts with outbound calls and log, effects, parent and children.
+    /// Show one event: request, verification, attempts with outbound calls and log, effects, parent
+    /// and children.
     Show(ShowFlags),
-    /// Run events again: the given ones, or all dead ones of a hook that no later replay has handled.
+    /// Run events again: the given ones, or all dead ones of a hook that no later replay has
+    /// handled.
     Replay(ReplayFlags),
-    /// Give up dead or pending deliveries: they never run, and no longer count as dead. The reason is stored.
+    /// Give up dead or pending deliveries: they never run, and no longer count as dead. The reason
+    /// is stored.
     Discard(DiscardFlags),
     /// Run pending deliveries now, without waiting for their next retry.
     RetryNow(RetryFlags),
     /// Remove everything of a hook that no longer exists: events, deliveries, rows and values.
     Purge(PurgeFlags),
-    /// Print a line for each change of a delivery until stopped: accepted, retry, done, dead, discarded.
+    /// Print a line for each change of a delivery until stopped: accepted, retry, done, dead,
+    /// discarded.
     Tail(TailFlags),
     /// Count the deliveries of each hook in each state.
     Stats,
@@ -55,7 +58,8 @@ struct ListFlags {
     /// Only deliveries of this hook.
     #[arg(long)]
     hook: Option<String>,
-    /// Only deliveries in this state: `pending`, `running`, `done`, `dead`, `resolved` (dead, and replayed since) or `discarded`.
+    /// Only deliveries in this state: `pending`, `running`, `done`, `dead`, `resolved` (dead, and
+    /// replayed since) or `discarded`.
     #[arg(long)]
     state: Option<String>,
     /// Only events received at this time or later: 2026-01-31T08:15:30Z, or 1h for an hour ago.
@@ -82,7 +86,8 @@ struct ListFlags {
     /// Only deliveries with this text in the reason of a retry or death.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// Only deliveries with an attempt of this outcome: done, retry, reject, trap, timeout, out-of-memory, over-limit …
+    /// Only deliveries with an attempt of this outcome: done, retry, reject, trap, timeout,
+    /// out-of-memory, over-limit …
     #[arg(long)]
     outcome: Option<String>,
     /// Only deliveries with an attempt that took at least this long, such as 2s.
@@ -137,6 +142,7 @@ pub async fn hooks(flags: &HooksFlags) -> anyhow::Result<ExitCode> {
             .ask(&order(hook, "resume"), Some(json!({})))
             .await?]),
     };
+
     print(&shown, flags.json, |hook| {
         let waits = [
             ("paused", " paused"),
@@ -183,6 +189,7 @@ pub async fn events(flags: &EventsFlags) -> anyhow::Result<ExitCode> {
                 } else {
                     ""
                 };
+
                 format!(
                     "{:<24} {:<8} {:>10}{orphaned}",
                     text(&one["hook"]),
@@ -192,6 +199,7 @@ pub async fn events(flags: &EventsFlags) -> anyhow::Result<ExitCode> {
             });
         }
     }
+
     Ok(ExitCode::SUCCESS)
 }
 
@@ -250,9 +258,10 @@ async fn list(flags: &EventsFlags, which: &ListFlags) -> anyhow::Result<()> {
         let page = flags.admin.ask(&path, None).await?;
         let events = page["events"].as_array().map_or(&[][..], Vec::as_slice);
         progress("");
-        match flags.json {
-            true => events.iter().for_each(|one| say!("{one}")),
-            false => lines(events).iter().for_each(|line| say!("{line}")),
+        if flags.json {
+            events.iter().for_each(|one| say!("{one}"));
+        } else {
+            lines(events).iter().for_each(|line| say!("{line}"));
         }
 
         left = left.saturating_sub(events.len());
@@ -261,15 +270,19 @@ async fn list(flags: &EventsFlags, which: &ListFlags) -> anyhow::Result<()> {
         if left == 0 || next.is_none() {
             break;
         }
+
         progress(&format!("{looked_at} deliveries looked at"));
     }
+
     if let Some(next) = next {
         let more = format!("more with --after {next}");
-        match flags.json {
-            true => eprintln!("{more}"),
-            false => say!("{more}"),
+        if flags.json {
+            eprintln!("{more}");
+        } else {
+            say!("{more}");
         }
     }
+
     Ok(())
 }
 
@@ -280,104 +293,8 @@ fn progress(text: &str) {
     }
 }
 
-/// For a path or a query.
-pub fn query(text: &str) -> String {
-    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
-}
-
 fn print(all: &Value, as_json: bool, line: impl Fn(&Value) -> String) {
     for one in all.as_array().into_iter().flatten() {
         say!("{}", if as_json { one.to_string() } else { line(one) });
-    }
-}
-
-/// Characters of a short id: the time of arrival and some more.
-const SHORT: usize = 18;
-
-/// One line a delivery, with ids shortened as far as they stay distinct.
-pub fn lines(all: &[Value]) -> Vec<String> {
-    let ids: BTreeSet<&str> = all.iter().filter_map(|one| one["event"].as_str()).collect();
-    let shorts = |length: usize| {
-        ids.iter()
-            .map(|id| id.get(..length).unwrap_or(id))
-            .collect::<BTreeSet<_>>()
-            .len()
-    };
-    let length = (SHORT..36)
-        .find(|length| shorts(*length) == ids.len())
-        .unwrap_or(36);
-    all.iter().map(|one| line(one, length)).collect()
-}
-
-/// One delivery, with so many characters of its event's id.
-pub fn line(one: &Value, length: usize) -> String {
-    let reason = one["reason"]
-        .as_str()
-        .map(|why| format!("  {}", printable(why)))
-        .unwrap_or_default();
-    let replayed = match one["replay_of"].as_i64() {
-        Some(first) => format!(" (replay of {first})"),
-        None if one["replayed"] == true => " (replay)".into(),
-        None => String::new(),
-    };
-    let resolved = one["resolved_by"]
-        .as_i64()
-        .map(|by| format!(" by {by}"))
-        .unwrap_or_default();
-    let discarded = one["discarded"]
-        .as_str()
-        .map(|why| format!("  discarded: {}", printable(why)))
-        .unwrap_or_default();
-    let due = one["due_in_ms"].as_u64().filter(|due| *due > 0);
-    let due = due.map(|due| {
-        format!(
-            " in {}",
-            humantime::format_duration(Duration::from_secs(due.div_ceil(1000)))
-        )
-    });
-    let count = |key: &str, noun: &str| match one[key].as_u64() {
-        None | Some(0) => String::new(),
-        Some(count) => format!("  {count} {noun}"),
-    };
-    let repeats = count("duplicates", "not run as duplicates")
-        + &count("conflicts", "with this id and another body");
-    format!(
-        "{}  {:>8}  {}  {:<20}  {}{resolved}{} attempt {}{replayed}{repeats}{reason}{discarded}",
-        text(&one["received_at"]),
-        one["delivery"],
-        text(&one["event"]).get(..length).unwrap_or_default(),
-        text(&one["hook"]),
-        text(&one["state"]),
-        due.unwrap_or_default(),
-        one["attempt"]
-    )
-}
-
-pub fn text(value: &Value) -> String {
-    printable(value.as_str().unwrap_or_default())
-}
-
-/// Without what could move a terminal's cursor. Quotes stay: people paste what they read.
-pub fn printable(text: &str) -> String {
-    let escaped = |c: char| {
-        if c.is_control() {
-            c.escape_debug().collect()
-        } else {
-            String::from(c)
-        }
-    };
-    text.chars().map(escaped).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quotes_stay_and_control_characters_go() {
-        assert_eq!(
-            printable("write public_url = \"https://é\"\u{1b}[2J"),
-            "write public_url = \"https://é\"\\u{1b}[2J"
-        );
     }
 }

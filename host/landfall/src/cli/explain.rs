@@ -41,7 +41,8 @@ struct Hook {
     problem: Option<String>,
 }
 
-/// Names in refusals that are not hooks: `-` if no hook is known, `_queue` for the calls of a broker, `_admin` for the admin API.
+/// Names in refusals that are not hooks: `-` if no hook is known, `_queue` for the calls of a
+/// broker, `_admin` for the admin API.
 const NOT_HOOKS: [&str; 3] = ["-", "_queue", "_admin"];
 
 /// Hooks with a problem, then refusals, newest first.
@@ -69,6 +70,7 @@ pub async fn explain(flags: &ExplainFlags) -> anyhow::Result<ExitCode> {
         if !wanted(&refused.hook) {
             continue;
         }
+
         if flags.json {
             lines.push(one.to_string())
         } else {
@@ -76,12 +78,15 @@ pub async fn explain(flags: &ExplainFlags) -> anyhow::Result<ExitCode> {
         }
     }
 
-    let said = match lines.is_empty() {
-        true if flags.json => return Ok(ExitCode::SUCCESS),
-        true => "no request was refused since the node has started".to_owned(),
-        false => lines.join("\n"),
+    let text = if !lines.is_empty() {
+        lines.join("\n")
+    } else if flags.json {
+        return Ok(ExitCode::SUCCESS);
+    } else {
+        "no request was refused since the node has started".to_owned()
     };
-    say!("{said}");
+
+    say!("{text}");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -114,15 +119,18 @@ fn problem(hook: &Hook, json: bool) -> Option<String> {
 
 /// The newest of equal refusals. Their number is printed once for each hook and reason.
 fn line_once(refused: Refused, seen: &mut Vec<Refused>) -> Option<String> {
-    let is_like = |one: &&Refused| (&one.hook, &one.reason) == (&refused.hook, &refused.reason);
-    let like = seen.iter().filter(is_like);
+    let like: Vec<&Refused> = seen
+        .iter()
+        .filter(|one| (&one.hook, &one.reason) == (&refused.hook, &refused.reason))
+        .collect();
     if like
-        .clone()
+        .iter()
         .any(|one| (&one.detail, one.status) == (&refused.detail, refused.status))
     {
         return None;
     }
-    let count = if like.count() == 0 { refused.count } else { 1 };
+
+    let count = if like.is_empty() { refused.count } else { 1 };
     let refused = Refused { count, ..refused };
     let line = line(&refused);
     seen.push(refused);
@@ -153,6 +161,7 @@ fn line(refused: &Refused) -> String {
     } else {
         String::new()
     };
+
     let hint = refused
         .hint
         .as_deref()

@@ -1,4 +1,5 @@
-//! `landfall completions` and `landfall man`; and parsing. Hidden commands are in none of them, and are never suggested.
+//! `landfall completions` and `landfall man`; and parsing. Hidden commands are in none of them, and
+//! are never suggested.
 
 use std::ffi::OsString;
 use std::io::{Write, stdout};
@@ -8,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Command, CommandFactory, FromArgMatches};
 
-use super::Cli;
+use super::command::Cli;
 use super::output::written;
 
 /// The commands that `--help` lists.
@@ -32,18 +33,12 @@ fn visible() -> Command {
 /// The command of these arguments. A hidden one must be written as it is.
 pub fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
     let mut all = Cli::command();
-    let is_hidden = |command: &Command| {
-        command.is_hide_set()
-            && arguments
-                .get(1)
-                .is_some_and(|first| first.to_str() == Some(command.get_name()))
-    };
+    let first = arguments.get(1).and_then(|first| first.to_str());
+    let is_hidden = all
+        .get_subcommands()
+        .any(|command| command.is_hide_set() && first == Some(command.get_name()));
     let mut visible = visible();
-    let commands = if all.get_subcommands().any(is_hidden) {
-        &mut all
-    } else {
-        &mut visible
-    };
+    let commands = if is_hidden { &mut all } else { &mut visible };
     let mut matches = commands.try_get_matches_from_mut(arguments)?;
     Cli::from_arg_matches_mut(&mut matches)
 }
@@ -61,8 +56,8 @@ pub fn man(out: Option<&Path>) -> anyhow::Result<ExitCode> {
     if let Some(dir) = out {
         std::fs::create_dir_all(dir)
             .with_context(|| format!("{} cannot be made", dir.display()))?;
-        let failed = || format!("manual pages cannot be written to {}", dir.display());
-        clap_mangen::generate_to(visible(), dir).with_context(failed)?;
+        clap_mangen::generate_to(visible(), dir)
+            .with_context(|| format!("manual pages cannot be written to {}", dir.display()))?;
         return Ok(ExitCode::SUCCESS);
     }
 

@@ -1,4 +1,5 @@
-//! `landfall events replay`, `discard`, `retry-now` and `purge`: page by page, with the count so far on a terminal.
+//! `landfall events replay`, `discard`, `retry-now` and `purge`: page by page, with the count so
+//! far on a terminal.
 
 use std::io::{IsTerminal, Write, stderr, stdin};
 
@@ -6,7 +7,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::events::lines;
+use super::listing::lines;
 use super::output::say;
 use super::target::LedgerFlags;
 
@@ -21,7 +22,8 @@ struct Which {
     /// All matching events of this hook instead, oldest first.
     #[arg(long, conflicts_with = "events")]
     hook: Option<String>,
-    /// With `--hook`: only events received at this time or later: 2026-01-31T08:15:30Z, or 1h for an hour ago.
+    /// With `--hook`: only events received at this time or later: 2026-01-31T08:15:30Z, or 1h for
+    /// an hour ago.
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
     /// With `--hook`: only events received before this time.
@@ -93,10 +95,12 @@ pub async fn replay(node: &LedgerFlags, flags: &ReplayFlags, as_json: bool) -> a
         per_second,
         dead: _,
     } = flags;
-    let order = match which.hook.is_some() {
-        true => json!({ "state": state, "again": again, "per_second": per_second }),
-        false => json!({ "again": again, "per_second": per_second }),
+    let order = if which.hook.is_some() {
+        json!({ "state": state, "again": again, "per_second": per_second })
+    } else {
+        json!({ "again": again, "per_second": per_second })
     };
+
     let sum = which
         .pages(node, "/api/replay", order, "events", Some(*per_second))
         .await?;
@@ -134,10 +138,12 @@ pub async fn discard(
     flags: &DiscardFlags,
     as_json: bool,
 ) -> anyhow::Result<()> {
-    let order = match flags.which.hook.is_some() {
-        true => json!({ "reason": flags.reason, "state": flags.state }),
-        false => json!({ "reason": flags.reason }),
+    let order = if flags.which.hook.is_some() {
+        json!({ "reason": flags.reason, "state": flags.state })
+    } else {
+        json!({ "reason": flags.reason })
     };
+
     step(
         node,
         &flags.which,
@@ -184,6 +190,7 @@ async fn step(
         } else {
             String::new()
         };
+
         format!("{}{would} {done}{rest}", counted(deliveries, "delivery"))
     });
     sum.known()?;
@@ -223,11 +230,13 @@ pub async fn purge(node: &LedgerFlags, flags: &PurgeFlags, as_json: bool) -> any
             }
         }
     }
+
     let are = if *dry_run {
         "would be removed"
     } else {
         "removed"
     };
+
     sum.print(as_json, || purged(&sum, are));
     let running = sum.count("running");
     ensure!(
@@ -265,7 +274,8 @@ fn purged(sum: &Sum, are: &str) -> String {
 // === impl Which ===
 
 impl Which {
-    /// Sends the request for each page in turn. With a rate, the replays of later pages are due later.
+    /// Sends the request for each page in turn. With a rate, the replays of later pages are due
+    /// later.
     async fn pages(
         &self,
         node: &LedgerFlags,
@@ -286,6 +296,7 @@ impl Which {
                 order.insert("events".into(), json!(ids));
                 sum.page(node, path, &mut order, noun, per_second).await?;
             }
+
             return Ok(sum);
         }
 
@@ -303,11 +314,13 @@ impl Which {
             if left == 0 {
                 return Ok(sum);
             }
+
             order.insert("limit".into(), left.min(PAGE).into());
             let page = sum.page(node, path, &mut order, noun, per_second).await?;
             if page["next"].is_null() {
                 return Ok(sum);
             }
+
             order.insert("after".into(), page["next"].clone());
             order.insert("before".into(), page["before"].clone());
         }
@@ -339,6 +352,7 @@ impl Sum {
             let delay = self.count("events") as f64 / per_second * 1000.0;
             order.insert("delay_ms".into(), (delay as u64).into());
         }
+
         let asked = node.ask(path, Some(Value::Object(order.clone()))).await;
         let page = asked.with_context(|| self.so_far(noun))?;
         self.add(&page);
@@ -353,6 +367,7 @@ impl Sum {
             if is_shown || ["next", "before", "done"].contains(&key.as_str()) {
                 continue;
             }
+
             let sum = self.0.entry(key.clone()).or_insert(Value::Null);
             match (&mut *sum, value) {
                 (Value::Number(before), Value::Number(more)) => {
@@ -403,10 +418,12 @@ impl Sum {
         if stderr().is_terminal() {
             write!(stderr(), "\r\x1b[K").ok();
         }
+
         if as_json {
             say!("{}", Value::Object(self.0.clone()));
             return;
         }
+
         let shown = self
             .0
             .get("shown")
@@ -417,6 +434,7 @@ impl Sum {
         if !shown.is_empty() && count > shown.len() {
             say!("… {} more", count - shown.len());
         }
+
         say!("{}", sentence());
     }
 

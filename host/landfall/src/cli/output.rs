@@ -1,4 +1,5 @@
-//! Standard output. A reader that has seen enough (`head`) ends a command quietly; a full disk ends it with a sentence and exit code 1.
+//! Standard output. A reader that has seen enough (`head`) ends a command quietly; a full disk ends
+//! it with a sentence and exit code 1.
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
@@ -35,7 +36,8 @@ pub fn written(result: io::Result<()>) {
     }
 }
 
-/// Returns when the reader of standard output has closed it. Never returns for a file, which has no reader.
+/// Returns when the reader of standard output has closed it. Never returns for a file, which has no
+/// reader.
 pub async fn reader_gone() {
     // Without events to wait for, `poll` reports errors and hang-ups only.
     let waited = tokio::task::spawn_blocking(|| {

@@ -1,4 +1,5 @@
-//! `landfall providers`: lists the provider packs, describes how to connect one, and writes the pages of docs/providers.
+//! `landfall providers`: lists the provider packs, describes how to connect one, and writes the
+//! pages of docs/providers.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -23,7 +24,8 @@ pub struct ProvidersFlags {
     /// Print Markdown, as in docs/providers.
     #[arg(long, conflicts_with = "json", requires = "provider")]
     markdown: bool,
-    /// Write a page for each provider and an index into this directory. Pages of removed providers are deleted.
+    /// Write a page for each provider and an index into this directory. Pages of removed providers
+    /// are deleted.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["json", "markdown", "provider"])]
     write: Option<PathBuf>,
     /// A directory of provider packs of your own, such as plugins/providers.
@@ -53,6 +55,7 @@ pub fn providers(flags: &ProvidersFlags) -> anyhow::Result<ExitCode> {
             }
         }
     };
+
     written(std::io::stdout().lock().write_all(text.as_bytes()));
     Ok(ExitCode::SUCCESS)
 }
@@ -72,15 +75,19 @@ fn write_pages(dir: &Path, guides: &[Guide]) -> anyhow::Result<String> {
                 .with_context(|| format!("{} cannot be removed", path.display()))?;
         }
     }
-    let write = |name: &str, text: String| {
-        let path = dir.join(name);
-        std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))
-    };
+
     for guide in guides {
-        write(&format!("{}.md", guide.name), guide.markdown())?;
+        let name = format!("{}.md", guide.name);
+        write_page(&dir.join(name), &guide.markdown())?;
     }
-    write("README.md", index(guides))?;
+
+    write_page(&dir.join("README.md"), &index(guides))?;
+
     Ok(format!("{} pages in {}\n", guides.len(), dir.display()))
+}
+
+fn write_page(path: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))
 }
 
 fn index(guides: &[Guide]) -> String {
@@ -98,5 +105,6 @@ fn index(guides: &[Guide]) -> String {
     for guide in guides {
         writeln!(text, "{}", guide.row()).expect("a string takes text");
     }
+
     text
 }

@@ -17,7 +17,8 @@ pub struct ReadyFlags {
     json: bool,
 }
 
-/// Exits with 0 if the node is ready. Otherwise exits with 1 and prints the reason on standard error.
+/// Exits with 0 if the node is ready. Otherwise exits with 1 and prints the reason on standard
+/// error.
 pub async fn ready(flags: &ReadyFlags) -> anyhow::Result<ExitCode> {
     let (status, text) = flags.admin.probe("/readyz").await?;
     if flags.json {
@@ -26,9 +27,11 @@ pub async fn ready(flags: &ReadyFlags) -> anyhow::Result<ExitCode> {
             serde_json::json!({ "ready": status == 200, "status": status, "text": text.trim() })
         );
     }
+
     if status == 200 {
         return Ok(ExitCode::SUCCESS);
     }
+
     eprintln!("landfall: the node answers {status}: {}", text.trim());
     Ok(ExitCode::FAILURE)
 }

@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use super::events::query;
+use super::listing::query;
 use super::output::{say, written};
 use super::target::{LedgerFlags, NO_ADMIN};
 
@@ -51,6 +51,7 @@ pub async fn rows(flags: &RowsFlags) -> anyhow::Result<ExitCode> {
         }
         Format::Csv => flags.csv().await?,
     }
+
     Ok(ExitCode::SUCCESS)
 }
 
@@ -77,7 +78,8 @@ impl RowsFlags {
         }
     }
 
-    /// Reads the rows twice: first for the columns, then for the cells. Rows that are added in between are not printed.
+    /// Reads the rows twice: first for the columns, then for the cells. Rows that are added in
+    /// between are not printed.
     async fn csv(&self) -> anyhow::Result<()> {
         let (mut columns, mut last) = (BTreeSet::new(), 0);
         self.each_page(|rows| {
@@ -161,7 +163,8 @@ fn cell(value: &Value) -> String {
     }
 }
 
-/// Spreadsheets run a cell that begins with one of these as a formula. A leading apostrophe makes it text. Numbers stay unchanged.
+/// Spreadsheets run a cell that begins with one of these as a formula. A leading apostrophe makes
+/// it text. Numbers stay unchanged.
 fn harmless(text: &str) -> String {
     let is_formula =
         text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();

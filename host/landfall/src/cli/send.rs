@@ -22,7 +22,8 @@ pub struct SignFlags {
     /// The URL to send the request to.
     #[arg(long, value_name = "URL")]
     to: String,
-    /// The full URL that the provider calls and signs, if it differs from `--to`, for example behind a proxy.
+    /// The full URL that the provider calls and signs, if it differs from `--to`, for example
+    /// behind a proxy.
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
     /// A reference to the secret that the hook uses: `env:NAME` or `file:PATH`.
@@ -69,15 +70,18 @@ pub fn sign(flags: &SignFlags) -> anyhow::Result<ExitCode> {
 /// Sends it and prints what came back; 1 unless that is a 2xx.
 pub async fn send(flags: &SignFlags) -> anyhow::Result<ExitCode> {
     let (status, body) = app::send(sample(flags)?).await?;
-    match flags.json {
-        true => say!("{}", json!({ "status": status, "body": body })),
-        false => say!("{status}\n{body}"),
+    if flags.json {
+        say!("{}", json!({ "status": status, "body": body }));
+    } else {
+        say!("{status}\n{body}");
     }
+
     if status >= 400 {
         eprintln!(
             "landfall: the request was refused or failed: `landfall explain` and `landfall events list` of that node say why"
         );
     }
+
     Ok(if (200..300).contains(&status) {
         ExitCode::SUCCESS
     } else {
@@ -91,6 +95,7 @@ fn described(request: &SignedSample) -> Value {
         Ok(text) => json!({ "text": text }),
         Err(_) => json!({ "hex": hex::encode(&request.body) }),
     };
+
     json!({
         "method": request.method,
         "url": request.url,
@@ -104,13 +109,16 @@ fn sample(flags: &SignFlags) -> anyhow::Result<SignedSample> {
     if let Some(called) = &flags.public_url {
         check_url("--public-url", called)?;
     }
+
     let mut config = std::collections::BTreeMap::new();
     for pair in &flags.config {
         let Some((name, value)) = pair.split_once('=') else {
             bail!("--config {pair}: write NAME=VALUE")
         };
+
         config.insert(name.to_owned(), value.to_owned());
     }
+
     let request = SampleRequest {
         provider: flags.provider.clone(),
         event: flags.event.clone(),
@@ -150,6 +158,7 @@ fn read(path: &PathBuf) -> anyhow::Result<Vec<u8>> {
     if path.as_os_str() != "-" {
         return std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()));
     }
+
     let mut body = Vec::new();
     std::io::stdin()
         .read_to_end(&mut body)

@@ -1,4 +1,5 @@
-//! What `landfall build` prints. If a node serves the folder of `--out`, the command waits until that node serves what was built.
+//! What `landfall build` prints. If a node serves the folder of `--out`, the command waits until
+//! that node serves what was built.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,11 +14,12 @@ use super::target::AdminFlags;
 
 /// Pause between two polls of the node.
 const ASK_EVERY: Duration = Duration::from_millis(100);
-/// A component that no hook uses after this time is no longer waited for: its hook file names another.
+/// A component that no hook uses after this time is no longer waited for: its hook file names
+/// another.
 const USED_WITHIN: Duration = Duration::from_secs(10);
 
-/// Waits until the node that these flags name serves the components that were placed in `out`, and prints a line for each. Without
-/// such a node, or with a limit of zero, it prints what was built.
+/// Waits until the node that these flags name serves the components that were placed in `out`, and
+/// prints a line for each. Without such a node, or with a limit of zero, it prints what was built.
 pub async fn wait(
     admin: &AdminFlags,
     out: &Path,
@@ -31,11 +33,13 @@ pub async fn wait(
         .collect::<anyhow::Result<Vec<_>>>()?;
     if limit.is_zero() || !is_served(admin, out).await {
         for component in &left {
-            match as_json {
-                true => say!("{}", component.json(None)),
-                false => say!("{}", component.path.display()),
+            if as_json {
+                say!("{}", component.json(None));
+            } else {
+                say!("{}", component.path.display());
             }
         }
+
         return Ok(ExitCode::SUCCESS);
     }
 
@@ -46,20 +50,25 @@ pub async fn wait(
         let mut waiting = Vec::new();
         for component in left {
             match component.progress(&hooks, began.elapsed()) {
-                Progress::Served(users) => match as_json {
-                    true => say!("{}", component.json(Some(&users))),
-                    false => say!("{}", component.line(&users)),
-                },
+                Progress::Served(users) => {
+                    if as_json {
+                        say!("{}", component.json(Some(&users)));
+                    } else {
+                        say!("{}", component.line(&users));
+                    }
+                }
                 Progress::Refused(why) => {
                     anyhow::bail!("the node does not serve {}: {why}", component.file)
                 }
                 Progress::Waits => waiting.push(component),
             }
         }
+
         left = waiting;
         let Some(first) = left.first() else {
             return Ok(ExitCode::SUCCESS);
         };
+
         if began.elapsed() >= limit {
             anyhow::bail!(
                 "the node does not serve the new {} after {} s: `landfall hooks` says how its hooks stand",
@@ -67,18 +76,20 @@ pub async fn wait(
                 limit.as_secs()
             );
         }
+
         tokio::time::sleep(ASK_EVERY).await;
     }
 }
 
-/// Whether the node serves `out`. Prints why not if the operator named that node, or if it may be the one but does not answer this
-/// command.
+/// Whether the node serves `out`. Prints why not if the operator named that node, or if it may be
+/// the one but does not answer this command.
 async fn is_served(admin: &AdminFlags, out: &Path) -> bool {
     let url = admin.url();
     if admin.probe("/healthz").await.is_err() {
         if admin.is_given() {
             eprintln!("landfall: not waiting for a node: no node has its admin listener at {url}");
         }
+
         return false;
     }
 
@@ -89,6 +100,7 @@ async fn is_served(admin: &AdminFlags, out: &Path) -> bool {
             return false;
         }
     };
+
     let plugins = node["plugins"].as_str().unwrap_or_default();
     let is_same = out
         .canonicalize()
@@ -99,6 +111,7 @@ async fn is_served(admin: &AdminFlags, out: &Path) -> bool {
             "landfall: not waiting for a node: the node at {url} serves {plugins}, not {out}"
         );
     }
+
     is_same
 }
 
@@ -142,11 +155,13 @@ impl Component {
             .filter(|hook| hook["component"] == self.file.as_str())
             .collect();
         if users.is_empty() {
-            return match waited >= USED_WITHIN {
-                true => Progress::Served(Vec::new()),
-                false => Progress::Waits,
+            return if waited >= USED_WITHIN {
+                Progress::Served(Vec::new())
+            } else {
+                Progress::Waits
             };
         }
+
         let refused = users.iter().find(|hook| {
             hook["tried"] == self.digest.as_str() && hook["digest"] != self.digest.as_str()
         });
@@ -157,6 +172,7 @@ impl Component {
                 hook["name"].as_str().unwrap_or_default()
             ));
         }
+
         if users
             .iter()
             .any(|hook| hook["digest"] != self.digest.as_str())
@@ -170,25 +186,26 @@ impl Component {
         let names: Vec<String> = users
             .iter()
             .map(|hook| {
-                let text = |key: &str| hook[key].as_str().unwrap_or_default();
-                format!("{} ({})", text("name"), text("state"))
+                let [name, state] =
+                    ["name", "state"].map(|key| hook[key].as_str().unwrap_or_default());
+                format!("{name} ({state})")
             })
             .collect();
-        match names.is_empty() {
-            true => format!("{}: no hook uses it", self.file),
-            false => format!(
-                "{}: the node runs this version for {}",
-                self.file,
-                names.join(", ")
-            ),
+        if names.is_empty() {
+            format!("{}: no hook uses it", self.file)
+        } else {
+            let names = names.join(", ");
+            format!("{}: the node runs this version for {names}", self.file)
         }
     }
 
     /// `hooks` is null if no node was waited for.
     fn json(&self, users: Option<&[Value]>) -> Value {
         let hooks = users.map(|users| {
-            let hook = |hook: &Value| json!({ "name": hook["name"], "state": hook["state"] });
-            users.iter().map(hook).collect::<Vec<_>>()
+            let hooks = users
+                .iter()
+                .map(|hook| json!({ "name": hook["name"], "state": hook["state"] }));
+            hooks.collect::<Vec<_>>()
         });
         json!({ "file": self.path, "digest": self.digest, "hooks": hooks })
     }

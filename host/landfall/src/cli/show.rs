@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use serde_json::Value;
 
-use super::events::{printable, query, text};
+use super::listing::{printable, query, text};
 use super::output::{say, written};
 use super::target::LedgerFlags;
 
@@ -40,6 +40,7 @@ pub async fn show(node: &LedgerFlags, flags: &ShowFlags, as_json: bool) -> anyho
         say!("{shown}");
         return Ok(());
     }
+
     request(&shown);
     links(&shown);
     for delivery in shown["deliveries"].as_array().into_iter().flatten().rev() {
@@ -49,6 +50,7 @@ pub async fn show(node: &LedgerFlags, flags: &ShowFlags, as_json: bool) -> anyho
             .filter(|attempt| attempt["delivery"] == delivery["delivery"])
             .for_each(one_attempt);
     }
+
     Ok(())
 }
 
@@ -56,6 +58,7 @@ fn body(event: &Value) -> anyhow::Result<()> {
     if let Some(problem) = event["problem"].as_str() {
         anyhow::bail!("there is no body: {problem}");
     }
+
     let bytes = match (
         event["body"]["text"].as_str(),
         event["body"]["hex"].as_str(),
@@ -80,6 +83,7 @@ fn request(shown: &Value) {
         say!("           {problem}");
         return;
     }
+
     say!("hook       {}", text(&event["hook"]));
     say!("received   {}", text(&event["received_at"]));
     let query = event["query"]
@@ -94,6 +98,7 @@ fn request(shown: &Value) {
     for header in event["headers"].as_array().into_iter().flatten() {
         say!("           {}: {}", text(&header[0]), text(&header[1]));
     }
+
     let verdict = &shown["verdict"];
     let provider = verdict["provider"]
         .as_str()
@@ -116,6 +121,7 @@ fn request(shown: &Value) {
             );
         }
     }
+
     say!("body       {} bytes", event["body_bytes"]);
     match (
         event["body"]["text"].as_str(),
@@ -145,6 +151,7 @@ fn links(shown: &Value) {
             text(&parent["hook"])
         );
     }
+
     for child in shown["children"].as_array().into_iter().flatten() {
         say!(
             "child      {} of hook {}",
@@ -154,14 +161,17 @@ fn links(shown: &Value) {
     }
 }
 
+/// A link to another delivery.
+fn link(delivery: &Value, key: &str, what: &str) -> String {
+    match delivery[key].as_i64() {
+        Some(id) => format!(", {what} {id}"),
+        None => String::new(),
+    }
+}
+
 fn one_delivery(delivery: &Value) {
-    let number = |key: &str, what: &str| {
-        delivery[key]
-            .as_i64()
-            .map(|id| format!(", {what} {id}"))
-            .unwrap_or_default()
-    };
-    let links = number("replay_of", "replay of") + &number("resolved_by", "resolved by");
+    let links =
+        link(delivery, "replay_of", "replay of") + &link(delivery, "resolved_by", "resolved by");
     let due = delivery["due_in_ms"]
         .as_u64()
         .map(|ms| format!(", due in {}", duration(ms as f64)))
@@ -199,6 +209,7 @@ fn one_attempt(attempt: &Value) {
     if let Some(digest) = record["component"].as_str() {
         say!("    component sha256:{}", printable(digest));
     }
+
     let calls = record["calls"].as_array().map_or(&[][..], Vec::as_slice);
     for call in calls {
         let ms = duration(call["ms"].as_f64().unwrap_or_default());
@@ -206,6 +217,7 @@ fn one_attempt(attempt: &Value) {
             Some(status) => format!("{status}, {} bytes", call["answer_bytes"]),
             None => format!("{}: {}", text(&call["error"]), text(&call["reason"])),
         };
+
         say!(
             "    call {} {} in {ms}: {end}",
             text(&call["method"]),
@@ -213,34 +225,37 @@ fn one_attempt(attempt: &Value) {
         );
         quoted(call["answer"].as_str().unwrap_or_default(), ANSWER_SHOWN);
     }
+
     let made = record["http_calls"].as_u64().unwrap_or(0) as usize;
     if made > calls.len() {
         say!("    … {} more calls", made - calls.len());
     }
+
     for line in record["log"].as_array().into_iter().flatten() {
         say!("    {:<5} {}", text(&line[0]), text(&line[1]));
     }
+
     if record["log_truncated"] == true {
         say!("    … more lines than an attempt may write");
     }
-    let effect = |key: &str, what: &str| {
-        record[key]
-            .as_u64()
-            .filter(|count| *count > 0)
-            .map(|n| format!("{n} {what}"))
-    };
-    let effects = [
-        effect("rows", "rows"),
-        effect("kv_writes", "values"),
-        effect("emitted", "events for other hooks"),
-    ];
-    let effects: Vec<String> = effects.into_iter().flatten().collect();
+
+    let effects: Vec<String> = [
+        ("rows", "rows"),
+        ("kv_writes", "values"),
+        ("emitted", "events for other hooks"),
+    ]
+    .into_iter()
+    .filter_map(|(key, what)| Some((record[key].as_u64()?, what)))
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!("{count} {what}"))
+    .collect();
     if !effects.is_empty() {
         let kept = if attempt["outcome"] == "done" {
             "stored"
         } else {
             "not stored"
         };
+
         say!("    effects, {kept}: {}", effects.join(", "));
     }
 }

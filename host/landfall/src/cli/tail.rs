@@ -1,4 +1,5 @@
-//! `landfall events tail`: a line for each change of state. It polls for new deliveries and for the state of those that have not ended.
+//! `landfall events tail`: a line for each change of state. It polls for new deliveries and for the
+//! state of those that have not ended.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use anyhow::ensure;
 use clap::Args;
 use serde_json::Value;
 
-use super::events::{line, query};
+use super::listing::{line, query};
 use super::output::{reader_gone, say};
 use super::target::LedgerFlags;
 
@@ -74,9 +75,10 @@ async fn follow(node: &LedgerFlags, flags: &TailFlags, as_json: bool) -> anyhow:
         }
         let mut one = one.clone();
         one["change"] = change.into();
-        match as_json {
-            true => say!("{one}"),
-            false => say!("{change:<9} {}", line(&one, 36)),
+        if as_json {
+            say!("{one}");
+        } else {
+            say!("{change:<9} {}", line(&one, 36));
         }
     };
     loop {
@@ -113,6 +115,7 @@ async fn follow(node: &LedgerFlags, flags: &TailFlags, as_json: bool) -> anyhow:
             // A purge removed it, or it was handed to a broker.
             open.0.retain(|number, _| !gone.contains(number));
         }
+
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
@@ -137,6 +140,7 @@ impl Open {
             }
             _ => self.0.remove(&number),
         };
+
         match state.as_str() {
             "pending" if attempt > 0 && before != Some((state.clone(), attempt)) => Some("retry"),
             "done" => Some("done"),

@@ -14,8 +14,8 @@ pub struct AdminFlags {
     /// The URL of the node's admin listener [default: http://127.0.0.1:8081].
     #[arg(long, value_name = "URL", env = "LANDFALL_ADMIN", global = true)]
     admin: Option<String>,
-    /// A reference to the admin token: `env:NAME` or `file:PATH`. Default for a node on this machine: the file `admin-token` in its
-    /// data directory (LANDFALL_DATA, or .landfall).
+    /// A reference to the admin token: `env:NAME` or `file:PATH`. Default for a node on this
+    /// machine: the file `admin-token` in its data directory (LANDFALL_DATA, or .landfall).
     #[arg(
         long,
         value_name = "REFERENCE",
@@ -68,6 +68,7 @@ impl AdminFlags {
             },
             None => AdminAt::found(self.url()),
         };
+
         let (status, text) = node.ask(path, post.map(Value::to_string)).await?;
         let problem = node
             .problem
@@ -103,6 +104,7 @@ impl LedgerFlags {
         let Some(data) = &self.data else {
             return self.admin.ask(path, post.as_ref()).await;
         };
+
         let (status, text) = app::ask_ledger(data, path, post.map(|json| json.to_string())).await?;
         let (answer, why) = read(&text);
         ensure!(status == 200, "{why}");

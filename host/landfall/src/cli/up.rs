@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
-use super::build::What;
+use super::build::{self, What};
 use super::changes::PrintedStatuses;
 use super::demos::{AdminTarget, Demo, demos};
+use super::flags::{NodeFlags, node_config};
 use super::output::say;
-use super::{NodeFlags, build, node_config};
 use crate::app::{App, HookState, Hooks};
 use crate::shutdown::Shutdown;
 use crate::telemetry;
@@ -35,6 +35,7 @@ pub async fn up(mut flags: NodeFlags) -> anyhow::Result<ExitCode> {
     if !is_typed && config.listen.ip().is_unspecified() {
         config.listen.set_ip(Ipv4Addr::LOCALHOST.into());
     }
+
     telemetry::start(config.log_format, &config.log_level)?;
     place_components(&config)?;
     let secrets = config
@@ -94,7 +95,8 @@ async fn tell_changes(hooks: Hooks) {
     }
 }
 
-/// The components of `bundled`, if that was set. Otherwise builds them from the sources, if there are any.
+/// The components of `bundled`, if that was set. Otherwise builds them from the sources, if there
+/// are any.
 fn place_components(config: &Config) -> anyhow::Result<()> {
     std::fs::create_dir_all(&config.plugins)
         .with_context(|| format!("{} cannot be made", config.plugins.display()))?;
@@ -106,6 +108,7 @@ fn place_components(config: &Config) -> anyhow::Result<()> {
         say!("building the bundled handlers (the first time takes a minute)");
         return build::build(&sources, &config.plugins, What::Packages(&COMPONENTS)).map(drop);
     }
+
     ensure!(
         bundled,
         "no sources of the bundled handlers and none in --bundled: run this in a clone of Landfall"
@@ -155,8 +158,10 @@ fn print(
         if let Some(rows) = demo.rows(asking) {
             say!("  {rows}");
         }
+
         say!("");
     }
+
     say!("how each hook stands: {}", asking.command("hooks"));
     say!(
         "drop your own NAME.wasm and NAME.toml into {}; stop with Ctrl-C",

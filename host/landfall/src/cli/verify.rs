@@ -33,19 +33,21 @@ pub fn verify(flags: &VerifyFlags) -> anyhow::Result<ExitCode> {
         "nothing to run: name a file with --vectors or --challenges"
     );
     let packs = app::packs(flags.providers.as_deref())?;
+    let mut reports = Vec::new();
+    if let Some(path) = &flags.vectors {
+        reports.push(named(path, app::run_vectors(&read(path)?, &packs))?);
+    }
+
+    if let Some(path) = &flags.challenges {
+        reports.push(named(path, app::run_challenges(&read(path)?, &packs))?);
+    }
+
     let mut all = Report::default();
-    let mut add = |path: &Option<PathBuf>,
-                   run: &dyn Fn(&str) -> Result<Report, VectorError>|
-     -> anyhow::Result<()> {
-        let Some(path) = path else { return Ok(()) };
-        let report =
-            run(&read(path)?).map_err(|why| anyhow::anyhow!("{}: {why}", path.display()))?;
+    for report in reports {
         all.passed += report.passed;
         all.failures.extend(report.failures);
-        Ok(())
-    };
-    add(&flags.vectors, &|text| app::run_vectors(text, &packs))?;
-    add(&flags.challenges, &|text| app::run_challenges(text, &packs))?;
+    }
+
     if flags.json {
         say!(
             "{}",
@@ -55,11 +57,17 @@ pub fn verify(flags: &VerifyFlags) -> anyhow::Result<ExitCode> {
         all.failures.iter().for_each(|failure| say!("{failure}"));
         say!("{} passed, {} failed", all.passed, all.failures.len());
     }
+
     Ok(if all.failures.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Adds the path to an error.
+fn named(path: &Path, report: Result<Report, VectorError>) -> anyhow::Result<Report> {
+    report.map_err(|why| anyhow::anyhow!("{}: {why}", path.display()))
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {

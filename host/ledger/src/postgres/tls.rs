@@ -198,7 +198,7 @@ impl ServerCertVerifier for AnyName {
 mod tests {
     use super::*;
 
-    fn mode(url: &str) -> Result<SslMode, String> {
+    fn mode(url: &str) -> Result<SslMode, TlsOptionError> {
         let (url, options) = TlsOptions::take_from(url);
         let mut config: Config = url.parse().unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -211,7 +211,6 @@ mod tests {
         options
             .apply(&mut config, tls)
             .map(|_| config.get_ssl_mode())
-            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -224,8 +223,8 @@ mod tests {
             "127.8.0.1",
         ] {
             assert_eq!(
-                mode(&format!("postgres://u:p@{local}/d")),
-                Ok(SslMode::Prefer),
+                mode(&format!("postgres://u:p@{local}/d")).unwrap(),
+                SslMode::Prefer,
                 "{local}"
             );
         }
@@ -237,8 +236,8 @@ mod tests {
             "127.0.0.1.example",
         ] {
             assert_eq!(
-                mode(&format!("postgres://u:p@{other}/d?connect_timeout=3")),
-                Ok(SslMode::Require),
+                mode(&format!("postgres://u:p@{other}/d?connect_timeout=3")).unwrap(),
+                SslMode::Require,
                 "{other}"
             );
         }
@@ -256,26 +255,31 @@ mod tests {
             assert_eq!(
                 mode(&format!(
                     "postgres://u:p?q@db/d?sslmode={word}&connect_timeout=3"
-                )),
-                Ok(expected),
+                ))
+                .unwrap(),
+                expected,
                 "{word}"
             );
         }
         assert!(
             mode("postgres://u:p@db/d?sslmode=verify-ca")
                 .unwrap_err()
+                .to_string()
                 .contains("sslrootcert")
         );
         assert!(
             mode("postgres://u:p@db/d?sslmode=allow")
                 .unwrap_err()
+                .to_string()
                 .contains("verify-full")
         );
-        let missing = mode("postgres://u:p@db/d?sslrootcert=%2Fno%2Fca.pem").unwrap_err();
+        let missing = mode("postgres://u:p@db/d?sslrootcert=%2Fno%2Fca.pem")
+            .unwrap_err()
+            .to_string();
         assert!(missing.contains("sslrootcert = /no/ca.pem"), "{missing}");
         assert_eq!(
-            mode("postgres://u:p@db/d?sslrootcert=system"),
-            Ok(SslMode::Require)
+            mode("postgres://u:p@db/d?sslrootcert=system").unwrap(),
+            SslMode::Require
         );
     }
 

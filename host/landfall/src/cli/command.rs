@@ -1,0 +1,148 @@
+//! Every command and its flags.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::flags::NodeFlags;
+use super::{events, explain, providers, ready, rows, send, target, verify};
+
+/// A self-hosted webhook target: verifies senders, answers in time, and runs each event in a
+/// sandboxed WebAssembly component.
+#[derive(Debug, Parser)]
+#[command(name = "landfall", version, propagate_version = true)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Try Landfall: build the bundled handlers, write an example plugins directory, serve it, and
+    /// print curl commands to paste.
+    Up(NodeFlags),
+    /// Run a node: serve the hooks of the plugins directory.
+    Serve(ServeFlags),
+    /// Load all hooks as `serve` would, print their status and exit: with 0 if all would serve,
+    /// otherwise with 1.
+    Check(CheckFlags),
+    /// Check every dependency of this configuration (ledger, broker, platform) and the status of
+    /// each hook. Exits with 1 if something is wrong.
+    Doctor(CheckFlags),
+    /// Check whether a running node is ready: exits with 0 if it is, otherwise with 1. For health
+    /// checks.
+    Ready(ready::ReadyFlags),
+    /// Print what a component exports, imports and requests.
+    Inspect {
+        /// The component: a .wasm file.
+        file: PathBuf,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Build the handlers of a cargo workspace for wasm32-wasip2. Installs the target with rustup
+    /// if it is missing.
+    Build {
+        /// The directory of the Cargo.toml.
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+        /// The directory for the .wasm files.
+        #[arg(long, default_value = "plugins")]
+        out: PathBuf,
+        /// Build the examples instead of the libraries.
+        #[arg(long)]
+        examples: bool,
+        /// If a node serves the directory of `--out`: how many seconds to wait until it runs the
+        /// new version. 0: do not wait.
+        #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+        wait: u64,
+        /// JSON, one object a component.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        admin: target::AdminFlags,
+    },
+    /// Check request vectors and ownership checks with the code that `serve` uses. Exits with 1 if
+    /// one fails.
+    Verify(verify::VerifyFlags),
+    /// Send a sample request, signed as the provider signs it, and print the answer.
+    Send(send::SignFlags),
+    /// Print the request of `send` as a curl command.
+    Sign(send::SignFlags),
+    /// Print why a running node refused requests, and why hooks do not serve.
+    Explain(explain::ExplainFlags),
+    /// Print the status of a running node's hooks; pause and resume them.
+    Hooks(events::HooksFlags),
+    /// Find, show and follow events; replay, discard, hurry and purge them.
+    Events(events::EventsFlags),
+    /// Print the rows of a table.
+    Rows(rows::RowsFlags),
+    /// Copy a node's ledger into a new file, whether the node runs or not.
+    Backup {
+        /// The file to create.
+        to: PathBuf,
+        /// The node's data directory.
+        #[arg(long, value_name = "DIR", default_value = ".landfall")]
+        data: PathBuf,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the providers, or print how to connect one.
+    Providers(providers::ProvidersFlags),
+    /// Compile components to machine code, as `serve` would, for a container image.
+    Precompile {
+        /// The directory for the compiled files.
+        #[arg(long)]
+        out: PathBuf,
+        /// .wasm files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// JSON, one object a component.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the version.
+    Version {
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write one for each command.
+    Man {
+        /// Write a page for each command into this directory.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// The compiler that `serve` runs as a child: a component on standard input, machine code into
+    /// a file.
+    #[command(hide = true)]
+    Compile {
+        /// The file to write.
+        target: PathBuf,
+    },
+}
+
+/// Flags of `serve`.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct ServeFlags {
+    #[command(flatten)]
+    pub(super) node: NodeFlags,
+    /// Exit with 1 and print the errors if a hook file is not served after the start.
+    #[arg(long)]
+    pub(super) strict: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckFlags {
+    #[command(flatten)]
+    pub(super) node: NodeFlags,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(super) json: bool,
+}

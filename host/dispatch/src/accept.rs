@@ -202,6 +202,7 @@ impl Dispatcher {
     ) -> Result<Accepted, DispatchError> {
         let (id, hook) = (new.stored.event().id, new.stored.event().hook.clone());
         let repeat = Repeat::of(new.stored.event());
+        // One transaction of the ledger, or one message to the broker.
         let (accepted, lease) = self.work.accept(new, cancelled).await?;
 
         match &accepted {

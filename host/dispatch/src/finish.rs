@@ -161,8 +161,9 @@ impl Dispatcher {
         }
     }
 
-    /// A reply that refuses the event and reaches no caller is no success: the sender has its 2xx and will not send the event again. It
-    /// then means what the response of a plain `wasi:http` component means. True: the reply refuses the event, and a caller waits for it.
+    /// Decides what a reply that refuses the event means. If a caller waits for it, the caller receives the refusal, and this returns true.
+    /// Otherwise the sender already has a 2xx and will not send the event again, so the reply becomes a failed outcome, as for a plain
+    /// `wasi:http` component.
     fn claim_refusal(&self, event: &Event, attempt: &mut Attempt) -> bool {
         let Outcome::Done(reply) = &attempt.outcome else {
             return false;

@@ -1,6 +1,8 @@
-//! From an event to its disposition. `accept` stores an event and decides who runs it, `run` runs one attempt under a lease, `finish`
-//! commits its disposition; `sync` is the short way of mode `sync`. `schedule` and `consume` bring the events that wait in the ledger or
-//! in a broker.
+//! From an event to its disposition.
+//!
+//! `accept` stores an event and decides whether it runs at once. `schedule` starts events that wait in the ledger, `consume` those that a
+//! broker delivers. `run` runs one attempt under a lease, and `finish` commits its disposition. `work` decides between ledger and broker.
+//! `sync` is the short path of mode `sync`.
 #![deny(unsafe_code)]
 
 mod accept;
@@ -10,7 +12,6 @@ mod consume;
 mod counters;
 mod dispatcher;
 mod due;
-mod emitted;
 mod error;
 mod finish;
 mod gate;
@@ -21,6 +22,7 @@ mod record_budget;
 mod repeats;
 mod replies;
 mod reply_format;
+mod results;
 mod run;
 mod schedule;
 mod sync;

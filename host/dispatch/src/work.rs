@@ -1,4 +1,5 @@
-//! What there is to run: due deliveries, the leases that this node holds, and the messages of the broker.
+//! What there is to run: due deliveries, the leases that this node holds, and the messages of the broker. `Work::accept` decides whether an
+//! event goes to the ledger or to the broker.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

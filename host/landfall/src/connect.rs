@@ -20,7 +20,7 @@ pub(crate) const EXIT_LEDGER: i32 = 70;
 
 pub(crate) fn open_ledger(config: &Config) -> anyhow::Result<Arc<dyn Ledger>> {
     let fatal: OnFatal = Arc::new(|error: &LedgerError| {
-        tracing::error!(%error, "the ledger has failed: the process ends, and the next start says what was kept");
+        tracing::error!(%error, "the ledger has failed: the process ends, and the next start checks what is on the disk");
         std::process::exit(EXIT_LEDGER);
     });
     let settings = SqliteSettings {

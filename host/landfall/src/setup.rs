@@ -128,7 +128,7 @@ pub(crate) fn prepare_dirs(config: &Config) -> anyhow::Result<()> {
     if !data.is_dir() {
         // The data directory contains events, so only this user may read it.
         let made = DirBuilder::new().recursive(true).mode(0o700).create(data);
-        made.with_context(|| format!("data = {} cannot be made", data.display()))?;
+        made.with_context(|| format!("data = {} cannot be created", data.display()))?;
     }
 
     Ok(())

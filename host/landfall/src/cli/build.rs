@@ -36,7 +36,7 @@ pub fn build(dir: &Path, out: &Path, what: What<'_>) -> anyhow::Result<Vec<PathB
         "{} builds no component: set crate-type = [\"cdylib\"] under [lib]",
         dir.display()
     );
-    std::fs::create_dir_all(out).with_context(|| format!("{} cannot be made", out.display()))?;
+    std::fs::create_dir_all(out).with_context(|| format!("{} cannot be created", out.display()))?;
     built.iter().map(|file| place(file, out)).collect()
 }
 

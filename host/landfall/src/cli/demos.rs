@@ -36,14 +36,14 @@ fn file(name: &str, component: &str, verify: &str, rest: &str) -> String {
 pub fn demos(listen: SocketAddr) -> Vec<Demo> {
     let inbox = format!("http://{listen}/inbox");
     let way_out = format!(
-        "[allow]\nhttp = [\"{inbox}\"]\n\n# The component never sees this: the host adds it on the way out.\n[[credentials]]\nfor    = \"{inbox}\"\nheader = \"Secret\"\nvalue  = \"${{file:../secrets/inbox}}\"\n"
+        "[allow]\nhttp = [\"{inbox}\"]\n\n# The host adds this to the call. The component never sees it.\n[[credentials]]\nfor    = \"{inbox}\"\nheader = \"Secret\"\nvalue  = \"${{file:../secrets/inbox}}\"\n"
     );
     let token = "scheme = \"token\"\nfrom   = { header = \"Secret\" }";
     let rows = "[settings]\ntable = \"events\"\nfields = { text = \"/text\" }\n\n[allow]\ntable = [\"events\"]\n";
     vec![
         Demo {
             name: "echo",
-            about: "answers what it gets",
+            about: "answers with the body that it received",
             hook_file: file("echo", "echo", token, ""),
             body: r#"{"hello":"world"}"#,
             headers: secret_header,
@@ -51,7 +51,7 @@ pub fn demos(listen: SocketAddr) -> Vec<Demo> {
         },
         Demo {
             name: "store",
-            about: "keeps chosen fields as rows",
+            about: "stores chosen fields as rows",
             hook_file: file("store", "store", "provider = \"generic\"", rows),
             body: r#"{"text":"kept"}"#,
             headers: generic_signature,
@@ -59,7 +59,7 @@ pub fn demos(listen: SocketAddr) -> Vec<Demo> {
         },
         Demo {
             name: "forward",
-            about: "relays the payload, here to /inbox of this node",
+            about: "sends the payload to other URLs, here to /inbox of this node",
             hook_file: file(
                 "forward",
                 "forward",
@@ -85,7 +85,7 @@ pub fn demos(listen: SocketAddr) -> Vec<Demo> {
         },
         Demo {
             name: "inbox",
-            about: "where forward and trigger deliver to; keeps rows",
+            about: "receives the calls of forward and trigger, and stores rows",
             hook_file: file("inbox", "store", token, rows),
             body: r#"{"text":"by hand"}"#,
             headers: secret_header,

@@ -55,7 +55,7 @@ pub fn completions(shell: clap_complete::Shell) -> anyhow::Result<ExitCode> {
 pub fn man(out: Option<&Path>) -> anyhow::Result<ExitCode> {
     if let Some(dir) = out {
         std::fs::create_dir_all(dir)
-            .with_context(|| format!("{} cannot be made", dir.display()))?;
+            .with_context(|| format!("{} cannot be created", dir.display()))?;
         clap_mangen::generate_to(visible(), dir)
             .with_context(|| format!("manual pages cannot be written to {}", dir.display()))?;
         return Ok(ExitCode::SUCCESS);

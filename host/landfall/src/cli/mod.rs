@@ -153,7 +153,7 @@ async fn precompile(
     files: &[PathBuf],
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
-    std::fs::create_dir_all(out).with_context(|| format!("{} cannot be made", out.display()))?;
+    std::fs::create_dir_all(out).with_context(|| format!("{} cannot be created", out.display()))?;
     let compiler = app::compiler()?;
     for file in files {
         let bytes =

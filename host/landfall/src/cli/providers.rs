@@ -61,7 +61,7 @@ pub fn providers(flags: &ProvidersFlags) -> anyhow::Result<ExitCode> {
 }
 
 fn write_pages(dir: &Path, guides: &[Guide]) -> anyhow::Result<String> {
-    std::fs::create_dir_all(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
+    std::fs::create_dir_all(dir).with_context(|| format!("{} cannot be created", dir.display()))?;
     for entry in
         std::fs::read_dir(dir).with_context(|| format!("{} cannot be read", dir.display()))?
     {

@@ -71,7 +71,7 @@ pub async fn wait(
 
         if began.elapsed() >= limit {
             anyhow::bail!(
-                "the node does not serve the new {} after {} s: `landfall hooks` says how its hooks stand",
+                "the node does not serve the new {} after {} s: `landfall hooks` prints the status of its hooks",
                 first.file,
                 limit.as_secs()
             );

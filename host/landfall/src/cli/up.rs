@@ -44,7 +44,7 @@ pub async fn up(mut flags: NodeFlags) -> anyhow::Result<ExitCode> {
         .unwrap_or(Path::new("."))
         .join("secrets");
     std::fs::create_dir_all(&secrets)
-        .with_context(|| format!("{} cannot be made", secrets.display()))?;
+        .with_context(|| format!("{} cannot be created", secrets.display()))?;
     let shutdown = Shutdown::on_signals()?;
     let plugins = config.plugins.clone();
     let own_token = config.admin_token.is_none().then(|| config.data.clone());
@@ -99,7 +99,7 @@ async fn tell_changes(hooks: Hooks) {
 /// are any.
 fn place_components(config: &Config) -> anyhow::Result<()> {
     std::fs::create_dir_all(&config.plugins)
-        .with_context(|| format!("{} cannot be made", config.plugins.display()))?;
+        .with_context(|| format!("{} cannot be created", config.plugins.display()))?;
     let bundled = config
         .bundled
         .as_ref()
@@ -162,9 +162,9 @@ fn print(
         say!("");
     }
 
-    say!("how each hook stands: {}", asking.command("hooks"));
+    say!("status of each hook: {}", asking.command("hooks"));
     say!(
-        "drop your own NAME.wasm and NAME.toml into {}; stop with Ctrl-C",
+        "copy your own NAME.wasm and NAME.toml to {}; stop with Ctrl-C",
         plugins.display()
     );
     Ok(())

@@ -27,18 +27,18 @@ pub struct ChallengeSpec {
     pub only_keys: Vec<String>,
     /// The body is a form of exactly this one field.
     pub only_form_field: Option<String>,
-    /// Answer only after the request has proven itself. On unless the provider sends its check unsigned.
+    /// Answer only a verified request. `false` if the provider sends its check unsigned.
     #[serde(default = "yes")]
     pub verify_first: bool,
-    /// What must hold besides; where it does not, the caller is told `refused_status` and nothing else.
+    /// Further conditions. If one fails, the answer is `refused_status` without a reason.
     #[serde(default)]
     pub require: Requirement,
-    /// Where `require` does not hold; 403 unless said.
+    /// The status if a condition of `require` fails. Default: 403.
     pub refused_status: Option<u16>,
-    /// A value that is a new secret of the hook (`header:NAME`, `json:/POINTER`), kept while the operator has opened the
-    /// pairing by `config = { handshake_open = "true" }` and there is no secret yet.
+    /// Where the request carries a new secret for the hook (`header:NAME`, `json:/POINTER`). It is stored if the operator allows that
+    /// (`config = { handshake_open = "true" }`) and the hook has no secret yet.
     pub pair: Option<String>,
-    /// It is a challenge only while the pairing is open.
+    /// With `pair`: the request is a challenge only while `handshake_open` is set. Otherwise it is a delivery.
     #[serde(default)]
     pub needs_open: bool,
     /// What to send back.

@@ -12,6 +12,7 @@ use http::{HeaderValue, Method};
 use sha2::{Digest, Sha256};
 
 use super::activity::OnHangUp;
+use super::bodies::BodyReservation;
 use super::caller::Caller;
 use super::challenge::answer_challenge;
 use super::decode::{self, Encoding};
@@ -104,12 +105,44 @@ async fn handle_for(
     body: &mut Body,
 ) -> Result<Response, Rejection> {
     authenticate::check_address(hook, caller)?;
-    let is_event = check_method(hook, &head.method);
+    let method_check = check_method(hook, &head.method);
     if !hook.verifier.takes_challenges_by(&head.method) {
-        is_event.as_ref().map_err(Rejection::clone)?;
+        method_check.as_ref().map_err(Rejection::clone)?;
     }
 
     let target = hook.target();
+    check_can_serve(hook, target.as_ref())?;
+
+    let params = found.params.clone();
+    let attributes = attributes(found, caller, &head);
+    let head = Unverified {
+        params,
+        ..without_body(head)
+    };
+    let (verified, _reservation) =
+        match authenticated(edge, hook, caller, head, body, method_check).await? {
+            Authenticated::Event(verified, reservation) => (verified, reservation),
+            Authenticated::Challenge(answer) => return Ok(answer),
+        };
+
+    let dedup = dedup_key(hook, &verified);
+    let event = verified.into_event(&hook.spec.name, edge.clock.now(), attributes);
+    let (response, on_hang_up) = match hook.spec.mode {
+        Mode::Sync => (run_now(edge, hook, target, event).await?, None),
+        Mode::Async | Mode::Auto => {
+            store_and_answer(edge, hook, target.as_ref(), event, dedup).await?
+        }
+    };
+
+    let mut response = answer::apply_rules(&edge.counters, hook, response);
+    if let Some(on_hang_up) = on_hang_up {
+        response.extensions_mut().insert(on_hang_up);
+    }
+    Ok(response)
+}
+
+/// Refuses a request that the hook can neither run nor verify.
+fn check_can_serve(hook: &Hook, target: Option<&Target>) -> Result<(), Rejection> {
     // In the other modes, events wait for their component.
     if target.is_none() && hook.spec.mode == Mode::Sync {
         return Err(unavailable(hook));
@@ -121,19 +154,33 @@ async fn handle_for(
     {
         return Err(unavailable(hook));
     }
-    let params = found.params.clone();
-    let attributes = attributes(found, caller, &head);
-    let request = Unverified {
-        params,
-        ..without_body(head)
-    };
-    let encoding = Encoding::of(&request.headers)?;
+    Ok(())
+}
+
+/// A request whose sender is authenticated.
+enum Authenticated {
+    /// The request becomes an event. Its body counts as memory until the reservation is dropped.
+    Event(Verified, BodyReservation),
+    /// The answer to an ownership check.
+    Challenge(Response),
+}
+
+/// Reads the body and authenticates the sender. `method_check` may be an error that only an ownership check may ignore.
+async fn authenticated(
+    edge: &Edge,
+    hook: &Hook,
+    caller: &Caller,
+    head: Unverified,
+    body: &mut Body,
+    method_check: Result<(), Rejection>,
+) -> Result<Authenticated, Rejection> {
+    let encoding = Encoding::of(&head.headers)?;
     let auth = AuthTarget::of(hook, caller.address);
     let keys = authenticate::keys(edge, auth);
     // A signature over decoded bytes cannot be computed while the encoded bytes arrive.
     let signs_sent_bytes = encoding.is_none() || hook.verifier.signs_body() == SignedBody::Encoded;
     let mac = if signs_sent_bytes {
-        streaming_mac(&hook.verifier, &request, &keys)
+        streaming_mac(&hook.verifier, &head, &keys)
     } else {
         None
     };
@@ -142,84 +189,84 @@ async fn handle_for(
         decode::encoded_max(hook.sizes.max_body)
     });
     let (body, mac, reservation) = read(edge, max, body, mac).await?;
-    let request = Unverified { body, ..request };
+    let request = Unverified { body, ..head };
+
     // Only an ownership check with the right method gets the reason of a failed proof.
     let method = request.method.clone();
-    let is_challenge = is_event.is_err() && is_challenge(&hook.verifier, &request);
-    let authenticated = match encoding {
+    let is_challenge = method_check.is_err() && is_challenge(&hook.verifier, &request);
+    let checked = match encoding {
         None => authenticate::authenticate(edge, auth, request, &keys, mac)
             .await
-            .map(|checked| (checked, reservation)),
+            .map(|verdict| (verdict, reservation)),
         Some(encoding) => {
-            authenticate::authenticate_encoded(
-                edge,
-                auth,
-                hook,
-                request,
-                (encoding, reservation),
-                &keys,
-                mac,
-            )
-            .await
+            let encoded = (encoding, reservation);
+            authenticate::authenticate_encoded(edge, auth, hook, request, encoded, &keys, mac).await
         }
     };
-
-    let (verified, _reservation) = match authenticated {
-        Ok((Verdict::Challenge(answer), _)) => {
-            return answer_challenge(edge, hook, &method, answer).await;
-        }
+    let (verified, reservation) = match checked {
         Ok((Verdict::Verified(verified), reservation)) => (verified, reservation),
+        Ok((Verdict::Challenge(answer), _)) => {
+            let answer = answer_challenge(edge, hook, &method, answer).await?;
+            return Ok(Authenticated::Challenge(answer));
+        }
         Err(rejection) if is_challenge => return Err(rejection),
-        Err(rejection) => return Err(is_event.err().unwrap_or(rejection)),
+        Err(rejection) => return Err(method_check.err().unwrap_or(rejection)),
     };
 
     // The method was only accepted because the request could have been an ownership check.
-    is_event?;
+    method_check?;
+
     edge.counters.verified(
         &hook.spec.name,
         verified.fact("verified-by").unwrap_or_default(),
     );
     landfall_model::kill_point!("verified");
-    let dedup = dedup_key(hook, &verified);
-    let event = verified.into_event(&hook.spec.name, edge.clock.now(), attributes);
-    let event_id = event.id;
-    let mut on_hang_up = None;
-    let response = match hook.spec.mode {
-        Mode::Sync => {
-            let target = target.ok_or_else(|| unavailable(hook))?;
-            let permit = hook
-                .permits
-                .acquire(edge.limits.queue_timeout)
-                .await
-                .map_err(|_| Rejection::Busy("concurrency"))?;
-            let outcome = edge
-                .dispatcher
-                .run_sync(target, event, permit, hook.sync_limit())
-                .await;
-            answer::outcome(hook.verifier.answers(), outcome, event_id)
-        }
-        Mode::Async | Mode::Auto => {
-            let accepted = queue(edge, hook, target.as_ref(), event, dedup).await?;
-            if accepted.is_refusal {
-                on_hang_up = Some(rerun_if_unheard(edge, hook, event_id));
-            }
+    Ok(Authenticated::Event(verified, reservation))
+}
 
-            match accepted.reply {
-                Some(reply) => answer::reply(hook.verifier.answers(), reply, event_id),
-                None => {
-                    landfall_model::kill_point!("before-answer");
-                    answer::accepted(hook.verifier.answers(), accepted.event)
-                }
-            }
+/// Mode `sync`: runs the event without storing it first. The answer is its outcome.
+async fn run_now(
+    edge: &Edge,
+    hook: &Hook,
+    target: Option<Target>,
+    event: Event,
+) -> Result<Response, Rejection> {
+    let event_id = event.id;
+    let target = target.ok_or_else(|| unavailable(hook))?;
+    let permit = hook
+        .permits
+        .acquire(edge.limits.queue_timeout)
+        .await
+        .map_err(|_| Rejection::Busy("concurrency"))?;
+    let outcome = edge
+        .dispatcher
+        .run_sync(target, event, permit, hook.sync_limit())
+        .await;
+    Ok(answer::outcome(hook.verifier.answers(), outcome, event_id))
+}
+
+/// Modes `async` and `auto`: stores the event, then answers with the handler's reply or with the accepted answer.
+async fn store_and_answer(
+    edge: &Edge,
+    hook: &Hook,
+    target: Option<&Target>,
+    event: Event,
+    dedup: Option<DedupKey>,
+) -> Result<(Response, Option<OnHangUp>), Rejection> {
+    let event_id = event.id;
+    let accepted = queue(edge, hook, target, event, dedup).await?;
+    let on_hang_up = accepted
+        .is_refusal
+        .then(|| rerun_if_unheard(edge, hook, event_id));
+
+    let response = match accepted.reply {
+        Some(reply) => answer::reply(hook.verifier.answers(), reply, event_id),
+        None => {
+            landfall_model::kill_point!("before-answer");
+            answer::accepted(hook.verifier.answers(), accepted.event)
         }
     };
-
-    let mut response = answer::apply_rules(&edge.counters, hook, response);
-    if let Some(on_hang_up) = on_hang_up {
-        response.extensions_mut().insert(on_hang_up);
-    }
-
-    Ok(response)
+    Ok((response, on_hang_up))
 }
 
 /// Runs a refused event again if the caller hangs up before the answer is written.

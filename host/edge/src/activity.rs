@@ -14,9 +14,7 @@ use http::header::CONNECTION;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::Notify;
 
-use landfall_model::EdgeLimits;
-
-use super::lock::lock;
+use landfall_model::{EdgeLimits, lock};
 
 /// A frame is sent in steps of this size, so that a slow reader shows progress.
 const STEP_BYTES: usize = 16 << 10;

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use landfall_model::lock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::activity::ConnectionActivity;
-use super::lock::lock;
 
 /// How often a full listener looks for a connection that has become idle.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(20);

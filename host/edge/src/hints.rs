@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use super::lock::lock;
+use landfall_model::lock;
 
 /// Hints for one hook at once. For a hint, signatures are computed again.
 const HINTS_MAX: f64 = 20.0;

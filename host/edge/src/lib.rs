@@ -22,7 +22,6 @@ mod head;
 mod hints;
 mod io_timeouts;
 mod listener;
-mod lock;
 mod push;
 mod push_auth;
 mod read_body;

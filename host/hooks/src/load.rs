@@ -109,8 +109,8 @@ impl Loader {
 
     /// A hook that has nothing to run, at the path of its file. Events may be queued for it if the rest of its file is good;
     /// otherwise it is closed, and the sender retries.
-    pub(crate) fn unavailable(&self, name: &HookName, files: &Files, why: &str) -> Hook {
-        if let Ok(hook) = self.without_component(name, files, why) {
+    pub(crate) async fn unavailable(&self, name: &HookName, files: &Files, why: &str) -> Hook {
+        if let Ok(hook) = self.without_component(name, files, why).await {
             return hook;
         }
 
@@ -148,7 +148,7 @@ impl Loader {
     }
 
     /// A hook whose file is good and whose component cannot be loaded.
-    fn without_component(
+    async fn without_component(
         &self,
         name: &HookName,
         files: &Files,
@@ -161,9 +161,7 @@ impl Loader {
         let sizes = file.sizes(&spec, &verifier, self.bodies)?;
         self.check_queue(&spec)?;
 
-        tokio::task::block_in_place(|| {
-            tokio::runtime::Handle::current().block_on(self.secrets.track(&references(&spec)))
-        });
+        self.secrets.track(&references(&spec)).await;
         let permits = self.engine.permits(spec.concurrency);
         Ok(Hook {
             spec,

@@ -52,12 +52,12 @@ impl ManagedHook {
 
     /// The state after a load: the new hook, or the last good one with a problem. `unavailable` makes the hook that answers
     /// 503.
-    pub(crate) fn after(
+    pub(crate) async fn after(
         tried: Fingerprint,
         files: &Files,
         before: Option<ManagedHook>,
         loaded: Result<Hook, HookError>,
-        unavailable: impl FnOnce(&str) -> Hook,
+        unavailable: impl AsyncFnOnce(&str) -> Hook,
     ) -> ManagedHook {
         let pause = before
             .as_ref()
@@ -84,7 +84,7 @@ impl ManagedHook {
             }
             (Err(error), None) => {
                 let problem = error.to_string();
-                let hook = unavailable(&problem);
+                let hook = unavailable(&problem).await;
                 tracing::error!(hook = %hook.spec.name, problem, "hook not loaded");
                 (Arc::new(hook), Some(problem))
             }

@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use super::status::HookStatus;
 use landfall_config::Readiness;
+use landfall_model::lock;
 
 /// Starts closed, opens once and stays open.
 #[derive(Default)]
@@ -53,9 +54,7 @@ impl ReadinessGate {
     }
 
     fn not_served(&self) -> MutexGuard<'_, Vec<HookStatus>> {
-        self.not_served
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock(&self.not_served)
     }
 }
 

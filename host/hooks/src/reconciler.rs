@@ -95,8 +95,10 @@ impl Hooks {
     /// Scans the directory once and loads every hook: for `landfall check`.
     pub async fn once(setup: Setup) -> Hooks {
         let mut reconciler = Reconciler::new(setup);
-        reconciler.scan(false);
-        while reconciler.finish_loads().await {}
+        reconciler.scan(false).await;
+        while let Some(loaded) = reconciler.loads.next().await {
+            reconciler.finish_loads(loaded).await;
+        }
         reconciler.hooks
     }
 }
@@ -143,22 +145,26 @@ impl Reconciler {
         polls.tick().await;
 
         let mut count = 0_u32;
-        let mut is_unsettled = self.scan(false);
+        let mut is_unsettled = self.scan(false).await;
         loop {
             tokio::select! {
-                true = self.finish_loads() => continue,
+                Some(loaded) = self.loads.next() => {
+                    self.finish_loads(loaded).await;
+                    continue;
+                }
                 () = watch.changed() => tokio::time::sleep(BURST).await,
                 () = tokio::time::sleep(SETTLE), if is_unsettled => {}
                 () = hooks.scan_wanted() => {}
                 _ = polls.tick() => count = count.wrapping_add(1),
             }
-            is_unsettled = self.scan(count % THOROUGH_EVERY == THOROUGH_EVERY - 1);
+            let thorough = count % THOROUGH_EVERY == THOROUGH_EVERY - 1;
+            is_unsettled = self.scan(thorough).await;
             watch.renew();
         }
     }
 
     /// Scans once and starts to load what has changed. Returns whether a file is still changing.
-    fn scan(&mut self, thorough: bool) -> bool {
+    async fn scan(&mut self, thorough: bool) -> bool {
         let (scanned, packs) = tokio::task::block_in_place(|| {
             let packs = packs(Some(&self.scanner.dir().join("providers")));
             (self.scanner.scan(thorough), packs)
@@ -191,13 +197,13 @@ impl Reconciler {
                 .insert(name.clone(), "is a link to nothing".into());
         }
 
-        self.apply(&snapshot, thorough);
+        self.apply(&snapshot, thorough).await;
         self.has_scanned = true;
         self.publish();
         !snapshot.unsettled.is_empty()
     }
 
-    fn apply(&mut self, snapshot: &Snapshot, thorough: bool) {
+    async fn apply(&mut self, snapshot: &Snapshot, thorough: bool) {
         let serving = self
             .managed
             .iter()
@@ -222,7 +228,7 @@ impl Reconciler {
             if names.is_changing(&name, &files) {
                 self.close_early(&name, &files);
             } else {
-                self.load(name, files, thorough);
+                self.load(name, files, thorough).await;
             }
         }
         self.forget_secrets();
@@ -276,7 +282,7 @@ impl Reconciler {
     }
 
     /// Starts to load a hook whose files are new or should be tried again.
-    fn load(&mut self, name: HookName, files: Files, thorough: bool) {
+    async fn load(&mut self, name: HookName, files: Files, thorough: bool) {
         let tried = files.fingerprint();
         let is_loaded = match self.loads.loading(&name) {
             Some(loading) => *loading == tried,
@@ -289,26 +295,22 @@ impl Reconciler {
         }
 
         if self.hooks.is_complete() && !self.managed.contains_key(&name) {
-            let unavailable = self.loader.unavailable(&name, &files, LOADING);
+            let unavailable = self.loader.unavailable(&name, &files, LOADING).await;
             let managed = ManagedHook::loading(unavailable, &files);
             self.managed.insert(name.clone(), managed);
         }
         self.loads.start(self.loader.clone(), name, files, tried);
     }
 
-    /// Waits for a load, and takes in its hook and all others that are ready. Returns false at once if nothing loads.
-    async fn finish_loads(&mut self) -> bool {
-        let Some(loaded) = self.loads.next().await else {
-            return false;
-        };
+    /// Applies the results of loads. Not to be cancelled: a hook that is being replaced would be lost.
+    async fn finish_loads(&mut self, loaded: Vec<Loaded>) {
         for loaded in loaded {
-            self.finish(loaded);
+            self.finish(loaded).await;
         }
         self.publish();
-        true
     }
 
-    fn finish(&mut self, loaded: Loaded) {
+    async fn finish(&mut self, loaded: Loaded) {
         let Loaded {
             name,
             files,
@@ -316,9 +318,9 @@ impl Reconciler {
             hook,
         } = loaded;
         let before = self.managed.remove(&name);
-        let managed = ManagedHook::after(tried, &files, before, hook, |why| {
-            self.loader.unavailable(&name, &files, why)
-        });
+        let loader = &self.loader;
+        let unavailable = async |why: &str| loader.unavailable(&name, &files, why).await;
+        let managed = ManagedHook::after(tried, &files, before, hook, unavailable).await;
         self.managed.insert(name, managed);
         self.forget_secrets();
     }

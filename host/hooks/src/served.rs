@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use arc_swap::ArcSwap;
+use landfall_model::lock;
 use tokio::sync::Notify;
 
 use super::hook::Hook;
@@ -99,8 +100,6 @@ impl Hooks {
     }
 
     fn lock_statuses(&self) -> MutexGuard<'_, Vec<HookStatus>> {
-        self.statuses
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock(&self.statuses)
     }
 }

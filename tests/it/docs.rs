@@ -264,26 +264,6 @@ async fn tutorial_works_from_start_to_finish() {
     }
 }
 
-#[test]
-fn the_variables_table_matches_the_code() {
-    let words = |text: &str| -> BTreeSet<String> {
-        let word = |c: char| c.is_ascii_uppercase() || c == '_';
-        let all = text.split(|c: char| !word(c)).filter(|word| {
-            word.strip_prefix("LANDFALL_")
-                .is_some_and(|rest| !rest.is_empty())
-        });
-        all.map(str::to_owned).collect()
-    };
-    let documented = words(&read(&root().join("docs/CONFIG.md")));
-    let code = read(&root().join("host/config/src/layers.rs"));
-    let mut read_by_code = words(code.split("#[cfg(test)]").next().unwrap());
-    // Of the commands that ask a node.
-    read_by_code.extend(words(&read(
-        &root().join("host/landfall/src/cli/target.rs"),
-    )));
-    assert_eq!(documented, read_by_code);
-}
-
 /// Endpoints of docs/API.md, as `GET /healthz`.
 #[test]
 fn api_table_lists_every_admin_route() {

@@ -24,6 +24,8 @@ use landfall_model::{Clock, DeliveryState, Event, EventId};
 pub struct Events {
     /// The stored events.
     pub ledger: Arc<dyn History>,
+    /// The clock for times such as `1h`, an hour ago.
+    pub clock: Clock,
     /// Wakes the workers and knows the hooks; `None` if the ledger of a stopped node is read.
     pub running: Option<(Arc<Dispatcher>, Hooks)>,
 }
@@ -33,11 +35,11 @@ pub(super) const PAGE_MAX: usize = 1000;
 const BODY_SHOWN_MAX: usize = 256 << 10;
 
 /// Parses a time, or a duration before now, to ms since 1970.
-pub(super) fn time(typed: Option<&str>) -> Result<Option<i64>, QueryError> {
+pub(super) fn time(typed: Option<&str>, clock: Clock) -> Result<Option<i64>, QueryError> {
     let Some(typed) = typed else { return Ok(None) };
     let ago = humantime::parse_duration(typed)
         .ok()
-        .and_then(|ago| Clock::System.now().checked_sub(ago));
+        .and_then(|ago| clock.now().checked_sub(ago));
     let at = ago.map_or_else(|| humantime::parse_rfc3339_weak(typed), Ok);
     at.map(|at| Some(to_ms(at)))
         .map_err(|_| QueryError::Time(typed.to_owned()))
@@ -252,7 +254,8 @@ impl Events {
             return Ok(Some(id));
         }
 
-        let (first, last) = EventId::range(typed).map_err(bad_request)?;
+        let (first, last) =
+            EventId::range(typed).map_err(|error| bad_request(error.to_string()))?;
         let found = self
             .ledger
             .find_ids(first, last, 2)

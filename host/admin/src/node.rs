@@ -12,7 +12,7 @@ use serde_json::json;
 use landfall_dispatch::Dispatcher;
 use landfall_hooks::{HookStatus, Hooks};
 use landfall_ledger::History;
-use landfall_model::RefusalLog;
+use landfall_model::{Clock, RefusalLog};
 
 use super::guard::Guard;
 
@@ -33,6 +33,8 @@ pub struct Admin {
     pub refusals: Arc<RefusalLog>,
     /// Checks every request except those for the probes.
     pub guard: Guard,
+    /// The clock of the process.
+    pub clock: Clock,
     /// The stored events.
     pub ledger: Arc<dyn History>,
     /// Pauses hooks, and is notified of replays.

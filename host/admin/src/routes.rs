@@ -14,6 +14,7 @@ use super::{guard, operator, search};
 pub fn router(admin: Admin) -> Router {
     let events = Events {
         ledger: admin.ledger.clone(),
+        clock: admin.clock,
         running: Some((admin.dispatcher.clone(), admin.hooks.clone())),
     };
     let guard = middleware::from_fn_with_state(admin.guard.clone(), guard::guard);

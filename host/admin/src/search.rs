@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::events::{Events, PAGE_MAX, answer, is_shown, refused, state, time};
 use super::query_error::QueryError;
 use landfall_ledger::{Content as Read, Filter, LedgerError, Listed, Parts};
-use landfall_model::Event;
+use landfall_model::{Clock, Event};
 
 const PAGE_DEFAULT: usize = 50;
 /// The most deliveries whose events or attempts one request reads, and the most time that it takes.
@@ -87,7 +87,7 @@ pub(super) async fn list(
         Err(why) => return refused(StatusCode::BAD_REQUEST, &why.body_text()),
     };
 
-    let (filter, content) = match (search.filter(), search.content()) {
+    let (filter, content) = match (search.filter(events.clock), search.content()) {
         (Ok(filter), Ok(content)) => (filter, content),
         (Err(why), _) | (_, Err(why)) => {
             return refused(StatusCode::BAD_REQUEST, &why.to_string());
@@ -106,7 +106,7 @@ pub(super) async fn list(
 // === impl Search ===
 
 impl Search {
-    fn filter(&self) -> Result<Filter, QueryError> {
+    fn filter(&self, clock: Clock) -> Result<Filter, QueryError> {
         let deliveries = match &self.deliveries {
             Some(list) => list
                 .split(',')
@@ -125,8 +125,8 @@ impl Search {
             states: state(self.state.as_deref())?.into_iter().collect(),
             before: self.before,
             after: self.after,
-            since_ms: time(self.since.as_deref())?,
-            until_ms: time(self.until.as_deref())?,
+            since_ms: time(self.since.as_deref(), clock)?,
+            until_ms: time(self.until.as_deref(), clock)?,
             limit: self.limit.unwrap_or(PAGE_DEFAULT).min(PAGE_MAX),
             ..Filter::default()
         })

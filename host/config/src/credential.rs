@@ -1,20 +1,21 @@
-//! `[[credentials]]`: what the host adds to calls, as it is typed.
+//! `[[credentials]]`: what the host adds to outbound calls.
 
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use super::mistake::{Mistake, mistake};
+use super::value_error::ValueError;
 use super::values::Parsed;
 use landfall_model::{
     Credential, CredentialKind, CredentialPart, CredentialText, OAuth1Spec, RemoteSecret,
     SecretRef, SigV4Spec, UrlPrefix,
 };
 
-/// One entry.
+/// An entry as typed.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct CredentialTable {
+pub(crate) struct CredentialTable {
     r#for: Parsed<UrlPrefix>,
     header: Option<Parsed<http::HeaderName>>,
     query: Option<String>,
@@ -29,7 +30,7 @@ pub struct CredentialTable {
 
 /// `Bearer ${env:TOKEN}`, split into its parts.
 #[derive(Debug)]
-pub(super) struct Text(pub(super) CredentialText);
+pub(crate) struct Text(pub(crate) CredentialText);
 
 #[derive(Debug, Deserialize)]
 #[serde(
@@ -102,8 +103,8 @@ const HOSTS_OWN: [&str; 8] = [
     "upgrade",
 ];
 
-/// Checked.
-pub fn credential(table: CredentialTable, dir: &Path) -> Result<Credential, Mistake> {
+/// The credential of an entry.
+pub(crate) fn credential(table: CredentialTable, dir: &Path) -> Result<Credential, Mistake> {
     let target = table.r#for.0.clone();
     let mut kinds = signing(&table, dir);
     kinds.extend(bearer(&table, dir)?);
@@ -172,7 +173,7 @@ pub fn credential(table: CredentialTable, dir: &Path) -> Result<Credential, Mist
     {
         return mistake(
             &["credentials"],
-            "oauth2_client.client_id is no secret: write it as it is",
+            "oauth2_client.client_id is not a secret: write it as it is",
         );
     }
     match kinds.pop() {
@@ -213,7 +214,7 @@ fn signing(table: &CredentialTable, dir: &Path) -> Vec<CredentialKind> {
     oauth1.into_iter().chain(sigv4).chain(webhooks).collect()
 }
 
-/// Tokens that are fetched and kept fresh like any other secret.
+/// Tokens, which are fetched and refreshed like other secrets.
 fn bearer(table: &CredentialTable, dir: &Path) -> Result<Vec<CredentialKind>, Mistake> {
     let mut secrets = Vec::new();
     if let Some(GoogleTable {
@@ -265,8 +266,8 @@ fn placed(part: &CredentialPart, dir: &Path) -> CredentialPart {
     }
 }
 
-/// Files are named relative to the hook file.
-pub(super) fn below(dir: &Path, reference: SecretRef) -> SecretRef {
+/// The reference with its file below the directory of the hook file.
+pub(crate) fn below(dir: &Path, reference: SecretRef) -> SecretRef {
     match reference {
         SecretRef::File(path) => SecretRef::File(dir.join(path)),
         SecretRef::Remote(RemoteSecret::GcpKms { key, path }) => {
@@ -282,28 +283,25 @@ pub(super) fn below(dir: &Path, reference: SecretRef) -> SecretRef {
 // === impl Text ===
 
 impl std::str::FromStr for Text {
-    type Err = String;
+    type Err = ValueError;
 
-    fn from_str(text: &str) -> Result<Text, String> {
+    fn from_str(text: &str) -> Result<Text, ValueError> {
         let parts = parts(text)?;
-        match parts
-            .iter()
-            .any(|part| matches!(part, CredentialPart::Secret(_)))
-        {
-            true => Ok(Text(parts)),
-            false => {
-                Err("a credential needs a secret reference: write \"Bearer ${env:TOKEN}\"".into())
-            }
+        let is_secret = |part: &CredentialPart| matches!(part, CredentialPart::Secret(_));
+        if !parts.iter().any(is_secret) {
+            return Err(ValueError::NoReference);
         }
+
+        Ok(Text(parts))
     }
 }
 
-/// Text with `${…}` references in it, split where they are.
-pub(super) fn parts(text: &str) -> Result<CredentialText, String> {
+/// Splits text at its `${…}` references.
+pub(crate) fn parts(text: &str) -> Result<CredentialText, ValueError> {
     let mut parts = Vec::new();
     let mut rest = text;
     while let Some((literal, after)) = rest.split_once("${") {
-        let (reference, after) = after.split_once('}').ok_or("`${` without its `}`")?;
+        let (reference, after) = after.split_once('}').ok_or(ValueError::OpenReference)?;
         if !literal.is_empty() {
             parts.push(CredentialPart::Literal(literal.into()));
         }
@@ -313,5 +311,6 @@ pub(super) fn parts(text: &str) -> Result<CredentialText, String> {
     if !rest.is_empty() {
         parts.push(CredentialPart::Literal(rest.into()));
     }
+
     Ok(parts)
 }

@@ -1,24 +1,24 @@
-//! The environment of the process. Nothing else of ours reads it.
+//! The environment of the process. Only this module reads it.
 
-/// A variable; not set and empty are both `None`. What is not UTF-8 in it becomes `\u{FFFD}`, which no setting takes.
+/// The value of a variable. `None`: it is not set or empty. Bytes that are not UTF-8 become `\u{FFFD}`, which no setting accepts.
 pub fn var(name: &str) -> Option<String> {
     let value = std::env::var_os(name).filter(|value| !value.is_empty())?;
     Some(value.to_string_lossy().into_owned())
 }
 
-/// Names and values of the variables that begin so and are not empty.
-pub fn vars_with(prefix: &str) -> Vec<(String, String)> {
-    let all = std::env::vars_os().filter(|(_, value)| !value.is_empty());
-    let texts = all.map(|(name, value)| {
-        (
-            name.to_string_lossy().into_owned(),
-            value.to_string_lossy().into_owned(),
-        )
-    });
-    texts.filter(|(name, _)| name.starts_with(prefix)).collect()
+/// Names and values of the variables with this prefix that are not empty.
+pub(crate) fn vars_with(prefix: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with(prefix) && !value.is_empty() {
+            found.push((name.into_owned(), value.to_string_lossy().into_owned()));
+        }
+    }
+    found
 }
 
-/// The bytes of a variable, for secrets, which need not be text. `None`: not set; a variable may be set and empty.
+/// The bytes of a variable, for secrets, which may be binary. `None`: the variable is not set. An empty variable is set.
 pub fn bytes(name: &str) -> Option<Vec<u8>> {
     use std::os::unix::ffi::OsStringExt;
     std::env::var_os(name).map(OsStringExt::into_vec)

@@ -1,4 +1,4 @@
-//! `[environment]`: what a component reads as its environment variables, as it is typed.
+//! `[environment]`: the environment variables of a component.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,15 +7,16 @@ use serde::Deserialize;
 
 use super::credential::{below, parts};
 use super::mistake::{Mistake, mistake};
+use super::value_error::ValueError;
 use landfall_model::{CredentialPart, EnvironmentVariable};
 
-/// One value.
+/// A value as typed.
 #[derive(Debug, Deserialize)]
 #[serde(
     untagged,
     expecting = "a value of [environment] is a text, a number, true or false"
 )]
-pub enum Typed {
+pub(crate) enum Typed {
     Text(String),
     Integer(i64),
     Float(f64),
@@ -23,7 +24,7 @@ pub enum Typed {
 }
 
 const KEY: &[&str] = &["environment"];
-/// A value that begins with one of these and a colon is a secret reference.
+/// A value that begins with one of these words and a colon is a secret reference.
 const SCHEMES: [&str; 6] = [
     "env",
     "file",
@@ -34,11 +35,11 @@ const SCHEMES: [&str; 6] = [
 ];
 const VARIABLES_MAX: usize = 100;
 const NAME_BYTES_MAX: usize = 128;
-/// Of all names and values together, without the values of secrets.
+/// The most bytes of all names and values, without the values of secrets.
 const BYTES_MAX: usize = 64 << 10;
 
-/// Checked.
-pub fn environment(
+/// The variables of an `[environment]` table.
+pub(crate) fn environment(
     table: BTreeMap<String, Typed>,
     dir: &Path,
 ) -> Result<Vec<EnvironmentVariable>, Mistake> {
@@ -95,14 +96,15 @@ fn check_name(name: &str) -> Result<(), Mistake> {
 }
 
 /// A secret reference alone, or text with `${…}` references in it.
-fn value(text: &str) -> Result<Vec<CredentialPart>, String> {
+fn value(text: &str) -> Result<Vec<CredentialPart>, ValueError> {
     let is_reference = text
         .split_once(':')
         .is_some_and(|(scheme, _)| SCHEMES.contains(&scheme));
-    match is_reference {
-        true => Ok(vec![CredentialPart::Secret(text.parse()?)]),
-        false => parts(text),
+    if !is_reference {
+        return parts(text);
     }
+
+    Ok(vec![CredentialPart::Secret(text.parse()?)])
 }
 
 fn placed(part: CredentialPart, dir: &Path) -> CredentialPart {

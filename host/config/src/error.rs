@@ -1,4 +1,4 @@
-//! Where a file is wrong, why, and what was probably meant.
+//! Errors of configuration: file, line, column, cause, and a suggestion.
 
 use std::fmt;
 use std::ops::Range;
@@ -8,20 +8,20 @@ use toml::de::{DeTable, DeValue};
 /// One mistake in one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
-    /// As the operator knows it: `github.toml`.
+    /// The name of the file, such as `github.toml`.
     pub file: String,
-    /// From 1; 0 where the mistake has no place in the file.
+    /// From 1; 0 if the error has no place in the file.
     pub line: usize,
     /// From 1, in characters.
     pub column: usize,
-    /// A sentence that names the thing and the way out.
+    /// The cause, and what to do.
     pub message: String,
 }
 
 // === impl ConfigError ===
 
 impl ConfigError {
-    /// A mistake of the file as a whole.
+    /// An error without a place in the file.
     pub fn whole(file: &str, message: impl Into<String>) -> ConfigError {
         ConfigError {
             file: file.into(),
@@ -31,7 +31,7 @@ impl ConfigError {
         }
     }
 
-    /// A mistake at a key, named by its path: `["verify", "prefix"]`. The nearest key that exists is shown.
+    /// An error at a key, named by its path: `["verify", "prefix"]`. The place is that of the nearest key that exists.
     pub fn at_key(
         file: &str,
         text: &str,
@@ -47,8 +47,8 @@ impl ConfigError {
         }
     }
 
-    /// What the TOML reader says, with the words of this project and a suggestion.
-    pub(super) fn of_toml(file: &str, text: &str, error: &toml::de::Error) -> ConfigError {
+    /// An error of the TOML parser, in the wording of Landfall, with a suggestion.
+    pub(crate) fn of_toml(file: &str, text: &str, error: &toml::de::Error) -> ConfigError {
         let message = reworded(error.message());
         match error.span() {
             Some(Range { start, .. }) => ConfigError::at(file, text, start, message),
@@ -96,7 +96,7 @@ fn span_of(table: &DeTable<'_>, path: &[&str]) -> Option<Range<usize>> {
     span_within(value.get_ref(), rest).or_else(|| Some(key.span()))
 }
 
-/// Below a value: keys of tables, numbers of list items.
+/// The place below a value. The path contains keys of tables and numbers of list items.
 fn span_within(value: &DeValue<'_>, path: &[&str]) -> Option<Range<usize>> {
     match value {
         DeValue::Table(table) => span_of(table, path),
@@ -109,8 +109,8 @@ fn span_within(value: &DeValue<'_>, path: &[&str]) -> Option<Range<usize>> {
     }
 }
 
-/// Settings of the node that have another name now, as keys and as environment variables.
-pub(super) const RENAMED: [(&str, &str); 7] = [
+/// Renamed settings of the node: the old and the present key. Environment variables follow.
+pub(crate) const RENAMED: [(&str, &str); 7] = [
     ("ledger.low_water", "ledger.min_free_space"),
     ("ledger.keep", "ledger.retention"),
     ("ledger.keep_bodies", "ledger.body_retention"),
@@ -120,7 +120,7 @@ pub(super) const RENAMED: [(&str, &str); 7] = [
     ("limits.bodies", "limits.body_memory"),
 ];
 
-/// The present name of a key, if one of the keys that are `known` in its place has replaced it.
+/// The present name of a renamed key, if it is one of the `known` keys of the table.
 fn present_name<'a>(unknown: &str, known: &[&'a str]) -> Option<&'a str> {
     let last = |key: &'static str| key.rsplit('.').next().unwrap_or(key);
     let (_, present) = RENAMED
@@ -167,8 +167,8 @@ fn unknown_word(kind: &str, unknown: &str, known: &[&str]) -> String {
     }
 }
 
-/// Keys that stand above the tables of a hook file. `methods` is also a key of `[verify]`.
-pub(super) const ABOVE_TABLES: [&str; 9] = [
+/// Keys above the tables of a hook file. `methods` is also a key of `[verify]`.
+pub(crate) const ABOVE_TABLES: [&str; 9] = [
     "path",
     "component",
     "mode",
@@ -180,7 +180,7 @@ pub(super) const ABOVE_TABLES: [&str; 9] = [
     "order_by",
 ];
 /// Keys of `[verify]` that are often written above it.
-pub(super) const IN_VERIFY: [&str; 9] = [
+pub(crate) const IN_VERIFY: [&str; 9] = [
     "provider",
     "scheme",
     "secret",
@@ -192,7 +192,7 @@ pub(super) const IN_VERIFY: [&str; 9] = [
     "from_addresses",
 ];
 
-/// Where a key belongs that is known in another part of a hook file. `known` are the keys of the table in which it stands.
+/// Where a key belongs that is known in another part of a hook file. `known` are the keys of its table.
 fn right_place(unknown: &str, known: &[&str]) -> Option<&'static str> {
     let is_top = known.contains(&"answer_within");
     let is_hook_table = is_top
@@ -208,18 +208,16 @@ fn right_place(unknown: &str, known: &[&str]) -> Option<&'static str> {
     }
 }
 
-/// A text in the place of a table may be a secret: it is not repeated.
+/// The message without a text that is written instead of a table: the text may be a secret.
 fn without_value(message: &str) -> String {
-    match (
-        message.strip_prefix("invalid type: string \""),
-        message.rsplit_once("\", expected "),
-    ) {
-        (Some(_), Some((_, expected))) => format!("a text, where this is expected: {expected}"),
+    let is_text = message.starts_with("invalid type: string \"");
+    match message.rsplit_once("\", expected ") {
+        Some((_, expected)) if is_text => format!("a text, where this is expected: {expected}"),
         _ => message.to_owned(),
     }
 }
 
-pub(super) fn nearest<'a>(typed: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(typed: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()
         .map(|word| (strsim::damerau_levenshtein(typed, word), *word))

@@ -1,4 +1,4 @@
-//! `NAME.toml`: what the operator says about one hook, over the defaults that the component's manifest suggests.
+//! `NAME.toml`: the configuration of one hook. Its component's manifest can suggest defaults.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,16 +17,16 @@ use landfall_model::{
     Credential, GrantKey, HookName, HookSpec, Mode, Quota, SecretRef, SizeSpec, VerifySpec,
 };
 
-/// The parts that a hook is read from.
+/// The sources of a hook's configuration.
 #[derive(Debug, Clone, Copy)]
 pub struct HookSource<'a> {
-    /// From the file's stem.
+    /// The name of the file without `.toml`.
     pub name: &'a HookName,
-    /// The operator's file; empty if there is only a component.
+    /// The text of the hook file; empty if there is only a component.
     pub text: &'a str,
-    /// The component's own suggestions, from `parse_manifest`.
+    /// The component's manifest, from `parse_manifest`.
     pub manifest: Option<&'a toml::Table>,
-    /// Relative `file:` references start here.
+    /// The directory for relative `file:` references.
     pub dir: &'a Path,
     /// The keys of capabilities under `[allow]`.
     pub capabilities: &'a [GrantKey],

@@ -43,7 +43,7 @@ fn an_empty_file_has_the_defaults() {
 }
 
 #[test]
-fn mistakes_name_their_place_and_the_way_out() {
+fn mistakes_name_place_and_remedy() {
     for (text, expected) in [
         (
             "pth = \"/x\"",
@@ -271,7 +271,7 @@ fn a_manifest_suggests_but_never_grants() {
 }
 
 #[test]
-fn file_secrets_are_relative_to_the_hook_file() {
+fn file_secrets_are_relative() {
     let spec =
         parse("[verify]\nscheme = \"token\"\nsecret = [\"file:s/x\", \"file:/abs\"]").unwrap();
     assert_eq!(spec.verify.secret[0].to_string(), "file:/plugins/s/x");

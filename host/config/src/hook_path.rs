@@ -4,22 +4,21 @@ use super::mistake::{Mistake, mistake};
 use landfall_model::HookName;
 use landfall_model::hook::rest_of;
 
-/// The path of a hook; `/NAME` if none was typed.
-pub(super) fn path(typed: Option<String>, name: &HookName) -> Result<String, Mistake> {
+/// The path of a hook. The default is `/NAME`.
+pub(crate) fn path(typed: Option<String>, name: &HookName) -> Result<String, Mistake> {
     let path = typed.unwrap_or_else(|| format!("/{name}"));
     if !path.starts_with('/') {
         return mistake(&["path"], format!("path `{path}` must begin with `/`"));
     }
-    // The name of a hook has no slash, so this is never a default path.
+    // A default path has no further slash, so it never begins so.
     if path.starts_with("/_landfall/") {
         return mistake(
             &["path"],
             format!("path `{path}`: what begins with /_landfall/ is the node's own"),
         );
     }
-    // No client sends other characters as they are, so no request would match.
-    let can_be_sent = |c: char| c.is_ascii_graphic() && !"?#*\"<>\\^`|%".contains(c);
-    if let Some(bad) = path.replace("%", "").chars().find(|c| !can_be_sent(*c)) {
+    // Clients encode other characters, so no request would match the path.
+    if let Some(bad) = path.replace("%", "").chars().find(|c| !is_sent_plain(*c)) {
         return mistake(
             &["path"],
             format!(
@@ -29,9 +28,7 @@ pub(super) fn path(typed: Option<String>, name: &HookName) -> Result<String, Mis
             ),
         );
     }
-    let is_encoded =
-        |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
-    if !path.split('%').skip(1).all(is_encoded) {
+    if !path.split('%').skip(1).all(begins_with_hex) {
         return mistake(
             &["path"],
             format!("path `{path}`: after `%` come two hexadecimal digits"),
@@ -50,8 +47,8 @@ pub(super) fn path(typed: Option<String>, name: &HookName) -> Result<String, Mis
     Ok(path)
 }
 
-/// The parameter of the path that a mounted component receives as its path.
-pub(super) fn strips(typed: bool, path: &str) -> Result<Option<String>, Mistake> {
+/// The path parameter that a component with `strip_prefix` receives as its path.
+pub(crate) fn strips(typed: bool, path: &str) -> Result<Option<String>, Mistake> {
     match rest_of(path) {
         _ if !typed => Ok(None),
         Some(name) => Ok(Some(name.to_owned())),
@@ -65,8 +62,8 @@ pub(super) fn strips(typed: bool, path: &str) -> Result<Option<String>, Mistake>
     }
 }
 
-/// The file name of the component; `NAME.wasm` if none was typed.
-pub(super) fn component(typed: Option<String>, name: &HookName) -> Result<String, Mistake> {
+/// The file name of the component. The default is `NAME.wasm`.
+pub(crate) fn component(typed: Option<String>, name: &HookName) -> Result<String, Mistake> {
     let typed = typed.unwrap_or_else(|| format!("{name}.wasm"));
     component_file(&typed).ok_or_else(|| Mistake {
         key: &["component"],
@@ -76,9 +73,18 @@ pub(super) fn component(typed: Option<String>, name: &HookName) -> Result<String
     })
 }
 
-/// The file name that `component = "…"` means; none if it cannot be one.
+/// The file name for `component = "…"`. `None`: the text cannot name a file in the plugins directory.
 pub fn component_file(typed: &str) -> Option<String> {
     let stem = typed.strip_suffix(".wasm").unwrap_or(typed);
     let is_name = !stem.is_empty() && !stem.starts_with('.') && !stem.contains(['/', '\\', '\0']);
     is_name.then(|| format!("{stem}.wasm"))
+}
+
+/// Whether clients send this character in a path without encoding it.
+fn is_sent_plain(c: char) -> bool {
+    c.is_ascii_graphic() && !"?#*\"<>\\^`|%".contains(c)
+}
+
+fn begins_with_hex(text: &str) -> bool {
+    text.len() >= 2 && text.bytes().take(2).all(|byte| byte.is_ascii_hexdigit())
 }

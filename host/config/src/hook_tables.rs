@@ -8,39 +8,40 @@ use super::allow::AllowTable;
 use super::credential::CredentialTable;
 use super::environment::Typed;
 use super::queued::{AcceptedTable, DedupTable, Rate, RetryTable};
+use super::value_error::ValueError;
 use super::values::{MethodName, Parsed, Size, Time};
 use landfall_model::{ValueLocation, VerifySpec};
 
 /// The keys of a hook file as they are typed.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct HookFile {
-    pub(super) path: Option<String>,
-    pub(super) methods: Option<Vec<MethodName>>,
-    pub(super) component: Option<String>,
-    pub(super) mode: Option<ModeName>,
-    pub(super) answer_within: Option<Time>,
-    pub(super) deadline: Option<Time>,
-    pub(super) concurrency: Option<usize>,
-    pub(super) max_body: Option<Size>,
-    pub(super) dedup: Option<DedupTable>,
-    pub(super) retry: Option<RetryTable>,
-    pub(super) max_rate: Option<Parsed<Rate>>,
-    pub(super) order_by: Option<ValueLocation>,
-    pub(super) accepted: Option<AcceptedTable>,
-    pub(super) verify: Option<VerifySpec>,
-    pub(super) settings: Option<toml::Table>,
-    pub(super) environment: Option<BTreeMap<String, Typed>>,
-    pub(super) strip_prefix: Option<bool>,
-    pub(super) allow: Option<AllowTable>,
+pub(crate) struct HookFile {
+    pub(crate) path: Option<String>,
+    pub(crate) methods: Option<Vec<MethodName>>,
+    pub(crate) component: Option<String>,
+    pub(crate) mode: Option<ModeName>,
+    pub(crate) answer_within: Option<Time>,
+    pub(crate) deadline: Option<Time>,
+    pub(crate) concurrency: Option<usize>,
+    pub(crate) max_body: Option<Size>,
+    pub(crate) dedup: Option<DedupTable>,
+    pub(crate) retry: Option<RetryTable>,
+    pub(crate) max_rate: Option<Parsed<Rate>>,
+    pub(crate) order_by: Option<ValueLocation>,
+    pub(crate) accepted: Option<AcceptedTable>,
+    pub(crate) verify: Option<VerifySpec>,
+    pub(crate) settings: Option<toml::Table>,
+    pub(crate) environment: Option<BTreeMap<String, Typed>>,
+    pub(crate) strip_prefix: Option<bool>,
+    pub(crate) allow: Option<AllowTable>,
     #[serde(default)]
-    pub(super) credentials: Vec<CredentialTable>,
-    pub(super) limits: Option<LimitsTable>,
+    pub(crate) credentials: Vec<CredentialTable>,
+    pub(crate) limits: Option<LimitsTable>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum ModeName {
+pub(crate) enum ModeName {
     Sync,
     Async,
     Auto,
@@ -48,17 +49,17 @@ pub(super) enum ModeName {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct LimitsTable {
-    pub(super) memory: Option<Size>,
-    pub(super) kv: Option<Size>,
-    pub(super) rows: Option<Size>,
+pub(crate) struct LimitsTable {
+    pub(crate) memory: Option<Size>,
+    pub(crate) kv: Option<Size>,
+    pub(crate) rows: Option<Size>,
 }
 
 // === impl HookFile ===
 
 impl HookFile {
-    /// Takes from the manifest what the operator's file leaves out.
-    pub(super) fn merge(self, manifest: HookFile) -> HookFile {
+    /// Fills keys that the hook file leaves out from the manifest.
+    pub(crate) fn merge(self, manifest: HookFile) -> HookFile {
         let mut settings = manifest.settings.unwrap_or_default();
         settings.extend(self.settings.unwrap_or_default());
 

@@ -1,8 +1,9 @@
-//! What was typed, turned into what may be relied on: `Config` for the node, `HookSpec` for a hook. Errors name the
-//! file, the line, the column and the way out. The only module that reads environment variables.
+//! Turns what was typed into what may be relied on: `Config` for the node, `HookSpec` for a hook. Errors name the file, the line, the
+//! column and the way out. The only crate that reads environment variables.
 #![deny(unsafe_code)]
 
 mod allow;
+mod config_page;
 mod credential;
 pub mod env;
 mod environment;
@@ -14,22 +15,29 @@ mod layers;
 mod manifest;
 mod mistake;
 mod node;
-mod node_build;
-mod node_file;
+mod node_settings;
 mod own_secrets;
 mod queue;
+mod queue_url;
 mod queued;
+mod setting;
+mod settings_check;
 mod settings_schema;
 mod settings_text;
+mod settings_value;
+mod value_error;
 mod values;
 mod variables;
 
+pub use config_page::rewrite_config_page;
 pub use error::ConfigError;
 pub use hook_file::{HookSource, parse_hook};
 pub use hook_path::component_file;
 pub use manifest::{
     asked_by, parse_manifest, requests, settings_schema, suggested_answer_within, without_schema,
 };
-pub use node::{Config, Flags, LogFormat, Readiness};
-pub use settings_schema::{SettingsMistake, SettingsSchema};
+pub use node::{Config, Flags};
+pub use node_settings::{LogFormat, NodeSettings, Readiness};
+pub use settings_check::SettingsMistake;
+pub use settings_schema::SettingsSchema;
 pub use values::listen_address;

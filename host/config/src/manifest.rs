@@ -1,4 +1,4 @@
-//! The manifest of a component: what its author suggests for a hook, and what it asks to be granted.
+//! The manifest of a component: its author's suggestions for a hook, and the grants that it requests.
 
 use std::time::Duration;
 
@@ -8,14 +8,13 @@ use super::hook_tables::HookFile;
 use super::settings_schema::SettingsSchema;
 use landfall_model::{Allow, GrantKey};
 
-/// Keys of a manifest that may be defaults of a hook. The author of a component decides about nothing else: not where it
-/// is reached, by whom, with which grants and limits.
+/// Keys of a manifest that are defaults of a hook. A manifest never sets paths, callers, grants or limits.
 const SUGGESTED: [&str; 3] = ["settings", "methods", "mode"];
 const ANSWER_WITHIN: &str = "answer_within";
 /// A key of manifests that hook files do not have.
 const SETTINGS_SCHEMA: &str = "settings_schema";
 
-/// Reads the manifest that a component carries: a hook file without secrets. `file` names it in errors.
+/// Reads the manifest of a component: a hook file without secrets. `file` is its name in errors.
 /// `capabilities` are the keys of capabilities under `[allow]`.
 pub fn parse_manifest(
     file: &str,
@@ -50,7 +49,7 @@ pub fn settings_schema(file: &str, manifest: &str) -> Result<Option<SettingsSche
     schema.map_err(|why| ConfigError::whole(file, format!("{SETTINGS_SCHEMA} {why}")))
 }
 
-/// A manifest without its schema; unchanged if it has none. None if nothing is left.
+/// The manifest without its schema. `None`: it contains only a schema.
 pub fn without_schema(manifest: &str) -> Option<String> {
     let mut table: toml::Table = manifest.parse().ok()?;
     match table.remove(SETTINGS_SCHEMA) {
@@ -65,7 +64,7 @@ fn typed(manifest: &toml::Table) -> Result<HookFile, toml::de::Error> {
     table.try_into()
 }
 
-/// What a manifest asks to be granted; nothing if it cannot be read.
+/// The grants that a manifest requests; none if it cannot be read.
 pub fn asked_by(manifest: &str) -> Allow {
     let typed = manifest.parse().ok().and_then(|table| typed(&table).ok());
     typed
@@ -73,14 +72,14 @@ pub fn asked_by(manifest: &str) -> Allow {
         .unwrap_or_default()
 }
 
-/// The part of a manifest that may be a default of a hook.
-pub(super) fn suggestions(manifest: &toml::Table) -> HookFile {
+/// The part of a manifest that is a default of a hook.
+pub(crate) fn suggestions(manifest: &toml::Table) -> HookFile {
     let mut table = manifest.clone();
     table.retain(|key, _| SUGGESTED.contains(&key));
     table.try_into().expect("parse_manifest has read it")
 }
 
-/// The time within which a component wants to answer. Only a time below the default may be used.
+/// The `answer_within` of a manifest. Callers must use it only if it is below the default.
 pub fn suggested_answer_within(manifest: &toml::Table) -> Option<Duration> {
     typed(manifest)
         .ok()?
@@ -89,7 +88,7 @@ pub fn suggested_answer_within(manifest: &toml::Table) -> Option<Duration> {
         .filter(|time| !time.is_zero())
 }
 
-/// The rest of a manifest, as TOML: requests that only the hook file can grant.
+/// The other keys of a manifest, as TOML: requests that only the hook file can grant.
 pub fn requests(manifest: &str) -> Option<String> {
     let mut table: toml::Table = manifest.parse().ok()?;
     table.retain(|key, _| {

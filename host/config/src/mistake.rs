@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use super::values::{Size, Time};
 
-/// A mistake at a key of a hook file; `parse_hook` finds its line.
-pub(super) struct Mistake {
-    pub(super) key: &'static [&'static str],
-    pub(super) message: String,
+/// A mistake at a key of a hook file. `parse_hook` adds line and column.
+pub(crate) struct Mistake {
+    pub(crate) key: &'static [&'static str],
+    pub(crate) message: String,
 }
 
-pub(super) fn mistake<T>(
+pub(crate) fn mistake<T>(
     key: &'static [&'static str],
     message: impl Into<String>,
 ) -> Result<T, Mistake> {
@@ -20,8 +20,8 @@ pub(super) fn mistake<T>(
     })
 }
 
-/// A time within a range; the default if none was typed.
-pub(super) fn in_range(
+/// A time within a range. `None` becomes the default.
+pub(crate) fn in_range(
     key: &'static [&'static str],
     typed: Option<Time>,
     default: Duration,
@@ -46,8 +46,8 @@ pub(super) fn in_range(
     Ok(time)
 }
 
-/// A size within a range; none if none was typed.
-pub(super) fn sized(
+/// A size within a range, or `None`.
+pub(crate) fn sized(
     key: &'static [&'static str],
     typed: Option<Size>,
     min: usize,
@@ -58,8 +58,8 @@ pub(super) fn sized(
         .transpose()
 }
 
-/// A size within a range; the default if none was typed.
-pub(super) fn size(
+/// A size within a range. `None` becomes the default.
+pub(crate) fn size(
     key: &'static [&'static str],
     typed: Option<Size>,
     default: usize,

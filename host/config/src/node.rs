@@ -1,106 +1,40 @@
-//! The node's own settings, as the rest of the node relies on them.
+//! The configuration of a node, checked: its settings, and what follows from several of them or from the platform.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use ipnet::IpNet;
-use serde::Deserialize;
 
+use super::node_settings::{LogFormat, NodeSettings};
+use super::queue::{self, Emulators, QueueError};
+use super::values::{ListenAddress, Time};
 use landfall_model::{
     BrokerSpec, ComponentLimits, CredentialText, EdgeLimits, Retention, SecretAges, SecretGrant,
     SecretRef,
 };
 
-/// The node's settings, checked.
+/// The request timeout of a Cloud Run service that sets none.
+const CLOUD_RUN_TIMEOUT: Duration = Duration::from_secs(300);
+const SECRETS_REFRESH_MIN: Duration = Duration::from_secs(1);
+
+/// The configuration of a node.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The public listener.
-    pub listen: SocketAddr,
-    /// Accept HTTP/2 without TLS beside HTTP/1.1.
-    pub http2: bool,
-    /// The admin listener.
-    pub admin_listen: SocketAddr,
-    /// Needed for everything but `/healthz` and `/readyz`. None: a token that the node keeps in its data directory; only where
-    /// `admin_listen` is loopback.
-    pub admin_token: Option<SecretRef>,
-    /// Host names of the admin listener beside `localhost` and addresses, in lower case.
-    pub admin_hosts: Vec<String>,
-    /// Where components and hook files are dropped.
-    pub plugins: PathBuf,
-    /// Where the node keeps what it must not forget.
-    pub data: PathBuf,
-    /// Bundled components, looked up after `plugins`; beside each may lie its compiled form.
-    pub bundled: Option<PathBuf>,
-    /// How often the plugins directory is read, even without a notification.
-    pub scan_interval: Duration,
-    /// The most attempts that run at the same time on this node.
-    pub max_concurrency: usize,
-    /// How many parts a component may have.
-    pub component: ComponentLimits,
-    /// Bounds of the public listener.
-    pub edge: EdgeLimits,
-    /// Proxies that are believed when they say who called.
-    pub trusted_proxies: Vec<IpNet>,
-    /// How remote secrets age.
-    pub secrets: SecretAges,
+    /// Each setting: its flag, variable, key in the file, or default.
+    pub settings: NodeSettings,
+    /// The broker of `[queue]`. `None`: events wait in the ledger.
+    pub queue: Option<BrokerSpec>,
+    /// Until then, messages without a MAC are accepted although `queue.key` is set.
+    pub queue_unsealed_until: Option<SystemTime>,
     /// The secrets that hook files may name.
     pub secret_grant: SecretGrant,
-    /// Of a ledger in Postgres that nodes share; none: a file in `data`.
-    pub ledger_url: Option<CredentialText>,
-    /// Where events wait, if not in the ledger.
-    pub queue: Option<BrokerSpec>,
-    /// With which envelopes are sealed: the first one seals, any of them opens; none = they are not.
-    pub queue_key: Vec<SecretRef>,
-    /// Until when messages without a MAC are accepted all the same.
-    pub queue_unsealed_until: Option<SystemTime>,
-    /// Google Cloud Run, where the disk is memory and comes and goes with the instance.
+    /// The node runs on Google Cloud Run, where the disk is memory and ends with the instance.
     pub on_cloud_run: bool,
-    /// The time after which the platform ends a request.
-    pub platform_timeout: Option<Duration>,
-    /// Keep events on a disk that is memory.
+    /// Store events on a disk that is memory.
     pub allow_ephemeral_ledger: bool,
-    /// Free bytes of the data directory below which no event is accepted.
-    pub min_free_space: u64,
-    /// Bytes that are given up when the disk is full.
-    pub reserve: u64,
     /// Start although acknowledged events have been lost.
     pub recover_with_data_loss: bool,
-    /// The most bytes of compiled components that are kept.
-    pub cache_max_size: u64,
-    /// What the ledger lets go of, and when.
-    pub retention: Retention,
-    /// How lines are written.
-    pub log_format: Option<LogFormat>,
-    /// `info`, `debug`, or a filter such as `landfall_edge=debug,info`.
-    pub log_level: String,
-    /// How long a stop waits for what runs.
-    pub drain: Duration,
-    /// When the node becomes ready.
-    pub readiness: Readiness,
-}
-
-/// When a node becomes ready for the first time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Readiness {
-    /// When every hook file is served.
-    #[default]
-    All,
-    /// When the plugins directory has been read.
-    Any,
-}
-
-/// How lines are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-    /// The same with the names that Google Cloud Logging knows: `severity`, `message`, its `trace`.
-    CloudLogging,
 }
 
 /// What the command line said.
@@ -130,24 +64,194 @@ pub struct Flags {
     pub log_level: Option<String>,
 }
 
+/// What is wrong with settings that depend on each other.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SettingsConflict {
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    #[error("secrets.refresh must be at least 1s, and secrets.keep at least as long as that")]
+    SecretAges,
+    #[error(
+        "the admin listener {0} is reachable from elsewhere: set admin.token (LANDFALL_ADMIN_TOKEN) to a secret \
+         reference such as \"env:ADMIN_TOKEN\", or listen on 127.0.0.1"
+    )]
+    OpenAdminListener(SocketAddr),
+}
+
+// === impl Flags ===
+
+impl Flags {
+    /// Overrides the settings that have a flag.
+    fn apply(&self, settings: &mut NodeSettings) {
+        if let Some(listen) = self.listen {
+            settings.listen = ListenAddress(listen);
+        }
+        if let Some(listen) = self.admin_listen {
+            settings.admin.listen = ListenAddress(listen);
+        }
+        if let Some(plugins) = &self.plugins {
+            settings.plugins = plugins.clone();
+        }
+        if let Some(data) = &self.data {
+            settings.data = data.clone();
+        }
+        if let Some(bundled) = &self.bundled {
+            settings.bundled = Some(bundled.clone());
+        }
+        if let Some(http2) = self.http2 {
+            settings.http2 = http2;
+        }
+        if let Some(format) = self.log_format {
+            settings.log.format = Some(format);
+        }
+        if let Some(level) = &self.log_level {
+            settings.log.level = level.clone();
+        }
+    }
+}
+
 // === impl Config ===
 
 impl Config {
-    /// Why no event can wait here, if none can.
+    /// Applies the flags, and checks the settings that depend on each other.
+    pub(crate) fn new(
+        mut settings: NodeSettings,
+        flags: &Flags,
+        emulators: Emulators,
+        on_cloud_run: bool,
+        now: SystemTime,
+    ) -> Result<Config, SettingsConflict> {
+        flags.apply(&mut settings);
+        if on_cloud_run {
+            let timeout = settings.platform_timeout;
+            settings.platform_timeout = timeout.or(Some(Time(CLOUD_RUN_TIMEOUT)));
+            let format = settings.log.format;
+            settings.log.format = format.or(Some(LogFormat::CloudLogging));
+        }
+
+        let config = Config {
+            queue: queue::broker(&settings.queue, emulators)?,
+            queue_unsealed_until: queue::unsealed_until(&settings.queue, now)?,
+            secret_grant: SecretGrant {
+                allow: settings.secrets.allow.clone().map(|patterns| patterns.0),
+                ..SecretGrant::default()
+            },
+            on_cloud_run,
+            allow_ephemeral_ledger: flags.allow_ephemeral_ledger,
+            recover_with_data_loss: flags.recover_with_data_loss,
+            settings,
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), SettingsConflict> {
+        let ages = self.secret_ages();
+        if ages.refresh < SECRETS_REFRESH_MIN || ages.keep < ages.refresh {
+            return Err(SettingsConflict::SecretAges);
+        }
+
+        let admin = &self.settings.admin;
+        if !admin.listen.0.ip().is_loopback() && admin.token.is_none() {
+            return Err(SettingsConflict::OpenAdminListener(admin.listen.0));
+        }
+
+        Ok(())
+    }
+
+    /// `admin.token`. `None`: a token that the node creates in its data directory.
+    pub fn admin_token(&self) -> Option<&SecretRef> {
+        self.settings.admin.token.as_ref().map(|token| &token.0)
+    }
+
+    /// `ledger.url`. `None`: a file in the data directory.
+    pub fn ledger_url(&self) -> Option<&CredentialText> {
+        self.settings.ledger.url.as_ref().map(|url| &url.0.0)
+    }
+
+    /// `queue.key`: the first key seals envelopes, and each of them opens one. Empty: envelopes are not sealed.
+    pub fn queue_keys(&self) -> &[SecretRef] {
+        let keys = self.settings.queue.key.as_ref();
+        keys.map_or(&[], |keys| &keys.0)
+    }
+
+    /// `admin.hosts`
+    pub fn admin_hosts(&self) -> &[String] {
+        let hosts = self.settings.admin.hosts.as_ref();
+        hosts.map_or(&[], |hosts| &hosts.0)
+    }
+
+    /// `trusted_proxies`
+    pub fn trusted_proxies(&self) -> Vec<IpNet> {
+        let ranges = self.settings.trusted_proxies.clone();
+        ranges.map(|ranges| ranges.0).unwrap_or_default()
+    }
+
+    /// The limits of the public listener.
+    pub fn edge_limits(&self) -> EdgeLimits {
+        let limits = &self.settings.limits;
+        EdgeLimits {
+            connections: limits.connections,
+            head_timeout: limits.head_timeout.0,
+            keep_alive: limits.keep_alive.0,
+            body_timeout: limits.body_timeout.0,
+            queue_timeout: limits.queue_timeout.0,
+            body_memory: limits.body_memory.0,
+        }
+    }
+
+    /// How many parts a component may have.
+    pub fn component_limits(&self) -> ComponentLimits {
+        let limits = &self.settings.limits;
+        ComponentLimits {
+            instances: limits.component_instances,
+            memories: limits.component_memories,
+            tables: limits.component_tables,
+            table_elements: limits.table_elements,
+        }
+    }
+
+    /// How long the ledger keeps deliveries, and how large it may be.
+    pub fn retention(&self) -> Retention {
+        let ledger = &self.settings.ledger;
+        Retention {
+            deliveries: ledger.retention.0,
+            bodies: ledger.body_retention.0,
+            max_size: ledger.max_size.0 as u64,
+        }
+    }
+
+    /// When remote secrets are fetched again, and how long the last value is used.
+    pub fn secret_ages(&self) -> SecretAges {
+        let secrets = &self.settings.secrets;
+        SecretAges {
+            refresh: secrets.refresh.0,
+            keep: secrets.keep.0,
+        }
+    }
+
+    /// Why no event can wait on this node. `None`: events can wait.
     pub fn cannot_queue(&self) -> Option<&'static str> {
-        let has_place = !self.on_cloud_run || self.queue.is_some() || self.ledger_url.is_some();
-        (!has_place && !self.allow_ephemeral_ledger).then_some(
+        let is_durable = !self.on_cloud_run || self.queue.is_some() || self.ledger_url().is_some();
+        if is_durable || self.allow_ephemeral_ledger {
+            return None;
+        }
+
+        Some(
             "needs a queue that outlives this instance, and on Cloud Run the disk is memory: set queue.url \
              (LANDFALL_QUEUE_URL) to pubsub://… (Pub/Sub) or cloudtasks://… (Cloud Tasks), or ledger.url \
              (LANDFALL_LEDGER_URL) to postgres://… (Postgres); mode = \"sync\" needs none of them",
         )
     }
 
-    /// Why nothing that is to be found again can be kept here, if nothing can.
+    /// Why this node cannot keep rows and values. `None`: it can.
     pub fn cannot_keep(&self) -> Option<&'static str> {
-        let is_lost =
-            self.on_cloud_run && self.ledger_url.is_none() && !self.allow_ephemeral_ledger;
-        is_lost.then_some(
+        let is_durable = !self.on_cloud_run || self.ledger_url().is_some();
+        if is_durable || self.allow_ephemeral_ledger {
+            return None;
+        }
+
+        Some(
             "needs a ledger that outlives this instance, and on Cloud Run the disk is memory: set ledger.url \
              (LANDFALL_LEDGER_URL) to postgres://… (Postgres)",
         )

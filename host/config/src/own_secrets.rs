@@ -1,11 +1,11 @@
-//! What belongs to the node itself: hook files do not name it.
+//! Secrets and files of the node itself, which hook files may not name.
 
 use std::path::{Path, PathBuf};
 
 use super::node::Config;
 use landfall_model::{CredentialPart, CredentialText, SecretRef};
 
-/// Files that prove to clouds and to Vault who the node is, by the variables that name them.
+/// Variables that name files of the node's Google, AWS and Vault identity.
 const IDENTITY_FILES: [&str; 3] = [
     "GOOGLE_APPLICATION_CREDENTIALS",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -14,16 +14,16 @@ const IDENTITY_FILES: [&str; 3] = [
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// Every secret in the node's settings.
-pub(super) fn references(config: &Config) -> Vec<SecretRef> {
-    let mut own: Vec<SecretRef> = config.admin_token.iter().cloned().collect();
-    own.extend(config.ledger_url.iter().flat_map(in_text));
+pub(crate) fn references(config: &Config) -> Vec<SecretRef> {
+    let mut own: Vec<SecretRef> = config.admin_token().into_iter().cloned().collect();
+    own.extend(config.ledger_url().into_iter().flat_map(in_text));
     own.extend(config.queue.iter().flat_map(|queue| in_text(&queue.url)));
-    own.extend(config.queue_key.iter().cloned());
+    own.extend(config.queue_keys().iter().cloned());
     own
 }
 
-/// The data directory, the settings file (its URLs may hold a password), and what proves who the node is.
-pub(super) fn paths(
+/// The data directory, the settings file (its URLs may hold a password), and the files of the node's identity.
+pub(crate) fn paths(
     data: &Path,
     settings: &Path,
     var: impl Fn(&str) -> Option<String>,
@@ -32,14 +32,15 @@ pub(super) fn paths(
         .iter()
         .filter_map(|name| var(name))
         .map(PathBuf::from);
-    let all = [data.to_owned(), settings.to_owned(), SERVICE_ACCOUNT.into()]
+    [data.to_owned(), settings.to_owned(), SERVICE_ACCOUNT.into()]
         .into_iter()
-        .chain(identity);
-    all.map(whole).collect()
+        .chain(identity)
+        .map(whole)
+        .collect()
 }
 
-/// Where `landfall up` keeps the secrets that it makes for hooks.
-pub(super) fn hooks_path(data: &Path) -> PathBuf {
+/// The directory in which `landfall up` stores the secrets that it creates for hooks.
+pub(crate) fn hooks_path(data: &Path) -> PathBuf {
     whole(data.join("secrets"))
 }
 

@@ -1,4 +1,4 @@
-//! The part of a hook file about events that are kept and run later: duplicates, retries, rate, the answer meanwhile.
+//! The part of a hook file for events that are stored and run later: `[dedup]`, `[retry]`, `max_rate` and `[accepted]`.
 
 use std::time::Duration;
 
@@ -6,13 +6,14 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 
 use super::mistake::{Mistake, in_range, mistake};
+use super::value_error::ValueError;
 use super::values::Time;
 use landfall_model::{AcceptedSpec, DedupId, DedupSpec, DeliveryId, IdMatch, RetrySpec};
 
 /// `[dedup]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct DedupTable {
+pub(crate) struct DedupTable {
     id: Option<DedupIdTyped>,
     r#match: Option<IdMatch>,
     window: Option<Time>,
@@ -38,7 +39,7 @@ enum DedupWord {
 /// `[retry]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RetryTable {
+pub(crate) struct RetryTable {
     attempts: Option<u32>,
     backoff: Option<BackoffTable>,
 }
@@ -54,12 +55,12 @@ struct BackoffTable {
 
 /// `50/s`, in attempts a second.
 #[derive(Debug, Clone)]
-pub struct Rate(pub f64);
+pub(crate) struct Rate(pub(crate) f64);
 
 /// `[accepted]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct AcceptedTable {
+pub(crate) struct AcceptedTable {
     status: Option<u16>,
     #[serde(default)]
     headers: std::collections::BTreeMap<String, String>,
@@ -70,8 +71,8 @@ const HOSTS_OWN: [&str; 4] = ["content-length", "transfer-encoding", "connection
 const ACCEPTED_BODY_MAX: usize = 64 << 10;
 const DEDUP_WINDOW_DEFAULT: Duration = Duration::from_secs(7 * 86_400);
 
-/// Checked.
-pub fn dedup(table: DedupTable) -> Result<DedupSpec, Mistake> {
+/// How duplicates are recognised.
+pub(crate) fn dedup(table: DedupTable) -> Result<DedupSpec, Mistake> {
     let id = match table.id {
         None => DedupId::OfPack,
         Some(DedupIdTyped::At(fields)) => DedupId::At(fields),
@@ -92,8 +93,8 @@ pub fn dedup(table: DedupTable) -> Result<DedupSpec, Mistake> {
     })
 }
 
-/// Checked.
-pub fn retry(table: RetryTable) -> Result<RetrySpec, Mistake> {
+/// The retry schedule.
+pub(crate) fn retry(table: RetryTable) -> Result<RetrySpec, Mistake> {
     let defaults = RetrySpec::default();
     let backoff = table.backoff.unwrap_or_default();
     let spec = RetrySpec {
@@ -139,8 +140,8 @@ pub fn retry(table: RetryTable) -> Result<RetrySpec, Mistake> {
     Ok(spec)
 }
 
-/// Checked.
-pub fn accepted(table: AcceptedTable) -> Result<AcceptedSpec, Mistake> {
+/// The response to an event that is stored and runs later.
+pub(crate) fn accepted(table: AcceptedTable) -> Result<AcceptedSpec, Mistake> {
     let AcceptedTable {
         status,
         headers: typed,
@@ -186,15 +187,10 @@ pub fn accepted(table: AcceptedTable) -> Result<AcceptedSpec, Mistake> {
 // === impl Rate ===
 
 impl std::str::FromStr for Rate {
-    type Err = String;
+    type Err = ValueError;
 
-    fn from_str(text: &str) -> Result<Rate, String> {
-        let wrong = || {
-            format!(
-                "`{}` is not a rate: write \"50/s\", \"100/min\" or \"10/h\"",
-                text.escape_debug()
-            )
-        };
+    fn from_str(text: &str) -> Result<Rate, ValueError> {
+        let wrong = || ValueError::Rate(text.to_owned());
         let (count, unit) = text.split_once('/').ok_or_else(wrong)?;
         let count: u32 = count.trim().parse().map_err(|_| wrong())?;
         let seconds = match unit.trim() {
@@ -204,9 +200,9 @@ impl std::str::FromStr for Rate {
             _ => return Err(wrong()),
         };
         if count == 0 {
-            Err(wrong())
-        } else {
-            Ok(Rate(f64::from(count) / seconds))
+            return Err(wrong());
         }
+
+        Ok(Rate(f64::from(count) / seconds))
     }
 }

@@ -1,25 +1,25 @@
-//! Words and checks for single values of `[settings]`: types as TOML has them, templates, places.
+//! Names of types, paths and templates in messages about `[settings]`.
 
 use serde_json::{Map, Value};
 
-/// What a text is beside being a text.
+/// The meaning of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// What the component calls.
+pub(crate) enum Kind {
+    /// A URL that the component calls.
     Url,
-    /// What the component puts paths behind.
+    /// The beginning of URLs that the component calls.
     BaseUrl,
-    /// Jinja, as the SDK renders it.
+    /// A Jinja template, which the SDK renders.
     Template,
 }
 
-/// The keyword of a schema for what JSON Schema has no word for: `url`, `base-url` or `template`.
+/// The keyword of a schema for the meanings that JSON Schema does not have: `url`, `base-url` or `template`.
 const KEYWORD: &str = "x-landfall";
-/// Of the text of a template in an error.
+/// The most characters of a template in an error.
 const SHOWN_CHARACTERS_MAX: usize = 40;
 
-/// What the schema says of a text.
-pub(super) fn kind_of_text(schema: &Map<String, Value>) -> Option<Kind> {
+/// The meaning of a text by its schema.
+pub(crate) fn kind_of_text(schema: &Map<String, Value>) -> Option<Kind> {
     let said = |key: &str| schema.get(key).and_then(Value::as_str);
     match (said(KEYWORD), said("format")) {
         (Some("template"), _) => Some(Kind::Template),
@@ -29,44 +29,51 @@ pub(super) fn kind_of_text(schema: &Map<String, Value>) -> Option<Kind> {
     }
 }
 
-/// Whether there is something in it that a template replaces.
-pub(super) fn is_template(text: &str) -> bool {
+/// Whether a text contains an expression of a template.
+pub(crate) fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%")
 }
 
-/// Whether it can be read as a template. What it makes of an event shows only then.
-pub(super) fn check_template(text: &str) -> Result<(), String> {
+/// A text that cannot be parsed as a template.
+#[derive(Debug, thiserror::Error)]
+#[error("is not a template: {detail} in `{shown}`")]
+pub(crate) struct TemplateError {
+    detail: String,
+    shown: String,
+}
+
+/// Checks that a text can be parsed as a template.
+pub(crate) fn check_template(text: &str) -> Result<(), TemplateError> {
     let environment = minijinja::Environment::new();
-    let shown: String = text
-        .chars()
-        .take(SHOWN_CHARACTERS_MAX)
-        .flat_map(char::escape_debug)
-        .collect();
-    let read = environment.template_from_str(text).map(drop);
-    read.map_err(|error| {
-        format!(
-            "is not a template: {} in `{shown}`",
-            error.detail().unwrap_or("a mistake")
-        )
+    let Err(error) = environment.template_from_str(text) else {
+        return Ok(());
+    };
+
+    let shown = text.chars().take(SHOWN_CHARACTERS_MAX);
+    Err(TemplateError {
+        detail: error.detail().unwrap_or("a mistake").to_owned(),
+        shown: shown.flat_map(char::escape_debug).collect(),
     })
 }
 
-/// `targets[0].url`
-pub(super) fn shown(path: &[String]) -> String {
+/// A path as text: `targets[0].url`.
+pub(crate) fn shown(path: &[String]) -> String {
     let mut shown = String::new();
     for part in path {
-        let is_number = part.bytes().all(|byte| byte.is_ascii_digit()) && !shown.is_empty();
-        match is_number {
-            true => shown.push_str(&format!("[{part}]")),
-            false if shown.is_empty() => shown.push_str(part),
-            false => shown.push_str(&format!(".{part}")),
+        let is_number = part.bytes().all(|byte| byte.is_ascii_digit());
+        if shown.is_empty() {
+            shown.push_str(part);
+        } else if is_number {
+            shown.push_str(&format!("[{part}]"));
+        } else {
+            shown.push_str(&format!(".{part}"));
         }
     }
     shown.escape_debug().to_string()
 }
 
-/// Whether a value is of a type of JSON Schema.
-pub(super) fn is_kind(value: &Value, kind: &str) -> bool {
+/// Whether a value has this type of JSON Schema.
+pub(crate) fn is_kind(value: &Value, kind: &str) -> bool {
     match kind {
         "string" => value.is_string(),
         "integer" => {
@@ -83,8 +90,8 @@ pub(super) fn is_kind(value: &Value, kind: &str) -> bool {
     }
 }
 
-/// The type of a value, for people.
-pub(super) fn kind_of(value: &Value) -> &'static str {
+/// The name of a value's type in messages.
+pub(crate) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",
         Value::Bool(_) => "true or false",
@@ -95,27 +102,26 @@ pub(super) fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-/// Types of JSON Schema, for people. TOML has no null.
-pub(super) fn kinds(kinds: &[&str]) -> String {
-    let word = |kind: &&str| match *kind {
-        "string" => "a text",
-        "integer" => "a whole number",
-        "number" => "a number",
-        "boolean" => "true or false",
-        "array" => "a list",
-        "object" => "a table",
-        _ => "",
-    };
-    let words: Vec<&str> = kinds
-        .iter()
-        .map(word)
-        .filter(|word| !word.is_empty())
-        .collect();
+/// The names of types of JSON Schema in messages. TOML has no null.
+pub(crate) fn kinds(kinds: &[&str]) -> String {
+    let words: Vec<&str> = kinds.iter().filter_map(|kind| kind_word(kind)).collect();
     words.join(" or ")
 }
 
-/// What a schema accepts, for people; empty if it says nothing.
-pub(super) fn takes(schema: &Value) -> String {
+fn kind_word(kind: &str) -> Option<&'static str> {
+    match kind {
+        "string" => Some("a text"),
+        "integer" => Some("a whole number"),
+        "number" => Some("a number"),
+        "boolean" => Some("true or false"),
+        "array" => Some("a list"),
+        "object" => Some("a table"),
+        _ => None,
+    }
+}
+
+/// What a schema accepts, in messages; empty if it does not say.
+pub(crate) fn takes(schema: &Value) -> String {
     let Some(table) = schema.as_object() else {
         return String::new();
     };

@@ -1,5 +1,6 @@
-//! Typed values with units: times, sizes, methods. Each says in its error how to write it.
+//! Values with a form of their own: times, sizes, addresses, methods, secret references. Each error says how to write the value.
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
@@ -7,19 +8,22 @@ use std::time::{Duration, SystemTime};
 use ipnet::IpNet;
 use serde::de::{Deserialize, Deserializer, Error};
 
+use super::value_error::ValueError;
 use landfall_model::{SecretPattern, SecretRef, address_range};
 
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
 /// A duration with its unit: `"8s"`, `"1m 30s"`, `"250ms"`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Time(pub Duration);
 
 /// A size in bytes: `"1MiB"`, `"64KiB"`, or a number of bytes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Size(pub usize);
 
 /// An HTTP method in upper case.
 #[derive(Debug, Clone)]
-pub struct MethodName(pub http::Method);
+pub(crate) struct MethodName(pub(crate) http::Method);
 
 /// Ranges of addresses: `["10.0.0.0/8"]`, or one text with commas between them.
 #[derive(Debug, Clone)]
@@ -33,39 +37,35 @@ pub struct Names(pub Vec<String>);
 #[derive(Debug, Clone)]
 pub struct SecretPatterns(pub Vec<SecretPattern>);
 
-/// Where a listener is bound: `10.0.0.7:80`, `[::1]:80`, `localhost:80`, or `:80` for every IPv4 address of this machine.
+/// The address of a listener: `10.0.0.7:80`, `[::1]:80`, `localhost:80`, or `:80` for every IPv4 address of this machine.
 #[derive(Debug, Clone, Copy)]
 pub struct ListenAddress(pub SocketAddr);
 
-/// The same for a flag.
-pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
+/// Reads the address of a listener from a flag.
+pub fn listen_address(text: &str) -> Result<SocketAddr, ValueError> {
     text.parse::<ListenAddress>().map(|address| address.0)
 }
 
 impl FromStr for ListenAddress {
-    type Err = String;
+    type Err = ValueError;
 
-    fn from_str(text: &str) -> Result<ListenAddress, String> {
+    fn from_str(text: &str) -> Result<ListenAddress, ValueError> {
         if let Ok(address) = text.parse() {
             return Ok(ListenAddress(address));
         }
         if text.parse::<u16>().is_ok() {
-            return Err(format!(
-                "`{text}` is not an address: write `:{text}`, or `127.0.0.1:{text}` for this machine alone"
-            ));
+            return Err(ValueError::PortAlone(text.to_owned()));
         }
 
-        let host = |name: &str| match name {
+        let (name, port) = text.rsplit_once(':').unwrap_or((text, ""));
+        let host = match name {
             "" => Some(Ipv4Addr::UNSPECIFIED),
             name if name.eq_ignore_ascii_case("localhost") => Some(Ipv4Addr::LOCALHOST),
             _ => None,
         };
-        let (name, port) = text.rsplit_once(':').unwrap_or((text, ""));
-        match (host(name), port.parse()) {
+        match (host, port.parse()) {
             (Some(host), Ok(port)) => Ok(ListenAddress(SocketAddr::from((host, port)))),
-            _ => Err(format!(
-                "`{text}` is not an address: write IP:PORT such as `0.0.0.0:8080` or `[::]:8080`, `localhost:PORT` or `:PORT`"
-            )),
+            _ => Err(ValueError::Address(text.to_owned())),
         }
     }
 }
@@ -78,20 +78,37 @@ pub struct SecretRefs(pub Vec<SecretRef>);
 #[derive(Debug, Clone, Copy)]
 pub struct UtcTime(pub SystemTime);
 
-impl std::str::FromStr for UtcTime {
-    type Err = String;
+impl FromStr for UtcTime {
+    type Err = ValueError;
 
-    fn from_str(text: &str) -> Result<UtcTime, String> {
-        let time = humantime::parse_rfc3339(text).map_err(|_| {
-            format!("`{text}` is not a time in UTC: write it as 2026-01-31T08:15:30Z")
-        })?;
-        Ok(UtcTime(time))
+    fn from_str(text: &str) -> Result<UtcTime, ValueError> {
+        let time = humantime::parse_rfc3339(text);
+        time.map(UtcTime)
+            .map_err(|_| ValueError::UtcTime(text.to_owned()))
     }
 }
 
-/// Text that parses by `FromStr`.
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        humantime::format_duration(self.0).fmt(f)
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        bytesize::ByteSize(self.0 as u64).display().iec().fmt(f)
+    }
+}
+
+/// A value that is read from text by `FromStr`.
 #[derive(Debug, Clone)]
 pub struct Parsed<T>(pub T);
+
+impl<'de> Deserialize<'de> for ListenAddress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ListenAddress, D::Error> {
+        Parsed::deserialize(deserializer).map(|parsed| parsed.0)
+    }
+}
 
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Time, D::Error> {
@@ -121,16 +138,12 @@ impl<'de> Deserialize<'de> for Size {
 impl<'de> Deserialize<'de> for MethodName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<MethodName, D::Error> {
         let text = text(deserializer, "a method such as \"POST\"")?;
-        let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-        match known.contains(&text.as_str()) {
-            true => Ok(MethodName(
-                text.parse().expect("a known method is a method"),
-            )),
-            false => Err(D::Error::custom(format!(
-                "method `{text}` cannot be used: one of {}",
-                known.join(", ")
-            ))),
-        }
+        let method = text.parse().ok();
+        let method = method.filter(|_| METHODS.contains(&text.as_str()));
+        method.map(MethodName).ok_or_else(|| {
+            let known = METHODS.join(", ");
+            D::Error::custom(format!("method `{text}` cannot be used: one of {known}"))
+        })
     }
 }
 
@@ -140,7 +153,7 @@ impl<'de> Deserialize<'de> for Ranges {
             deserializer,
             "a list of address ranges such as [\"10.0.0.0/8\"]",
         )?;
-        let ranges: Result<_, String> = texts.iter().map(|text| address_range(text)).collect();
+        let ranges: Result<_, _> = texts.iter().map(|text| address_range(text)).collect();
         ranges.map(Ranges).map_err(D::Error::custom)
     }
 }
@@ -151,18 +164,14 @@ impl<'de> Deserialize<'de> for Names {
             deserializer,
             "a list of host names such as [\"node.internal\"]",
         )?;
-        let is_name = |name: &String| {
-            name.bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
-        };
-        match names.iter().find(|name| name.is_empty() || !is_name(name)) {
-            Some(wrong) => Err(D::Error::custom(format!(
-                "`{wrong}` is no host name: write it without a scheme and a port"
-            ))),
-            None => Ok(Names(
-                names.iter().map(|name| name.to_ascii_lowercase()).collect(),
-            )),
+        if let Some(wrong) = names.iter().find(|name| !is_host_name(name)) {
+            return Err(D::Error::custom(format!(
+                "`{wrong}` is not a host name: write it without a scheme and a port"
+            )));
         }
+
+        let names = names.iter().map(|name| name.to_ascii_lowercase());
+        Ok(Names(names.collect()))
     }
 }
 
@@ -177,8 +186,8 @@ impl<'de> Deserialize<'de> for SecretRefs {
                 "an empty list of secrets: name at least one, or leave the key out",
             ));
         }
-        let all: Result<_, String> = typed.iter().map(|text| text.parse()).collect();
-        all.map(SecretRefs).map_err(D::Error::custom)
+        let references: Result<_, _> = typed.iter().map(|text| text.parse()).collect();
+        references.map(SecretRefs).map_err(D::Error::custom)
     }
 }
 
@@ -188,7 +197,7 @@ impl<'de> Deserialize<'de> for SecretPatterns {
             deserializer,
             "a list of secret references such as [\"env:HOOK_*\", \"file:/run/secrets/\"]",
         )?;
-        let patterns: Result<_, String> = typed.iter().map(|text| text.parse()).collect();
+        let patterns: Result<_, _> = typed.iter().map(|text| text.parse()).collect();
         patterns.map(SecretPatterns).map_err(D::Error::custom)
     }
 }
@@ -200,6 +209,11 @@ impl<'de, T: std::str::FromStr<Err: std::fmt::Display>> Deserialize<'de> for Par
             .map(Parsed)
             .map_err(D::Error::custom)
     }
+}
+
+fn is_host_name(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_part)
 }
 
 /// A list of texts, or one text with commas between them.

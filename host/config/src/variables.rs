@@ -1,10 +1,12 @@
-//! Which `LANDFALL_*` variables there may be. Any other one is a mistake: a setting that is mistyped must not be silently off.
+//! The `LANDFALL_*` variables that Landfall reads. Any other one is an error: a misspelled setting must not be ignored.
 
 use super::env;
 use super::error::{ConfigError, RENAMED, nearest};
+use super::node_settings::NodeSettings;
+use super::setting::{Setting, SettingsTable, variable};
 
 const PREFIX: &str = "LANDFALL_";
-/// Read by other code than `Config`: the settings file, the clients, and this project's own tests.
+/// Variables that are not settings: the settings file, the clients, and the tests of Landfall.
 const OTHERS: [&str; 10] = [
     "LANDFALL_CONFIG",
     "LANDFALL_ADMIN",
@@ -18,16 +20,16 @@ const OTHERS: [&str; 10] = [
     "LANDFALL_TEST_QUEUE",
 ];
 
-/// The first variable of the environment that is none of `settings` and looks like one, as an error with a suggestion.
-pub(super) fn reject_unknown<'a>(
-    settings: impl Iterator<Item = &'a str>,
-) -> Result<(), ConfigError> {
-    let known: Vec<&str> = settings.chain(OTHERS).collect();
+/// Refuses the first variable of the environment that looks like a setting and is none, with a suggestion.
+pub(crate) fn reject_unknown() -> Result<(), ConfigError> {
+    let known = known();
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
     let mut unknown: Vec<_> = env::vars_with(PREFIX)
         .into_iter()
-        .filter(|var| is_unknown(&known, var))
+        .filter(|variable| is_unknown(&known, variable))
         .collect();
     unknown.sort();
+
     match unknown.first() {
         None => Ok(()),
         Some((name, _)) => Err(ConfigError::whole(
@@ -37,13 +39,17 @@ pub(super) fn reject_unknown<'a>(
     }
 }
 
-fn is_unknown(known: &[&str], (name, value): &(String, String)) -> bool {
-    !known.contains(&name.as_str()) && !is_service_link(name, value)
+/// Every variable that Landfall reads.
+pub(crate) fn known() -> Vec<String> {
+    let settings = NodeSettings::all();
+    let settings = settings.iter().map(Setting::variable);
+    settings
+        .chain(OTHERS.iter().map(|name| name.to_string()))
+        .collect()
 }
 
-/// `LANDFALL_LIMITS_WAIT` for `limits.wait`.
-fn variable(key: &str) -> String {
-    format!("{PREFIX}{}", key.replace('.', "_").to_uppercase())
+fn is_unknown(known: &[&str], (name, value): &(String, String)) -> bool {
+    !known.contains(&name.as_str()) && !is_service_link(name, value)
 }
 
 fn describe(name: &str, known: &[&str]) -> String {
@@ -60,7 +66,7 @@ fn describe(name: &str, known: &[&str]) -> String {
     )
 }
 
-/// What Kubernetes and container links set in every container for a Service named `landfall` or `landfall-…`.
+/// Whether Kubernetes or a container link sets the variable in every container for a Service named `landfall` or `landfall-…`.
 fn is_service_link(name: &str, value: &str) -> bool {
     let schemes = ["tcp://", "udp://", "sctp://"];
     if name.ends_with("_PORT") && schemes.iter().any(|scheme| value.starts_with(scheme)) {
@@ -72,7 +78,7 @@ fn is_service_link(name: &str, value: &str) -> bool {
     {
         return true;
     }
-    // LANDFALL_PORT_8080_TCP, and the same with _PROTO, _PORT, _ADDR.
+    // LANDFALL_PORT_8080_TCP, also followed by _PROTO, _PORT or _ADDR.
     let mut parts = name.split("_PORT_").nth(1).unwrap_or_default().split('_');
     let (port, protocol) = (
         parts.next().unwrap_or_default(),
@@ -86,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn service_links_are_no_mistakes() {
+    fn service_links_are_ignored() {
         for (name, value) in [
             ("LANDFALL_SERVICE_HOST", "10.0.0.7"),
             ("LANDFALL_SERVICE_PORT", "80"),

@@ -20,7 +20,9 @@ use super::credentials::{Added, Credentials};
 use super::exchange::{Outgoing, OutgoingError, Received};
 use super::policy::Policy;
 use super::redirect;
-use landfall_model::{Credential, MemoryBudget, Secret, SecretError, SecretRef, SecretSource};
+use landfall_model::{
+    Clock, Credential, MemoryBudget, Secret, SecretError, SecretRef, SecretSource,
+};
 
 /// The most headers a caller may set.
 const HEADERS_MAX: usize = 100;
@@ -85,17 +87,20 @@ impl Client {
         policy: Policy,
         credentials: Vec<Credential>,
         secrets: Arc<dyn SecretSource>,
+        clock: Clock,
     ) -> Client {
         Client {
             policy: Arc::new(policy),
-            credentials: Credentials::new(credentials, secrets),
+            credentials: Credentials::new(credentials, secrets, clock),
             pool: OnceLock::new(),
         }
     }
 
     /// A client that adds no credentials.
     pub fn without_credentials(policy: Policy) -> Client {
-        Client::new(policy, Vec::new(), Arc::new(NoSecrets))
+        // Only signatures contain the time.
+        let clock = Clock::fixed_at(0);
+        Client::new(policy, Vec::new(), Arc::new(NoSecrets), clock)
     }
 
     /// Sends a call for an event; `idempotency_key` is the event's id.

@@ -27,6 +27,8 @@ pub(crate) const PLACEHOLDER_HEADER: &str = "landfall-placeholder";
 pub(crate) struct Credentials {
     list: Vec<Credential>,
     secrets: Arc<dyn SecretSource>,
+    /// Signatures contain the time.
+    clock: Clock,
 }
 
 /// Why credentials could not be added. The call is not sent.
@@ -55,8 +57,16 @@ impl From<SignError> for CredentialError {
 // === impl Credentials ===
 
 impl Credentials {
-    pub(crate) fn new(list: Vec<Credential>, secrets: Arc<dyn SecretSource>) -> Credentials {
-        Credentials { list, secrets }
+    pub(crate) fn new(
+        list: Vec<Credential>,
+        secrets: Arc<dyn SecretSource>,
+        clock: Clock,
+    ) -> Credentials {
+        Credentials {
+            list,
+            secrets,
+            clock,
+        }
     }
 
     /// Adds the credentials for the URL of the call, and replaces what the component wrote in their
@@ -168,7 +178,7 @@ impl Credentials {
         getrandom::fill(&mut nonce)
             .map_err(|error| CredentialError::Unusable(error.to_string()))?;
 
-        let header = oauth1::header(&keys, call, &hex::encode(nonce), seconds_now());
+        let header = oauth1::header(&keys, call, &hex::encode(nonce), self.seconds_now());
         set(call.headers, header::AUTHORIZATION, header.as_bytes())
     }
 
@@ -191,7 +201,7 @@ impl Credentials {
             },
             region: &spec.region,
             service: &spec.service,
-            now: Clock::System.now(),
+            now: self.clock.now(),
         };
         for (name, value) in signer.headers(call) {
             set(
@@ -216,7 +226,7 @@ impl Credentials {
             .get("idempotency-key")
             .and_then(|id| id.to_str().ok())
             .unwrap_or_default();
-        let headers = standard_webhooks::headers(&secret, id, seconds_now(), &call.body[..])?;
+        let headers = standard_webhooks::headers(&secret, id, self.seconds_now(), &call.body[..])?;
         for (name, value) in headers {
             set(
                 call.headers,
@@ -226,6 +236,10 @@ impl Credentials {
         }
 
         Ok(())
+    }
+
+    fn seconds_now(&self) -> i64 {
+        to_ms(self.clock.now()) / 1000
     }
 
     fn text(&self, reference: &SecretRef, added: &mut Added) -> Result<String, CredentialError> {
@@ -292,10 +306,6 @@ fn is_signature(kind: &CredentialKind) -> bool {
             | CredentialKind::AwsSigV4(_)
             | CredentialKind::StandardWebhooks(_)
     )
-}
-
-fn seconds_now() -> i64 {
-    to_ms(Clock::System.now()) / 1000
 }
 
 /// Refuses a placeholder that the sender of the event may have written.

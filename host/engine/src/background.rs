@@ -226,9 +226,7 @@ impl Wakes {
     }
 
     fn lock(&self) -> MutexGuard<'_, Waker> {
-        self.waker
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        landfall_model::lock(&self.waker)
     }
 }
 

@@ -37,6 +37,7 @@ pub(crate) struct Cache {
     compatibility: String,
     key: SealKey,
     max_size: u64,
+    clock: Clock,
     /// One lock for each component, so that it is compiled once for all hooks that use it.
     compiling: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     compilers: Semaphore,
@@ -82,6 +83,7 @@ impl Cache {
         bundled: Option<PathBuf>,
         compiler: PathBuf,
         max_size: u64,
+        clock: Clock,
     ) -> anyhow::Result<Cache> {
         let shown = dir.display();
         DirBuilder::new()
@@ -104,6 +106,7 @@ impl Cache {
             compatibility: compatibility(engine),
             key,
             max_size,
+            clock,
             compiling: Mutex::default(),
             compilers: Semaphore::new(COMPILERS_MAX),
             evictions: AtomicU64::new(0),
@@ -150,10 +153,7 @@ impl Cache {
     }
 
     fn compile_lock(&self, digest: &str) -> Arc<tokio::sync::Mutex<()>> {
-        let mut compiling = self
-            .compiling
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut compiling = landfall_model::lock(&self.compiling);
         compiling.retain(|_, lock| Arc::strong_count(lock) > 1);
         compiling.entry(digest.into()).or_default().clone()
     }
@@ -197,7 +197,7 @@ impl Cache {
         let is_ours = sealed.is_ok() && self.key.is_seal(&seal, &file_name_of(path), &code);
         anyhow::ensure!(is_ours, "it does not have the seal of this node");
         // The time of the last use. If it cannot be written, only the order of eviction suffers.
-        file.set_modified(Clock::System.now()).ok();
+        file.set_modified(self.clock.now()).ok();
         deserialize(engine, &file, &code)
     }
 
@@ -368,6 +368,7 @@ mod tests {
             None,
             "/nowhere".into(),
             max_size,
+            Clock::System,
         )
         .unwrap()
     }

@@ -17,7 +17,7 @@ use super::permits::Permits;
 use super::runtime::Runtime;
 use super::{settings, ticker};
 use landfall_egress::{Client, Policy};
-use landfall_model::{ComponentLimits, HookSpec, SecretSource, Sizes};
+use landfall_model::{Clock, ComponentLimits, HookSpec, SecretSource, Sizes};
 
 /// The process's one engine.
 pub struct Engine {
@@ -42,6 +42,8 @@ pub struct EngineSettings {
     pub running: usize,
     /// The most parts of a component.
     pub limits: ComponentLimits,
+    /// The clock of the process.
+    pub clock: Clock,
 }
 
 // === impl Engine ===
@@ -53,7 +55,10 @@ impl Engine {
         ledger: Option<Arc<dyn landfall_ledger::Kv>>,
     ) -> anyhow::Result<Engine> {
         let EngineSettings {
-            running, limits, ..
+            running,
+            limits,
+            clock,
+            ..
         } = settings;
         let wasm = wasmtime::Engine::new(&settings::running(running, limits))
             .map_err(|error| anyhow::anyhow!("the engine does not start: {error:#}"))?;
@@ -65,12 +70,14 @@ impl Engine {
             settings.bundled,
             settings.compiler,
             settings.cache_max_size,
+            clock,
         )?;
         let runtime = Runtime {
             wasm,
             limits,
             background: Arc::new(BackgroundPool::start()?),
             ledger,
+            clock,
         };
         Ok(Engine {
             runtime,
@@ -107,7 +114,12 @@ impl Engine {
         secrets: Arc<dyn SecretSource>,
     ) -> Result<Handler, LoadError> {
         let policy = Policy::new(spec.allow.clone());
-        let client = Client::new(policy, spec.credentials.clone(), secrets.clone());
+        let client = Client::new(
+            policy,
+            spec.credentials.clone(),
+            secrets.clone(),
+            self.runtime.clock,
+        );
         let environment = Environment::new(spec.environment.clone(), secrets);
         Handler::prepare(
             &self.runtime,

@@ -99,9 +99,7 @@ impl RunQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, Queues> {
-        self.queues
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        landfall_model::lock(&self.queues)
     }
 }
 

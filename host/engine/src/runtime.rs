@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::background::BackgroundPool;
-use landfall_model::ComponentLimits;
+use landfall_model::{Clock, ComponentLimits};
 
 /// The parts of the engine that an attempt needs.
 #[derive(Clone)]
@@ -13,4 +13,5 @@ pub(crate) struct Runtime {
     pub(crate) background: Arc<BackgroundPool>,
     /// Where `kv` reads. `None` for commands that have no ledger, such as `check`.
     pub(crate) ledger: Option<Arc<dyn landfall_ledger::Kv>>,
+    pub(crate) clock: Clock,
 }

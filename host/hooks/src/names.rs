@@ -46,7 +46,7 @@ impl Names<'_> {
                     named.extend(self.serving.get(&name).into_iter().flatten().cloned());
                     wanted.insert(name);
                 }
-                Err(why) => invalid_files.push((file.to_string(), why)),
+                Err(why) => invalid_files.push((file.to_string(), why.to_string())),
             }
         }
         // A hook file that is being written may be about to name a component.
@@ -63,7 +63,7 @@ impl Names<'_> {
                 Ok(name) => {
                     wanted.extend((!may_name || self.serving.contains_key(&name)).then_some(name))
                 }
-                Err(why) => invalid_files.push((file.to_string(), why)),
+                Err(why) => invalid_files.push((file.to_string(), why.to_string())),
             }
         }
         (wanted, invalid_files)

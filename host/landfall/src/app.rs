@@ -63,10 +63,11 @@ impl App {
     pub async fn start(mut config: Config) -> anyhow::Result<App> {
         let plan = plan_broker(&config)?;
         let plan = plan.as_deref();
-        let listener = bind(config.listen, "listen").await?;
-        let admin_listener = bind(config.admin_listen, "admin.listen").await?;
+        let listener = bind(config.settings.listen.0, "listen").await?;
+        let admin_listener = bind(config.settings.admin.listen.0, "admin.listen").await?;
         prepare_dirs(&config)?;
-        config.edge.connections = descriptors::reserve(config.edge.connections);
+        config.settings.limits.connections =
+            descriptors::reserve(config.settings.limits.connections);
         for gap in Confinement::probe()?.gaps() {
             tracing::warn!("{gap}");
         }
@@ -74,7 +75,7 @@ impl App {
         let secrets = new_secrets(&config);
         let admin_token = admin_token(&config)?;
         secrets.track_own(std::slice::from_ref(&admin_token)).await;
-        let ledger = match &config.ledger_url {
+        let ledger = match config.ledger_url() {
             None => open_ledger(&config)?,
             Some(url) => connect_ledger(&config, url, &secrets).await?,
         };
@@ -110,8 +111,8 @@ impl App {
             secrets: secrets.clone(),
             documents: Arc::new(key_documents(&config, push.as_ref())),
             dispatcher,
-            limits: config.edge,
-            trusted_proxies: config.trusted_proxies.clone(),
+            limits: config.edge_limits(),
+            trusted_proxies: config.trusted_proxies(),
             push,
             clock: Clock::System,
         })?;
@@ -190,7 +191,7 @@ impl App {
             ADMIN_LIMITS,
             std::future::pending(),
         ));
-        tracing::info!(listen = %public, admin = %admin_at, plugins = %self.config.plugins.display(), "serving");
+        tracing::info!(listen = %public, admin = %admin_at, plugins = %self.config.settings.plugins.display(), "serving");
         tokio::spawn(reload_for_ever(
             shutdown.clone(),
             self.edge.hooks.clone(),
@@ -206,8 +207,15 @@ impl App {
                 asked_at.set(Instant::now()).ok();
             }
         };
-        let drain = self.config.drain;
-        landfall_edge::serve(self.listener, &self.edge, self.config.http2, stop, drain).await;
+        let drain = self.config.settings.drain.0;
+        landfall_edge::serve(
+            self.listener,
+            &self.edge,
+            self.config.settings.http2,
+            stop,
+            drain,
+        )
+        .await;
         // The attempt of a caller that hung up may still run.
         let left = drain.saturating_sub(asked_at.get().map_or(drain, Instant::elapsed));
         if tokio::time::timeout(left, self.engine.idle())
@@ -253,7 +261,7 @@ impl App {
                 of_edge + &metrics::text(dispatcher, &engine)
             }),
             plugins: {
-                let plugins = &self.config.plugins;
+                let plugins = &self.config.settings.plugins;
                 plugins
                     .canonicalize()
                     .as_ref()
@@ -271,9 +279,10 @@ impl App {
             guard: Guard::new(
                 self.admin_token.clone(),
                 self.secrets.clone(),
-                self.config.admin_hosts.iter().cloned(),
+                self.config.admin_hosts().iter().cloned(),
                 Arc::new(move |refused| refuse_admin(&refusing, refused)),
             ),
+            clock: Clock::System,
             ledger: self.edge.dispatcher.ledger().clone(),
             dispatcher: self.edge.dispatcher.clone(),
         })
@@ -282,7 +291,7 @@ impl App {
 
 fn key_documents(config: &Config, push: Option<&PushSpec>) -> KeyDocuments {
     let own_url = push.map(|push| push.keys.clone());
-    let dir = config.data.join("key-documents");
+    let dir = config.settings.data.join("key-documents");
     KeyDocuments::new(own_url, Some(dir), Clock::System)
 }
 
@@ -300,7 +309,7 @@ async fn reload_for_ever(shutdown: Shutdown, hooks: Hooks, secrets: Arc<Secrets>
 
 /// Logs each file that other users can write, and each secret that they can read, once it is found.
 async fn warn_of_exposed_files(config: Config, secrets: Arc<Secrets>) {
-    let interval = config.scan_interval.max(Duration::from_secs(1));
+    let interval = config.settings.scan_interval.0.max(Duration::from_secs(1));
     let config = Arc::new(config);
     let mut known = Vec::new();
     loop {

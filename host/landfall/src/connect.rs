@@ -11,7 +11,11 @@ use landfall_secrets::Secrets;
 use percent_encoding::NON_ALPHANUMERIC;
 
 pub(crate) fn new_secrets(config: &Config) -> Arc<Secrets> {
-    let secrets = Secrets::new(config.secrets, config.secret_grant.clone(), Clock::System);
+    let secrets = Secrets::new(
+        config.secret_ages(),
+        config.secret_grant.clone(),
+        Clock::System,
+    );
     Arc::new(secrets)
 }
 
@@ -24,13 +28,13 @@ pub(crate) fn open_ledger(config: &Config) -> anyhow::Result<Arc<dyn Ledger>> {
         std::process::exit(EXIT_LEDGER);
     });
     let settings = SqliteSettings {
-        min_free_space: config.min_free_space,
-        reserve: config.reserve,
-        retention: config.retention,
+        min_free_space: config.settings.ledger.min_free_space.0 as u64,
+        reserve: config.settings.ledger.reserve.0 as u64,
+        retention: config.retention(),
         recover_with_data_loss: config.recover_with_data_loss,
     };
     let (ledger, recovered) =
-        landfall_ledger::open(&config.data, settings, Clock::System.now(), fatal)?;
+        landfall_ledger::open(&config.settings.data, settings, Clock::System.now(), fatal)?;
     if recovered.freed > 0 {
         tracing::warn!(
             freed = recovered.freed,
@@ -52,7 +56,7 @@ pub(crate) async fn connect_ledger(
     let settings = PostgresSettings {
         url,
         tls: landfall_egress::tls(),
-        retention: config.retention,
+        retention: config.retention(),
     };
     Ok(landfall_ledger::connect(settings).await?)
 }
@@ -70,7 +74,7 @@ pub(crate) async fn connect_broker(
     secrets: &Arc<Secrets>,
 ) -> anyhow::Result<Arc<dyn Broker>> {
     let url = with_secrets(url, secrets, "the URL of the queue").await?;
-    let keys = config.queue_key.clone();
+    let keys = config.queue_keys().to_vec();
     let own: Vec<SecretRef> = plan
         .token()
         .into_iter()

@@ -26,10 +26,10 @@ pub type Finding = (&'static str, anyhow::Result<Vec<String>>);
 /// Checks every dependency of this configuration. Missing streams are created.
 pub async fn doctor(config: &Config) -> Vec<Finding> {
     let secrets = new_secrets(config);
-    let ledger = match &config.ledger_url {
+    let ledger = match config.ledger_url() {
         None => Ok(vec![format!(
             "a file in {}, synced with every event that is accepted",
-            config.data.display()
+            config.settings.data.display()
         )]),
         Some(url) => ledger_facts(config, url, &secrets).await,
     };
@@ -60,7 +60,7 @@ pub async fn doctor(config: &Config) -> Vec<Finding> {
 
 fn cache_facts(config: &Config) -> anyhow::Result<Vec<String>> {
     let dir = cache_dir(config);
-    match landfall_engine::cache_use(&dir, config.cache_max_size) {
+    match landfall_engine::cache_use(&dir, config.settings.cache.max_size.0 as u64) {
         Ok(CacheUse {
             components,
             bytes,
@@ -99,7 +99,7 @@ async fn ledger_facts(
     let settings = PostgresSettings {
         url,
         tls: landfall_egress::tls(),
-        retention: config.retention,
+        retention: config.retention(),
     };
     Ok(landfall_ledger::describe(settings).await?)
 }

@@ -11,7 +11,7 @@ use landfall_broker::BrokerPlan;
 use landfall_config::Config;
 use landfall_engine::{Engine, EngineSettings};
 use landfall_hooks::{Hooks, Platform, Setup};
-use landfall_model::{SecretGrant, SecretRef};
+use landfall_model::{Clock, SecretGrant, SecretRef};
 use landfall_secrets::{Secrets, admin_token_path, create_admin_token};
 use tokio::net::TcpListener;
 
@@ -38,16 +38,16 @@ pub(crate) fn setup(
     Setup {
         engine,
         secrets,
-        dir: config.plugins.clone(),
-        bundled: config.bundled.clone(),
-        scan_interval: config.scan_interval,
+        dir: config.settings.plugins.clone(),
+        bundled: config.settings.bundled.clone(),
+        scan_interval: config.settings.scan_interval.0,
         cannot_queue: config.cannot_queue(),
         cannot_keep: config.cannot_keep(),
         cannot_order: broker.is_some_and(|broker| !broker.keeps_order()),
-        bodies: config.edge.body_memory,
-        readiness: config.readiness,
+        bodies: config.settings.limits.body_memory.0,
+        readiness: config.settings.readiness,
         platform: Platform {
-            timeout: config.platform_timeout,
+            timeout: config.settings.platform_timeout.map(|time| time.0),
             runs_in_requests: broker.is_some_and(|broker| broker.push().is_some()),
         },
     }
@@ -56,16 +56,17 @@ pub(crate) fn setup(
 pub(crate) fn engine_settings(config: &Config) -> anyhow::Result<EngineSettings> {
     Ok(EngineSettings {
         cache: cache_dir(config),
-        cache_max_size: config.cache_max_size,
-        bundled: config.bundled.clone(),
+        cache_max_size: config.settings.cache.max_size.0 as u64,
+        bundled: config.settings.bundled.clone(),
         compiler: compiler()?,
-        running: config.max_concurrency,
-        limits: config.component,
+        running: config.settings.limits.max_concurrency,
+        limits: config.component_limits(),
+        clock: Clock::System,
     })
 }
 
 pub(crate) fn cache_dir(config: &Config) -> PathBuf {
-    config.data.join("compiled")
+    config.settings.data.join("compiled")
 }
 
 /// The path of this binary, which has the `compile` command.
@@ -96,12 +97,12 @@ pub(crate) fn keep_memory_private() {
 
 /// The configured admin token, or the one that the node creates.
 pub(crate) fn admin_token(config: &Config) -> anyhow::Result<SecretRef> {
-    if let Some(token) = &config.admin_token {
+    if let Some(token) = config.admin_token() {
         return Ok(token.clone());
     }
 
-    let path = admin_token_path(&config.data);
-    create_admin_token(&config.data).with_context(|| {
+    let path = admin_token_path(&config.settings.data);
+    create_admin_token(&config.settings.data).with_context(|| {
         format!(
             "{} cannot be written: make the data directory writable, or set admin.token (LANDFALL_ADMIN_TOKEN)",
             path.display()
@@ -110,7 +111,7 @@ pub(crate) fn admin_token(config: &Config) -> anyhow::Result<SecretRef> {
 }
 
 pub(crate) fn prepare_dirs(config: &Config) -> anyhow::Result<()> {
-    let (data, plugins) = (&config.data, &config.plugins);
+    let (data, plugins) = (&config.settings.data, &config.settings.plugins);
     // The plugins directory is not created: a wrong path, or a volume that is not mounted, must not
     // look like a node without hooks.
     let mut entries = std::fs::read_dir(plugins).with_context(|| {
@@ -152,9 +153,12 @@ pub(crate) fn exposed_files(config: &Config, secrets: &Secrets) -> Vec<String> {
         .iter()
         .filter(|path| path.is_file())
         .cloned();
-    let plugins = [config.plugins.clone(), config.plugins.join("providers")]
-        .into_iter()
-        .chain(config.bundled.clone());
+    let plugins = [
+        config.settings.plugins.clone(),
+        config.settings.plugins.join("providers"),
+    ]
+    .into_iter()
+    .chain(config.settings.bundled.clone());
 
     let mut found = exposed::warnings(plugins.chain(made).chain(settings));
     found.extend(of_secrets);

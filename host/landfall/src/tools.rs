@@ -94,8 +94,10 @@ impl AdminAt {
             None => false,
         };
 
-        match Config::load(Flags::default()) {
-            Ok(config) if is_local => AdminAt::with_own_token(url.to_owned(), &config.data),
+        match Config::load(Flags::default(), Clock::System) {
+            Ok(config) if is_local => {
+                AdminAt::with_own_token(url.to_owned(), &config.settings.data)
+            }
             Err(error) if is_local => AdminAt {
                 problem: Some(error.to_string()),
                 ..AdminAt::open(url)
@@ -180,14 +182,16 @@ pub async fn ask_ledger(
         !path.starts_with("/api/hooks"),
         "only a running node knows its hooks: leave out --data"
     );
-    let config = Config::load(Flags {
+    let flags = Flags {
         data: Some(data.into()),
         ..Flags::default()
-    })?;
+    };
+    let config = Config::load(flags, Clock::System)?;
     let ledger =
         open_ledger(&config).context("--data reads the ledger of a node that is not running")?;
     let events = Events {
         ledger: ledger.clone(),
+        clock: Clock::System,
         running: None,
     };
     let answer = answer_one(events, path, post).await;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::credential::CredentialText;
 
-/// A broker, as the operator names it.
+/// A broker and its settings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BrokerSpec {
     /// `SCHEME://…`, perhaps with secrets in it, or one secret that is the whole URL.
@@ -16,24 +16,24 @@ pub struct BrokerSpec {
     pub emulators: BTreeMap<&'static str, String>,
 }
 
-/// How a broker calls the node.
+/// How a broker calls this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushSpec {
-    /// `https://…`: the public address of this service, which is the audience of its tokens too.
+    /// `https://…`: the public address of this node, which is also the audience of the broker's tokens.
     pub to: String,
-    /// The service account in whose name it calls.
+    /// The service account that signs the broker's tokens.
     pub account: String,
-    /// Where the keys of its tokens are.
+    /// URL of the keys of the broker's tokens.
     pub keys: String,
 }
 
 // === impl PushSpec ===
 
 impl PushSpec {
-    /// The path of the calls, below `to`.
+    /// The path that brokers call, below `to`.
     pub const PATH: &str = "/_landfall/push";
 
-    /// The URL of the calls.
+    /// The URL that brokers call.
     pub fn url(&self) -> String {
         format!("{}{}", self.to, PushSpec::PATH)
     }

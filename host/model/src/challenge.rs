@@ -1,4 +1,4 @@
-//! Ownership checks as data: which request is one, what it must show, and what to answer.
+//! Ownership checks as data: how a check is recognised, what it must contain, and the response.
 
 use std::collections::BTreeMap;
 
@@ -8,72 +8,72 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChallengeSpec {
-    /// Of the request; `POST` unless said.
+    /// The method of the request. `None`: `POST`.
     pub method: Option<String>,
-    /// A query parameter that is there.
+    /// A query parameter that must be present.
     pub query: Option<String>,
-    /// A header that is there.
+    /// A header that must be present.
     pub header: Option<String>,
-    /// A string that is there in the JSON body.
+    /// JSON pointer to a string that must be present in the body.
     pub json: Option<String>,
-    /// JSON pointer, `header:NAME`, `query:NAME` or `form:NAME`, and the value that must be there.
+    /// Required values, by JSON pointer, `header:NAME`, `query:NAME` or `form:NAME`.
     #[serde(default)]
     pub equals: BTreeMap<String, serde_json::Value>,
-    /// JSON pointers to what must not be there in the body.
+    /// JSON pointers to values that must be absent from the body.
     #[serde(default)]
     pub absent: Vec<String>,
-    /// The body is a JSON object that has no keys but these; empty = any keys.
+    /// The only keys that the JSON object of the body may have. Empty: any keys.
     #[serde(default)]
     pub only_keys: Vec<String>,
-    /// The body is a form of exactly this one field.
+    /// The only field of the form in the body.
     pub only_form_field: Option<String>,
-    /// Answer only a verified request. `false` if the provider sends its check unsigned.
+    /// Respond only after the request is authenticated. `false` if the provider does not sign its check.
     #[serde(default = "yes")]
     pub verify_first: bool,
-    /// Further conditions. If one fails, the answer is `refused_status` without a reason.
+    /// What the check must also contain. If it does not, the response has `refused_status` and an empty body.
     #[serde(default)]
     pub require: Requirement,
-    /// The status if a condition of `require` fails. Default: 403.
+    /// The status if `require` is not met. `None`: 403.
     pub refused_status: Option<u16>,
-    /// Where the request carries a new secret for the hook (`header:NAME`, `json:/POINTER`). It is stored if the operator allows that
-    /// (`config = { handshake_open = "true" }`) and the hook has no secret yet.
+    /// The place of a new secret of the hook (`header:NAME`, `json:/POINTER`). It is stored if the operator has set
+    /// `config = { handshake_open = "true" }` and the hook has no secret yet.
     pub pair: Option<String>,
-    /// With `pair`: the request is a challenge only while `handshake_open` is set. Otherwise it is a delivery.
+    /// The request is a check only while `handshake_open` is set.
     #[serde(default)]
     pub needs_open: bool,
-    /// What to send back.
+    /// The response.
     #[serde(default)]
     pub answer: ChallengeAnswer,
 }
 
-/// What a challenge must show.
+/// What a check must contain.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Requirement {
-    /// Query parameters and their values; `|` between several.
+    /// Query parameters and their values. Several values are separated by `|`.
     #[serde(default)]
     pub query: BTreeMap<String, String>,
     /// A query parameter of 20 to 32 hexadecimal digits.
     pub query_hex: Option<String>,
     /// A query parameter that equals one of the secrets.
     pub query_secret: Option<String>,
-    /// A query parameter or header (`query:NAME`, `header:NAME`) and the `config` entry that lists what it may be; `*`
-    /// there allows anything. No entry = refused.
+    /// A query parameter or header (`query:NAME`, `header:NAME`), and the `config` entry that lists its allowed values. `*` allows
+    /// every value. Without the entry, the check is refused.
     pub listed: Option<(String, String)>,
 }
 
-/// What to send back. Templates may hold `{query:NAME}`, `{header:NAME}`, `{json:/POINTER}`, `{config.NAME}` and
+/// The response. Templates may contain `{query:NAME}`, `{header:NAME}`, `{json:/POINTER}`, `{config.NAME}` and
 /// `{hmac-sha1-hex QUERY}`, `{hmac-sha256-hex …}`, `{hmac-sha256-base64 …}` of one of the first three.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChallengeAnswer {
-    /// 200 unless said.
+    /// `None`: 200.
     pub status: Option<u16>,
-    /// Sent as `text/plain`.
+    /// A template that is sent as `text/plain`.
     pub text: Option<String>,
-    /// Sent as `application/json`: values are templates.
+    /// Templates that are sent as `application/json`.
     pub json: Option<serde_json::Map<String, serde_json::Value>>,
-    /// Names and templates.
+    /// Names of headers and templates of their values.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
 }

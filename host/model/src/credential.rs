@@ -1,14 +1,14 @@
-//! What the host adds to calls below a URL, so that the component that makes them never sees it.
+//! Credentials: what the host adds to outbound calls below a URL. Components never see them.
 
-use super::secret::SecretRef;
+use super::secret_ref::SecretRef;
 use super::url_prefix::UrlPrefix;
 
-/// Something that proves who calls.
+/// A credential of outbound calls.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Credential {
-    /// Which calls.
+    /// The URLs of the calls that receive it.
     pub target: UrlPrefix,
-    /// What is added.
+    /// What is added to the call.
     pub kind: CredentialKind,
 }
 
@@ -24,55 +24,55 @@ pub enum CredentialPart {
     Secret(SecretRef),
 }
 
-/// The ways to prove it.
+/// What a credential adds to a call.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CredentialKind {
-    /// A header. It replaces what the component wrote there.
+    /// A header. It replaces the component's header of that name.
     Header(http::HeaderName, CredentialText),
-    /// A value of the query. It replaces what the component wrote there.
+    /// A query parameter. It replaces the component's parameter of that name.
     Query(String, CredentialText),
-    /// Takes the place of this text in the body.
+    /// A text in the body, which is replaced.
     Body(String, CredentialText),
     /// OAuth 1.0a with HMAC-SHA1 (RFC 5849).
     OAuth1(OAuth1Spec),
     /// AWS Signature Version 4.
     AwsSigV4(SigV4Spec),
-    /// Standard Webhooks, version 1: what is forwarded is signed. The secret begins with `whsec_`.
+    /// A signature of Standard Webhooks, version 1. The secret begins with `whsec_`.
     StandardWebhooks(SecretRef),
 }
 
-/// Who calls on whose behalf.
+/// The keys of OAuth 1.0a.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OAuth1Spec {
-    /// Of the application.
+    /// The key of the application.
     pub consumer_key: SecretRef,
-    /// Of the application.
+    /// The secret of the application.
     pub consumer_secret: SecretRef,
-    /// Of the account.
+    /// The token of the account.
     pub token: SecretRef,
-    /// Of the account.
+    /// The secret of the account.
     pub token_secret: SecretRef,
 }
 
-/// Who calls which service where.
+/// The keys and the scope of AWS Signature Version 4.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SigV4Spec {
-    /// `eu-west-1`
+    /// For example `eu-west-1`.
     pub region: String,
-    /// `sqs`
+    /// For example `sqs`.
     pub service: String,
-    /// The id of the key.
+    /// The access key id.
     pub access_key: SecretRef,
-    /// The key.
+    /// The secret access key.
     pub secret_key: SecretRef,
-    /// Of temporary keys.
+    /// The session token of temporary keys.
     pub session_token: Option<SecretRef>,
 }
 
 // === impl CredentialKind ===
 
 impl CredentialKind {
-    /// The place that it is written to, for people. Two credentials may not share one.
+    /// The part of the call that the credential replaces, for messages. Two credentials must not replace the same part.
     pub fn place(&self) -> String {
         match self {
             CredentialKind::Header(name, _) => format!("header `{name}`"),
@@ -89,7 +89,7 @@ impl CredentialKind {
 // === impl Credential ===
 
 impl Credential {
-    /// Every secret in it.
+    /// The secrets that the credential needs.
     pub fn secrets(&self) -> Vec<&SecretRef> {
         match &self.kind {
             CredentialKind::Header(_, text)

@@ -1,4 +1,4 @@
-//! The key by which a duplicate of an event is recognised.
+//! The key by which duplicates of an event are recognised.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ impl DedupKey {
         }
     }
 
-    /// The key of one body under this identity; `None` if the identity alone decides.
+    /// The key of this identity with one body. `None`: a different body is the same event.
     pub fn of_body(&self, digest: &[u8; 32]) -> Option<DedupKey> {
         match self.id_match {
             IdMatch::Id => None,

@@ -1,4 +1,4 @@
-//! One try at an event and how it ended. An outcome is a value, never a Rust error: a guest can always fail.
+//! An attempt: one run of a delivery, and its outcome. An outcome is a value, not a Rust error, because a handler can always fail.
 
 use std::time::Duration;
 
@@ -8,87 +8,87 @@ use http::header::RETRY_AFTER;
 use super::effects::Effects;
 use super::event::{Failure, Reply};
 
-/// Every way in which an attempt can end.
+/// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The handler answered.
+    /// The handler returned a reply.
     Done(Reply),
-    /// The handler wants the event again, later.
+    /// The handler asks for another attempt.
     Retry {
-        /// In the handler's words.
+        /// The handler's text.
         reason: String,
-        /// Its hint.
+        /// The handler's hint: the time until the next attempt.
         after: Option<Duration>,
     },
-    /// The handler says that the event can never succeed.
+    /// The handler reports that the event can never succeed.
     Reject(String),
     /// The component trapped: a panic, an uncaught exception, a bad access, a stack overflow.
     Trap(String),
-    /// Still running at its deadline.
+    /// The attempt was still running at its deadline.
     Timeout,
-    /// Stopped because it asked for more memory (or table space) than its limit.
+    /// The component requested more memory or table elements than its limit.
     OutOfMemory,
-    /// Asked the host for more than the caps of one attempt: bytes handed over at once, handles.
+    /// The component exceeded a limit of host calls: bytes of one call, handles.
     OverLimit(String),
-    /// The reply cannot be sent: a status or a header that HTTP does not allow, a body above the cap.
+    /// The reply cannot be sent: HTTP does not allow its status or a header, or its body exceeds the limit.
     BadReply(String),
-    /// The host could not do its part: no instance, a panic in a host function. Not the handler's fault.
+    /// The host failed: it could not create an instance, or a host function panicked.
     HostFault(String),
 }
 
-/// What is known of one try at an event.
+/// The record of one attempt.
 #[derive(Debug)]
 pub struct Attempt {
-    /// How it ended.
+    /// How the attempt ended.
     pub outcome: Outcome,
     /// From the start of the instance to the outcome.
     pub duration: Duration,
-    /// Lines of the handler, in order, capped.
+    /// Lines of the handler in order, up to a limit.
     pub log: Vec<LogLine>,
-    /// Lines were dropped at the cap.
+    /// Whether lines were dropped at the limit.
     pub log_truncated: bool,
-    /// The most linear memory it held, in bytes.
+    /// The most linear memory in use at once, in bytes.
     pub memory_peak_bytes: usize,
-    /// Calls out.
+    /// Number of outbound calls.
     pub http_calls: u32,
-    /// The recorded calls, in the order in which they ended.
+    /// The recorded outbound calls, in the order in which they ended.
     pub calls: Vec<OutboundCall>,
-    /// Staged rows, changed values, events for other hooks.
+    /// Numbers of staged rows, key-value writes and emitted events.
     pub staged: (usize, usize, usize),
-    /// Staged writes: kept only with a good outcome.
+    /// Staged writes. They are applied only if the outcome is done.
     pub effects: Effects,
 }
 
 /// An outbound call as the host recorded it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboundCall {
-    /// As the handler wrote it.
+    /// The method that the handler wrote.
     pub method: String,
-    /// Without query, user and password.
+    /// The URL without query, user and password.
     pub url: String,
-    /// From the handler's request to the last byte of the answer.
+    /// From the handler's request to the last byte of the response.
     pub duration: Duration,
-    /// Its result.
+    /// The response, or why there is none.
     pub result: CallResult,
 }
 
 /// The result of an outbound call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallResult {
-    /// An answer, of any status.
+    /// A response with any status.
     Answered {
         /// 100 to 999.
         status: u16,
-        /// Of the body.
+        /// Length of the body.
         bytes: usize,
-        /// The beginning of the body, where it is text, without secrets.
+        /// The beginning of the body without secrets, if the body is text.
         beginning: String,
     },
-    /// No call was made, or there was no answer.
+    /// The call was not made, or had no response.
     Failed {
         /// `denied`, `invalid`, `unresolved`, `connection`, `tls`, `timeout`, `limit`, `other`.
         error: &'static str,
-        /// The rule that denies it, or what went wrong.
+        /// The rule that denied the call, or the error.
         reason: String,
     },
 }
@@ -98,21 +98,14 @@ pub enum CallResult {
 pub struct LogLine {
     /// `trace`, `debug`, `info`, `warn`, `error`; `stdout` and `stderr` lines are `info` and `warn`.
     pub level: &'static str,
-    /// Control characters escaped.
+    /// The text, with control characters escaped.
     pub text: String,
 }
 
-/// One row for a named table.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Row {
-    /// A checked table name.
-    pub table: String,
-    /// A JSON object, in one line.
-    pub text: String,
-}
+// === impl Attempt ===
 
 impl Attempt {
-    /// One that the host could not carry out.
+    /// An attempt that the host did not carry out.
     pub fn of_host(outcome: Outcome, duration: Duration) -> Attempt {
         Attempt {
             outcome,
@@ -128,9 +121,11 @@ impl Attempt {
     }
 }
 
+// === impl Outcome ===
+
 impl Outcome {
-    /// What a response means that no caller receives: 429 and 5xx ask for another attempt (`Retry-After` in seconds is kept), any
-    /// other 4xx says that the event can never succeed. None for 2xx and 3xx, which are done.
+    /// The outcome of a response that no caller receives. 429 and 5xx: retry, after `Retry-After` seconds. Other 4xx: reject. `None`
+    /// for 2xx and 3xx, which are done.
     pub fn of_response(status: u16, headers: &HeaderMap) -> Option<Outcome> {
         let reason = format!("the handler answered {status}");
         match status {
@@ -148,7 +143,7 @@ impl Outcome {
         }
     }
 
-    /// The outcome of a reply that no caller received; `None` if the reply is a success. Nobody follows the redirect of such a reply, so it
+    /// The outcome of a reply that no caller received; `None` if the reply is a success. No client follows the redirect of such a reply, so it
     /// is a rejection.
     pub fn of_undelivered_response(status: u16, headers: &HeaderMap) -> Option<Outcome> {
         match status {
@@ -159,7 +154,7 @@ impl Outcome {
         }
     }
 
-    /// The word for it in logs, records and metrics.
+    /// The name of the outcome in logs, records and metrics.
     pub fn word(&self) -> &'static str {
         match self {
             Outcome::Done(_) => "done",
@@ -174,7 +169,7 @@ impl Outcome {
         }
     }
 
-    /// Why, for the operator; empty where the word says it all.
+    /// The reason, for the operator; empty if the name is sufficient.
     pub fn reason(&self) -> &str {
         match self {
             Outcome::Done(_) | Outcome::Timeout | Outcome::OutOfMemory => "",
@@ -187,7 +182,7 @@ impl Outcome {
         }
     }
 
-    /// The same, to be changed.
+    /// The reason, so that secrets can be removed from it.
     pub fn reason_mut(&mut self) -> Option<&mut String> {
         match self {
             Outcome::Done(_) | Outcome::Timeout | Outcome::OutOfMemory => None,

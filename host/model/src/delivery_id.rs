@@ -1,14 +1,15 @@
-//! What identifies a delivery: the fields of a request that are the same when the provider retries it, and different otherwise.
+//! The identity of a delivery: fields of a request that are the same when the provider retries it, and different otherwise.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
-use super::scheme::ValueLocation;
+use super::value_location::ValueLocation;
 
 /// The fields that together identify a delivery.
 ///
-/// Written as one place (`{ header = "X-Id" }`), as a list of places that all count, or as a list of such lists: alternatives, of
-/// which the first one counts that is present as a whole. CloudEvents needs two, for its binary and its structured form.
+/// Written as one place (`{ header = "X-Id" }`), as a list of places that form the identity together, or as a list of such lists:
+/// alternatives. The first alternative whose fields are all present is used. CloudEvents needs two, for its binary and its structured
+/// form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryId(Vec<Vec<ValueLocation>>);
 
@@ -16,7 +17,7 @@ pub struct DeliveryId(Vec<Vec<ValueLocation>>);
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum IdMatch {
-    /// The identity alone decides: for providers that change the body when they retry.
+    /// A different body is the same event, for providers that change the body when they retry.
     Id,
     /// A different body is another event, and runs.
     #[default]
@@ -28,7 +29,7 @@ const FIELDS_MAX: usize = 8;
 // === impl DeliveryId ===
 
 impl DeliveryId {
-    /// The alternatives, in order; each is a list of at least one field.
+    /// The alternatives in order. Each has at least one field.
     pub fn alternatives(&self) -> &[Vec<ValueLocation>] {
         &self.0
     }

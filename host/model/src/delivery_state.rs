@@ -2,23 +2,23 @@
 
 use serde::Serialize;
 
-/// The state of a delivery. The numbers are those of the ledger's tables. Their order counts: a delivery is open before `Done`, and
-/// has ended from `Done` on.
+/// The state of a delivery. The ledger's tables contain these numbers. Their order matters: a delivery has ended if its state is
+/// `Done` or greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[repr(i16)]
 pub enum DeliveryState {
-    /// Waits until it is due and a worker is free.
+    /// The delivery waits until it is due and a worker is free.
     Pending = 0,
-    /// A node has a lease on it.
+    /// A node has a lease on the delivery.
     Running = 1,
-    /// Handled.
+    /// The event is handled.
     Done = 2,
-    /// No further attempt is made; it can be replayed.
+    /// No further attempt is made. The event can be replayed.
     Dead = 3,
-    /// It was dead, and a later delivery of its event is done.
+    /// The delivery was dead, and a later delivery of its event is done.
     Resolved = 4,
-    /// An operator has decided that it is not to be run.
+    /// An operator discarded the delivery.
     Discarded = 5,
 }
 
@@ -35,7 +35,7 @@ impl DeliveryState {
         DeliveryState::Discarded,
     ];
 
-    /// The word for it in settings, JSON and output.
+    /// The name of the state in settings, JSON and output.
     pub fn word(self) -> &'static str {
         match self {
             DeliveryState::Pending => "pending",
@@ -47,14 +47,14 @@ impl DeliveryState {
         }
     }
 
-    /// The state that this word names.
+    /// The state with this name.
     pub fn from_word(word: &str) -> Option<DeliveryState> {
         DeliveryState::ALL
             .into_iter()
             .find(|state| state.word() == word)
     }
 
-    /// The number for it in the ledger's tables.
+    /// The number of the state in the ledger's tables.
     pub const fn number(self) -> i16 {
         self as i16
     }

@@ -1,9 +1,9 @@
-//! Key documents that lie at an address: key sets, certificates, public keys.
+//! Key documents that providers publish: key sets, certificates, public keys.
 
 use bytes::Bytes;
 
-/// Gives documents that have been fetched; `secrets` implements it, others only ask.
+/// Documents that have been fetched. Implemented by the crate `secrets`.
 pub trait Documents: Send + Sync {
-    /// The document, if it is at hand.
+    /// The document at `url`. `None`: it has not been fetched.
     fn get(&self, url: &str) -> Option<Bytes>;
 }

@@ -1,7 +1,7 @@
-//! Segments that climb out of a path, also in the spellings that some servers undo and others do not.
+//! Dot segments in paths, also in encodings that only some servers decode.
 
-/// Whether a segment of the path is `.` or `..`: as it is, percent-encoded, or with parameters behind it (`..;x`), which servers of Java
-/// leave out before they resolve it.
+/// Whether a segment of the path is `.` or `..`: as it is, percent-encoded, or followed by parameters (`..;x`), which Java servers
+/// remove before they resolve the path.
 pub fn has_dot_segment(path: &str) -> bool {
     let lower = path.to_ascii_lowercase();
     let plain = lower
@@ -10,10 +10,10 @@ pub fn has_dot_segment(path: &str) -> bool {
         .replace("%2f", "/")
         .replace("%5c", "/")
         .replace('\\', "/");
-    let name = |segment: &str| segment.split(';').next().unwrap_or_default().to_owned();
-    plain
-        .split('/')
-        .any(|segment| matches!(name(segment).as_str(), "." | ".."))
+    plain.split('/').any(|segment| {
+        let name = segment.split(';').next();
+        matches!(name, Some("." | ".."))
+    })
 }
 
 #[cfg(test)]
@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn climbing_segments_are_found() {
+    fn dot_segments_are_found() {
         for path in [
             "/a/../b",
             "/a/..",

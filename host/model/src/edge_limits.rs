@@ -1,8 +1,8 @@
-//! How much, how many and how slow the public listener takes.
+//! The limits of the public listener.
 
 use std::time::Duration;
 
-/// Bounds of the public listener.
+/// The limits of the public listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EdgeLimits {
     /// Open connections.
@@ -13,8 +13,8 @@ pub struct EdgeLimits {
     pub keep_alive: Duration,
     /// From the request head to the end of its body.
     pub body_timeout: Duration,
-    /// How long a request waits until its hook may run another attempt.
+    /// How long a request waits for a permit of its hook.
     pub queue_timeout: Duration,
-    /// Bytes of all request bodies in memory.
+    /// The most bytes of all request bodies in memory.
     pub body_memory: usize,
 }

@@ -1,4 +1,4 @@
-//! What an attempt leaves behind if it is done: staged while the handler runs, applied with the outcome or not at all.
+//! The effects of an attempt: staged while the handler runs, and applied in the transaction that ends the attempt, if it is done.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 
-use super::delivery::Row;
 use super::event::EventId;
 
 /// The staged writes of one attempt.
@@ -14,82 +13,91 @@ use super::event::EventId;
 pub struct Effects {
     /// Rows for named tables, in order.
     pub rows: Vec<Row>,
-    /// Values by key, each key once.
+    /// Key-value writes. Each key occurs once.
     pub writes: Vec<KvWrite>,
-    /// What must still be so for the writes to count.
+    /// Values that must be unchanged for the effects to be applied.
     pub expected: Vec<KvExpected>,
     /// Events for other hooks, in order.
     pub emissions: Vec<Emission>,
 }
 
+/// One row for a named table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// A checked table name.
+    pub table: String,
+    /// A JSON object, in one line.
+    pub text: String,
+}
+
 /// A value of `kv`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KvValue {
-    /// UTF-8, and handed to the guest as text.
+    /// The value is UTF-8, and the component reads it as text.
     pub is_text: bool,
-    /// The bytes.
+    /// The bytes of the value.
     pub bytes: Bytes,
 }
 
-/// What becomes of one key.
+/// A change of one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KvWrite {
     /// 1 to 512 bytes.
     pub key: String,
-    /// What.
+    /// The change of the key's value.
     pub change: KvChange,
 }
 
-/// What becomes of a value.
+/// A change of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KvChange {
-    /// Another value; it expires so long after it has been kept, or never.
+    /// A new value. It expires this long after it is stored, or never.
     Set(KvValue, Option<Duration>),
-    /// None any more.
+    /// The value is deleted.
     Delete,
-    /// A whole number grows by this.
+    /// This number is added to an integer.
     Add(i64),
 }
 
-/// The value that a decision was built on.
+/// A value that the handler has read and that must be unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KvExpected {
-    /// Of this key.
+    /// 1 to 512 bytes.
     pub key: String,
-    /// None: the key has no value.
+    /// `None`: the key has no value.
     pub value: Option<KvValue>,
 }
 
 /// An event for another hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Emission {
-    /// Its id, if it comes to be.
+    /// The id of the event, if it is stored.
     pub id: EventId,
-    /// Who handles it.
+    /// The hook that handles the event.
     pub hook: Arc<str>,
-    /// Checked.
+    /// Valid headers.
     pub headers: HeaderMap,
-    /// Whole.
+    /// The whole body.
     pub body: Bytes,
-    /// One of the same key is enough.
+    /// Of several emissions with the same key, one is stored.
     pub key: Option<String>,
-    /// From the success of the handler.
+    /// The time from the end of the attempt until the event is due.
     pub delay: Duration,
 }
 
-/// How much one hook may keep.
+/// How much one hook may store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
-    /// Keys and values together, in bytes.
+    /// Bytes of keys and values.
     pub kv: u64,
-    /// Rows of all tables together, in bytes of JSON.
+    /// Bytes of the rows of all tables, as JSON.
     pub rows: u64,
 }
 
 // === impl Effects ===
 
 impl Effects {
-    /// Nothing is left behind.
+    /// Whether nothing is staged.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty() && self.writes.is_empty() && self.emissions.is_empty()
     }
@@ -98,7 +106,7 @@ impl Effects {
 // === impl KvValue ===
 
 impl KvValue {
-    /// Text if it is UTF-8.
+    /// A value, which is text if the bytes are UTF-8.
     pub fn of(bytes: Bytes) -> KvValue {
         KvValue {
             is_text: std::str::from_utf8(&bytes).is_ok(),
@@ -106,7 +114,7 @@ impl KvValue {
         }
     }
 
-    /// A whole number, as `increment` keeps them.
+    /// An integer in the form that `increment` stores.
     pub fn of_number(number: i64) -> KvValue {
         KvValue {
             is_text: true,
@@ -114,7 +122,7 @@ impl KvValue {
         }
     }
 
-    /// The whole number that it says.
+    /// The value as an integer.
     pub fn number(&self) -> Option<i64> {
         std::str::from_utf8(&self.bytes).ok()?.parse().ok()
     }

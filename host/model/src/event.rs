@@ -1,4 +1,4 @@
-//! An event is one verified request, unchangeable; a reply is what its handler wants the caller to get.
+//! An event: one verified request, which never changes. A reply: the response that its handler wants the caller to receive.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,76 +16,90 @@ pub struct EventId(Uuid);
 /// One verified request.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// The same on every attempt.
+    /// The same in every attempt.
     pub id: EventId,
     /// The hook's name.
     pub hook: Arc<str>,
-    /// When the host had read it whole.
+    /// When the host had read the whole request.
     pub received_at: SystemTime,
     /// Upper case.
     pub method: http::Method,
-    /// As it was sent, percent-encoded.
+    /// The path as sent, percent-encoded.
     pub path: String,
     /// Without the question mark and without checked secrets.
     pub query: Option<String>,
-    /// As they came, without those that carried a shared secret.
+    /// The headers as received, without those that contained a shared secret.
     pub headers: HeaderMap,
     /// The bytes that were verified.
     pub body: Bytes,
-    /// Facts the host found: name and value.
+    /// Facts that the host determined, as name and value.
     pub attributes: Vec<(String, String)>,
 }
 
-/// What the handler wants the caller to get.
+/// The response that the handler wants the caller to receive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     /// 200 to 599.
     pub status: u16,
-    /// Checked; none of those that the host writes itself.
+    /// Valid headers, without those that the host writes.
     pub headers: HeaderMap,
-    /// Whole.
+    /// The whole body.
     pub body: Bytes,
 }
 
-/// How a handler says that it did not handle the event.
+/// The failure that a handler returns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     /// The same event may succeed later.
     Retry {
         /// For the operator.
         reason: String,
-        /// Not before this much time has passed.
+        /// The shortest time until the next attempt.
         after: Option<Duration>,
     },
     /// The event can never succeed. The text is for the operator.
     Reject(String),
 }
 
+/// A text that is not an event id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EventIdError {
+    /// It is not a UUID.
+    #[error("`{}` is not the id of an event", .0.escape_debug())]
+    NoId(String),
+    /// It is not the beginning of a UUID.
+    #[error("`{}` is not the id of an event, nor the beginning of one", .0.escape_debug())]
+    NoBeginning(String),
+}
+
+const ID_DIGITS: usize = 32;
+/// The fewest digits that are accepted as the beginning of an id.
+const BEGINNING_MIN: usize = 4;
+
 // === impl EventId ===
 
 impl EventId {
-    /// The first and the last id that begin with these hexadecimal digits; at least four.
-    pub fn range(prefix: &str) -> Result<(EventId, EventId), String> {
-        let digits: String = prefix.chars().filter(|c| *c != '-').collect();
-        let wrong = || {
-            format!(
-                "`{}` is not the id of an event, nor the beginning of one",
-                prefix.escape_debug()
-            )
-        };
-        if !(4..=32).contains(&digits.len()) || !digits.chars().all(|c| c.is_ascii_hexdigit()) {
-            return Err(wrong());
+    /// The first and the last id that begin with these hexadecimal digits, at least four.
+    pub fn range(beginning: &str) -> Result<(EventId, EventId), EventIdError> {
+        let digits: String = beginning.chars().filter(|c| *c != '-').collect();
+        let is_hex = digits.chars().all(|c| c.is_ascii_hexdigit());
+        if !is_hex || !(BEGINNING_MIN..=ID_DIGITS).contains(&digits.len()) {
+            return Err(EventIdError::NoBeginning(beginning.to_owned()));
         }
-        let bound = |filler: &str| {
-            let whole = digits.clone() + &filler.repeat(32 - digits.len());
-            u128::from_str_radix(&whole, 16)
-                .map(|number| EventId(Uuid::from_u128(number)))
-                .map_err(|_| wrong())
-        };
-        Ok((bound("0")?, bound("f")?))
+
+        let missing = ID_DIGITS - digits.len();
+        let first = u128::from_str_radix(&(digits.clone() + &"0".repeat(missing)), 16);
+        let last = u128::from_str_radix(&(digits + &"f".repeat(missing)), 16);
+        match (first, last) {
+            (Ok(first), Ok(last)) => Ok((
+                EventId(Uuid::from_u128(first)),
+                EventId(Uuid::from_u128(last)),
+            )),
+            _ => Err(EventIdError::NoBeginning(beginning.to_owned())),
+        }
     }
 
-    /// As databases know it.
+    /// The id as a UUID.
     pub fn uuid(&self) -> Uuid {
         self.0
     }
@@ -105,7 +119,7 @@ impl EventId {
         EventId(Uuid::from_bytes(bytes))
     }
 
-    /// The time that it was made for, in ms since 1970.
+    /// The time in the id, in milliseconds since 1970.
     pub fn time_ms(&self) -> i64 {
         let (seconds, nanos) = self
             .0
@@ -115,14 +129,16 @@ impl EventId {
         seconds as i64 * 1000 + i64::from(nanos) / 1_000_000
     }
 
-    /// Its 16 bytes.
+    /// The 16 bytes of the UUID.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
 }
 
+// === impl Event ===
+
 impl Event {
-    /// One fact, such as `delivery-id`.
+    /// The value of an attribute, such as `delivery-id`.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes
             .iter()
@@ -132,11 +148,12 @@ impl Event {
 }
 
 impl FromStr for EventId {
-    type Err = String;
+    type Err = EventIdError;
 
-    fn from_str(text: &str) -> Result<EventId, String> {
-        let wrong = |_| format!("`{}` is not the id of an event", text.escape_debug());
-        text.parse().map(EventId).map_err(wrong)
+    fn from_str(text: &str) -> Result<EventId, EventIdError> {
+        text.parse()
+            .map(EventId)
+            .map_err(|_| EventIdError::NoId(text.to_owned()))
     }
 }
 

@@ -1,4 +1,4 @@
-//! A hook: a configured target. These are the checked forms; `config` makes them from what was typed.
+//! A hook: a configured target. These types are checked; the crate `config` creates them from hook files.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,30 +13,39 @@ use super::effects::Quota;
 use super::grants::Grants;
 use super::http_grant::HttpGrant;
 use super::schedule::RetrySpec;
-use super::scheme::{ValueLocation, VerifySpec};
-use super::secret::SecretRef;
+use super::scheme::VerifySpec;
+use super::secret_ref::SecretRef;
 use super::sizes::SizeSpec;
-pub use super::url_prefix::UrlPrefix;
+use super::value_location::ValueLocation;
 
 /// The name of a hook: its file's stem. `a-z`, `0-9`, `-`, `_`; at most 64.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HookName(Arc<str>);
 
-/// When the caller is answered.
+/// A text that cannot name a hook.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{}` cannot name a hook: use a-z, 0-9, `-` and `_`, at most {} characters, and do not begin with `-`",
+    .0.escape_debug(),
+    HookName::MAX
+)]
+pub struct HookNameError(String);
+
+/// When the caller receives its response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// With the handler's reply; nothing is queued.
+    /// The caller receives the handler's reply. Nothing is queued.
     Sync,
-    /// As soon as the event is on stable storage; workers run it.
+    /// The caller receives a response when the event is durable. Workers run it.
     Async,
-    /// With the handler's reply if it comes in time, else as in `async`. The event is on stable storage first.
+    /// The event is stored first. The caller receives the handler's reply if it comes in time, otherwise the response of `async`.
     Auto,
 }
 
-/// Under which key a delivery may come again.
+/// The identity of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DedupId {
-    /// The delivery id that the pack names; none = nothing is a duplicate.
+    /// The delivery id of the pack. If the pack has none, nothing is a duplicate.
     OfPack,
     /// Fields of the request.
     At(DeliveryId),
@@ -46,29 +55,29 @@ pub enum DedupId {
     Nothing,
 }
 
-/// How duplicates are known.
+/// How duplicates are recognised.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DedupSpec {
-    /// By what.
+    /// The identity.
     pub id: DedupId,
-    /// None = what the pack says, else `id-and-body`.
+    /// `None`: the value of the pack, otherwise `id-and-body`.
     pub id_match: Option<IdMatch>,
-    /// How long an id counts.
+    /// How long an identity is remembered.
     pub window: Duration,
 }
 
-/// The answer to an event that is kept and will be handled.
+/// The response to an event that is stored and runs later.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AcceptedSpec {
-    /// None = 202, or what the provider takes for success.
+    /// `None`: 202, or a status that the provider accepts as success.
     pub status: Option<u16>,
-    /// Beside, or instead of, `content-type: application/json`.
+    /// Headers that are added to, or replace, `content-type: application/json`.
     pub headers: http::HeaderMap,
-    /// `{event}` stands for the id; none = `{"accepted": true, "event": ID}`.
+    /// The body, in which `{event}` is replaced by the id. `None`: `{"accepted": true, "event": ID}`.
     pub body: Option<String>,
 }
 
-/// Everything the operator (and the component's own defaults) say about a hook.
+/// The configuration of a hook: its hook file over the suggestions of its component.
 #[derive(Debug, Clone)]
 pub struct HookSpec {
     /// From the file's name.
@@ -77,41 +86,41 @@ pub struct HookSpec {
     pub path: String,
     /// At least one.
     pub methods: Vec<http::Method>,
-    /// A file name in the plugins directory, or of a bundled component.
+    /// A file name in the plugins directory or of a bundled component.
     pub component: String,
-    /// When the caller is answered.
+    /// When the caller receives its response.
     pub mode: Mode,
-    /// The caller gets its answer within this; none = what the pack says, else `deadline`.
+    /// The time until the caller receives a response. `None`: the value of the pack, otherwise `deadline`.
     pub answer_within: Option<Duration>,
-    /// One attempt, wall clock.
+    /// The longest time of one attempt, wall clock.
     pub deadline: Duration,
-    /// How duplicates are known, in modes `async` and `auto`.
+    /// How duplicates are recognised, in modes `async` and `auto`.
     pub dedup: DedupSpec,
-    /// When failed attempts are tried again, in those modes.
+    /// When failed deliveries are retried, in modes `async` and `auto`.
     pub retry: RetrySpec,
-    /// Attempts that may begin in a second, in those modes; none = as many as there are places for.
+    /// Attempts that may begin per second, in modes `async` and `auto`. `None`: no limit besides `concurrency`.
     pub max_rate: Option<f64>,
-    /// Of events with the same value there, one runs at a time, in order.
+    /// Events with the same value at this place run one at a time, in order.
     pub order_by: Option<ValueLocation>,
-    /// What the caller gets where it is not the handler's reply.
+    /// The response to events that run later.
     pub accepted: AcceptedSpec,
-    /// Attempts at once.
+    /// Attempts that run at the same time.
     pub concurrency: usize,
-    /// How large bodies may be, and the memory of an attempt.
+    /// The largest body, and the memory of an attempt.
     pub sizes: SizeSpec,
-    /// How a sender proves itself.
+    /// How senders are authenticated.
     pub verify: VerifySpec,
-    /// What the handler reads.
+    /// The settings that the handler reads.
     pub settings: serde_json::Map<String, serde_json::Value>,
-    /// What a component reads as its environment variables.
+    /// The environment variables of the component.
     pub environment: Vec<EnvironmentVariable>,
-    /// The parameter of the path that a plain `wasi:http` component gets as its whole path.
+    /// The path parameter that a plain `wasi:http` component receives as its whole path.
     pub strips: Option<String>,
-    /// What the handler may use.
+    /// The granted capabilities.
     pub allow: Allow,
-    /// What the host adds on the way out.
+    /// What the host adds to outbound calls.
     pub credentials: Vec<Credential>,
-    /// What the handler may keep.
+    /// How much the handler may store.
     pub quota: Quota,
 }
 
@@ -127,9 +136,9 @@ pub struct EnvironmentVariable {
 /// The grants of one hook.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Allow {
-    /// What may be called.
+    /// The URLs that may be called.
     pub http: Vec<HttpGrant>,
-    /// Redirects that are followed in one call, each to where a call could go too.
+    /// Redirects that are followed in one call, each to a URL that may be called.
     pub redirects: u8,
     /// Special addresses (private, loopback, …) that a name in `http` may resolve to.
     pub addresses: Vec<IpNet>,
@@ -140,7 +149,7 @@ pub struct Allow {
 // === impl EnvironmentVariable ===
 
 impl EnvironmentVariable {
-    /// The secrets that its value is made of.
+    /// The secrets in the value.
     pub fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
         self.value.iter().filter_map(|part| match part {
             CredentialPart::Secret(reference) => Some(reference),
@@ -152,31 +161,29 @@ impl EnvironmentVariable {
 // === impl HookName ===
 
 impl HookName {
-    /// The most characters.
+    /// The greatest length in characters.
     pub const MAX: usize = 64;
 
-    /// Shared text.
+    /// The name as shared text.
     pub fn shared(&self) -> Arc<str> {
         self.0.clone()
     }
 }
 
 impl FromStr for HookName {
-    type Err = String;
+    type Err = HookNameError;
 
-    fn from_str(text: &str) -> Result<HookName, String> {
-        let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    fn from_str(text: &str) -> Result<HookName, HookNameError> {
+        let is_part =
+            |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
         if text.is_empty()
             || text.len() > HookName::MAX
             || text.starts_with('-')
-            || !text.chars().all(good)
+            || !text.chars().all(is_part)
         {
-            return Err(format!(
-                "`{}` cannot name a hook: use a-z, 0-9, `-` and `_`, at most {} characters, and do not begin with `-`",
-                text.escape_debug(),
-                HookName::MAX
-            ));
+            return Err(HookNameError(text.to_owned()));
         }
+
         Ok(HookName(text.into()))
     }
 }

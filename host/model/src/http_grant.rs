@@ -1,4 +1,4 @@
-//! `POST https://*.example.com/api/`: what one hook may call. Methods are optional, and so is the star, which stands for one or
+//! `POST https://*.example.com/api/`: URLs that one hook may call. Methods are optional, and so is the star, which stands for one or
 //! more labels before a name, never for the name itself.
 
 use std::fmt;
@@ -7,39 +7,53 @@ use std::str::FromStr;
 use http::Method;
 use url::{Host, Url};
 
-use super::url_prefix::UrlPrefix;
+use super::url_prefix::{UrlPrefix, UrlPrefixError};
 
-/// One thing that a hook may call.
+/// One entry of `[allow] http`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpGrant {
-    /// None = every method.
+    /// Empty: every method.
     methods: Vec<Method>,
     prefix: UrlPrefix,
-    /// The host of the prefix is what the called host must end with.
+    /// Whether a called host must end with the host of the prefix, instead of being equal to it.
     is_suffix: bool,
+}
+
+/// A text that is not an entry of `[allow] http`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HttpGrantError {
+    /// The URL is not a prefix of URLs.
+    #[error(transparent)]
+    Url(#[from] UrlPrefixError),
+    /// A star before an address or before a single label.
+    #[error("`{0}`: after `*.` comes a name of at least two labels, such as `*.example.com`")]
+    Star(String),
+    /// A word before the URL is not a method.
+    #[error("`{}` is not a method: write `GET,POST https://host/`", .0.escape_debug())]
+    Method(String),
 }
 
 // === impl HttpGrant ===
 
 impl HttpGrant {
-    /// Whether a call by this method to this URL is meant.
+    /// Whether this entry allows a call of this URL with this method.
     pub fn covers(&self, method: &Method, url: &Url) -> bool {
         (self.methods.is_empty() || self.methods.contains(method)) && self.covers_url(url)
     }
 
-    /// The same by any method.
+    /// Whether this entry allows a call of this URL with some method.
     pub fn covers_url(&self, url: &Url) -> bool {
         self.prefix_for(url)
             .is_some_and(|prefix| prefix.covers(url))
     }
 
-    /// Whether a call to this URL, or to a URL below it, is meant.
+    /// Whether this entry allows a call of this URL or of a URL below it.
     pub fn covers_some_below(&self, base: &Url) -> bool {
         self.prefix_for(base)
             .is_some_and(|prefix| prefix.covers(base) || prefix.is_below(base))
     }
 
-    /// The prefix with the called host where the star is. `None` if the star does not stand for it.
+    /// The prefix with the called host in place of the star. `None`: the star does not match that host.
     fn prefix_for(&self, url: &Url) -> Option<UrlPrefix> {
         if !self.is_suffix {
             return Some(self.prefix.clone());
@@ -55,21 +69,21 @@ impl HttpGrant {
         }
     }
 
-    /// Whether the operator wrote this very host.
+    /// Whether the entry names exactly this host.
     pub fn names(&self, host: &str) -> bool {
         !self.is_suffix && self.prefix.host().eq_ignore_ascii_case(host)
     }
 
-    /// The address, where the operator wrote one instead of a name.
+    /// The IP address, if the entry has one instead of a name.
     pub fn literal_address(&self) -> Option<std::net::IpAddr> {
         self.prefix.literal_address()
     }
 }
 
 impl FromStr for HttpGrant {
-    type Err = String;
+    type Err = HttpGrantError;
 
-    fn from_str(text: &str) -> Result<HttpGrant, String> {
+    fn from_str(text: &str) -> Result<HttpGrant, HttpGrantError> {
         let (methods, url) = match text.split_once(' ') {
             Some((methods, url)) => (self::methods(methods)?, url.trim_start()),
             None => (Vec::new(), text),
@@ -84,9 +98,7 @@ impl FromStr for HttpGrant {
         let prefix: UrlPrefix = format!("{scheme}://{rest}").parse()?;
         if prefix.literal_address().is_some() || !prefix.host().trim_end_matches('.').contains('.')
         {
-            return Err(format!(
-                "`{url}`: after `*.` comes a name of at least two labels, such as `*.example.com`"
-            ));
+            return Err(HttpGrantError::Star(url.to_owned()));
         }
         Ok(HttpGrant {
             methods,
@@ -96,20 +108,16 @@ impl FromStr for HttpGrant {
     }
 }
 
-fn methods(text: &str) -> Result<Vec<Method>, String> {
-    let one = |word: &str| {
-        let is_word = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase());
-        let method = Method::from_bytes(word.as_bytes())
-            .ok()
-            .filter(|method| is_word && *method != Method::CONNECT);
-        method.ok_or_else(|| {
-            format!(
-                "`{}` is not a method: write `GET,POST https://host/`",
-                word.escape_debug()
-            )
-        })
-    };
-    text.split(',').map(one).collect()
+fn methods(text: &str) -> Result<Vec<Method>, HttpGrantError> {
+    text.split(',').map(method).collect()
+}
+
+fn method(word: &str) -> Result<Method, HttpGrantError> {
+    let is_word = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase());
+    Method::from_bytes(word.as_bytes())
+        .ok()
+        .filter(|method| is_word && *method != Method::CONNECT)
+        .ok_or_else(|| HttpGrantError::Method(word.to_owned()))
 }
 
 impl From<UrlPrefix> for HttpGrant {

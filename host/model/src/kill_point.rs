@@ -1,10 +1,10 @@
-//! A macro that ends the process at a named place of a test build.
+//! A macro that aborts the process at a named place of a test build.
 
 #[doc(hidden)]
 pub use fail;
 
-/// A place where a test may end the process, as `kill -9` would: only in builds with debug assertions, and only where the
-/// environment (`FAILPOINTS`) names it.
+/// Aborts the process, as `kill -9` would, in builds with debug assertions, if the environment variable `FAILPOINTS` names this
+/// place.
 #[macro_export]
 macro_rules! kill_point {
     ($name:literal) => {

@@ -1,12 +1,12 @@
-//! The ledger's own time in milliseconds. It never goes back and never jumps, even if the time of day does.
+//! The ledger's own time in milliseconds. It is monotonic, even if the time of day is changed.
 
 use std::time::{Duration, Instant};
 
-/// A point in ledger time, in milliseconds. It begins as the time of day of the first start and only means something beside others.
+/// A point in ledger time, in milliseconds. Ledger time begins as the time of day of the first start; only differences are meaningful.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LedgerTime(pub i64);
 
-/// Counts on from a point.
+/// A clock of ledger time.
 #[derive(Debug, Clone, Copy)]
 pub struct LedgerClock {
     base: LedgerTime,
@@ -16,7 +16,7 @@ pub struct LedgerClock {
 // === impl LedgerTime ===
 
 impl LedgerTime {
-    /// So much later.
+    /// The point that is `time` later.
     pub fn plus(self, time: Duration) -> LedgerTime {
         LedgerTime(
             self.0
@@ -24,7 +24,7 @@ impl LedgerTime {
         )
     }
 
-    /// So much earlier.
+    /// The point that is `time` earlier.
     pub fn minus(self, time: Duration) -> LedgerTime {
         LedgerTime(
             self.0
@@ -32,7 +32,7 @@ impl LedgerTime {
         )
     }
 
-    /// How long until `later`; zero where that has passed.
+    /// The time until `later`; zero if it has passed.
     pub fn until(self, later: LedgerTime) -> Duration {
         Duration::from_millis(later.0.saturating_sub(self.0).max(0) as u64)
     }
@@ -41,7 +41,7 @@ impl LedgerTime {
 // === impl LedgerClock ===
 
 impl LedgerClock {
-    /// It is `base` now.
+    /// A clock that begins at `base`.
     pub fn from(base: LedgerTime) -> LedgerClock {
         LedgerClock {
             base,
@@ -49,7 +49,7 @@ impl LedgerClock {
         }
     }
 
-    /// Now.
+    /// The current ledger time.
     pub fn now(&self) -> LedgerTime {
         self.base.plus(self.at.elapsed())
     }

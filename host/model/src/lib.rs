@@ -1,22 +1,24 @@
-//! The nouns of Landfall: what a hook, an event, a reply and an outcome are. No IO, no async, nothing of ours imported.
+//! The nouns of Landfall: hook, event, reply, attempt, outcome, secret, grant. No IO, no async, and no other crate of Landfall.
 #![deny(unsafe_code)]
 
 mod broker;
-pub mod challenge;
+mod caller_addresses;
+mod challenge;
 pub mod clock;
 mod credential;
 mod dedup_key;
-pub mod delivery;
+mod delivery;
 mod delivery_id;
 mod delivery_state;
 mod documents;
 mod dot_segments;
 mod edge_limits;
 mod effects;
-pub mod event;
+mod event;
 mod grants;
 pub mod hook;
 mod http_grant;
+mod jwt_spec;
 mod kill_point;
 mod ledger_time;
 mod lock;
@@ -25,35 +27,41 @@ mod peer;
 mod refusals;
 mod retention;
 mod schedule;
-pub mod scheme;
+mod scheme;
 mod scheme_merge;
-pub mod secret;
+mod secret;
 mod secret_grant;
+mod secret_pattern;
+mod secret_ref;
+mod signature_spec;
 mod sizes;
 pub mod stored_event;
 mod url_prefix;
+mod value_location;
 
 pub use broker::{BrokerSpec, PushSpec};
+pub use caller_addresses::{AddressRangeError, FromAddresses, address_range};
 pub use challenge::{ChallengeAnswer, ChallengeSpec, Requirement};
 pub use clock::Clock;
 pub use credential::{
     Credential, CredentialKind, CredentialPart, CredentialText, OAuth1Spec, SigV4Spec,
 };
 pub use dedup_key::DedupKey;
-pub use delivery::{Attempt, CallResult, LogLine, OutboundCall, Outcome, Row};
+pub use delivery::{Attempt, CallResult, LogLine, OutboundCall, Outcome};
 pub use delivery_id::{DeliveryId, IdMatch};
 pub use delivery_state::DeliveryState;
 pub use documents::Documents;
 pub use dot_segments::has_dot_segment;
 pub use edge_limits::EdgeLimits;
-pub use effects::{Effects, Emission, KvChange, KvExpected, KvValue, KvWrite, Quota};
-pub use event::{Event, EventId, Failure, Reply};
+pub use effects::{Effects, Emission, KvChange, KvExpected, KvValue, KvWrite, Quota, Row};
+pub use event::{Event, EventId, EventIdError, Failure, Reply};
 pub use grants::{GrantForm, GrantKey, Grants, LedgerWrites};
 pub use hook::{
-    AcceptedSpec, Allow, DedupId, DedupSpec, EnvironmentVariable, HookName, HookSpec, Mode,
-    UrlPrefix,
+    AcceptedSpec, Allow, DedupId, DedupSpec, EnvironmentVariable, HookName, HookNameError,
+    HookSpec, Mode,
 };
-pub use http_grant::HttpGrant;
+pub use http_grant::{HttpGrant, HttpGrantError};
+pub use jwt_spec::{ClaimValue, JwtSpec, LookupSpec};
 pub use ledger_time::{LedgerClock, LedgerTime};
 pub use lock::lock;
 pub use memory::{MemoryBudget, MemoryExhausted, MemoryHold};
@@ -63,17 +71,19 @@ pub use refusals::{
 };
 pub use retention::Retention;
 pub use schedule::RetrySpec;
-pub use scheme::{
-    Algorithm, ClaimValue, ConfigValue, Encoding, FromAddresses, JwtSpec, KeyForm, KeySetSpec,
-    ListSpec, LookupSpec, MessageSignatureSpec, PayloadPiece, Scheme, TimeSpec, TimeUnit,
-    ValueLocation, VerifySpec, address_range, span,
+pub use scheme::{ConfigValue, Scheme, VerifySpec};
+pub use secret::{Secret, SecretAges, SecretError, SecretSource, TrackSecrets};
+pub use secret_grant::{SecretDenied, SecretGrant};
+pub use secret_pattern::{SecretPattern, SecretPatternError};
+pub use secret_ref::{RemoteSecret, SecretRef, SecretRefError};
+pub use signature_spec::{
+    Algorithm, Encoding, KeyForm, KeySetSpec, ListSpec, MessageSignatureSpec, PayloadPiece,
+    TimeSpec, TimeUnit, span,
 };
-pub use secret::{
-    RemoteSecret, Secret, SecretAges, SecretError, SecretRef, SecretSource, TrackSecrets,
-};
-pub use secret_grant::{SecretGrant, SecretPattern};
 pub use sizes::{ComponentLimits, SizeSpec, Sizes};
 pub use stored_event::{Corrupt, Stored};
+pub use url_prefix::{UrlPrefix, UrlPrefixError};
+pub use value_location::ValueLocation;
 
 #[doc(hidden)]
 pub use kill_point::fail;

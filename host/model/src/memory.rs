@@ -1,9 +1,9 @@
-//! The memory of one attempt under one limit: what the guest has, and what the host holds for it.
+//! The memory limit of one attempt: the memory of the component, and what the host stores for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Counts the bytes of one attempt. Clones count together.
+/// Counts the bytes of one attempt. Clones share the count.
 #[derive(Debug, Clone)]
 pub struct MemoryBudget(Arc<Counts>);
 
@@ -15,14 +15,14 @@ struct Counts {
     is_overdrawn: AtomicBool,
 }
 
-/// Bytes that are given back when this is dropped.
+/// Counted bytes, which are released when this is dropped.
 #[derive(Debug)]
 pub struct MemoryHold {
     budget: MemoryBudget,
     bytes: usize,
 }
 
-/// The bytes do not fit into what is left of the attempt's memory.
+/// The bytes exceed the rest of the attempt's memory limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the attempt has no memory left for it: raise `[limits] memory` of this hook (now {})", bytesize::ByteSize(*.max as u64).display().iec())]
 pub struct MemoryExhausted {
@@ -32,7 +32,7 @@ pub struct MemoryExhausted {
 // === impl MemoryBudget ===
 
 impl MemoryBudget {
-    /// `max` in bytes.
+    /// A budget of `max` bytes.
     pub fn new(max: usize) -> MemoryBudget {
         MemoryBudget(Arc::new(Counts {
             max,
@@ -54,7 +54,7 @@ impl MemoryBudget {
             .saturating_sub(self.0.used.load(Ordering::Relaxed))
     }
 
-    /// Counts bytes that stay until the attempt ends.
+    /// Counts bytes that are in use until the attempt ends.
     pub fn take(&self, bytes: usize) -> Result<(), MemoryExhausted> {
         let fits = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.0.max);
         match self
@@ -70,20 +70,20 @@ impl MemoryBudget {
         }
     }
 
-    /// Counts bytes that stay until the attempt ends, where they cannot be refused: an attempt that is over its limit
-    /// by them is stopped.
+    /// Counts bytes that are in use until the attempt ends and that cannot be refused. If they exceed the limit, the attempt is
+    /// stopped.
     pub fn take_or_overdraw(&self, bytes: usize) {
         if self.take(bytes).is_err() {
             self.0.is_overdrawn.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Whether bytes were needed that could be neither counted nor refused.
+    /// Whether bytes that could not be refused have exceeded the limit.
     pub fn is_overdrawn(&self) -> bool {
         self.0.is_overdrawn.load(Ordering::Relaxed)
     }
 
-    /// Counts bytes for as long as the answer lives.
+    /// Counts bytes until the returned value is dropped.
     pub fn hold(&self, bytes: usize) -> Result<MemoryHold, MemoryExhausted> {
         self.take(bytes)?;
         Ok(MemoryHold {
@@ -96,7 +96,7 @@ impl MemoryBudget {
 // === impl MemoryHold ===
 
 impl MemoryHold {
-    /// Adds bytes to those that are held.
+    /// Counts more bytes.
     pub fn grow(&mut self, bytes: usize) -> Result<(), MemoryExhausted> {
         self.budget.take(bytes)?;
         self.bytes += bytes;
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn held_bytes_come_back() {
+    fn dropped_holds_release_their_bytes() {
         let budget = MemoryBudget::new(100);
         budget.take(40).unwrap();
         let mut hold = budget.hold(30).unwrap();
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_beyond_refusal_are_remembered() {
+    fn overdrawn_budgets_are_marked() {
         let budget = MemoryBudget::new(10);
         budget.take_or_overdraw(10);
         assert!(!budget.is_overdrawn());

@@ -2,6 +2,6 @@
 
 use std::net::SocketAddr;
 
-/// Its address, as an extension of each request.
+/// The address of the client, as an extension of each request.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub SocketAddr);

@@ -1,22 +1,24 @@
-//! The last refused requests, for the operator. Each pair of hook and reason has room of its own, so that many refusals of one kind
-//! (a scanner's 404s) cannot push out the others.
+//! The last refused requests, for the operator. Each pair of hook and reason has its own list, so that many refusals of one kind
+//! (404s of a scanner) do not displace the others.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// The most requests that are kept of one hook and reason.
+use super::lock::lock;
+
+/// The most requests that are stored for one hook and reason.
 const KEPT_MAX: usize = 10;
-/// The most pairs of hook and reason: beyond it the one that was quiet for longest is forgotten.
+/// The most pairs of hook and reason. A further pair replaces the one that was unchanged for longest.
 const KINDS_MAX: usize = 1_000;
 /// The most bytes of `detail` and of `hint`.
 const TEXT_MAX: usize = 600;
-/// The log lines that one hook and reason gets in one window.
+/// The most log lines of one hook and reason in one window.
 const LINES_MAX: u32 = 5;
-/// How long lines are held back after that.
+/// How long further lines are suppressed.
 pub const LOG_WINDOW: Duration = Duration::from_secs(10);
 
-/// The hook's name where no hook is known.
+/// The hook's name if no hook was found.
 pub const NO_HOOK: &str = "-";
 /// The hook's name in refusals of the admin listener.
 pub const ADMIN: &str = "_admin";
@@ -28,48 +30,48 @@ pub struct RefusedRequest {
     pub at: String,
     /// The hook's name, or `-`.
     pub hook: String,
-    /// One word.
+    /// The reason word, such as `signature_mismatch`.
     pub reason: &'static str,
-    /// The status that the caller got; none where the connection was closed without an answer, and for duplicates, which get the answer
-    /// of an accepted event.
+    /// The status of the response. `None`: the connection was closed without a response, or the request was a duplicate, which is
+    /// answered like an accepted event.
     pub status: Option<u16>,
     /// How the request differs from what was expected.
     pub detail: String,
-    /// What to do about it.
+    /// What the operator can do.
     pub hint: Option<String>,
-    /// Who called: the other end of the connection, or what a trusted proxy says.
+    /// The address of the client: the other end of the connection, or what a trusted proxy reports.
     pub client_address: Option<String>,
 }
 
-/// A refused request that is kept, and how many there were like it.
+/// A stored refusal, and the number of refusals of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct KeptRefusal {
     /// The request.
     #[serde(flatten)]
     pub request: RefusedRequest,
-    /// Requests that were refused with this hook and reason since the start, kept or not.
+    /// Requests that were refused with this hook and reason since the start.
     pub count: u64,
-    /// When the first of them came.
+    /// The time of the first of them.
     pub first_at: String,
 }
 
-/// Whether a refusal gets a log line.
+/// Whether to write a log line for a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogDecision {
-    /// Write it.
+    /// Write the line.
     Write,
-    /// Do not.
+    /// Do not write the line.
     Suppress,
-    /// Do not, and call [`RefusalLog::take_suppressed`] after [`LOG_WINDOW`].
+    /// Do not write the line, and call [`RefusalLog::take_suppressed`] after [`LOG_WINDOW`].
     SuppressFirst,
 }
 
-/// Everything about one hook and reason.
+/// The refusals of one hook and reason.
 #[derive(Debug)]
 struct Kind {
     count: u64,
     first_at: String,
-    /// With their numbers over all kinds.
+    /// The last refusals, numbered over all kinds.
     kept: VecDeque<(u64, RefusedRequest)>,
     window: Instant,
     lines: u32,
@@ -91,17 +93,18 @@ struct Kinds {
 // === impl RefusalLog ===
 
 impl RefusalLog {
-    /// Keeps a refusal, and says whether to log it.
+    /// Stores a refusal, and returns whether to log it.
     pub fn record(&self, mut refused: RefusedRequest, now: Instant) -> LogDecision {
-        cut(&mut refused.detail);
-        refused.hint.iter_mut().for_each(cut);
-        let mut kinds = self.lock();
+        truncate(&mut refused.detail);
+        refused.hint.iter_mut().for_each(truncate);
+
+        let mut kinds = lock(&self.kinds);
         let number = kinds.next;
         kinds.next += 1;
 
         let key = (refused.hook.clone(), refused.reason);
         if kinds.all.len() >= KINDS_MAX && !kinds.all.contains_key(&key) {
-            kinds.forget_one();
+            kinds.remove_oldest();
         }
         let kind = kinds
             .all
@@ -115,9 +118,9 @@ impl RefusalLog {
         kind.decide(now)
     }
 
-    /// How many lines of this hook and reason were held back; the next ones are logged again.
+    /// The number of suppressed lines of this hook and reason. The next lines are written again.
     pub fn take_suppressed(&self, hook: &str, reason: &'static str, now: Instant) -> u64 {
-        let mut kinds = self.lock();
+        let mut kinds = lock(&self.kinds);
         let Some(kind) = kinds.all.get_mut(&(hook.to_owned(), reason)) else {
             return 0;
         };
@@ -126,9 +129,9 @@ impl RefusalLog {
         std::mem::take(&mut kind.suppressed)
     }
 
-    /// Newest first.
+    /// The stored refusals, newest first.
     pub fn last(&self) -> Vec<KeptRefusal> {
-        let kinds = self.lock();
+        let kinds = lock(&self.kinds);
         let mut all: Vec<(u64, KeptRefusal)> = Vec::new();
         for kind in kinds.all.values() {
             for (number, request) in &kind.kept {
@@ -148,25 +151,15 @@ impl RefusalLog {
         all.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
         all.into_iter().map(|(_, kept)| kept).collect()
     }
-
-    fn lock(&self) -> MutexGuard<'_, Kinds> {
-        self.kinds
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
 }
 
 // === impl Kinds ===
 
 impl Kinds {
-    fn forget_one(&mut self) {
-        let last = |kind: &Kind| kind.kept.back().map(|(number, _)| *number);
-        let quiet = self
-            .all
-            .iter()
-            .min_by_key(|(_, kind)| last(kind))
-            .map(|(key, _)| key.clone());
-        if let Some(key) = quiet {
+    /// Removes the kind that was unchanged for longest.
+    fn remove_oldest(&mut self) {
+        let oldest = self.all.iter().min_by_key(|(_, kind)| kind.last_number());
+        if let Some(key) = oldest.map(|(key, _)| key.clone()) {
             self.all.remove(&key);
         }
     }
@@ -184,6 +177,10 @@ impl Kind {
             lines: 0,
             suppressed: 0,
         }
+    }
+
+    fn last_number(&self) -> Option<u64> {
+        self.kept.back().map(|(number, _)| *number)
     }
 
     fn decide(&mut self, now: Instant) -> LogDecision {
@@ -204,7 +201,7 @@ impl Kind {
     }
 }
 
-fn cut(text: &mut String) {
+fn truncate(text: &mut String) {
     if text.len() > TEXT_MAX {
         text.truncate(text.floor_char_boundary(TEXT_MAX));
         text.push('…');
@@ -228,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_pushes_out_only_itself() {
+    fn kinds_do_not_displace_each_other() {
         let log = RefusalLog::default();
         let now = Instant::now();
         log.record(refused("github", "signature_mismatch", "first"), now);

@@ -5,9 +5,10 @@ use std::time::Duration;
 /// How long the ledger keeps a delivery after its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// The delivery with its attempts: `ledger.retention`.
+    /// `ledger.retention`: for the delivery with its attempts.
     pub deliveries: Duration,
-    /// The body of its event, if it is done: `ledger.body_retention`. A dead delivery keeps its body, so that it can be replayed.
+    /// `ledger.body_retention`: for the body of its event, if the delivery is done. A dead delivery keeps its body, so that it can be
+    /// replayed.
     pub bodies: Duration,
     /// The largest size of the file in bytes. Above it, the oldest deliveries are removed before their time.
     pub max_size: u64,

@@ -1,27 +1,27 @@
-//! When a failed delivery is tried again: a pure value, so that it can be tested without waiting.
+//! The retry schedule of a hook: a pure function of the attempt number, so that tests need not wait.
 
 use std::time::Duration;
 
-/// The schedule of a hook.
+/// The retry schedule of a hook.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RetrySpec {
-    /// Attempts in all; the delivery is dead after the last.
+    /// The number of attempts. After the last one, the delivery is dead.
     pub attempts: u32,
-    /// Before the second attempt; also the least of any pause.
+    /// The pause before the second attempt, and the shortest pause for a hint.
     pub first: Duration,
-    /// Each pause is so many times the last.
+    /// Each pause is the previous pause times this factor.
     pub factor: f64,
     /// The longest pause.
     pub max: Duration,
-    /// Each pause is up to so much shorter or longer: 0.2 = a fifth.
+    /// The largest random change of a pause, as a fraction: 0.2 is 20 %.
     pub jitter: f64,
 }
 
 // === impl RetrySpec ===
 
 impl RetrySpec {
-    /// The pause after attempt `number` (from 1) has failed; none = dead. `chance` is a random number from 0 to 1. A hint
-    /// of the handler takes the place of the schedule, but is held within its floor and ceiling.
+    /// The pause after attempt `number` (from 1) has failed. `None`: the delivery is dead. `chance` is a random number from 0 to 1. A
+    /// handler's hint replaces the computed pause, clamped to `first` … `max`.
     pub fn pause(&self, number: u32, hint: Option<Duration>, chance: f64) -> Option<Duration> {
         if number >= self.attempts {
             return None;
@@ -29,6 +29,7 @@ impl RetrySpec {
         if let Some(hint) = hint {
             return Some(hint.clamp(self.first.min(self.max), self.max));
         }
+
         let steps = i32::try_from(number.saturating_sub(1)).unwrap_or(i32::MAX);
         let grown = self.first.as_secs_f64() * self.factor.powi(steps);
         let capped = grown.min(self.max.as_secs_f64());
@@ -58,7 +59,7 @@ mod tests {
     const S: fn(u64) -> Duration = Duration::from_secs;
 
     #[test]
-    fn pauses_grow_to_the_ceiling_and_end() {
+    fn pauses_grow_to_the_maximum() {
         let spec = RetrySpec {
             attempts: 5,
             max: S(60),
@@ -74,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn jitter_stays_within_its_share_and_below_the_ceiling() {
+    fn jitter_stays_within_its_fraction() {
         let spec = RetrySpec {
             max: S(16),
             ..RetrySpec::default()
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hint_is_held_between_floor_and_ceiling() {
+    fn hints_are_clamped() {
         let spec = RetrySpec {
             max: S(100),
             ..RetrySpec::default()

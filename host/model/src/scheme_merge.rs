@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::scheme::{
-    JwtSpec, KeySetSpec, ListSpec, LookupSpec, MessageSignatureSpec, TimeSpec, VerifySpec,
-};
+use super::jwt_spec::{JwtSpec, LookupSpec};
+use super::scheme::VerifySpec;
+use super::signature_spec::{KeySetSpec, ListSpec, MessageSignatureSpec, TimeSpec};
 
 /// A table whose absent fields are filled from another table of the same kind.
 trait Merge {

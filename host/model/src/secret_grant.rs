@@ -1,186 +1,121 @@
-//! Which secrets hook files may name. Who writes the plugins directory does not read every variable and file of the node.
+//! Which secrets hook files may name. The authors of hook files must not be able to read every variable and file of the node.
 
-use std::fmt;
-use std::path::{Component, Path, PathBuf};
-use std::str::FromStr;
+use std::path::{Path, PathBuf};
 
-use super::secret::{RemoteSecret, SecretRef};
-
-/// An entry of `secrets.allow`: one reference, or with `*` or `/` at its end all that begin so.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SecretPattern {
-    /// Without the star.
-    text: String,
-    is_prefix: bool,
-}
+use super::secret_pattern::{SecretPattern, plain};
+use super::secret_ref::{RemoteSecret, SecretRef};
 
 /// The secrets that hook files may name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SecretGrant {
-    /// `secrets.allow`; none = every secret but those of the node.
+    /// `secrets.allow`. `None`: every secret except those of the node.
     pub allow: Option<Vec<SecretPattern>>,
     /// References in the node's own settings.
     pub own: Vec<SecretRef>,
     /// Files and directories of the node: its data, its settings, its identity. Absolute.
     pub own_paths: Vec<PathBuf>,
-    /// A directory below `own_paths` that holds secrets of hooks all the same.
+    /// A directory below `own_paths` that contains secrets of hooks.
     pub hooks_path: Option<PathBuf>,
 }
 
-/// Environment variables that begin with this word and `_` hold settings of the node.
+/// Why a hook file may not name a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SecretDenied {
+    /// The secret belongs to the node.
+    #[error(
+        "`{0}` belongs to the node itself: name another secret, or list it word for word in secrets.allow \
+         (LANDFALL_SECRETS_ALLOW) of the node"
+    )]
+    OfTheNode(String),
+    /// `secrets.allow` does not cover the secret.
+    #[error(
+        "`{0}` is not in secrets.allow (LANDFALL_SECRETS_ALLOW) of the node: add it there, or name another secret"
+    )]
+    NotListed(String),
+    /// A symbolic link leads to a file that `secrets.allow` does not cover.
+    #[error("`{written}` leads to {target}, and {reason}")]
+    Link {
+        /// The reference in the hook file.
+        written: String,
+        /// The path without symbolic links.
+        target: String,
+        /// Why the target is denied.
+        reason: Box<SecretDenied>,
+    },
+}
+
+/// Environment variables that begin with this word and `_` are settings of the node.
 const NODE_VARIABLES: &str = "LANDFALL";
-/// Proves to Vault who the node is.
+/// The variable with the node's identity for Vault.
 const VAULT_TOKEN: &str = "VAULT_TOKEN";
-/// Views of the kernel. `/proc/self/environ` would give every variable away.
+/// Directories of the kernel. `/proc/self/environ` contains every variable of the node.
 const SYSTEM_PATHS: [&str; 3] = ["/proc", "/sys", "/dev"];
-const SOURCES: [&str; 7] = [
-    "env",
-    "file",
-    "gcp-secret",
-    "gcp-kms",
-    "vault",
-    "aws-secret",
-    "google",
-];
-const FORM: &str =
-    "write a secret reference such as \"env:HOOK_*\", \"file:/run/secrets/\" or \"google:*\"";
-
-// === impl SecretPattern ===
-
-impl SecretPattern {
-    fn covers(&self, text: &str) -> bool {
-        if self.is_prefix {
-            text.starts_with(&self.text)
-        } else {
-            text == self.text
-        }
-    }
-
-    /// The directory that its files are in.
-    fn directory(&self) -> Option<&Path> {
-        let (directory, _) = self.text.strip_prefix("file:")?.rsplit_once('/')?;
-        Some(Path::new(if directory.is_empty() {
-            "/"
-        } else {
-            directory
-        }))
-    }
-}
-
-impl FromStr for SecretPattern {
-    type Err = String;
-
-    fn from_str(typed: &str) -> Result<SecretPattern, String> {
-        let without_star = typed.strip_suffix('*');
-        let text = without_star.unwrap_or(typed);
-        let source = text
-            .split_once(':')
-            .filter(|(source, _)| SOURCES.contains(source));
-        let Some((source, rest)) = source.filter(|(_, rest)| !rest.contains('*')) else {
-            return Err(format!(
-                "`{typed}` in secrets.allow: {FORM}, with a star only at the end"
-            ));
-        };
-        if rest.is_empty() && without_star.is_none() {
-            return Err(format!("`{typed}` in secrets.allow: {FORM}"));
-        }
-        let is_plain_path =
-            rest.starts_with('/') && plain(Path::new(rest)).join("") == Path::new(rest).join("");
-        if source == "file" && !rest.is_empty() && !is_plain_path {
-            return Err(format!(
-                "`{typed}` in secrets.allow: write the whole path, such as \"file:/run/secrets/\""
-            ));
-        }
-        Ok(SecretPattern {
-            text: text.into(),
-            is_prefix: without_star.is_some() || text.ends_with('/'),
-        })
-    }
-}
-
-impl fmt::Display for SecretPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let star = if self.is_prefix && !self.text.ends_with('/') {
-            "*"
-        } else {
-            ""
-        };
-        write!(f, "{}{star}", self.text)
-    }
-}
 
 // === impl SecretGrant ===
 
 impl SecretGrant {
-    /// Why a hook file may not name this secret. Paths are absolute.
-    pub fn check(&self, reference: &SecretRef) -> Result<(), String> {
+    /// Whether a hook file may name this secret. Paths are absolute.
+    pub fn check(&self, reference: &SecretRef) -> Result<(), SecretDenied> {
         parts(reference)
             .iter()
             .try_for_each(|part| self.check_part(part))
     }
 
-    /// Why the file of `reference` may not be read: where symbolic links lead counts too. `real` is the path without links;
-    /// `resolve` gives the same for other paths.
+    /// Whether the file at `path` may be read, which depends on the target of its symbolic links too. `real` is `path` without
+    /// symbolic links; `resolve` does the same for other paths.
     pub fn check_file(
         &self,
         path: &Path,
         real: &Path,
         resolve: impl Fn(&Path) -> PathBuf,
-    ) -> Result<(), String> {
-        let (written, leads_to) = (file_text(path), file_text(real));
-        let is_of_hooks = self
-            .hooks_path
-            .as_ref()
-            .is_some_and(|path| real.starts_with(resolve(path)));
-        let is_below = |own: &PathBuf| real.starts_with(resolve(own)) && !is_of_hooks;
-        let own_files = self.own.iter().filter_map(|own| match own {
-            SecretRef::File(path) => Some(path),
-            _ => None,
-        });
-        if own_files.chain(&self.own_paths).any(is_below)
-            && !self.is_listed(&leads_to)
-            && !self.is_listed(&written)
-        {
-            return Err(of_the_node(&leads_to));
+    ) -> Result<(), SecretDenied> {
+        let (written, target) = (file_text(path), file_text(real));
+        let is_listed = self.is_listed(&target) || self.is_listed(&written);
+        if self.is_own_file(real, &resolve) && !is_listed {
+            return Err(SecretDenied::OfTheNode(target));
         }
 
         let Some(patterns) = &self.allow else {
-            return match is_of_system(real) {
-                true => Err(not_listed(&leads_to)),
-                false => Ok(()),
+            if is_of_system(real) {
+                return Err(SecretDenied::NotListed(target));
+            }
+            return Ok(());
+        };
+        let is_allowed = patterns.iter().any(|pattern| {
+            let is_inside = match pattern.directory() {
+                Some(directory) => real.starts_with(resolve(directory)),
+                None => true,
             };
-        };
-        let stays_inside = |pattern: &SecretPattern| match pattern.directory() {
-            Some(directory) => pattern.covers(&written) && real.starts_with(resolve(directory)),
-            None => pattern.covers(&written),
-        };
-        match patterns
-            .iter()
-            .any(|pattern| stays_inside(pattern) || pattern.covers(&leads_to))
-        {
-            true => Ok(()),
-            false => Err(format!(
-                "`{written}` leads to {}, and {}",
-                real.display(),
-                not_listed(&leads_to)
-            )),
+            (pattern.covers(&written) && is_inside) || pattern.covers(&target)
+        });
+        if is_allowed {
+            return Ok(());
         }
+
+        Err(SecretDenied::Link {
+            written,
+            target: real.display().to_string(),
+            reason: Box::new(SecretDenied::NotListed(target)),
+        })
     }
 
     /// The files that are read for this secret.
     pub fn files(reference: &SecretRef) -> Vec<PathBuf> {
-        let in_part = |part| match part {
-            SecretRef::File(path) => Some(path),
-            _ => None,
-        };
-        parts(reference).into_iter().filter_map(in_part).collect()
+        parts(reference)
+            .into_iter()
+            .filter_map(|part| match part {
+                SecretRef::File(path) => Some(path),
+                _ => None,
+            })
+            .collect()
     }
 
-    fn check_part(&self, part: &SecretRef) -> Result<(), String> {
+    fn check_part(&self, part: &SecretRef) -> Result<(), SecretDenied> {
         let text = text(part);
         if self.is_own(part, &text) && !self.is_listed(&text) {
-            return Err(of_the_node(&text));
+            return Err(SecretDenied::OfTheNode(text));
         }
+
         let is_allowed = match &self.allow {
             Some(patterns) => patterns.iter().any(|pattern| pattern.covers(&text)),
             None => !matches!(part, SecretRef::File(path) if is_of_system(&plain(path))),
@@ -188,58 +123,62 @@ impl SecretGrant {
         if is_allowed {
             Ok(())
         } else {
-            Err(not_listed(&text))
+            Err(SecretDenied::NotListed(text))
         }
     }
 
+    /// Whether a file without symbolic links belongs to the node.
+    fn is_own_file(&self, real: &Path, resolve: &impl Fn(&Path) -> PathBuf) -> bool {
+        let hooks_path = self.hooks_path.as_deref();
+        if hooks_path.is_some_and(|hooks_path| real.starts_with(resolve(hooks_path))) {
+            return false;
+        }
+
+        let own_files = self.own.iter().filter_map(|own| match own {
+            SecretRef::File(path) => Some(path),
+            _ => None,
+        });
+        own_files
+            .chain(&self.own_paths)
+            .any(|own| real.starts_with(resolve(own)))
+    }
+
     fn is_own(&self, part: &SecretRef, text: &str) -> bool {
-        let is_node_file = |path: &Path| {
-            let is_below = |above: &PathBuf| plain(path).starts_with(plain(above));
-            self.own_paths.iter().any(is_below) && !self.hooks_path.as_ref().is_some_and(is_below)
-        };
         let is_named = match part {
             SecretRef::Env(name) => {
                 let first = name.split_once('_').map(|(first, _)| first);
                 first == Some(NODE_VARIABLES) || name == VAULT_TOKEN
             }
-            SecretRef::File(path) => is_node_file(path),
+            SecretRef::File(path) => self.is_own_path(&plain(path)),
             SecretRef::Remote(_) => false,
         };
+
+        let own = self.own.iter().flat_map(parts);
         is_named
-            || self
-                .own
-                .iter()
-                .flat_map(parts)
-                .any(|own| any_version(&self::text(&own)) == any_version(text))
+            || own
+                .map(|own| self::text(&own))
+                .any(|own| any_version(&own) == any_version(text))
     }
 
-    /// Word for word, not by its beginning.
+    fn is_own_path(&self, path: &Path) -> bool {
+        let is_below = |above: &PathBuf| path.starts_with(plain(above));
+        self.own_paths.iter().any(is_below) && !self.hooks_path.as_ref().is_some_and(is_below)
+    }
+
+    /// Whether `secrets.allow` lists exactly this reference, not a beginning of it.
     fn is_listed(&self, text: &str) -> bool {
         self.allow
             .iter()
             .flatten()
-            .any(|pattern| !pattern.is_prefix && pattern.text == text)
+            .any(|pattern| pattern.is_exactly(text))
     }
-}
-
-fn of_the_node(text: &str) -> String {
-    format!(
-        "`{text}` belongs to the node itself: name another secret, or list it word for word in secrets.allow \
-         (LANDFALL_SECRETS_ALLOW) of the node"
-    )
-}
-
-fn not_listed(text: &str) -> String {
-    format!(
-        "`{text}` is not in secrets.allow (LANDFALL_SECRETS_ALLOW) of the node: add it there, or name another secret"
-    )
 }
 
 fn is_of_system(path: &Path) -> bool {
     SYSTEM_PATHS.iter().any(|system| path.starts_with(system))
 }
 
-/// What must be granted so that the reference may be used.
+/// The secrets that must be granted for a reference.
 fn parts(reference: &SecretRef) -> Vec<SecretRef> {
     match reference {
         SecretRef::Remote(RemoteSecret::OAuth2Client { client_secret, .. }) => parts(client_secret),
@@ -255,7 +194,7 @@ fn parts(reference: &SecretRef) -> Vec<SecretRef> {
     }
 }
 
-/// As patterns name it.
+/// The reference as patterns name it.
 fn text(reference: &SecretRef) -> String {
     match reference {
         SecretRef::File(path) => file_text(path),
@@ -274,25 +213,12 @@ fn file_text(path: &Path) -> String {
     format!("file:{}", plain(path).display())
 }
 
-/// Every version of a secret is the secret.
+/// The text without its version: a grant covers every version of a secret.
 fn any_version(text: &str) -> &str {
     match text.split_once("/versions/") {
         Some((name, _)) if text.starts_with("gcp-secret:") => name,
         _ => text,
     }
-}
-
-/// Without `.` and `..`.
-fn plain(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir => drop(plain.pop()),
-            other => plain.push(other),
-        }
-    }
-    plain
 }
 
 #[cfg(test)]
@@ -348,7 +274,7 @@ mod tests {
         ] {
             assert_eq!(grant.check(&reference(text)).is_ok(), is_granted, "{text}");
         }
-        let why = grant.check(&reference("env:HOME")).unwrap_err();
+        let why = grant.check(&reference("env:HOME")).unwrap_err().to_string();
         assert!(
             why.contains("`env:HOME`") && why.contains("secrets.allow"),
             "{why}"
@@ -398,7 +324,10 @@ mod tests {
             );
         }
         grant.allow = None;
-        let why = grant.check(&reference("env:ADMIN")).unwrap_err();
+        let why = grant
+            .check(&reference("env:ADMIN"))
+            .unwrap_err()
+            .to_string();
         assert!(
             why.contains("belongs to the node itself") && why.contains("secrets.allow"),
             "{why}"
@@ -485,32 +414,5 @@ mod tests {
         assert!(check(&open, "/plugins/a", "/run/other/token"));
         assert!(!check(&open, "/plugins/a", "/run/node/admin-token"));
         assert!(!check(&open, "/plugins/a", "/proc/7/environ"));
-    }
-
-    #[test]
-    fn patterns_that_grant_nothing_are_refused() {
-        for typed in [
-            "HOOK_*",
-            "env:",
-            "env:A*B",
-            "*",
-            "file:secrets/",
-            "file:/run/../etc/",
-            "http://x",
-            "env:**",
-        ] {
-            let why = typed.parse::<SecretPattern>().unwrap_err();
-            assert!(why.contains(typed) && why.contains("write"), "{why}");
-        }
-        for typed in [
-            "env:A",
-            "env:*",
-            "file:/",
-            "file:/run/secrets/",
-            "file:/run/a*",
-            "google:*",
-        ] {
-            assert_eq!(typed.parse::<SecretPattern>().unwrap().to_string(), typed);
-        }
     }
 }

@@ -1,27 +1,27 @@
-//! How large a body a hook takes, and how much memory an attempt has for it.
+//! The largest body of a hook, and the memory of an attempt.
 
-/// As typed; none where the hook file says nothing.
+/// The sizes in the hook file; `None` for those that it leaves out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SizeSpec {
-    /// Bytes of a body, decoded.
+    /// The largest body in bytes, decoded.
     pub max_body: Option<usize>,
-    /// All linear memories of one attempt together, in bytes.
+    /// The most bytes of all linear memories of one attempt.
     pub memory: Option<usize>,
 }
 
-/// What holds for one hook.
+/// The sizes of a hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sizes {
-    /// Bytes of a body, decoded.
+    /// The largest body in bytes, decoded.
     pub max_body: usize,
-    /// All linear memories of one attempt together, in bytes.
+    /// The most bytes of all linear memories of one attempt.
     pub memory: usize,
 }
 
-/// How many parts a component may have: each place of the node's pool has room for them.
+/// How many parts a component may have. Each slot of the node's instance pool has this capacity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ComponentLimits {
-    /// Core instances. Python needs some thirty.
+    /// Core instances. Python needs about 30.
     pub instances: u32,
     /// Linear memories.
     pub memories: u32,
@@ -32,27 +32,20 @@ pub struct ComponentLimits {
 }
 
 impl ComponentLimits {
-    /// Enough for every language that was tried.
+    /// The defaults: enough for every language that was tested.
     pub const DEFAULT: ComponentLimits = ComponentLimits {
         instances: 64,
         memories: 4,
         tables: 16,
         table_elements: 20_000,
     };
-    /// The most of each: address space is reserved for them.
-    pub const LIMIT: ComponentLimits = ComponentLimits {
-        instances: 1000,
-        memories: 64,
-        tables: 256,
-        table_elements: 1_000_000,
-    };
 }
 
 const MIB: usize = 1 << 20;
 const MAX_BODY_DEFAULT: usize = MIB;
-/// Memory of the component itself, before the body comes.
+/// Memory of the component itself, without a body.
 const OWN_MEMORY: usize = 4 * MIB;
-/// A handler that puts the body into its reply has it four times: measured with `echo`.
+/// A handler that returns the body has four copies of it: measured with `echo`.
 const COPIES_MIN: usize = 4;
 /// A handler that parses a body of small JSON objects needs ten times the body: measured with `store`.
 const COPIES_DEFAULT: usize = 10;
@@ -60,15 +53,15 @@ const COPIES_DEFAULT: usize = 10;
 // === impl SizeSpec ===
 
 impl SizeSpec {
-    /// The largest value of any hook.
+    /// The greatest `max_body`.
     pub const MAX_BODY_LIMIT: usize = 64 * MIB;
-    /// Unless the body needs more.
-    pub const MEMORY_DEFAULT: usize = 64 * MIB;
-    /// The most that an attempt may have.
+    /// The default, unless the body needs more.
+    pub(crate) const MEMORY_DEFAULT: usize = 64 * MIB;
+    /// The greatest `[limits] memory`.
     pub const MEMORY_LIMIT: usize = 1 << 30;
 
-    /// `provider_max` is the largest body that the provider documents, `node_bodies` what the node has for all bodies together.
-    /// The error names the key and the way out.
+    /// The sizes of a hook. `provider_max` is the largest body that the provider documents, `node_bodies` the node's memory for all
+    /// bodies. The error has the key in the hook file and a sentence.
     pub fn resolve(
         self,
         provider_max: Option<u64>,

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::clock::{from_ms, to_ms};
 use super::event::{Event, EventId};
 
-/// Everything about an event but its body.
+/// An event without its body.
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
     method: String,
@@ -45,7 +45,7 @@ pub struct Corrupt;
 // === impl Stored ===
 
 impl Stored {
-    /// Serialises and digests.
+    /// Serialises the head and computes the digest of the body.
     pub fn new(event: Event) -> Stored {
         let value = |bytes: &HeaderValue| match bytes.to_str() {
             Ok(text) => Value::Text(text.to_owned()),
@@ -73,12 +73,12 @@ impl Stored {
         }
     }
 
-    /// The event.
+    /// The event in its original form.
     pub fn event(&self) -> &Event {
         &self.event
     }
 
-    /// Everything but the body, as JSON.
+    /// The event without its body, as JSON.
     pub fn head(&self) -> &[u8] {
         &self.head
     }

@@ -1,4 +1,4 @@
-//! `https://host:port/path/`: one origin and a path below which everything is meant. Grants and credentials use it.
+//! `https://host:port/path/`: an origin and the beginning of a path, for grants and credentials.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,25 +7,54 @@ use url::{Host, Url};
 
 use super::dot_segments::has_dot_segment;
 
-/// One origin and a path prefix.
+/// An origin and a path prefix. Covers every URL at or below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UrlPrefix {
     url: Url,
 }
 
+/// A text that is not a prefix of URLs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UrlPrefixError {
+    /// The text contains `@`. It is not repeated, because it may contain a password.
+    #[error("a URL here carries no user or password, nor any `@`: use `[[credentials]]`")]
+    Credentials,
+    /// It is not a URL.
+    #[error("`{text}` is not a URL ({error}): write `https://host/path/`")]
+    NoUrl {
+        /// As typed.
+        text: String,
+        /// Why it is not a URL.
+        error: url::ParseError,
+    },
+    /// It has another scheme, or no host.
+    #[error("`{0}` must begin with `https://` or `http://` and name a host")]
+    NoHost(String),
+    /// It has a query or a fragment.
+    #[error("`{0}…` must end with its path: no query, no fragment")]
+    Query(String),
+    /// It has a star.
+    #[error(
+        "`{0}`: no `*` here; in `[allow] http` one may stand for labels: `https://*.example.com/`"
+    )]
+    Star(String),
+}
+
+// === impl UrlPrefix ===
+
 impl UrlPrefix {
-    /// Whether `url` is at or below this prefix. Compares what will really be called: scheme, host, port and the path
-    /// with dot segments resolved; an encoded slash is never below a path.
+    /// Whether `url` is at or below this prefix: the same scheme, host and port, and a path below this one, after dot segments are
+    /// resolved. A path with an encoded slash is never below another path.
     pub fn covers(&self, url: &Url) -> bool {
         self.url.origin() == url.origin() && self.covers_path(url.path())
     }
 
     /// Whether this prefix lies at or below `base`.
-    pub fn is_below(&self, base: &Url) -> bool {
+    pub(crate) fn is_below(&self, base: &Url) -> bool {
         UrlPrefix { url: base.clone() }.covers(&self.url)
     }
 
-    /// The address, where the operator wrote one instead of a name.
+    /// The IP address, if the operator wrote one instead of a name.
     pub fn literal_address(&self) -> Option<std::net::IpAddr> {
         match self.url.host() {
             Some(Host::Ipv4(address)) => Some(address.into()),
@@ -34,13 +63,15 @@ impl UrlPrefix {
         }
     }
 
-    /// As the operator wrote it, in lower case.
+    /// The host as the operator wrote it, in lower case.
     pub fn host(&self) -> &str {
-        self.url.host_str().expect("it has one")
+        self.url
+            .host_str()
+            .expect("from_str checks that the URL has a host")
     }
 
-    /// The same below another host.
-    pub fn with_host(&self, host: &str) -> Option<UrlPrefix> {
+    /// The same prefix with another host.
+    pub(crate) fn with_host(&self, host: &str) -> Option<UrlPrefix> {
         let mut url = self.url.clone();
         url.set_host(Some(host)).ok()?;
         Some(UrlPrefix { url })
@@ -63,34 +94,29 @@ impl UrlPrefix {
 }
 
 impl FromStr for UrlPrefix {
-    type Err = String;
+    type Err = UrlPrefixError;
 
-    fn from_str(text: &str) -> Result<UrlPrefix, String> {
-        // The text may hold a password, even if another part is wrong.
+    fn from_str(text: &str) -> Result<UrlPrefix, UrlPrefixError> {
         if text.contains('@') {
-            return Err(
-                "a URL here carries no user or password, nor any `@`: use `[[credentials]]`".into(),
-            );
+            return Err(UrlPrefixError::Credentials);
         }
-        let url = Url::parse(text)
-            .map_err(|why| format!("`{text}` is not a URL ({why}): write `https://host/path/`"))?;
+
+        let url = Url::parse(text).map_err(|error| UrlPrefixError::NoUrl {
+            text: text.to_owned(),
+            error,
+        })?;
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-            return Err(format!(
-                "`{text}` must begin with `https://` or `http://` and name a host"
-            ));
+            return Err(UrlPrefixError::NoHost(text.to_owned()));
         }
         if url.query().is_some() || url.fragment().is_some() {
-            // What stands behind the path may be a token.
+            // The query may be a token.
             let path = text.split(['?', '#']).next().unwrap_or_default();
-            return Err(format!(
-                "`{path}…` must end with its path: no query, no fragment"
-            ));
+            return Err(UrlPrefixError::Query(path.to_owned()));
         }
         if text.contains('*') {
-            return Err(format!(
-                "`{text}`: no `*` here; in `[allow] http` one may stand for labels: `https://*.example.com/`"
-            ));
+            return Err(UrlPrefixError::Star(text.to_owned()));
         }
+
         Ok(UrlPrefix { url })
     }
 }
@@ -113,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_covers_what_is_below_it_and_nothing_else() {
+    fn prefixes_cover_what_is_below() {
         for (prefix, url, expected) in [
             ("https://a.example", "https://a.example/x?y=1", true),
             ("https://a.example/", "https://A.EXAMPLE:443/x", true),
@@ -166,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_prefix_is_refused() {
+    fn other_urls_are_refused() {
         for text in [
             "a.example",
             "ftp://a.example/",
@@ -178,7 +204,8 @@ mod tests {
         }
         let error = "https//u:hunter2@a.example"
             .parse::<UrlPrefix>()
-            .unwrap_err();
+            .unwrap_err()
+            .to_string();
         assert!(!error.contains("hunter2"), "{error}");
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use landfall_egress::OutgoingError;
-use landfall_model::{SecretError, SecretRef};
+use landfall_model::{SecretDenied, SecretError, SecretRef};
 
 /// Why a remote secret could not be fetched.
 #[derive(Debug, thiserror::Error)]
@@ -48,8 +48,8 @@ pub enum PairError {
     #[error("`{0}` is not a file: pairing needs secret = \"file:PATH\"")]
     NotAFile(SecretRef),
     /// Hook files may not name this file.
-    #[error(transparent)]
-    Refused(SecretError),
+    #[error("the secret {0}")]
+    Refused(#[from] SecretDenied),
     /// The file exists, or its directory cannot be written.
     #[error("{path} cannot be written: {error}")]
     Write {

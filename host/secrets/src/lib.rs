@@ -13,7 +13,6 @@ mod documents;
 mod error;
 mod gcp;
 mod local;
-mod lock;
 mod oauth2;
 mod permit;
 mod reader;

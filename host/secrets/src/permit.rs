@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-use landfall_model::{RemoteSecret, SecretError, SecretGrant, SecretRef};
+use landfall_model::{RemoteSecret, SecretDenied, SecretError, SecretGrant, SecretRef};
 
 /// The reference with absolute paths.
 pub(crate) fn absolute(reference: &SecretRef) -> SecretRef {
@@ -35,22 +35,20 @@ pub(crate) fn absolute(reference: &SecretRef) -> SecretRef {
 pub(crate) fn check_open(grant: &SecretGrant, path: &Path, file: &File) -> Result<(), SecretError> {
     // Without /proc, the name is resolved once more.
     let opened = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
-    let real = opened.or_else(|_| path.canonicalize()).map_err(refused)?;
+    let real =
+        opened
+            .or_else(|_| path.canonicalize())
+            .map_err(|error| SecretError::Unreadable {
+                path: path.display().to_string(),
+                why: error.to_string(),
+            })?;
 
-    grant
-        .check_file(&absolute_path(path), &real, resolve)
-        .map_err(refused)
+    Ok(grant.check_file(&absolute_path(path), &real, resolve)?)
 }
 
 /// Checks a file that other code opens, or that does not exist yet.
-pub(crate) fn check_path(grant: &SecretGrant, path: &Path) -> Result<(), SecretError> {
-    grant
-        .check_file(&absolute_path(path), &resolve(path), resolve)
-        .map_err(refused)
-}
-
-fn refused(why: impl ToString) -> SecretError {
-    SecretError::Refused(why.to_string())
+pub(crate) fn check_path(grant: &SecretGrant, path: &Path) -> Result<(), SecretDenied> {
+    grant.check_file(&absolute_path(path), &resolve(path), resolve)
 }
 
 fn absolute_path(path: &Path) -> PathBuf {

@@ -3,11 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use landfall_model::{Clock, RemoteSecret, Secret, SecretError, SecretGrant, SecretRef};
+use landfall_model::{Clock, RemoteSecret, Secret, SecretError, SecretGrant, SecretRef, lock};
 use tokio::sync::Semaphore;
 
 use crate::error::FetchError;
-use crate::lock::lock;
 use crate::remote::Remote;
 use crate::{local, permit};
 

@@ -9,12 +9,11 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use landfall_model::{
     Clock, RemoteSecret, Secret, SecretAges, SecretError, SecretGrant, SecretRef, SecretSource,
-    TrackSecrets,
+    TrackSecrets, lock,
 };
 use tokio::task::JoinSet;
 
 use crate::error::PairError;
-use crate::lock::lock;
 use crate::reader::{Reader, panicked};
 use crate::{local, permit};
 
@@ -118,8 +117,7 @@ impl Secrets {
         let SecretRef::File(path) = reference else {
             return Err(PairError::NotAFile(reference.clone()));
         };
-
-        permit::check_path(self.reader.grant(), path).map_err(PairError::Refused)?;
+        permit::check_path(self.reader.grant(), path)?;
 
         create(path.clone(), secret.to_owned()).await?;
         self.track(std::slice::from_ref(reference)).await;
@@ -237,10 +235,7 @@ impl SecretSource for Secrets {
 
     fn check(&self, reference: &SecretRef) -> Result<(), SecretError> {
         let reference = permit::absolute(reference);
-        self.reader
-            .grant()
-            .check(&reference)
-            .map_err(SecretError::Refused)
+        Ok(self.reader.grant().check(&reference)?)
     }
 
     fn track<'a>(&'a self, references: &'a [SecretRef]) -> TrackSecrets<'a> {

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use landfall_model::lock;
 use serde_json::Value;
 
 use crate::error::FetchError;
-use crate::lock::lock;
 
 /// A token is renewed this long before it expires, or at half of its lifetime if that is later.
 const MARGIN: Duration = Duration::from_secs(120);

@@ -49,7 +49,7 @@ fn measure(provider: &str) -> (Duration, Duration) {
     let mut draft = Packs::default()
         .find(provider)
         .unwrap()
-        .draft(None, "https://a.example/x")
+        .draft(None, "https://a.example/x", SystemTime::now())
         .unwrap();
 
     draft.body = format!("{{\"text\":\"{}\"}}", "x".repeat(BODY_BYTES - 11)).into();

@@ -77,7 +77,7 @@ pub fn sample(
     };
 
     let verifier = verifier(request, &pack, &called, packs)?;
-    let mut draft = pack.draft(request.event.as_deref(), &request.url)?;
+    let mut draft = pack.draft(request.event.as_deref(), &request.url, now)?;
     if let Some(body) = &request.body {
         draft.body = body.clone().into();
     }

@@ -284,7 +284,9 @@ mod tests {
                 secret
             };
 
-            let draft = pack.draft(None, "https://hooks.example.com/in").unwrap();
+            let draft = pack
+                .draft(None, "https://hooks.example.com/in", now)
+                .unwrap();
             let keys = Keys::new([(verifier.key_form(), Ok(Secret::new(secret)))]);
             let key = keys.iter().next().unwrap().unwrap().to_vec();
             let Ok(request) = sign(&verifier, draft, &key, now) else {

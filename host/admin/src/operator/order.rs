@@ -120,8 +120,8 @@ impl Order {
             pick,
             after: Some(self.after.unwrap_or(0)),
             before: Some(before),
-            since_ms: time(self.since.as_deref()).map_err(bad_request)?,
-            until_ms: time(self.until.as_deref()).map_err(bad_request)?,
+            since_ms: time(self.since.as_deref(), events.clock).map_err(bad_request)?,
+            until_ms: time(self.until.as_deref(), events.clock).map_err(bad_request)?,
             limit,
             ..Filter::default()
         };

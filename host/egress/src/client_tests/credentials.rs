@@ -45,7 +45,8 @@ async fn a_webhook_id_holds_no_dot() {
         kind: kind.clone(),
     };
     let add = |id: &'static str| {
-        let credentials = Credentials::new(vec![credential()], Arc::new(Base64Secret));
+        let credentials =
+            Credentials::new(vec![credential()], Arc::new(Base64Secret), Clock::System);
         let (mut url, mut body) = (origin.parse().unwrap(), Bytes::new());
         let mut headers =
             http::HeaderMap::from_iter([("idempotency-key".parse().unwrap(), id.parse().unwrap())]);

@@ -36,7 +36,12 @@ fn with_credentials(http: &[String], addresses: &[&str], credentials: Vec<Creden
             .collect(),
         ..Allow::default()
     };
-    Client::new(Policy::new(allow), credentials, Arc::new(OneSecret))
+    Client::new(
+        Policy::new(allow),
+        credentials,
+        Arc::new(OneSecret),
+        Clock::System,
+    )
 }
 
 fn get(url: &str) -> Outgoing {

@@ -13,6 +13,7 @@ fn client_of(http: &[&str], redirects: u8) -> Client {
         }),
         Vec::new(),
         Arc::new(OneSecret),
+        Clock::System,
     )
 }
 
@@ -61,7 +62,12 @@ async fn redirects_are_limited_and_checked() {
         redirects: 1,
         ..Allow::default()
     });
-    let client = Client::new(policy, credentials.clone(), Arc::new(OneSecret));
+    let client = Client::new(
+        policy,
+        credentials.clone(),
+        Arc::new(OneSecret),
+        Clock::System,
+    );
     assert_eq!(
         client.send(get(&from), "event-1").await.unwrap().status,
         200

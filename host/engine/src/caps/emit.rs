@@ -35,6 +35,7 @@ pub(crate) struct Emit {
     emissions: Vec<Emission>,
     bytes: usize,
     memory: MemoryBudget,
+    clock: Clock,
 }
 
 // === impl Emit ===
@@ -53,6 +54,7 @@ impl Capability for Emit {
             emissions: Vec::new(),
             bytes: 0,
             memory: attempt.memory.clone(),
+            clock: attempt.clock,
         }
     }
 
@@ -114,7 +116,7 @@ impl Host for Emit {
         self.count(&body, &requested.headers)?;
         let headers = checked(requested.headers)?;
 
-        let id = EventId::new(Clock::System.now());
+        let id = EventId::new(self.clock.now());
         self.emissions.push(Emission {
             id,
             hook: requested.hook.into(),

@@ -60,9 +60,7 @@ impl SharedLines {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Lines> {
-        self.0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        landfall_model::lock(&self.0)
     }
 }
 

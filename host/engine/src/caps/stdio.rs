@@ -1,8 +1,9 @@
 //! Standard output and standard error of a component, as lines of the attempt's log.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use landfall_model::lock;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
@@ -104,12 +105,6 @@ impl OutputStream for Stdio {
     fn check_write(&mut self) -> StreamResult<usize> {
         Ok(BYTES_MAX)
     }
-}
-
-fn lock(unfinished: &Mutex<Vec<u8>>) -> MutexGuard<'_, Vec<u8>> {
-    unfinished
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 #[wasmtime_wasi::async_trait]

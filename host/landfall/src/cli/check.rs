@@ -42,13 +42,13 @@ struct Found {
 async fn statuses(flags: NodeFlags) -> anyhow::Result<Found> {
     let mut config = node_config(flags)?;
     anyhow::ensure!(
-        config.plugins.is_dir(),
+        config.settings.plugins.is_dir(),
         "plugins = {} is not a folder",
-        config.plugins.display()
+        config.settings.plugins.display()
     );
     let scratch = tempfile::tempdir().context("no place for what is compiled")?;
-    config.data = scratch.path().into();
-    telemetry::start(config.log_format, "off")?;
+    config.settings.data = scratch.path().into();
+    telemetry::start(config.settings.log.format, "off")?;
     let (hooks, warnings) = app::check(&config).await?;
     let hooks = hooks.statuses();
     let is_well = hooks

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use landfall_config::{Config, Flags, LogFormat, listen_address};
+use landfall_model::Clock;
 
 /// Flags of everything that is or looks like a node. Each has an environment variable too:
 /// `docs/CONFIG.md`.
@@ -62,7 +63,7 @@ pub(super) enum Format {
 /// The settings of a node; a variable that is no setting is an error.
 pub(super) fn node_config(flags: NodeFlags) -> anyhow::Result<Config> {
     Config::reject_unknown_variables()?;
-    Ok(Config::load(flags.into())?)
+    Ok(Config::load(flags.into(), Clock::System)?)
 }
 
 fn renamed_to_recover(_: &str) -> Result<String, &'static str> {

@@ -32,13 +32,14 @@ pub async fn up(mut flags: NodeFlags) -> anyhow::Result<ExitCode> {
     flags.log = flags.log.or(Some("warn,handler=info".into()));
     let mut config = node_config(flags)?;
     // `up` is for trying things out: it listens on loopback unless an address was given.
-    if !is_typed && config.listen.ip().is_unspecified() {
-        config.listen.set_ip(Ipv4Addr::LOCALHOST.into());
+    if !is_typed && config.settings.listen.0.ip().is_unspecified() {
+        config.settings.listen.0.set_ip(Ipv4Addr::LOCALHOST.into());
     }
 
-    telemetry::start(config.log_format, &config.log_level)?;
+    telemetry::start(config.settings.log.format, &config.settings.log.level)?;
     place_components(&config)?;
     let secrets = config
+        .settings
         .plugins
         .parent()
         .unwrap_or(Path::new("."))
@@ -46,13 +47,16 @@ pub async fn up(mut flags: NodeFlags) -> anyhow::Result<ExitCode> {
     std::fs::create_dir_all(&secrets)
         .with_context(|| format!("{} cannot be created", secrets.display()))?;
     let shutdown = Shutdown::on_signals()?;
-    let plugins = config.plugins.clone();
-    let own_token = config.admin_token.is_none().then(|| config.data.clone());
+    let plugins = config.settings.plugins.clone();
+    let own_token = config
+        .admin_token()
+        .is_none()
+        .then(|| config.settings.data.clone());
     ensure!(
-        config.listen.port() != 0,
+        config.settings.listen.0.port() != 0,
         "`up` prints addresses to paste: name a port with --listen"
     );
-    let demos = demos(config.listen);
+    let demos = demos(config.settings.listen.0);
     demos
         .iter()
         .try_for_each(|demo| demo.write(&plugins, &secrets))?;
@@ -98,15 +102,21 @@ async fn tell_changes(hooks: Hooks) {
 /// The components of `bundled`, if that was set. Otherwise builds them from the sources, if there
 /// are any.
 fn place_components(config: &Config) -> anyhow::Result<()> {
-    std::fs::create_dir_all(&config.plugins)
-        .with_context(|| format!("{} cannot be created", config.plugins.display()))?;
+    std::fs::create_dir_all(&config.settings.plugins)
+        .with_context(|| format!("{} cannot be created", config.settings.plugins.display()))?;
     let bundled = config
+        .settings
         .bundled
         .as_ref()
         .is_some_and(|dir| dir.join("echo.wasm").is_file());
     if let Some(sources) = sources().filter(|_| !bundled) {
         say!("building the bundled handlers (the first time takes a minute)");
-        return build::build(&sources, &config.plugins, What::Packages(&COMPONENTS)).map(drop);
+        return build::build(
+            &sources,
+            &config.settings.plugins,
+            What::Packages(&COMPONENTS),
+        )
+        .map(drop);
     }
 
     ensure!(

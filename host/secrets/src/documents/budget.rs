@@ -8,10 +8,10 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use landfall_model::lock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::BudgetError;
-use crate::lock::lock;
 
 /// Fetches for one client, and from one origin, in a minute.
 pub(super) const PER_CLIENT_PER_MINUTE: usize = 30;

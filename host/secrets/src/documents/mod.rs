@@ -20,12 +20,11 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use ipnet::IpNet;
-use landfall_model::{Clock, Documents};
+use landfall_model::{Clock, Documents, lock};
 
 pub use error::{BudgetError, KeyDocumentError};
 pub use request::{KeyRequest, TokenRequest};
 
-use crate::lock::lock;
 use budget::Budget;
 use limits::AGE_MAX;
 use request::Fetcher;

@@ -24,7 +24,7 @@ fn hint_for(provider: &str, key: &[u8], body: &str, sent: &str, secret: &str) ->
     let mut draft = Packs::default()
         .find(provider)
         .unwrap()
-        .draft(None, "https://a.example/x")
+        .draft(None, "https://a.example/x", UNIX_EPOCH)
         .unwrap();
 
     draft.body = body.to_owned().into();
@@ -208,7 +208,7 @@ fn hint_for_url(configured: &str, signed: &str, host: &'static str) -> Option<St
     let draft = Packs::default()
         .find("hubspot")
         .unwrap()
-        .draft(None, "https://a.example/x")
+        .draft(None, "https://a.example/x", UNIX_EPOCH)
         .unwrap();
 
     let mut request = sign(
@@ -317,7 +317,7 @@ fn other_forms_of_signatures_are_named() {
         let draft = Packs::default()
             .find("generic")
             .unwrap()
-            .draft(None, "https://a.example/x")
+            .draft(None, "https://a.example/x", UNIX_EPOCH)
             .unwrap();
 
         let now = UNIX_EPOCH + Duration::from_secs(1_760_000_000);

@@ -11,14 +11,14 @@ pub use fields::{ConfigKey, Evidence, PackAnswer, ReplyBody, StatusPattern};
 pub use registry::{Packs, pack_names};
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 
 use crate::edit::put;
 use crate::request::{SignedBody, Unverified};
 use crate::sign_error::SignError;
-use landfall_model::{Clock, DeliveryId, EventId, IdMatch, ValueLocation, VerifySpec, span};
+use landfall_model::{DeliveryId, EventId, IdMatch, ValueLocation, VerifySpec, span};
 
 /// The sample payload of packs without one.
 const SAMPLE: &str =
@@ -138,8 +138,13 @@ impl Pack {
             .map(|seconds| Duration::from_secs(seconds.into()) * 4 / 5)
     }
 
-    /// An unsigned sample request with this event type.
-    pub fn draft(&self, event: Option<&str>, url: &str) -> Result<Unverified, SignError> {
+    /// An unsigned sample request with this event type. Its delivery id is made for `now`.
+    pub fn draft(
+        &self,
+        event: Option<&str>,
+        url: &str,
+        now: SystemTime,
+    ) -> Result<Unverified, SignError> {
         let url = url::Url::parse(url).map_err(|why| format!("`{url}` is not a URL: {why}"))?;
         let body = self.sample.clone().unwrap_or_else(|| SAMPLE.to_owned());
         let content_type = self.sample_type.as_deref().unwrap_or("application/json");
@@ -161,7 +166,7 @@ impl Pack {
         )?;
 
         let event = event.or(self.sample_event.as_deref());
-        let id = EventId::new(Clock::System.now()).to_string();
+        let id = EventId::new(now).to_string();
         let ids = self
             .delivery_id
             .iter()

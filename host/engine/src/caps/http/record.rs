@@ -92,8 +92,6 @@ impl CallRecord {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<OutboundCall>> {
-        self.0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        landfall_model::lock(&self.0)
     }
 }

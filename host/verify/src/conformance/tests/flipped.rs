@@ -251,7 +251,7 @@ fn verdicts_depend_on_the_key() {
         let keys = Keys::new([(verifier.key_form(), Ok(Secret::new(text)))]);
         let key = keys.iter().flatten().next().unwrap().to_vec();
         let draft = pack
-            .draft(None, "https://hooks.example.com/in/secret")
+            .draft(None, "https://hooks.example.com/in/secret", UNIX_EPOCH)
             .unwrap();
         let now = UNIX_EPOCH + Duration::from_secs(1_760_000_000);
         let signed =

@@ -1,0 +1,357 @@
+//! The settings of the node: tables and keys of `landfall.toml`. Each field is one setting, with its meaning, default, range and
+//! flag. CONTRIBUTING.md lists the steps to add one.
+
+use std::path::PathBuf;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::credential::Text;
+use super::queue_url::QueueUrl;
+use super::setting::settings;
+use super::value_error::ValueError;
+use super::values::{
+    ListenAddress, Names, Parsed, Ranges, SecretPatterns, SecretRefs, Size, Time, UtcTime,
+};
+use landfall_model::{CredentialPart, CredentialText, SecretRef};
+
+settings! {
+    /// The keys of `landfall.toml`. Environment variables and flags override them.
+    pub struct NodeSettings in "" {
+        /// The public listener. `PORT` sets the port alone, if neither the variable nor the file sets an address
+        #[flag("--listen")]
+        listen: ListenAddress = "0.0.0.0:8080",
+
+        /// HTTP/1.1 only. `true` also accepts HTTP/2 without TLS
+        #[flag("--http2")]
+        http2: bool = false,
+
+        /// The directory of hook files and components. It must exist and be readable; an empty directory is a warning
+        #[flag("--plugins")]
+        plugins: PathBuf = "plugins",
+
+        /// The data directory: ledger, compiled components, admin token
+        #[flag("--data")]
+        data: PathBuf = ".landfall",
+
+        /// None. A second directory of components, searched after `plugins`
+        #[flag("--bundled")]
+        bundled: Option<PathBuf>,
+
+        /// How often the node scans the plugins directory, in addition to file notifications
+        #[range("10ms", "1h")]
+        scan_interval: Time = "2s",
+
+        /// How long a stopping node waits for running attempts
+        #[range("0ms", "1h")]
+        drain: Time = "8s",
+
+        /// The node becomes ready when every hook file is served. `any`: when it has read the plugins directory
+        /// ([below](#readiness))
+        readiness: Readiness = "all",
+
+        /// None; on Cloud Run `300s`. After this time the platform ends a request. Longer deadlines of hooks are shortened
+        /// to one second less, and the log says so
+        #[range("2s", "1h")]
+        platform_timeout: Option<Time>,
+
+        /// None. Address ranges of proxies whose `X-Forwarded-For` or `Forwarded` header is believed
+        /// ([proxy.md](deploy/proxy.md))
+        trusted_proxies: Option<Ranges>,
+    }
+    tables {
+        admin: AdminTable,
+        limits: LimitsTable,
+        secrets: SecretsTable,
+        #[serde(deserialize_with = "url_or_table")]
+        ledger: LedgerTable,
+        #[serde(deserialize_with = "url_or_table")]
+        queue: QueueTable,
+        cache: CacheTable,
+        log: LogTable,
+    }
+}
+
+settings! {
+    /// `[admin]`
+    pub struct AdminTable in "admin." {
+        /// An address that is not loopback requires `admin.token`
+        #[flag("--admin-listen")]
+        listen: ListenAddress = "127.0.0.1:8081",
+
+        /// A token that the node creates at its first start, in the file `admin-token` of `data` (mode 0600). Or a secret
+        /// reference such as `env:ADMIN`
+        token: Option<Parsed<SecretRef>>,
+
+        /// None. Host names that the admin API answers to, besides `localhost` and addresses
+        hosts: Option<Names>,
+    }
+    tables {}
+}
+
+settings! {
+    /// `[limits]`
+    pub struct LimitsTable in "limits." {
+        /// Attempts that run at the same time on this node
+        #[range(1, 10000)]
+        max_concurrency: usize = 1000,
+
+        /// Core instances of one component. A component with more does not load
+        #[range(1, 1000)]
+        component_instances: u32 = 64,
+
+        /// Memories of one component. A component with more does not load
+        #[range(1, 64)]
+        component_memories: u32 = 4,
+
+        /// Tables of one component. A component with more does not load
+        #[range(1, 256)]
+        component_tables: u32 = 16,
+
+        /// Table elements of one component. A component with more does not load
+        #[range(1, 1000000)]
+        table_elements: usize = 20000,
+
+        /// Open connections. At the limit, the connection that has been idle longest is closed for a new one
+        #[range(1, 1000000)]
+        connections: usize = 8192,
+
+        /// Time for a request head: the first one from the moment the connection is accepted, a later one from its first
+        /// byte
+        #[range("1ms", "1h")]
+        head_timeout: Time = "10s",
+
+        /// How long a connection may be idle between two requests. The default is above the 600 s of Google's load
+        /// balancers
+        #[range("1ms", "1h")]
+        keep_alive: Time = "620s",
+
+        /// Time for a request body
+        #[range("1ms", "1h")]
+        body_timeout: Time = "30s",
+
+        /// How long a request waits for one of the hook's permits to run (`concurrency`)
+        #[range("0ms", "1h")]
+        queue_timeout: Time = "500ms",
+
+        /// Memory for all request bodies together
+        #[range("1MiB", "1TiB")]
+        body_memory: Size = "256MiB",
+    }
+    tables {}
+}
+
+settings! {
+    /// `[secrets]`
+    pub struct SecretsTable in "secrets." {
+        /// How often a remote secret is fetched again, at least `1s`
+        refresh: Time = "5m",
+
+        /// How long the last value is used while its source is unreachable, at least `secrets.refresh`
+        keep: Time = "12h",
+
+        /// None: hook files can name every secret except the node's own. A list such as
+        /// `["env:HOOK_*", "file:/run/secrets/"]` allows only these ([below](#secrets-of-hook-files))
+        allow: Option<SecretPatterns>,
+    }
+    tables {}
+}
+
+settings! {
+    /// `[ledger]`
+    pub struct LedgerTable in "ledger." {
+        /// A SQLite file in `data`. `postgres://USER:${env:PASSWORD}@HOST/DATABASE`, or a secret reference to such a URL: a
+        /// ledger that several nodes share ([POSTGRES.md](POSTGRES.md))
+        url: Option<Parsed<LedgerUrl>>,
+
+        /// With less free disk space than this, the node accepts no events (503) and is not ready
+        min_free_space: Size = "64MiB",
+
+        /// Size of a file that the node deletes when the disk is full, so that running attempts can end and old events can
+        /// be removed. The node accepts no events until it can create the file again. `0B`: no file
+        reserve: Size = "32MiB",
+
+        /// How long a done or dead delivery is kept. Rows are kept forever
+        retention: Time = "30d",
+
+        /// How long the body of a done delivery is kept
+        body_retention: Time = "7d",
+
+        /// The largest size of the ledger in used pages ([below](#when-the-ledger-is-full))
+        max_size: Size = "10GiB",
+    }
+    tables {}
+}
+
+settings! {
+    /// `[queue]`: the keys of all brokers.
+    pub struct QueueTable in "queue." {
+        /// None: events wait in the ledger. `nats://…`, `pubsub://PROJECT/TOPIC` or `cloudtasks://PROJECT/LOCATION/QUEUE`:
+        /// they wait in that broker ([QUEUES.md](QUEUES.md))
+        url: Option<Parsed<QueueUrl>>,
+
+        /// None. A secret reference, or a list for rotation: events in the broker carry a MAC with this key
+        /// ([QUEUES.md](QUEUES.md#who-may-publish))
+        key: Option<SecretRefs>,
+
+        /// None. A time such as `2026-01-31T08:15:30Z`, at most 7 days ahead. Until then, events without a MAC run although
+        /// `queue.key` is set ([QUEUES.md](QUEUES.md#who-may-publish))
+        accept_unsealed_until: Option<Parsed<UtcTime>>,
+
+        /// `landfall`. The stream (NATS)
+        stream: Option<String>,
+
+        /// `1`. Replicas of the stream: 1, 3 or 5 (NATS)
+        replicas: Option<usize>,
+
+        /// `file`, or `memory` (NATS)
+        storage: Option<Storage>,
+
+        /// None. The monitoring address of the server (NATS)
+        monitor: Option<String>,
+
+        /// The name of the topic (Pub/Sub)
+        subscription: Option<String>,
+
+        /// The name of the topic with `-dead` (Pub/Sub)
+        dead_letter: Option<String>,
+
+        /// None. The public address of this node, which the broker calls (Pub/Sub, Cloud Tasks)
+        push_to: Option<String>,
+
+        /// None. The service account of these calls
+        push_account: Option<String>,
+
+        /// Google's address. Where the keys of the tokens of these calls are fetched
+        push_keys: Option<String>,
+    }
+    tables {}
+}
+
+settings! {
+    /// `[cache]`
+    pub struct CacheTable in "cache." {
+        /// Compiled components in `data`, and at most a quarter of the disk. The component that has not been used for
+        /// longest is removed first, and compiled again when it is needed
+        max_size: Size = "512MiB",
+    }
+    tables {}
+}
+
+settings! {
+    /// `[log]`
+    pub struct LogTable in "log." {
+        /// `text` on a terminal, `cloud-logging` on Cloud Run, otherwise `json`. `cloud-logging` has the field names of
+        /// Google Cloud Logging; `GOOGLE_CLOUD_PROJECT` names the project of traces
+        #[flag("--log-format")]
+        format: Option<LogFormat>,
+
+        /// Or a filter such as `landfall_edge=debug,info`
+        #[flag("--log")]
+        level: String = "info",
+    }
+    tables {}
+}
+
+/// When a node becomes ready for the first time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Readiness {
+    /// When every hook file is served.
+    #[default]
+    All,
+    /// When the plugins directory has been read.
+    Any,
+}
+
+/// The format of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+    /// JSON with the field names of Google Cloud Logging: `severity`, `message`, its `trace`.
+    CloudLogging,
+}
+
+/// Where NATS stores a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Storage {
+    File,
+    Memory,
+}
+
+/// The URL of a ledger that nodes share: written out, with secrets in it, or a secret reference.
+#[derive(Debug, Clone)]
+pub struct LedgerUrl(pub CredentialText);
+
+/// A table that can be written as its `url` alone.
+trait FromUrl: for<'de> Deserialize<'de> {
+    fn from_url(url: &str) -> Result<Self, ValueError>;
+}
+
+impl FromUrl for LedgerTable {
+    fn from_url(url: &str) -> Result<LedgerTable, ValueError> {
+        Ok(LedgerTable {
+            url: Some(Parsed(url.parse()?)),
+            ..LedgerTable::default()
+        })
+    }
+}
+
+impl FromUrl for QueueTable {
+    fn from_url(url: &str) -> Result<QueueTable, ValueError> {
+        Ok(QueueTable {
+            url: Some(Parsed(url.parse()?)),
+            ..QueueTable::default()
+        })
+    }
+}
+
+/// Reads a table, or a text that is its `url`: `ledger = "postgres://…"`.
+fn url_or_table<'de, D: Deserializer<'de>, T: FromUrl>(deserializer: D) -> Result<T, D::Error> {
+    struct UrlOrTable<T>(std::marker::PhantomData<T>);
+
+    impl<'de, T: FromUrl> Visitor<'de> for UrlOrTable<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a URL or a table")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+            T::from_url(text).map_err(E::custom)
+        }
+
+        fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<T, M::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+
+    deserializer.deserialize_any(UrlOrTable(std::marker::PhantomData))
+}
+
+// === impl LedgerUrl ===
+
+impl std::str::FromStr for LedgerUrl {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<LedgerUrl, ValueError> {
+        let is_url = ["postgres://", "postgresql://"]
+            .iter()
+            .any(|start| text.starts_with(start));
+
+        if is_url && text.contains("${") {
+            text.parse::<Text>().map(|text| LedgerUrl(text.0))
+        } else if is_url {
+            Ok(LedgerUrl(vec![CredentialPart::Literal(text.into())]))
+        } else {
+            let reference: SecretRef = text.parse().map_err(|_| ValueError::LedgerUrl)?;
+            Ok(LedgerUrl(vec![CredentialPart::Secret(reference)]))
+        }
+    }
+}

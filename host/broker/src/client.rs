@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use landfall_egress::{Client, Policy};
 use landfall_model::{
-    Allow, Credential, CredentialKind, CredentialPart, HttpGrant, RemoteSecret, SecretRef,
+    Allow, Clock, Credential, CredentialKind, CredentialPart, HttpGrant, RemoteSecret, SecretRef,
     SecretSource,
 };
 
@@ -25,10 +25,11 @@ pub(crate) fn google(
     emulator: Option<&str>,
     token: Option<SecretRef>,
     secrets: Arc<dyn SecretSource>,
+    clock: Clock,
 ) -> Result<Rest, BrokerError> {
     if let Some(host) = emulator {
         let base = format!("http://{host}");
-        return Ok(Rest::new(operator_client(&base, secrets)?, base));
+        return Ok(Rest::new(operator_client(&base)?, base));
     }
 
     let Some(token) = token else {
@@ -48,18 +49,15 @@ pub(crate) fn google(
         http: vec![grant(service)?],
         ..Allow::default()
     });
-    let client = Client::new(policy, vec![credential], secrets);
+    let client = Client::new(policy, vec![credential], secrets, clock);
 
     Ok(Rest::new(client, service.into()))
 }
 
 /// A client for an address that the operator wrote.
-pub(crate) fn operator_client(
-    url: &str,
-    secrets: Arc<dyn SecretSource>,
-) -> Result<Client, BrokerError> {
+pub(crate) fn operator_client(url: &str) -> Result<Client, BrokerError> {
     let policy = Policy::anywhere(vec![grant(url)?]);
-    Ok(Client::new(policy, Vec::new(), secrets))
+    Ok(Client::without_credentials(policy))
 }
 
 fn grant(url: &str) -> Result<HttpGrant, BrokerError> {

@@ -109,7 +109,7 @@ impl BrokerPlan for CloudTasksSpec {
         let (spec, token) = (self.clone(), self.token());
         async move {
             let emulator = spec.endpoint.as_deref();
-            let rest = google(SERVICE, emulator, token, options.secrets)?;
+            let rest = google(SERVICE, emulator, token, options.secrets, options.clock)?;
             let tasks = CloudTasks::start(spec, rest, options.seal, options.clock).await?;
             Ok(Arc::new(tasks) as Arc<dyn Broker>)
         }

@@ -267,6 +267,7 @@ impl Handler {
             hook: &self.hook,
             grants: &self.grants,
             memory: &memory,
+            clock: self.runtime.clock,
             ledger: self.runtime.ledger.as_ref(),
         });
         let state = AttemptState::new(

@@ -73,7 +73,7 @@ impl BrokerPlan for NatsSpec {
         let spec = self.clone();
         async move {
             let monitor = match &spec.monitor {
-                Some(url) => Some(operator_client(url, options.secrets)?),
+                Some(url) => Some(operator_client(url)?),
                 None => None,
             };
             let ConnectOptions {

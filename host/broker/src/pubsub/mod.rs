@@ -51,7 +51,7 @@ impl BrokerPlan for PubSubSpec {
         let (spec, token) = (self.clone(), self.token());
         async move {
             let emulator = spec.endpoint.as_deref();
-            let rest = google(SERVICE, emulator, token, options.secrets)?;
+            let rest = google(SERVICE, emulator, token, options.secrets, options.clock)?;
             start(spec, rest, options.seal, options.clock).await
         }
         .boxed()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wasmtime::component::Linker;
 
-use landfall_model::{Effects, GrantKey, Grants, MemoryBudget};
+use landfall_model::{Clock, Effects, GrantKey, Grants, MemoryBudget};
 
 /// A capability: the context of one attempt, whose methods are the host functions. Its interface has the name of its key under
 /// `[allow]` and is linked only if the hook file grants it.
@@ -30,6 +30,7 @@ pub(crate) struct AttemptContext<'a> {
     pub(crate) hook: &'a Arc<str>,
     pub(crate) grants: &'a Grants,
     pub(crate) memory: &'a MemoryBudget,
+    pub(crate) clock: Clock,
     /// `None` for commands without a ledger, such as `check`.
     pub(crate) ledger: Option<&'a Arc<dyn landfall_ledger::Kv>>,
 }

@@ -84,6 +84,9 @@ impl Fetcher {
 
     /// Gets a document from a URL that a sender named.
     pub(super) async fn get_named(&self, url: &str) -> Result<Bytes, KeyDocumentError> {
+        if self.own_url.as_deref() == Some(url) {
+            return self.get(url).await;
+        }
         let outgoing = outgoing("GET", url, Vec::new(), Bytes::new());
         self.send_by(&self.public, outgoing).await
     }

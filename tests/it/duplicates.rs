@@ -150,7 +150,7 @@ async fn refused_delivery_runs_again() {
 }
 
 #[tokio::test]
-async fn unheard_refusal_runs_again() {
+async fn undelivered_refusal_runs_again() {
     use std::io::Write;
 
     let retry = "[retry]\nattempts = 1\n";

@@ -8,7 +8,6 @@ use super::allow::AllowTable;
 use super::credential::CredentialTable;
 use super::environment::Typed;
 use super::queued::{AcceptedTable, DedupTable, Rate, RetryTable};
-use super::value_error::ValueError;
 use super::values::{MethodName, Parsed, Size, Time};
 use landfall_model::{ValueLocation, VerifySpec};
 

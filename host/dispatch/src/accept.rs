@@ -38,7 +38,7 @@ pub struct Answer {
     pub event: EventId,
     /// The reply of the handler or its responder, if it came in time.
     pub reply: Option<Reply>,
-    /// The reply refuses the event. If the caller does not get it, call `Dispatcher::refusal_is_unheard`.
+    /// The reply refuses the event. If the caller does not get it, call `Dispatcher::refusal_is_undelivered`.
     pub is_refusal: bool,
 }
 

@@ -145,9 +145,9 @@ impl Dispatcher {
     }
 
     /// The caller hung up before it got the handler's refusal of this event.
-    pub fn refusal_is_unheard(self: &Arc<Self>, event: EventId, hook: &Arc<str>) {
+    pub fn refusal_is_undelivered(self: &Arc<Self>, event: EventId, hook: &Arc<str>) {
         let (dispatcher, hook) = (self.clone(), hook.clone());
-        tokio::spawn(async move { dispatcher.run_unheard_again(event, &hook).await });
+        tokio::spawn(async move { dispatcher.run_undelivered_again(event, &hook).await });
     }
 
     /// Starts no more attempts. Those that run may go on.

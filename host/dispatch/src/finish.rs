@@ -100,7 +100,7 @@ impl Dispatcher {
 
         let is_received = self.replies.publish(event.id, &outcome);
         if is_claimed && !is_received && matches!(outcome, Outcome::Done(_)) {
-            self.run_unheard_again(event.id, hook).await;
+            self.run_undelivered_again(event.id, hook).await;
         }
         if let Some(remote) = done.remote {
             remote.send(outcome).ok();
@@ -168,7 +168,7 @@ impl Dispatcher {
         let Outcome::Done(reply) = &attempt.outcome else {
             return false;
         };
-        let Some(failed) = Outcome::of_unheard_response(reply.status, &reply.headers) else {
+        let Some(failed) = Outcome::of_undelivered_response(reply.status, &reply.headers) else {
             return false;
         };
         if self.replies.claim(event.id) {
@@ -181,7 +181,7 @@ impl Dispatcher {
 
     /// Runs an event again that ended as done with a refusal which no caller received. If the handler refuses it again, the event is
     /// retried or dead, since no caller waits for it.
-    pub(crate) async fn run_unheard_again(&self, event: EventId, hook: &Arc<str>) {
+    pub(crate) async fn run_undelivered_again(&self, event: EventId, hook: &Arc<str>) {
         let order = ReplayOrder {
             events: vec![(event, None)],
             delay: Duration::ZERO,

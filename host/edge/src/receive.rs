@@ -257,7 +257,7 @@ async fn store_and_answer(
     let accepted = queue(edge, hook, target, event, dedup).await?;
     let on_hang_up = accepted
         .is_refusal
-        .then(|| rerun_if_unheard(edge, hook, event_id));
+        .then(|| rerun_if_undelivered(edge, hook, event_id));
 
     let response = match accepted.reply {
         Some(reply) => answer::reply(hook.verifier.answers(), reply, event_id),
@@ -270,7 +270,7 @@ async fn store_and_answer(
 }
 
 /// Runs a refused event again if the caller hangs up before the answer is written.
-fn rerun_if_unheard(edge: &Edge, hook: &Hook, event: EventId) -> OnHangUp {
+fn rerun_if_undelivered(edge: &Edge, hook: &Hook, event: EventId) -> OnHangUp {
     let (dispatcher, name) = (edge.dispatcher.clone(), Arc::<str>::from(&*hook.spec.name));
     OnHangUp(Arc::new(move || {
         dispatcher.refusal_is_undelivered(event, &name)

@@ -122,7 +122,7 @@ async fn denied_calls_keep_no_bodies() {
 async fn failed_calls_are_recorded() {
     let node = plain("[allow]\nhttp = [\"http://127.0.0.1:9/\"]\n").await;
     for url in [
-        "http://127.0.0.1:9/nobody?key=k",
+        "http://127.0.0.1:9/absent?key=k",
         "https://elsewhere.example/x?token=t",
     ] {
         assert_eq!(
@@ -149,7 +149,7 @@ async fn failed_calls_are_recorded() {
     let failed = node
         .logged("the failure", |line| line["error"] == "connection")
         .await;
-    assert_eq!(failed["url"], "http://127.0.0.1:9/nobody");
+    assert_eq!(failed["url"], "http://127.0.0.1:9/absent");
 
     let id = denied["event"].as_str().unwrap();
     // The attempt is recorded after the answer.

@@ -158,6 +158,10 @@ fn check_can_serve(hook: &Hook, target: Option<&Target>) -> Result<(), Rejection
 }
 
 /// A request whose sender is authenticated.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "almost every request is an event, and a box would cost an allocation"
+)]
 enum Authenticated {
     /// The request becomes an event. Its body counts as memory until the reservation is dropped.
     Event(Verified, BodyReservation),

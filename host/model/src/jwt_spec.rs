@@ -46,8 +46,6 @@ pub struct JwtSpec {
     pub header_time: Option<String>,
 }
 
-/// Rules for HTTP message signatures (RFC 9421).
-
 /// The API of a provider that returns one key.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -92,7 +92,10 @@ mod host {
     wit_bindgen::generate!({
         path: "../wit",
         inline: "package landfall:sdk; world kv { import landfall:hook/kv@0.1.0; }",
-        with: { "landfall:hook/types@0.1.0": crate::bindings::landfall::hook::types },
+        with: {
+            "landfall:hook/kv@0.1.0": generate,
+            "landfall:hook/types@0.1.0": crate::bindings::landfall::hook::types,
+        },
     });
 
     use self::landfall::hook::kv;

@@ -42,6 +42,7 @@ mod host {
     wit_bindgen::generate!({
         path: "../wit",
         inline: "package landfall:sdk; world table { import landfall:hook/table@0.1.0; }",
+        generate_all,
     });
 
     use self::landfall::hook::table;

@@ -19,7 +19,7 @@ struct Checklist {
     name: &'static str,
 }
 
-const CHECKLISTS: [Checklist; 4] = [
+const CHECKLISTS: [Checklist; 5] = [
     Checklist {
         heading: "Add a provider",
         fixture: "provider",
@@ -39,6 +39,11 @@ const CHECKLISTS: [Checklist; 4] = [
         heading: "Add a broker",
         fixture: "broker",
         name: "memory",
+    },
+    Checklist {
+        heading: "Add a setting of the node",
+        fixture: "setting",
+        name: "greetings",
     },
 ];
 
@@ -227,4 +232,33 @@ async fn brokers_refuse_keys_of_others() {
     let setup = Setup::new().env("LANDFALL_QUEUE_URL", "memory://m");
     let log = setup.refusal().await;
     assert!(log.contains("queue.url is nats://HOST:4222"), "{log}");
+}
+
+#[tokio::test]
+async fn a_setting_is_one_field() {
+    let write = ["run", "-p", "landfall-config", "--example", "config_page"];
+    cargo(repository(), &target(), &write);
+    let page = std::fs::read_to_string(repository().join("docs/CONFIG.md")).unwrap();
+    let row = page.lines().find(|line| line.contains("limits.greetings"));
+    let row = row.expect("the page has a row for the setting");
+    for part in [
+        "LANDFALL_LIMITS_GREETINGS",
+        "`3`",
+        "Greetings that one attempt may send",
+    ] {
+        assert!(row.contains(part), "{row}");
+    }
+
+    for (variable, value, expected) in [
+        ("LANDFALL_LIMITS_GREETINGS", "10", "is out of range: 1 to 9"),
+        (
+            "LANDFALL_LIMITS_GREETING",
+            "1",
+            "did you mean `LANDFALL_LIMITS_GREETINGS`?",
+        ),
+    ] {
+        let setup = Setup::new().binary(node()).env(variable, value);
+        let log = setup.refusal().await;
+        assert!(log.contains(variable) && log.contains(expected), "{log}");
+    }
 }

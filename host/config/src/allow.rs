@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{MapAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::error::unknown_key;
@@ -26,10 +26,12 @@ pub(super) struct AllowTable {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "expected true, false, or a list of names")]
+#[serde(untagged)]
 enum CapabilityGrant {
     Flag(bool),
     Names(Vec<String>),
+    /// `AllowTable::check` refuses it: an unknown key is reported before the form of its value.
+    Other(IgnoredAny),
 }
 
 /// `10.0.0.0/8`, or one address.
@@ -58,7 +60,7 @@ pub(super) fn allow(table: AllowTable) -> Result<Allow, Mistake> {
     for (key, grant) in table.capabilities {
         match grant {
             CapabilityGrant::Flag(true) => capabilities.grant(key),
-            CapabilityGrant::Flag(false) => {}
+            CapabilityGrant::Flag(false) | CapabilityGrant::Other(_) => {}
             CapabilityGrant::Names(names) => capabilities.grant_names(key, names),
         }
     }

@@ -150,7 +150,7 @@ fn mistakes_name_place_and_remedy() {
         ),
         (
             "[allow]\nkv = \"hunter2\"",
-            "github.toml:2:6: expected true, false, or a list of names",
+            "github.toml:2:1: kv has another form: write kv = true",
         ),
         (
             "[allow]\nemit = [\"A b\"]",

@@ -316,18 +316,18 @@ async fn missing_or_unfit_queues_are_explained() {
         for (key, value, words) in [
             (
                 "URL",
-                "pubsub://p/nobody",
-                "gcloud pubsub topics create nobody --project=p",
+                "pubsub://p/absent",
+                "gcloud pubsub topics create absent --project=p",
             ),
             (
                 "SUBSCRIPTION",
-                "nobody",
-                "gcloud pubsub subscriptions create nobody --topic=",
+                "absent",
+                "gcloud pubsub subscriptions create absent --topic=",
             ),
             (
                 "DEAD_LETTER",
-                "nobody",
-                "gcloud pubsub topics create nobody --project=p",
+                "absent",
+                "gcloud pubsub topics create absent --project=p",
             ),
         ] {
             let log = backend
@@ -465,7 +465,7 @@ async fn nats_uses_tls_and_hidden_passwords() {
     assert_eq!(node.post("/quick", &[], "{}").await.0, 202);
     node.until_states("quick", &["done"]).await;
     let log = setup()
-        .env("LANDFALL_QUEUE_URL", &url("nobody:${env:NATS_PASSWORD}"))
+        .env("LANDFALL_QUEUE_URL", &url("absent:${env:NATS_PASSWORD}"))
         .refusal()
         .await;
     assert!(log.contains("authorization violation"), "{log}");

@@ -444,7 +444,7 @@ async fn pauses_and_rates_outlive_restarts() {
         true
     );
     assert_eq!(
-        node.order("/api/hooks/nobody/pause", json!({})).await["error"],
+        node.order("/api/hooks/absent/pause", json!({})).await["error"],
         "no hook has this name"
     );
     assert_eq!(

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::error::unknown_key;
 use super::mistake::{Mistake, mistake};
+use super::value_error::ValueError;
 use super::values::Parsed;
 use landfall_model::hook::is_table_name;
 use landfall_model::{Allow, GrantForm, GrantKey, Grants, HttpGrant};
@@ -151,14 +152,13 @@ impl<'de> Visitor<'de> for AllowVisitor {
 // === impl AddressRange ===
 
 impl std::str::FromStr for AddressRange {
-    type Err = String;
+    type Err = ValueError;
 
-    fn from_str(text: &str) -> Result<AddressRange, String> {
-        text.parse::<ipnet::IpNet>()
-            .or_else(|_| text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from))
+    fn from_str(text: &str) -> Result<AddressRange, ValueError> {
+        let range = text.parse::<ipnet::IpNet>();
+        let range = range.or_else(|_| text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from));
+        range
             .map(AddressRange)
-            .map_err(|_| {
-                format!("`{text}` is not an address range: write \"10.0.0.0/8\" or \"127.0.0.1\"")
-            })
+            .map_err(|_| ValueError::AddressRange(text.to_owned()))
     }
 }

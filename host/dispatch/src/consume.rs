@@ -87,8 +87,8 @@ impl Dispatcher {
             .await;
     }
 
-    /// Runs an event that the broker has pushed; returns when the attempt has ended. `delivery_count`: deliveries that nobody answered,
-    /// with this one.
+    /// Runs an event that the broker has pushed; returns when the attempt has ended. `delivery_count`: how often the
+    /// broker has delivered the message, this time included.
     pub async fn receive_push(self: &Arc<Self>, body: &[u8], delivery_count: u32) -> PushAnswer {
         let Some(queue) = self.work.broker() else {
             return PushAnswer::Redeliver;

@@ -1,8 +1,12 @@
-//! The answer that each provider expects, for every pack: from the host and from handlers, to good requests and to bad ones.
+//! The answer that each provider expects, for every pack: from the host and from handlers, to good
+//! requests and to bad ones.
+
+mod packs;
+mod rules;
 
 use std::collections::BTreeMap;
 
-use landfall_tests::{Node, Setup, guest, root};
+use landfall_tests::{Node, Setup, root};
 use reqwest::Response;
 
 /// Of a pack, what its answers depend on.
@@ -34,9 +38,13 @@ struct Answer {
 }
 
 const JSON: &str = r#"{"from":"the handler"}"#;
+
 const TOO_LARGE: usize = 5000;
+
 /// A public key on Ed25519, in PEM.
-const ED25519: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n";
+const ED25519: &str = "-----BEGIN PUBLIC KEY-----\n\
+     MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n";
+
 /// A public key on P-256: SubjectPublicKeyInfo in base64.
 const P256: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE83T4O/n84iotIvIW4mdBgQ/7dAfSmpqIM8kF9mN1flpVKS3GRqe62gw+2fNNRaINXvVpiglSI8eNEc6wEA3F+g==";
 
@@ -139,7 +147,8 @@ fn packs() -> Vec<Expected> {
         .collect()
 }
 
-/// One key in each form that a pack may want: text, hexadecimal digits and base64 in one, an Ed25519 key, an RSA key.
+/// One key in each form that a pack may want: text, hexadecimal digits and base64 in one, an
+/// Ed25519 key, an RSA key.
 fn with_keys(setup: Setup) -> Setup {
     setup
         .env(
@@ -156,7 +165,8 @@ fn with_keys(setup: Setup) -> Setup {
         .env("TEST_BASIC", "user:password")
 }
 
-/// Three hooks a provider: one that answers with the handler's reply, one that answers first, one that asks for proof.
+/// Three hooks a provider: one that answers with the handler's reply, one that answers first, one
+/// that asks for proof.
 fn with_hooks(setup: Setup, pack: &Expected) -> Setup {
     let name = &pack.name;
     let head = format!("component = \"replies.wasm\"\n[verify]\nprovider = \"{name}\"\n");
@@ -297,319 +307,4 @@ impl Expected {
             assert_eq!(answer.body, "", "{}: {what}", self.name);
         }
     }
-}
-
-/// What providers were seen to need: pack, then status, type and body of the answer in mode async, then of the answer to a
-/// handler that replies 202 and JSON; none: the JSON.
-type Row = (
-    &'static str,
-    (u16, Option<&'static str>, &'static str),
-    (u16, Option<&'static str>, Option<&'static str>),
-);
-
-const NAMED: [Row; 12] = [
-    (
-        "smartsheet",
-        (200, Some("application/json"), "{\"accepted\":"),
-        (200, Some("application/json"), None),
-    ),
-    (
-        "linear",
-        (200, Some("application/json"), "{\"accepted\":"),
-        (200, Some("application/json"), None),
-    ),
-    (
-        "figma",
-        (200, Some("application/json"), "{\"accepted\":"),
-        (200, Some("application/json"), None),
-    ),
-    (
-        "meta",
-        (200, Some("application/json"), "{\"accepted\":"),
-        (200, Some("application/json"), None),
-    ),
-    (
-        "docusign",
-        (200, Some("application/json"), "{\"accepted\":"),
-        (200, Some("application/json"), None),
-    ),
-    (
-        "x-twitter",
-        (200, Some("application/json"), "{\"accepted\":"),
-        (200, Some("application/json"), None),
-    ),
-    (
-        "line",
-        (200, Some("application/json"), "{\"accepted\":"),
-        (200, Some("application/json"), None),
-    ),
-    (
-        "dropbox-sign",
-        (200, Some("text/plain"), "Hello API Event Received"),
-        (200, Some("text/plain"), Some("Hello API Event Received")),
-    ),
-    (
-        "twilio",
-        (200, Some("text/xml"), "<Response/>"),
-        (200, Some("text/xml"), Some("<Response/>")),
-    ),
-    (
-        "slack-interactivity",
-        (200, None, ""),
-        (200, Some("application/json"), None),
-    ),
-    ("okta", (200, None, ""), (200, None, Some(""))),
-    ("discord-events", (204, None, ""), (204, None, Some(""))),
-];
-
-/// The whole table: each pack with a handler that replies 202 and JSON, in mode async, without proof, with too large a body.
-#[tokio::test]
-async fn every_pack_answers_as_expected() {
-    let packs = packs();
-    let setup = with_keys(packs.iter().fold(Setup::new(), with_hooks));
-    let setup = setup.file("replies.wasm", std::fs::read(guest("replies")).unwrap());
-    let node = setup.start().await;
-    node.until_ready().await;
-    for pack in &packs {
-        let name = &pack.name;
-        let reply = post_reply(&node, name, "202", "application/json", JSON).await;
-        pack.check_success("a reply of 202", &reply);
-        let is_kept = pack.reply_body.is_empty() && reply.status != 204;
-        let is_read = pack.reply_types.is_empty()
-            || pack.reply_types.iter().any(|one| one == "application/json");
-        if is_kept && is_read {
-            assert_eq!(
-                (reply.body.as_str(), reply.content_type.as_deref()),
-                (JSON, Some("application/json")),
-                "{name}"
-            );
-        } else {
-            pack.check_accepted_content("a reply of 202", &reply);
-        }
-        let later = post(&node, &format!("{name}-later"), &[], JSON).await;
-        pack.check_success("mode async", &later);
-        pack.check_accepted_content("mode async", &later);
-        let large = post(&node, &format!("{name}-now"), &[], vec![b'x'; TOO_LARGE]).await;
-        pack.check_refusal("too large a body", &large);
-        for (what, method) in [("a wrong method", "DELETE"), ("an unused method", "PATCH")] {
-            let url = node.url(&format!("/{name}-now"));
-            let response = node
-                .client
-                .request(method.parse().unwrap(), url)
-                .send()
-                .await
-                .unwrap();
-            pack.check_refusal(what, &answer(response).await);
-        }
-        let segment = if pack.token_in_path { "/wrong" } else { "" };
-        let unproven = post(&node, &format!("{name}-proof{segment}"), &[], "{}").await;
-        pack.check_refusal("no proof", &unproven);
-        assert_ne!(unproven.status, 404, "{name}: the hook did not load");
-    }
-    for (name, later, reply) in NAMED {
-        let answer = post(&node, &format!("{name}-later"), &[], JSON).await;
-        assert_eq!(
-            (answer.status, answer.content_type.as_deref()),
-            (later.0, later.1),
-            "{name}"
-        );
-        assert!(
-            answer.body.starts_with(later.2) && answer.body.is_empty() == later.2.is_empty(),
-            "{name}: {answer:?}"
-        );
-        let answer = post_reply(&node, name, "202", "application/json", JSON).await;
-        let expected = (reply.0, reply.1, reply.2.unwrap_or(JSON));
-        assert_eq!(
-            (
-                answer.status,
-                answer.content_type.as_deref(),
-                answer.body.as_str()
-            ),
-            expected,
-            "{name}"
-        );
-    }
-    let problems: Vec<_> = node
-        .hooks()
-        .await
-        .into_iter()
-        .filter(|hook| !hook["problem"].is_null())
-        .collect();
-    assert!(problems.is_empty(), "{problems:#?}");
-}
-
-/// Packs of the operator, one for each thing that a pack can say.
-const RULES: [(&str, &str); 6] = [
-    ("only-200", "success = [200]"),
-    ("no-content", "success = [204]"),
-    (
-        "fixed",
-        "success = [200]\nreply_body = \"accepted\"\naccepted = { body = \"Hello\", headers = { content-type = \"text/plain\" } }",
-    ),
-    (
-        "twiml",
-        "accepted = { status = 200, body = \"\", headers = { content-type = \"text/xml\" } }\nreply_types = [\"text/xml\"]",
-    ),
-    ("strict", "avoid_status = [\"4xx\", \"500\", \"504\"]"),
-    ("silent", "success = [200, 204]\nreply_body = \"empty\""),
-];
-
-fn with_pack(setup: Setup, name: &str, rules: &str) -> Setup {
-    let pack = format!(
-        "name = \"Test\"\n{rules}\n[verify]\nscheme = \"token\"\nfrom = {{ header = \"Token\" }}\n"
-    );
-    let setup = setup.file(&format!("providers/{name}.toml"), &pack);
-    with_hooks(setup, &expected(name, &pack))
-}
-
-async fn node_of_rules(more: &[(&str, &str)]) -> Node {
-    let setup = Setup::new().file("replies.wasm", std::fs::read(guest("replies")).unwrap());
-    std::fs::create_dir(setup.plugins().join("providers")).unwrap();
-    let setup = RULES
-        .iter()
-        .fold(setup, |setup, (name, rules)| with_pack(setup, name, rules));
-    let setup = more.iter().fold(setup, |setup, (name, text)| {
-        setup.file(&format!("{name}.toml"), text)
-    });
-    // Some of these hooks must not load.
-    let node = with_keys(setup)
-        .env("LANDFALL_READINESS", "any")
-        .start()
-        .await;
-    node.until_ready().await;
-    node
-}
-
-#[tokio::test]
-async fn replies_become_what_is_taken() {
-    let node = node_of_rules(&[]).await;
-    let got = |status, content_type: &str, body: &str| Answer {
-        status,
-        content_type: (!content_type.is_empty()).then(|| content_type.to_owned()),
-        body: body.to_owned(),
-    };
-    let (json, xml) = (
-        "application/json",
-        "<Response><Message>hi</Message></Response>",
-    );
-    for (pack, status, content_type, body, expected) in [
-        ("only-200", "202", json, JSON, got(200, json, JSON)),
-        ("only-200", "204", json, "", got(200, json, "")),
-        ("only-200", "410", json, JSON, got(410, json, JSON)),
-        ("no-content", "200", json, JSON, got(204, "", "")),
-        ("fixed", "200", json, JSON, got(200, "text/plain", "Hello")),
-        ("fixed", "201", json, JSON, got(200, "text/plain", "Hello")),
-        ("fixed", "503", json, JSON, got(503, json, JSON)),
-        ("twiml", "200", json, JSON, got(200, "text/xml", "")),
-        (
-            "twiml",
-            "200",
-            "text/xml; charset=utf-8",
-            xml,
-            got(200, "text/xml; charset=utf-8", xml),
-        ),
-        ("strict", "200", json, JSON, got(200, json, JSON)),
-        (
-            "strict",
-            "410",
-            json,
-            JSON,
-            got(503, json, r#"{"error":"unavailable"}"#),
-        ),
-        ("strict", "502", json, JSON, got(502, json, JSON)),
-        ("silent", "202", json, JSON, got(200, "", "")),
-        ("silent", "500", json, JSON, got(500, "", "")),
-    ] {
-        let reply = post_reply(&node, pack, status, content_type, body).await;
-        assert_eq!(reply, expected, "{pack}: {status} {content_type}");
-    }
-}
-
-#[tokio::test]
-async fn punished_statuses_are_never_sent() {
-    let hook = "component = \"replies.wasm\"\nmode = \"sync\"\n[verify]\nprovider = \"strict\"\nscheme = \"none\"\n";
-    let node = node_of_rules(&[("strict-sync", hook)]).await;
-    let reject = post(&node, "strict-sync", &[("x-fail", "no")], "{}").await;
-    let unproven = post(&node, "strict-proof", &[], "{}").await;
-    let large = post(&node, "strict-now", &[], vec![b'x'; TOO_LARGE]).await;
-    let headers: Vec<(String, String)> = (0..70)
-        .map(|at| (format!("x-{at}"), "y".repeat(1000)))
-        .collect();
-    let pairs: Vec<(&str, &str)> = headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
-    let large_head = post(&node, "strict-now", &pairs, "{}").await;
-    for (what, answer) in [
-        ("reject", reject),
-        ("proof", unproven),
-        ("body", large),
-        ("head", large_head),
-    ] {
-        assert_eq!(
-            (answer.status, answer.body.as_str()),
-            (503, r#"{"error":"unavailable"}"#),
-            "{what}"
-        );
-    }
-    let response = node
-        .client
-        .delete(node.url("/strict-now"))
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(
-        (
-            response.status().as_u16(),
-            response.headers()["retry-after"].as_bytes()
-        ),
-        (503, &b"30"[..])
-    );
-    // Once in the log, each time in the metrics.
-    post(&node, "strict-proof", &[], "{}").await;
-    let metrics = node.metrics().await;
-    let line = "landfall_avoided_statuses_total{hook=\"strict-proof\",status=\"401\"} 2";
-    assert!(metrics.contains(line), "{metrics}");
-    let logged = node
-        .log()
-        .lines()
-        .filter(|line| line.contains("punishes") && line.contains("strict-proof"))
-        .count();
-    assert_eq!(logged, 1, "{}", node.log());
-}
-
-#[tokio::test]
-async fn accepted_must_fit_the_provider() {
-    let hook = |pack: &str, accepted: &str| {
-        format!(
-            "component = \"replies.wasm\"\nmode = \"async\"\n[verify]\nprovider = \"{pack}\"\nscheme = \"none\"\n[accepted]\n{accepted}\n"
-        )
-    };
-    let (wrong, body, good) = (
-        hook("only-200", "status = 202"),
-        hook("no-content", "body = \"x\""),
-        hook(
-            "only-200",
-            "body = \"ok {event}\"\nheaders = { content-type = \"text/plain\" }",
-        ),
-    );
-    let node = node_of_rules(&[("wrong", &wrong), ("body", &body), ("good", &good)]).await;
-    for (name, why) in [
-        (
-            "wrong",
-            "wrong.toml:7:1: Test treats 202 as a failure: write 200",
-        ),
-        (
-            "body",
-            "body.toml:7:1: the answer to Test has status 204, which has no body: leave it out",
-        ),
-    ] {
-        assert_eq!(node.hook(name).await.unwrap()["problem"], why);
-    }
-    let answer = post(&node, "good", &[], "{}").await;
-    assert_eq!(
-        (answer.status, answer.content_type.as_deref()),
-        (200, Some("text/plain"))
-    );
-    assert!(answer.body.starts_with("ok "), "{answer:?}");
 }

@@ -1,0 +1,136 @@
+//! Full hooks, hang-ups, the drain after SIGTERM, and health.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use landfall_tests::{Node, Setup, eventually, guest};
+
+use super::{OPEN, node};
+
+async fn one_attempt_runs(node: &Node) {
+    eventually("one attempt runs", || async {
+        (node.ask("/api/queue").await["running"] == 1).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_full_hook_answers_503() {
+    let hook = format!("concurrency = 1\n{OPEN}[settings]\nms = 5000\n");
+    let node = Arc::new(
+        Setup::new()
+            .hook("slow", &guest("sleeps"), &hook)
+            .serving("slow")
+            .await,
+    );
+    let first = tokio::spawn({
+        let node = node.clone();
+        async move { node.post("/slow", &[], "{}").await.0 }
+    });
+    one_attempt_runs(&node).await;
+    let response = node.client.post(node.url("/slow")).send().await.unwrap();
+    assert_eq!(response.status().as_u16(), 503);
+    assert_eq!(response.headers()["retry-after"], "1");
+    assert_eq!(first.await.unwrap(), 200);
+}
+
+#[tokio::test]
+async fn hang_ups_do_not_end_handlers() {
+    let node = Setup::new()
+        .hook(
+            "slow",
+            &guest("sleeps"),
+            &format!("{OPEN}[settings]\nms = 4000\n"),
+        )
+        .serving("slow")
+        .await;
+    let mut caller = TcpStream::connect(node.public).unwrap();
+    caller
+        .write_all(b"POST /slow HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}")
+        .unwrap();
+    one_attempt_runs(&node).await;
+    drop(caller);
+    node.logged("the attempt ends well", |line| line["outcome"] == "done")
+        .await;
+}
+
+#[tokio::test]
+async fn sigterm_drains_and_accepts_nothing_new() {
+    let hook = format!("{OPEN}[settings]\nms = 3000\n");
+    let mut node = Setup::new()
+        .hook("slow", &guest("sleeps"), &hook)
+        .serving("slow")
+        .await;
+    let running = tokio::spawn(node.client.post(node.url("/slow")).body("{}").send());
+    one_attempt_runs(&node).await;
+    node.terminate();
+    assert_eq!(running.await.unwrap().unwrap().status().as_u16(), 200);
+    assert!(node.ended().await.success());
+    assert!(TcpStream::connect(node.public).is_err());
+}
+
+#[tokio::test]
+async fn sigterm_ends_within_the_drain() {
+    let hook = format!("{OPEN}[settings]\nms = 60000\n");
+    let setup = Setup::new()
+        .hook("slow", &guest("sleeps"), &hook)
+        .env("LANDFALL_DRAIN", "1s");
+    let mut node = setup.serving("slow").await;
+    let running = tokio::spawn(node.client.post(node.url("/slow")).body("{}").send());
+    one_attempt_runs(&node).await;
+    node.terminate();
+    assert!(node.ended().await.success());
+    assert!(running.await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn health_readiness_and_the_admin_token() {
+    let node = node("").await;
+    let get = async |path: &str| {
+        node.client
+            .get(format!("http://{}{path}", node.admin))
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
+    };
+    assert_eq!(
+        (
+            get("/healthz").await,
+            get("/readyz").await,
+            get("/api/hooks").await
+        ),
+        (200, 200, 401)
+    );
+    assert_eq!(
+        node.admin_get("/api/hooks").send().await.unwrap().status(),
+        200,
+        "the node's own token"
+    );
+    let setup = Setup::new().hook("hook", &guest("answers_one"), OPEN);
+    let guarded = setup
+        .env("LANDFALL_ADMIN_TOKEN", "env:ADMIN")
+        .env("ADMIN", "t0ken")
+        .start()
+        .await;
+    let ask = async |path: &str, token: &str| {
+        let request = guarded
+            .client
+            .get(format!("http://{}{path}", guarded.admin))
+            .bearer_auth(token);
+        request.send().await.unwrap().status().as_u16()
+    };
+    eventually("ready", || async {
+        (ask("/readyz", "").await == 200).then_some(())
+    })
+    .await;
+    assert_eq!(
+        (
+            ask("/api/hooks", "no").await,
+            ask("/api/hooks", "t0ken").await
+        ),
+        (401, 200)
+    );
+}

@@ -155,31 +155,22 @@ fn seconds(text: &str) -> u64 {
         .unwrap_or_else(|_| panic!("{text} is no number of seconds"))
 }
 
-/// The code that reads the node's settings, without its tests.
+/// The page that lists every setting; a test of the crate `config` compares it with the code.
 fn settings() -> String {
-    let sources = std::fs::read_dir(root().join("host/config/src")).unwrap();
-    sources
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|ending| ending == "rs"))
-        .map(|path| {
-            let code = read(&path);
-            code.split("#[cfg(test)]").next().unwrap().to_owned()
-        })
-        .collect()
+    read(&root().join("docs/CONFIG.md"))
 }
 
-/// How long a stop takes at most, unless something else was said: nothing here says so.
+/// How long a stop takes at most by default, because nothing here sets it.
 fn drain_seconds() -> u64 {
-    let code = settings();
-    let written = code
-        .split("drain: time(file.drain, ")
-        .nth(1)
-        .expect("the default of `drain`");
-    let written: String = written
-        .chars()
-        .take_while(|c| c.is_ascii_digit() || *c == '_')
-        .collect();
-    written.replace('_', "").parse::<u64>().unwrap() / 1000
+    let page = settings();
+    let row = page
+        .lines()
+        .find(|line| line.starts_with("| `drain` |"))
+        .expect("the page has a row for `drain`");
+    let value = row
+        .split('`')
+        .find_map(|part| part.strip_suffix('s')?.parse().ok());
+    value.expect("the default of `drain` is in seconds")
 }
 
 fn help_of_serve() -> String {

@@ -254,7 +254,7 @@ async fn a_setting_is_one_field() {
         (
             "LANDFALL_LIMITS_GREETING",
             "1",
-            "did you mean `LANDFALL_LIMITS_GREETINGS`?",
+            "did you mean LANDFALL_LIMITS_GREETINGS?",
         ),
     ] {
         let setup = Setup::new().binary(node()).env(variable, value);

@@ -11,7 +11,9 @@ use landfall_tests::{landfall, root};
 const FIXTURES: &str = "tests/fixtures/checklists";
 /// The binary, as an example, so that it does not take the place of the one that all other tests run.
 const NODE: &str = "checklists_node";
-const NODE_SOURCE: &str = "fn main() -> std::process::ExitCode {
+const NODE_SOURCE: &str = "//! The node of the checklists.
+
+fn main() -> std::process::ExitCode {
     landfall::cli::run(std::env::args_os())
 }
 ";
@@ -43,6 +45,7 @@ pub fn repository() -> &'static Path {
                 add_line(&mut files, &line);
             }
         }
+        set_version(&mut files);
         let node = format!("host/landfall/examples/{NODE}.rs");
         files.insert(node, NODE_SOURCE.into());
 
@@ -57,6 +60,17 @@ pub fn repository() -> &'static Path {
         }
         to
     })
+}
+
+/// Gives the crates of the copy a version of their own. Cargo would otherwise take them for the crates of this repository, because
+/// both use one target directory, and would mix what it builds from both.
+fn set_version(files: &mut BTreeMap<String, Vec<u8>>) {
+    let manifest = files.get_mut("Cargo.toml").expect("the workspace has one");
+    let text = String::from_utf8(manifest.clone()).expect("a manifest is text");
+    let here = format!("version = \"{}\"", env!("CARGO_PKG_VERSION"));
+    let there = "version = \"0.1.999\"";
+    assert!(text.contains(&here), "Cargo.toml has {here}");
+    *manifest = text.replacen(&here, there, 1).into_bytes();
 }
 
 /// The binary of the copy.

@@ -28,6 +28,17 @@ const KILL_POINTS: [&str; 13] = [
 ];
 const AT_CHECKPOINT: &str = "ledger-after-checkpoint";
 
+/// A node that serves, with a kill point. On a slow machine the start alone can reach the kill point: then a new node is started.
+async fn serving_with_kill_point(mode: &str, failpoints: &str) -> Node {
+    for _ in 0..5 {
+        let setup = setup(mode).env("FAILPOINTS", failpoints);
+        if let Ok(node) = tokio::spawn(serving(setup)).await {
+            return node;
+        }
+    }
+    panic!("no node serves with FAILPOINTS={failpoints}");
+}
+
 /// Posts until it is acknowledged, as a provider does; a node that has ended is started again, without kill points.
 async fn deliver(mut node: Node, n: usize, body_bytes: usize, kills: &mut usize) -> Node {
     let body = json!({ "n": n, "filler": "x".repeat(body_bytes) }).to_string();
@@ -68,7 +79,7 @@ async fn kill_at(point: &str, mode: &str, round: usize) -> usize {
     } else {
         (25, 10, "10%return")
     };
-    let mut node = serving(setup(mode).env("FAILPOINTS", &format!("{point}={chance}"))).await;
+    let mut node = serving_with_kill_point(mode, &format!("{point}={chance}")).await;
     let mut kills = 0;
     for n in 0..events {
         node = deliver(node, n, body_bytes, &mut kills).await;
@@ -154,8 +165,7 @@ async fn killed_duplicates_run_once() {
             "after-run",
             "ledger-before-commit",
         ][round % 4];
-        let node =
-            serving(setup("async").env("FAILPOINTS", &format!("{point}=3*off->1*return"))).await;
+        let node = serving_with_kill_point("async", &format!("{point}=3*off->1*return")).await;
         let mut node = Arc::new(node);
         let mut answered = std::collections::BTreeSet::new();
         let mut turns = 0;

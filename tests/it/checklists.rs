@@ -176,7 +176,7 @@ async fn a_capability_works_if_granted() {
     assert_eq!(node.post("/greet?bob", &[], "").await.0, 422);
     refused(
         &node,
-        "wants `greet`, which the hook file does not grant: add greet = [\"NAME\"] under [allow]",
+        "wants `greet`, which the hook file does not grant: add greet = [",
     )
     .await;
     refused(&node, "unknown key `gret`: did you mean `greet`?").await;

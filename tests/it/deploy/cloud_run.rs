@@ -2,7 +2,7 @@
 
 use landfall_tests::root;
 
-use super::{Image, dir, document, list, number, read, samples, seconds, settings, text, variable};
+use super::{Image, dir, document, list, number, read, samples, seconds, text, variable};
 
 #[test]
 fn cloud_run_service_fits_the_image() {
@@ -77,7 +77,8 @@ fn subscription_commands_match_the_service() {
 #[test]
 fn the_quoted_error_matches_the_code() {
     // In the code the sentence goes on after a backslash at the end of the line.
-    let code: String = settings().split("\\\n").map(str::trim_start).collect();
+    let code = read(&root().join("host/config/src/node.rs"));
+    let code: String = code.split("\\\n").map(str::trim_start).collect();
     let quoted = samples(&dir().join("cloud-run.md"), "text");
     assert_eq!(quoted.len(), 1);
     assert!(

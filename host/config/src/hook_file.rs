@@ -9,7 +9,7 @@ use super::environment::environment;
 use super::error::ConfigError;
 use super::hook_path::{component, path, strips};
 use super::hook_tables::{HookFile, LimitsTable, ModeName};
-use super::manifest::suggestions;
+use super::manifest::Manifest;
 use super::mistake::{Mistake, in_range, mistake, size, sized};
 use super::queued::{accepted, dedup, retry};
 use super::values::MethodName;
@@ -24,8 +24,8 @@ pub struct HookSource<'a> {
     pub name: &'a HookName,
     /// The text of the hook file; empty if there is only a component.
     pub text: &'a str,
-    /// The component's manifest, from `parse_manifest`.
-    pub manifest: Option<&'a toml::Table>,
+    /// The component's manifest, if it has one.
+    pub manifest: Option<&'a Manifest>,
     /// The directory for relative `file:` references.
     pub dir: &'a Path,
     /// The keys of capabilities under `[allow]`.
@@ -44,7 +44,10 @@ pub fn parse_hook(source: HookSource<'_>) -> Result<HookSpec, ConfigError> {
     let file_name = format!("{}.toml", source.name);
     let operator: HookFile = toml::from_str(source.text)
         .map_err(|error| ConfigError::of_toml(&file_name, source.text, &error))?;
-    let suggested = source.manifest.map_or_else(HookFile::default, suggestions);
+    let suggested = source
+        .manifest
+        .map(Manifest::suggestions)
+        .unwrap_or_default();
     let wrong =
         |key: &[&str], message: String| ConfigError::at_key(&file_name, source.text, key, message);
     if let Some(table) = &operator.allow {

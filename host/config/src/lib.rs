@@ -33,9 +33,7 @@ pub use config_page::rewrite_config_page;
 pub use error::ConfigError;
 pub use hook_file::{HookSource, parse_hook};
 pub use hook_path::component_file;
-pub use manifest::{
-    asked_by, parse_manifest, requests, settings_schema, suggested_answer_within, without_schema,
-};
+pub use manifest::Manifest;
 pub use node::{Config, Flags};
 pub use node_settings::{LogFormat, NodeSettings, Readiness};
 pub use settings_check::SettingsMistake;

@@ -1,98 +1,247 @@
-//! The manifest of a component: its author's suggestions for a hook, and the grants that it requests.
+//! The manifest of a component: what its author says about it, what it suggests for the hook file, and which grants it needs. It
+//! never grants anything. Documented for authors in docs/MANIFEST.md.
 
 use std::time::Duration;
 
-use super::allow::{GrantMistake, allow};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+use super::allow::{AllowTable, allow};
 use super::error::ConfigError;
-use super::hook_tables::HookFile;
+use super::hook_tables::{HookFile, ModeName};
 use super::settings_schema::SettingsSchema;
+use super::values::{MethodName, Time};
 use landfall_model::{Allow, GrantKey};
 
-/// Keys of a manifest that are defaults of a hook. A manifest never sets paths, callers, grants or limits.
-const SUGGESTED: [&str; 3] = ["settings", "methods", "mode"];
-const ANSWER_WITHIN: &str = "answer_within";
-/// A key of manifests that hook files do not have.
-const SETTINGS_SCHEMA: &str = "settings_schema";
+/// The number of the format that this host knows.
+const FORMAT: i64 = 1;
+/// The keys of `Suggestions`.
+const SUGGESTED: [&str; 4] = ["settings", "methods", "mode", "answer_within"];
+/// A key under `[needs]` beside the capabilities.
+const HTTP: &str = "http";
 
-/// Reads the manifest of a component: a hook file without secrets. `file` is its name in errors.
-/// `capabilities` are the keys of capabilities under `[allow]`.
-pub fn parse_manifest(
-    file: &str,
-    text: &str,
-    capabilities: &[GrantKey],
-) -> Result<toml::Table, ConfigError> {
-    let mut table: toml::Table =
-        toml::from_str(text).map_err(|error| ConfigError::of_toml(file, text, &error))?;
-    // Without a schema the text is a hook file: its mistakes have lines and columns.
-    if table.remove(SETTINGS_SCHEMA).is_none() {
-        toml::from_str::<HookFile>(text)
-            .map_err(|error| ConfigError::of_toml(file, text, &error))?;
-    }
-    let manifest = typed(&table).map_err(|error| ConfigError::whole(file, error.message()))?;
-    if let Some(allow) = manifest.allow {
-        let at_key = |GrantMistake { key, message }| {
-            ConfigError::at_key(file, text, &["allow", &key], message)
+/// A manifest. The default is that of a component without one.
+#[derive(Debug, Clone, Default)]
+pub struct Manifest {
+    /// The component's name.
+    pub name: Option<String>,
+    /// The component's version.
+    pub version: Option<String>,
+    /// One sentence about the component.
+    pub description: Option<String>,
+    /// The kinds of events that it handles; empty if the author names none.
+    pub event_types: Vec<String>,
+    /// The schema of `[settings]`.
+    pub settings_schema: Option<SettingsSchema>,
+    /// What is not used of the manifest, as sentences for the operator.
+    pub warnings: Vec<String>,
+    suggests: Suggestions,
+    needs: Table,
+    needed: Allow,
+}
+
+/// The keys of a hook file that a manifest may suggest: no paths, callers, grants or limits.
+#[derive(Debug, Clone, Default, Deserialize)]
+struct Suggestions {
+    settings: Option<Table>,
+    methods: Option<Vec<MethodName>>,
+    mode: Option<ModeName>,
+    answer_within: Option<Time>,
+}
+
+/// Reads the keys of one table. With a newer format, what cannot be read is a warning, and not an error.
+struct Reader<'a> {
+    file: &'a str,
+    text: &'a str,
+    is_newer: bool,
+    warnings: Vec<String>,
+}
+
+// === impl Manifest ===
+
+impl Manifest {
+    /// Reads the text of a manifest. `file` is its name in errors, `capabilities` the keys of capabilities under `[allow]`.
+    pub fn parse(
+        file: &str,
+        text: &str,
+        capabilities: &[GrantKey],
+    ) -> Result<Manifest, ConfigError> {
+        let mut table: Table =
+            toml::from_str(text).map_err(|error| ConfigError::of_toml(file, text, &error))?;
+        let format = match table.remove("manifest") {
+            Some(Value::Integer(format)) if format >= 1 => format,
+            _ => {
+                let why =
+                    format!("the manifest has no `manifest = {FORMAT}`: nothing of it is used");
+                return Ok(Manifest {
+                    warnings: vec![why],
+                    ..Manifest::default()
+                });
+            }
         };
-        allow.check(capabilities).map_err(at_key)?;
+
+        let mut reader = Reader::new(file, text, format);
+        let suggests: Table = reader.take(&mut table, "suggests")?.unwrap_or_default();
+        let needs: Table = reader.take(&mut table, "needs")?.unwrap_or_default();
+        let (needs, needed) = reader.needs(needs, capabilities)?;
+        let manifest = Manifest {
+            name: reader.take(&mut table, "name")?,
+            version: reader.take(&mut table, "version")?,
+            description: reader.take(&mut table, "description")?,
+            event_types: reader.take(&mut table, "event-types")?.unwrap_or_default(),
+            settings_schema: reader.schema(&mut table)?,
+            suggests: reader.suggests(suggests)?,
+            needs,
+            needed,
+            warnings: Vec::new(),
+        };
+
+        for key in table.keys() {
+            reader.warn(format!("`{}` is unknown", key.escape_debug()));
+        }
+        Ok(Manifest {
+            warnings: reader.warnings,
+            ..manifest
+        })
     }
-    Ok(table)
-}
 
-/// The JSON Schema of `[settings]` in a manifest.
-pub fn settings_schema(file: &str, manifest: &str) -> Result<Option<SettingsSchema>, ConfigError> {
-    let table: toml::Table =
-        toml::from_str(manifest).map_err(|error| ConfigError::of_toml(file, manifest, &error))?;
-    let schema = table
-        .get(SETTINGS_SCHEMA)
-        .map(SettingsSchema::parse)
-        .transpose();
-    schema.map_err(|why| ConfigError::whole(file, format!("{SETTINGS_SCHEMA} {why}")))
-}
+    /// The `answer_within` that it suggests. Callers must use it only if it is below the default.
+    pub fn answer_within(&self) -> Option<Duration> {
+        let typed = self.suggests.answer_within.as_ref()?;
+        Some(typed.0).filter(|time| !time.is_zero())
+    }
 
-/// The manifest without its schema. `None`: it contains only a schema.
-pub fn without_schema(manifest: &str) -> Option<String> {
-    let mut table: toml::Table = manifest.parse().ok()?;
-    match table.remove(SETTINGS_SCHEMA) {
-        Some(_) => (!table.is_empty()).then(|| table.to_string()),
-        None => Some(manifest.to_owned()),
+    /// The grants that it needs.
+    pub fn needed(&self) -> &Allow {
+        &self.needed
+    }
+
+    /// The grants that it needs, as lines of `[allow]`. `None`: it needs none.
+    pub fn needed_lines(&self) -> Option<String> {
+        (!self.needs.is_empty()).then(|| self.needs.to_string())
+    }
+
+    /// What it suggests for keys that the hook file leaves out.
+    pub(crate) fn suggestions(&self) -> HookFile {
+        HookFile {
+            methods: self.suggests.methods.clone(),
+            mode: self.suggests.mode,
+            settings: self.suggests.settings.clone(),
+            ..HookFile::default()
+        }
     }
 }
 
-fn typed(manifest: &toml::Table) -> Result<HookFile, toml::de::Error> {
-    let mut table = manifest.clone();
-    table.remove(SETTINGS_SCHEMA);
-    table.try_into()
+// === impl Reader ===
+
+impl<'a> Reader<'a> {
+    fn new(file: &'a str, text: &'a str, format: i64) -> Reader<'a> {
+        let mut reader = Reader {
+            file,
+            text,
+            is_newer: format > FORMAT,
+            warnings: Vec::new(),
+        };
+        if reader.is_newer {
+            reader.warn(format!(
+                "it has format {format}, and this host knows {FORMAT}: what the host does not know is not used"
+            ));
+        }
+        reader
+    }
+
+    /// Removes a key and reads its value.
+    fn take<T: DeserializeOwned>(
+        &mut self,
+        table: &mut Table,
+        key: &str,
+    ) -> Result<Option<T>, ConfigError> {
+        let Some(value) = table.remove(key) else {
+            return Ok(None);
+        };
+        let read = value
+            .try_into()
+            .map_err(|error: toml::de::Error| error.message().to_owned());
+        self.lenient(&[key], read)
+    }
+
+    fn schema(&mut self, table: &mut Table) -> Result<Option<SettingsSchema>, ConfigError> {
+        const KEY: &str = "settings-schema";
+        let Some(value) = table.remove(KEY) else {
+            return Ok(None);
+        };
+        let read = SettingsSchema::parse(&value).map_err(|error| format!("{KEY} {error}"));
+        self.lenient(&[KEY], read)
+    }
+
+    fn suggests(&mut self, mut table: Table) -> Result<Suggestions, ConfigError> {
+        for key in unknown(&table, |key| SUGGESTED.contains(&key)) {
+            self.warn(format!(
+                "`{}` under [suggests] is not used: a component may suggest {}",
+                key.escape_debug(),
+                SUGGESTED.join(", ")
+            ));
+            table.remove(&key);
+        }
+        let read = table
+            .try_into()
+            .map_err(|error: toml::de::Error| error.message().to_owned());
+        Ok(self.lenient(&["suggests"], read)?.unwrap_or_default())
+    }
+
+    fn needs(
+        &mut self,
+        mut table: Table,
+        capabilities: &[GrantKey],
+    ) -> Result<(Table, Allow), ConfigError> {
+        let is_known =
+            |key: &str| key == HTTP || capabilities.iter().any(|known| known.name == key);
+        for key in unknown(&table, is_known) {
+            self.warn(format!(
+                "it needs `{}`, which this host does not have",
+                key.escape_debug()
+            ));
+            table.remove(&key);
+        }
+        let read = needed(&table, capabilities);
+        let needed = self.lenient(&["needs"], read)?;
+        Ok(needed.map(|needed| (table, needed)).unwrap_or_default())
+    }
+
+    /// `None` instead of the error, if the format is newer.
+    fn lenient<T>(
+        &mut self,
+        key: &[&str],
+        read: Result<T, String>,
+    ) -> Result<Option<T>, ConfigError> {
+        match read {
+            Ok(value) => Ok(Some(value)),
+            Err(why) if self.is_newer => {
+                self.warn(format!("`{}` cannot be read: {why}", key.join(".")));
+                Ok(None)
+            }
+            Err(why) => Err(ConfigError::at_key(self.file, self.text, key, why)),
+        }
+    }
+
+    fn warn(&mut self, what: String) {
+        self.warnings.push(format!("the manifest: {what}"));
+    }
 }
 
-/// The grants that a manifest requests; none if it cannot be read.
-pub fn asked_by(manifest: &str) -> Allow {
-    let typed = manifest.parse().ok().and_then(|table| typed(&table).ok());
+fn unknown(table: &Table, is_known: impl Fn(&str) -> bool) -> Vec<String> {
+    let keys = table.keys().filter(|key| !is_known(key));
+    keys.cloned().collect()
+}
+
+fn needed(table: &Table, capabilities: &[GrantKey]) -> Result<Allow, String> {
+    let typed: AllowTable = table
+        .clone()
+        .try_into()
+        .map_err(|error: toml::de::Error| error.message().to_owned())?;
     typed
-        .and_then(|typed| allow(typed.allow?).ok())
-        .unwrap_or_default()
-}
-
-/// The part of a manifest that is a default of a hook.
-pub(crate) fn suggestions(manifest: &toml::Table) -> HookFile {
-    let mut table = manifest.clone();
-    table.retain(|key, _| SUGGESTED.contains(&key));
-    table.try_into().expect("parse_manifest has read it")
-}
-
-/// The `answer_within` of a manifest. Callers must use it only if it is below the default.
-pub fn suggested_answer_within(manifest: &toml::Table) -> Option<Duration> {
-    typed(manifest)
-        .ok()?
-        .answer_within
-        .map(|time| time.0)
-        .filter(|time| !time.is_zero())
-}
-
-/// The other keys of a manifest, as TOML: requests that only the hook file can grant.
-pub fn requests(manifest: &str) -> Option<String> {
-    let mut table: toml::Table = manifest.parse().ok()?;
-    table.retain(|key, _| {
-        !SUGGESTED.contains(&key) && key != ANSWER_WITHIN && key != SETTINGS_SCHEMA
-    });
-    (!table.is_empty()).then(|| table.to_string())
+        .check(capabilities)
+        .map_err(|mistake| mistake.message)?;
+    allow(typed).map_err(|mistake| mistake.message)
 }

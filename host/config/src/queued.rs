@@ -41,6 +41,7 @@ enum DedupWord {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RetryTable {
     attempts: Option<u32>,
+    max_age: Option<Time>,
     backoff: Option<BackoffTable>,
 }
 
@@ -115,6 +116,7 @@ pub(crate) fn retry(table: RetryTable) -> Result<RetrySpec, Mistake> {
             7 * 86_400,
         )?,
         jitter: backoff.jitter.unwrap_or(defaults.jitter),
+        max_age: in_range(&["retry"], table.max_age, defaults.max_age, 1, 365 * 86_400)?,
     };
     if !(1..=100).contains(&spec.attempts) {
         return mistake(

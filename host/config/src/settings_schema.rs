@@ -9,7 +9,7 @@ use landfall_model::HttpGrant;
 #[derive(Debug, Clone, PartialEq)]
 pub struct SettingsSchema(Value);
 
-/// A manifest's `settings_schema` that cannot be used.
+/// A manifest's `settings-schema` that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SchemaError {
     #[error("is not JSON: {0}")]

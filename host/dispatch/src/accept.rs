@@ -11,7 +11,7 @@ use landfall_model::{DedupKey, DeliveryState, Event, EventId, Outcome, Reply, St
 use super::dispatcher::Dispatcher;
 use super::error::DispatchError;
 use super::repeats::Repeat;
-use super::replies::{Waited, Waiter};
+use super::replies::Waiter;
 use super::reply_format;
 
 /// The longest that a caller waits for its event to be stored.
@@ -36,10 +36,19 @@ pub struct Incoming {
 pub struct Answer {
     /// The event that was accepted: an earlier one, if the request repeats that.
     pub event: EventId,
-    /// The reply of the handler or its responder, if it came in time.
-    pub reply: Option<Reply>,
-    /// The reply refuses the event. If the caller does not get it, call `Dispatcher::refusal_is_undelivered`.
-    pub is_refusal: bool,
+    /// What the caller gets.
+    pub content: AnswerContent,
+}
+
+/// What the caller of a stored event gets.
+#[derive(Debug)]
+pub enum AnswerContent {
+    /// The answer that the provider takes for success.
+    Accepted,
+    /// The reply of the handler or its responder.
+    Reply(Reply),
+    /// The handler has rejected the event without a reply: 422.
+    Rejected,
 }
 
 /// How an event runs, and whether its caller waits.
@@ -58,17 +67,18 @@ impl Answer {
     fn accepted(event: EventId) -> Answer {
         Answer {
             event,
-            reply: None,
-            is_refusal: false,
+            content: AnswerContent::Accepted,
         }
     }
 
-    fn replied(event: EventId, reply: Reply) -> Answer {
-        Answer {
-            event,
-            reply: Some(reply),
-            is_refusal: false,
-        }
+    fn replied(event: EventId, reply: Option<Reply>) -> Answer {
+        let content = reply.map_or(AnswerContent::Accepted, AnswerContent::Reply);
+        Answer { event, content }
+    }
+
+    fn rejected(event: EventId, reply: Option<Reply>) -> Answer {
+        let content = reply.map_or(AnswerContent::Rejected, AnswerContent::Reply);
+        Answer { event, content }
     }
 }
 
@@ -101,28 +111,18 @@ impl Dispatcher {
             let id = accepted_event(&accepted, id);
             let event = Arc::new(Event { id, ..event });
             let reply = respond(target, event, left).await;
-            return Ok(reply.map_or(Answer::accepted(id), |reply| Answer::replied(id, reply)));
+            return Ok(Answer::replied(id, reply));
         }
         let Some(waiter) = waiter else {
             return Ok(Answer::accepted(accepted_event(&accepted, id)));
         };
         match accepted {
-            Accepted::New { .. } => {
-                let answer = reply_within(left, waiter, id).await?;
-                let is_refusal = answer.reply.as_ref().is_some_and(refuses);
-                Ok(Answer {
-                    is_refusal,
-                    ..answer
-                })
-            }
+            Accepted::New { .. } => Ok(reply_within(left, waiter, id).await),
             Accepted::Duplicate { of, reply } => {
                 let reply = reply.as_deref().and_then(reply_format::decode);
-                Ok(match reply {
-                    Some((_, reply)) => Answer::replied(of, reply),
-                    None => Answer::accepted(of),
-                })
+                Ok(Answer::replied(of, reply.map(|(_, reply)| reply)))
             }
-            Accepted::Joined { of, state } => self.join(of, state, left).await,
+            Accepted::Joined { of, state } => Ok(self.join(of, state, left).await),
         }
     }
 
@@ -226,30 +226,23 @@ impl Dispatcher {
     }
 
     /// The reply to the delivery that a duplicate joins.
-    async fn join(
-        &self,
-        first: EventId,
-        state: OpenState,
-        left: Duration,
-    ) -> Result<Answer, DispatchError> {
+    async fn join(&self, first: EventId, state: OpenState, left: Duration) -> Answer {
         let runs_soon = match state {
             OpenState::Pending(wait) => wait < left,
             OpenState::Running | OpenState::Replayed => true,
         };
         if !runs_soon {
-            return Ok(Answer::accepted(first));
+            return Answer::accepted(first);
         }
 
         let (waiter, recent) = self.replies.join(first);
         if let Some(reply) = recent {
-            return Ok(Answer::replied(first, reply));
+            return Answer::replied(first, reply);
         }
         // The event may have ended before this caller began to wait, at another node or long ago.
         match self.ledger().show(first).await {
             Ok(Some(shown)) if is_open(&shown) => reply_within(left, waiter, first).await,
-            // The handler's reply refused the event, and this caller gets no 2xx for that: sent again, the event runs.
-            Ok(Some(shown)) if is_refused(&shown) => Err(LedgerError::Busy.into()),
-            _ => Ok(Answer::accepted(first)),
+            _ => Answer::accepted(first),
         }
     }
 }
@@ -272,28 +265,12 @@ fn is_open(shown: &Shown) -> bool {
     })
 }
 
-/// The latest delivery ended with a reply that refuses the event.
-fn is_refused(shown: &Shown) -> bool {
-    let latest = shown.deliveries.first();
-    let is_done = latest.is_some_and(|latest| latest.state == DeliveryState::Done);
-    let status = shown.attempts.last().and_then(|last| last.status);
-    is_done && status.is_some_and(|status| !(200..=299).contains(&status))
-}
-
-fn refuses(reply: &Reply) -> bool {
-    !(200..=299).contains(&reply.status)
-}
-
-async fn reply_within(
-    left: Duration,
-    waiter: Waiter<'_>,
-    event: EventId,
-) -> Result<Answer, DispatchError> {
-    match waiter.within(left, STORE_TIMEOUT).await {
-        Waited::Replied(Outcome::Done(reply)) => Ok(Answer::replied(event, reply)),
-        Waited::Replied(_) | Waited::TimedOut => Ok(Answer::accepted(event)),
-        // The reply may refuse the event, and then only the sender can run it again.
-        Waited::Unknown => Err(LedgerError::Busy.into()),
+/// The answer to a caller that waits. What is retried or deferred is stored, so the caller is told that it was accepted.
+async fn reply_within(left: Duration, waiter: Waiter<'_>, event: EventId) -> Answer {
+    match waiter.within(left).await {
+        Some(Outcome::Done(reply)) => Answer::replied(event, reply),
+        Some(Outcome::Reject { reply, .. }) => Answer::rejected(event, reply),
+        _ => Answer::accepted(event),
     }
 }
 

@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 use super::broker_queue::{BrokerQueue, InFlight};
 use super::dispatcher::Dispatcher;
 use super::lease::Lease;
+use super::outcome_format;
 use super::repeats::Repeat;
-use super::reply_format;
 
 /// The most messages that wait for a permit.
 const WAITING_MAX: usize = 1000;
@@ -178,15 +178,19 @@ impl Dispatcher {
     async fn start(self: Arc<Self>, message: InFlight, permit: Permit, target: Target) {
         let (id, hook) = (message.event().id, message.event().hook.clone());
         match self.ledger().start(message.received()).await {
-            Ok(Started::Run { fence, conflict }) => {
+            Ok(Started::Run {
+                fence,
+                deferred,
+                conflict,
+            }) => {
                 landfall_model::kill_point!("arrived");
                 if let Some(first) = conflict {
                     self.record_conflict(&hook, id, first);
                 }
                 let replayed = message.envelope().replay.is_some();
-                let lease = self
-                    .work
-                    .lease(fence, message.event().clone(), Some(message));
+                let lease =
+                    self.work
+                        .lease(fence, deferred, message.event().clone(), Some(message));
                 let remote = self.remote_caller(&lease);
                 self.run(lease, permit, target, replayed, remote).await;
             }
@@ -255,8 +259,8 @@ impl Dispatcher {
         };
         replies
             .subscribe_replies(&|bytes: &[u8]| {
-                if let Some((event, reply)) = reply_format::decode(bytes) {
-                    self.replies.publish(event, &Outcome::Done(reply));
+                if let Some((event, outcome)) = outcome_format::decode(bytes) {
+                    self.replies.publish(event, &outcome);
                 }
             })
             .await;
@@ -269,8 +273,9 @@ async fn publish_reply(
     event: EventId,
     ended: oneshot::Receiver<Outcome>,
 ) {
-    if let (Some(replies), Ok(Outcome::Done(reply))) = (broker.replies(), ended.await) {
-        let reply = reply_format::encode(event, &reply);
-        replies.publish_reply(&reply_to, reply).await;
+    let outcome = ended.await.ok();
+    let encoded = outcome.and_then(|outcome| outcome_format::encode(event, &outcome));
+    if let (Some(replies), Some(encoded)) = (broker.replies(), encoded) {
+        replies.publish_reply(&reply_to, encoded).await;
     }
 }

@@ -144,12 +144,6 @@ impl Dispatcher {
         self.work.mark_due(hook);
     }
 
-    /// The caller hung up before it got the handler's refusal of this event.
-    pub fn refusal_is_undelivered(self: &Arc<Self>, event: EventId, hook: &Arc<str>) {
-        let (dispatcher, hook) = (self.clone(), hook.clone());
-        tokio::spawn(async move { dispatcher.run_undelivered_again(event, &hook).await });
-    }
-
     /// Starts no more attempts. Those that run may go on.
     pub fn stop(&self) {
         self.gate.stop();

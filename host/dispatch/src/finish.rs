@@ -5,10 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use landfall_engine::Target;
-use landfall_ledger::{
-    Committed, Disposition, LedgerError, NewEvent, Refused, ReplayOrder, Results,
-};
-use landfall_model::{Attempt, Event, EventId, Outcome, RetrySpec};
+use landfall_ledger::{Committed, Deferred, Disposition, LedgerError, NewEvent, Refused, Results};
+use landfall_model::{Attempt, Event, Outcome, Reply, RetrySpec};
 use tokio::sync::oneshot;
 
 use super::dispatcher::Dispatcher;
@@ -27,14 +25,13 @@ pub(crate) struct RanAttempt {
     pub attempt: Attempt,
     pub started_ms: i64,
     pub target: Target,
-    /// A caller at another node that waits for the reply.
+    /// A caller at another node that waits for the outcome.
     pub remote: Option<oneshot::Sender<Outcome>>,
 }
 
 impl Dispatcher {
     /// Commits the attempt. Results that cannot be stored make another outcome of it, and that is committed.
     pub(crate) async fn finish(&self, mut lease: Lease, mut done: RanAttempt) {
-        let is_claimed = self.claim_refusal(&done.event, &mut done.attempt);
         record::log(&done.event, done.number, &done.attempt);
         self.counters
             .count_failed_calls(&done.event.hook, &done.attempt.calls);
@@ -43,7 +40,7 @@ impl Dispatcher {
         let effects = std::mem::take(&mut done.attempt.effects);
         let mut results = self.results(&done.event, effects, &done.target);
         loop {
-            let (disposition, emitted) = self.disposition(&done, results);
+            let (disposition, emitted) = self.disposition(&done, lease.deferred(), results);
             let pause = disposition.pause();
             let record = record::build(
                 &done.attempt,
@@ -54,7 +51,7 @@ impl Dispatcher {
             match lease.commit(record, disposition).await {
                 Ok(Committed::Stored) => {
                     self.mark_emitted_due(&emitted);
-                    return self.after_commit(done, pause, is_claimed).await;
+                    return self.after_commit(done, pause);
                 }
                 Ok(Committed::LeaseLost) => return self.after_lost_lease(&done),
                 Ok(Committed::Refused(why @ Refused::Changed(_), same)) => {
@@ -72,16 +69,26 @@ impl Dispatcher {
     }
 
     /// What follows from the outcome, and the events that the attempt emits.
-    fn disposition(&self, done: &RanAttempt, results: Results) -> (Disposition, Vec<NewEvent>) {
+    fn disposition(
+        &self,
+        done: &RanAttempt,
+        deferred: Deferred,
+        results: Results,
+    ) -> (Disposition, Vec<NewEvent>) {
         let (outcome, retry) = (&done.attempt.outcome, &done.target.retry);
-        let mut disposition = next_disposition(outcome, results, done.number, retry, chance());
+        let past = Past {
+            number: done.number,
+            deferrals: deferred.count,
+            deferred_for: deferred.since.map(|since| since.until(self.ledger().now())),
+        };
+        let mut disposition = next_disposition(outcome, results, &past, retry, chance());
 
         let emitted = match &mut disposition {
             Disposition::Done(results) => {
                 results.reply = reply_for_duplicates(&done.event, &done.attempt, &done.target);
                 results.emitted.clone()
             }
-            Disposition::Retry(_) => Vec::new(),
+            Disposition::Retry(_) | Disposition::Defer(_) => Vec::new(),
             Disposition::Dead(why) => {
                 let (hook, event, attempts) = (&*done.event.hook, done.event.id, done.number);
                 tracing::error!(hook, %event, attempts, why = &**why, "delivery is dead");
@@ -92,15 +99,22 @@ impl Dispatcher {
         (disposition, emitted)
     }
 
-    async fn after_commit(&self, done: RanAttempt, pause: Option<Duration>, is_claimed: bool) {
+    fn after_commit(&self, done: RanAttempt, pause: Option<Duration>) {
         let (event, hook, outcome) = (&done.event, &done.event.hook, done.attempt.outcome);
         self.counters.count_attempt(hook, &outcome);
         self.judge(event, &outcome);
         landfall_model::kill_point!("after-end");
 
-        let is_received = self.replies.publish(event.id, &outcome);
-        if is_claimed && !is_received && matches!(outcome, Outcome::Done(_)) {
-            self.run_undelivered_again(event.id, hook).await;
+        let is_received = self.replies.publish(event.id, &outcome) || done.remote.is_some();
+        if let Outcome::Done(Some(reply)) = &outcome
+            && !is_received
+            && !is_success(reply)
+        {
+            let status = reply.status;
+            tracing::warn!(
+                hook = &**hook, event = %event.id, status,
+                "the event is done, and no caller waits for the handler's reply: to refuse an event, a handler returns `reject` or `retry`"
+            );
         }
         if let Some(remote) = done.remote {
             remote.send(outcome).ok();
@@ -125,7 +139,6 @@ impl Dispatcher {
         landfall_model::kill_point!("after-end");
 
         // The next attempt answers the callers that wait.
-        self.replies.release(event.id);
         if let Some(remote) = done.remote {
             self.replies.adopt(event.id, remote);
         }
@@ -160,74 +173,67 @@ impl Dispatcher {
             self.gate.record_outcome(&event.hook, outcome);
         }
     }
-
-    /// Decides what a reply that refuses the event means. If a caller waits for it, the caller receives the refusal, and this returns true.
-    /// Otherwise the sender already has a 2xx and will not send the event again, so the reply becomes a failed outcome, as for a plain
-    /// `wasi:http` component.
-    fn claim_refusal(&self, event: &Event, attempt: &mut Attempt) -> bool {
-        let Outcome::Done(reply) = &attempt.outcome else {
-            return false;
-        };
-        let Some(failed) = Outcome::of_undelivered_response(reply.status, &reply.headers) else {
-            return false;
-        };
-        if self.replies.claim(event.id) {
-            return true;
-        }
-
-        attempt.outcome = failed;
-        false
-    }
-
-    /// Runs an event again that ended as done with a refusal which no caller received. If the handler refuses it again, the event is
-    /// retried or dead, since no caller waits for it.
-    pub(crate) async fn run_undelivered_again(&self, event: EventId, hook: &Arc<str>) {
-        let order = ReplayOrder {
-            events: vec![(event, None)],
-            delay: Duration::ZERO,
-            apart: Duration::ZERO,
-            again: false,
-            dry_run: false,
-        };
-        match self.ledger().replay(order).await {
-            Ok(_) => {
-                tracing::warn!(
-                    hook = &**hook, event = %event,
-                    "the caller hung up before the handler's refusal was sent: the event runs again"
-                );
-                self.work.mark_due(hook);
-            }
-            Err(error) => {
-                tracing::error!(
-                    hook = &**hook, event = %event, %error,
-                    "the caller hung up before the handler's refusal was sent, and the event cannot run again: replay it"
-                );
-            }
-        }
-    }
 }
 
-/// What follows from an outcome. `number` counts the attempts from 1; `chance` is a random number from 0 to 1.
+/// The attempts of a delivery so far.
+#[derive(Debug, Default)]
+pub(crate) struct Past {
+    /// The number of the attempt that has ended, from 1. Attempts that deferred the event do not count.
+    pub number: u32,
+    /// How often the event has been deferred.
+    pub deferrals: u32,
+    /// The time since the first deferral.
+    pub deferred_for: Option<Duration>,
+}
+
+/// What follows from an outcome. `chance` is a random number from 0 to 1.
 pub(crate) fn next_disposition(
     outcome: &Outcome,
     results: Results,
-    number: u32,
+    past: &Past,
     retry: &RetrySpec,
     chance: f64,
 ) -> Disposition {
     let hint = match outcome {
         Outcome::Done(_) => return Disposition::Done(results),
-        Outcome::Reject(reason) => return Disposition::Dead(dead_reason("reject", reason)),
+        Outcome::Reject { reason, .. } => {
+            return Disposition::Dead(dead_reason("reject", reason));
+        }
+        Outcome::Defer { reason, after } => return past.deferral(reason, *after, retry, chance),
         Outcome::Retry { after, .. } => *after,
         _ => None,
     };
-    match retry.pause(number, hint, chance) {
+    match retry.pause(past.number, hint, chance) {
         Some(pause) => Disposition::Retry(pause),
         None => Disposition::Dead(dead_reason(outcome.word(), outcome.reason())),
     }
 }
 
-fn dead_reason(word: &str, reason: &str) -> String {
+impl Past {
+    fn deferral(
+        &self,
+        reason: &str,
+        hint: Option<Duration>,
+        retry: &RetrySpec,
+        chance: f64,
+    ) -> Disposition {
+        let since = self.deferred_for.unwrap_or_default();
+        match retry.deferral(self.deferrals + 1, since, hint, chance) {
+            Some(pause) => Disposition::Defer(pause),
+            None => {
+                let max_age = humantime::format_duration(retry.max_age);
+                let why = format!("deferred for longer than [retry] max_age = {max_age}: {reason}");
+                Disposition::Dead(dead_reason("defer", &why))
+            }
+        }
+    }
+}
+
+fn is_success(reply: &Reply) -> bool {
+    (200..=299).contains(&reply.status)
+}
+
+pub(crate) fn dead_reason(word: &str, reason: &str) -> String {
     if reason.is_empty() {
         word.to_owned()
     } else {
@@ -259,12 +265,11 @@ fn chance() -> f64 {
 
 /// The reply to store, if duplicates of this event get it again.
 fn reply_for_duplicates(event: &Event, attempt: &Attempt, target: &Target) -> Option<Vec<u8>> {
-    let Outcome::Done(reply) = &attempt.outcome else {
+    let Outcome::Done(Some(reply)) = &attempt.outcome else {
         return None;
     };
-    let is_stored = target.repeats_reply
-        && (200..=299).contains(&reply.status)
-        && reply.body.len() <= STORED_REPLY_MAX;
+    let is_stored =
+        target.repeats_reply && is_success(reply) && reply.body.len() <= STORED_REPLY_MAX;
 
     is_stored.then(|| reply_format::encode(event.id, reply))
 }
@@ -286,10 +291,14 @@ mod tests {
         };
         let of = |outcome: Outcome, number| {
             let results = Results::empty(Quota { kv: 0, rows: 0 });
-            next_disposition(&outcome, results, number, &spec, 0.5)
+            let past = Past {
+                number,
+                ..Past::default()
+            };
+            next_disposition(&outcome, results, &past, &spec, 0.5)
         };
         assert!(same(
-            &of(Outcome::Reject("never".into()), 1),
+            &of(Outcome::reject("never"), 1),
             &Disposition::Dead("reject: never".into())
         ));
         assert!(same(
@@ -312,5 +321,32 @@ mod tests {
             &of(hinted, 2),
             &Disposition::Dead("retry: busy".into())
         ));
+    }
+
+    #[test]
+    fn deferrals_are_no_attempts() {
+        let spec = RetrySpec {
+            attempts: 1,
+            ..RetrySpec::default()
+        };
+        let outcome = Outcome::Defer {
+            reason: "no order yet".into(),
+            after: None,
+        };
+        let of = |deferrals, deferred_for| {
+            let results = Results::empty(Quota { kv: 0, rows: 0 });
+            let past = Past {
+                number: 1,
+                deferrals,
+                deferred_for: Some(deferred_for),
+            };
+            next_disposition(&outcome, results, &past, &spec, 0.5)
+        };
+        assert!(same(
+            &of(1, Duration::from_secs(5)),
+            &Disposition::Defer(Duration::from_secs(15))
+        ));
+        let why = "defer: deferred for longer than [retry] max_age = 7days: no order yet";
+        assert!(same(&of(40, spec.max_age), &Disposition::Dead(why.into())));
     }
 }

@@ -82,9 +82,12 @@ impl Gate {
         });
     }
 
-    /// Tells the circuit how an attempt ended. A rejection is the handler's decision and no failure.
+    /// Tells the circuit how an attempt ended. A rejection and a deferral are the handler's decision and no failure.
     pub fn record_outcome(&self, hook: &Arc<str>, outcome: &Outcome) {
-        let is_failure = !matches!(outcome, Outcome::Done(_) | Outcome::Reject(_));
+        let is_failure = !matches!(
+            outcome,
+            Outcome::Done(_) | Outcome::Reject { .. } | Outcome::Defer { .. }
+        );
         self.with(hook, |gate| {
             if !is_failure {
                 gate.circuit = Circuit::default();

@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use landfall_ledger::{AttemptRecord, Committed, Disposition, Fence, Ledger, LedgerError};
+use landfall_ledger::{
+    AttemptRecord, Committed, Deferred, Disposition, Fence, Ledger, LedgerError,
+};
 use landfall_model::{Event, lock};
 
 use super::broker_queue::InFlight;
@@ -19,6 +21,7 @@ pub(crate) struct Leases(Arc<Mutex<HashSet<Fence>>>);
 /// The right to run one delivery, held while this lives. A lease that is dropped without a commit runs out by itself.
 pub(crate) struct Lease {
     fence: Fence,
+    deferred: Deferred,
     event: Arc<Event>,
     ledger: Arc<dyn Ledger>,
     leases: Leases,
@@ -33,6 +36,7 @@ impl Leases {
     pub fn register(
         &self,
         fence: Fence,
+        deferred: Deferred,
         event: Event,
         ledger: &Arc<dyn Ledger>,
         message: Option<InFlight>,
@@ -40,6 +44,7 @@ impl Leases {
         lock(&self.0).insert(fence);
         Lease {
             fence,
+            deferred,
             event: Arc::new(event),
             ledger: ledger.clone(),
             leases: self.clone(),
@@ -70,9 +75,17 @@ impl Lease {
         &self.event
     }
 
-    /// The number of the attempt, from 1.
+    /// The number of the attempt, from 1, without those that deferred the event.
     pub fn attempt(&self) -> u32 {
-        self.fence.attempt
+        self.fence
+            .attempt
+            .saturating_sub(self.deferred.count)
+            .max(1)
+    }
+
+    /// The earlier deferrals of the event.
+    pub fn deferred(&self) -> Deferred {
+        self.deferred
     }
 
     /// The address of the node that holds the caller's connection.
@@ -99,7 +112,9 @@ impl Lease {
                     let hooks = emitted.map(|new| new.stored.event().hook.clone()).collect();
                     message.done(hooks).await;
                 }
-                Disposition::Retry(pause) => message.redeliver(pause, self.attempt() + 1).await,
+                Disposition::Retry(pause) | Disposition::Defer(pause) => {
+                    message.redeliver(pause, self.fence.attempt + 1).await;
+                }
                 Disposition::Dead(why) => message.dead_letter(why).await,
             }
         }
@@ -111,7 +126,7 @@ impl Lease {
     pub async fn release(mut self, pause: Duration) -> Result<(), LedgerError> {
         self.ledger.release(vec![self.fence], pause).await?;
         if let Some(message) = self.message.take() {
-            message.redeliver(pause, self.attempt()).await;
+            message.redeliver(pause, self.fence.attempt).await;
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ mod error;
 mod finish;
 mod gate;
 mod lease;
+mod outcome_format;
 mod rate;
 mod record;
 mod record_budget;
@@ -28,7 +29,7 @@ mod schedule;
 mod sync;
 mod work;
 
-pub use accept::{Answer, Incoming};
+pub use accept::{Answer, AnswerContent, Incoming};
 pub use counters::RepeatCounts;
 pub use dispatcher::{Dispatcher, Targets};
 pub use error::DispatchError;

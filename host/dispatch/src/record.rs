@@ -17,11 +17,6 @@ pub(crate) fn build(
         .iter()
         .map(|line| json!([line.level, line.text]))
         .collect();
-    let status = if let Outcome::Done(reply) = &attempt.outcome {
-        Some(reply.status)
-    } else {
-        None
-    };
     let emitted = emitted.iter().map(|new| new.stored.event());
     let record = json!({
         "log": log,
@@ -40,7 +35,7 @@ pub(crate) fn build(
         duration_us: attempt.duration.as_micros() as i64,
         outcome: attempt.outcome.word(),
         reason: attempt.outcome.reason().to_owned(),
-        status,
+        status: attempt.outcome.reply().map(|reply| reply.status),
         record: record.to_string(),
     }
 }
@@ -121,7 +116,7 @@ pub(crate) fn log(event: &Event, number: u32, attempt: &Attempt) {
     );
     match &attempt.outcome {
         Outcome::Done(reply) => {
-            let status = reply.status;
+            let status = reply.as_ref().map(|reply| reply.status);
             tracing::info!(
                 hook,
                 event = event_id,

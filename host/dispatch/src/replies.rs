@@ -16,9 +16,9 @@ pub(crate) struct Replies {
 
 #[derive(Default)]
 struct Waiting {
-    by_event: HashMap<EventId, Callers>,
+    by_event: HashMap<EventId, Vec<Caller>>,
     /// The latest replies: a caller may begin to wait just after its event has ended.
-    recent: VecDeque<(EventId, Reply)>,
+    recent: VecDeque<(EventId, Option<Reply>)>,
     next: u64,
 }
 
@@ -26,19 +26,8 @@ struct Waiting {
 const RECENT_MAX: usize = 256;
 const RECENT_BYTES_MAX: usize = 64 << 10;
 
-#[derive(Default)]
-struct Callers {
-    waiting: Vec<Caller>,
-    /// The outcome is being stored and will be sent: no caller may get another answer.
-    claimed: bool,
-    /// A caller has left, perhaps with a 2xx.
-    has_left: bool,
-}
-
 struct Caller {
     number: u64,
-    /// It sent the event, and not a duplicate of it.
-    is_first: bool,
     sender: oneshot::Sender<Outcome>,
 }
 
@@ -50,42 +39,13 @@ pub(crate) struct Waiter<'a> {
     receiver: oneshot::Receiver<Outcome>,
 }
 
-/// How waiting ended for a caller.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Waited {
-    /// The outcome of the attempt.
-    Replied(Outcome),
-    /// No outcome in time. The attempt, if there is one, knows that this caller got another answer.
-    TimedOut,
-    /// The outcome was about to be sent and could not be stored in time. It may refuse the event, so the caller must not get a 2xx.
-    Unknown,
-}
-
 // === impl Replies ===
 
 impl Replies {
-    /// The caller that sends the event waits for its outcome, for as long as the guard lives.
+    /// A caller waits for the outcome of the event's next attempt, for as long as the guard lives.
     pub fn wait(&self, event: EventId) -> Waiter<'_> {
-        self.add(event, true)
-    }
-
-    /// The caller of a duplicate waits for the outcome of the first event's next attempt. Also the reply, if the event has just ended.
-    pub fn join(&self, event: EventId) -> (Waiter<'_>, Option<Reply>) {
-        let waiter = self.add(event, false);
-        let recent = self
-            .waiting()
-            .recent
-            .iter()
-            .rev()
-            .find(|(ended, _)| *ended == event)
-            .map(|(_, reply)| reply.clone());
-
-        (waiter, recent)
-    }
-
-    fn add(&self, event: EventId, is_first: bool) -> Waiter<'_> {
         let (sender, receiver) = oneshot::channel();
-        let number = self.waiting().add(event, is_first, sender);
+        let number = self.waiting().add(event, sender);
 
         Waiter {
             replies: self,
@@ -95,22 +55,18 @@ impl Replies {
         }
     }
 
-    /// Whether every caller that this event has had still waits here, and will get the outcome that is stored next: from now on
-    /// none leaves without it.
-    pub fn claim(&self, event: EventId) -> bool {
-        let mut waiting = self.waiting();
-        let Some(callers) = waiting.by_event.get_mut(&event) else {
-            return false;
-        };
-        callers.claimed = !callers.has_left && callers.waiting.iter().any(|caller| caller.is_first);
-        callers.claimed
-    }
+    /// The caller of a duplicate waits for the first event. Also what its handler replied, if the event is done since a short time.
+    pub fn join(&self, event: EventId) -> (Waiter<'_>, Option<Option<Reply>>) {
+        let waiter = self.wait(event);
+        let recent = self
+            .waiting()
+            .recent
+            .iter()
+            .rev()
+            .find(|(ended, _)| *ended == event)
+            .map(|(_, reply)| reply.clone());
 
-    /// The outcome was not stored: the next attempt has another, and callers may leave again.
-    pub fn release(&self, event: EventId) {
-        if let Some(callers) = self.waiting().by_event.get_mut(&event) {
-            callers.claimed = false;
-        }
+        (waiter, recent)
     }
 
     /// Whether anybody waits for this event.
@@ -123,7 +79,7 @@ impl Replies {
         if sender.is_closed() {
             return;
         }
-        self.waiting().add(event, false, sender);
+        self.waiting().add(event, sender);
     }
 
     /// No caller gets a reply: the attempt has no outcome that counts.
@@ -140,10 +96,12 @@ impl Replies {
             }
             waiting.by_event.remove(&event)
         };
-        let callers = callers.into_iter().flat_map(|callers| callers.waiting);
-        callers.fold(false, |is_received, caller| {
-            caller.sender.send(outcome.clone()).is_ok() | is_received
-        })
+        callers
+            .into_iter()
+            .flatten()
+            .fold(false, |is_received, caller| {
+                caller.sender.send(outcome.clone()).is_ok() | is_received
+            })
     }
 
     /// How many replies are remembered, and the bytes of their bodies.
@@ -154,7 +112,7 @@ impl Replies {
             waiting
                 .recent
                 .iter()
-                .map(|(_, reply)| reply.body.len())
+                .map(|(_, reply)| reply_bytes(reply))
                 .sum(),
         )
     }
@@ -168,18 +126,13 @@ impl Replies {
 
 impl Waiting {
     /// The number of the new caller.
-    fn add(&mut self, event: EventId, is_first: bool, sender: oneshot::Sender<Outcome>) -> u64 {
+    fn add(&mut self, event: EventId, sender: oneshot::Sender<Outcome>) -> u64 {
         self.next += 1;
         let number = self.next;
         self.by_event
             .entry(event)
             .or_default()
-            .waiting
-            .push(Caller {
-                number,
-                is_first,
-                sender,
-            });
+            .push(Caller { number, sender });
         number
     }
 
@@ -187,16 +140,14 @@ impl Waiting {
         let Some(callers) = self.by_event.get_mut(&event) else {
             return;
         };
-        let before = callers.waiting.len();
-        callers.waiting.retain(|caller| caller.number != number);
-        callers.has_left |= callers.waiting.len() < before;
-        if callers.waiting.is_empty() {
+        callers.retain(|caller| caller.number != number);
+        if callers.is_empty() {
             self.by_event.remove(&event);
         }
     }
 
-    fn remember(&mut self, event: EventId, reply: &Reply) {
-        if reply.body.len() <= RECENT_BYTES_MAX {
+    fn remember(&mut self, event: EventId, reply: &Option<Reply>) {
+        if reply_bytes(reply) <= RECENT_BYTES_MAX {
             self.recent.push_back((event, reply.clone()));
             if self.recent.len() > RECENT_MAX {
                 self.recent.pop_front();
@@ -205,34 +156,19 @@ impl Waiting {
     }
 }
 
+fn reply_bytes(reply: &Option<Reply>) -> usize {
+    reply.as_ref().map_or(0, |reply| reply.body.len())
+}
+
 // === impl Waiter ===
 
 impl Waiter<'_> {
-    /// Waits for the outcome for the time `usual`, and for `claimed` more if the outcome is being stored then.
-    pub async fn within(mut self, usual: Duration, claimed: Duration) -> Waited {
-        if let Ok(outcome) = tokio::time::timeout(usual, &mut self.receiver).await {
-            return outcome.map_or(Waited::TimedOut, Waited::Replied);
-        }
-        if !self.is_claimed() {
-            return Waited::TimedOut;
-        }
-        match tokio::time::timeout(claimed, &mut self.receiver).await {
-            Ok(outcome) => outcome.map_or(Waited::TimedOut, Waited::Replied),
-            Err(_) => Waited::Unknown,
-        }
-    }
-
-    /// Stops waiting, unless the outcome has been claimed for the waiting callers.
-    fn is_claimed(&self) -> bool {
-        let mut waiting = self.replies.waiting();
-        let Some(callers) = waiting.by_event.get_mut(&self.event) else {
-            return true;
-        };
-        if callers.claimed {
-            return true;
-        }
-        waiting.remove(self.event, self.number);
-        false
+    /// The outcome of the event's next attempt; `None` if there is none within `time`.
+    pub async fn within(mut self, time: Duration) -> Option<Outcome> {
+        tokio::time::timeout(time, &mut self.receiver)
+            .await
+            .ok()?
+            .ok()
     }
 }
 
@@ -249,83 +185,45 @@ mod tests {
     const EVENT: EventId = EventId::from_bytes([1; 16]);
 
     #[tokio::test]
-    async fn every_caller_gets_one_reply() {
+    async fn every_caller_gets_one_outcome() {
         let replies = Replies::default();
-        let (first, second) = (replies.wait(EVENT), replies.wait(EVENT));
-        drop(second);
+        let (first, second, gone) = (
+            replies.wait(EVENT),
+            replies.wait(EVENT),
+            replies.wait(EVENT),
+        );
+        drop(gone);
 
         assert!(replies.publish(EVENT, &Outcome::Timeout));
         assert!(!replies.has(EVENT));
-        assert_eq!(
-            first.within(Duration::ZERO, Duration::ZERO).await,
-            Waited::Replied(Outcome::Timeout)
-        );
+        for waiter in [first, second] {
+            assert_eq!(waiter.within(Duration::ZERO).await, Some(Outcome::Timeout));
+        }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn claimed_outcomes_are_waited_for() {
-        let (second, replies) = (Duration::from_secs(1), Replies::default());
-        assert!(!replies.claim(EVENT), "no caller waits");
-        assert_eq!(
-            replies.wait(EVENT).within(second, second).await,
-            Waited::TimedOut
-        );
-        assert!(!replies.claim(EVENT), "the caller has left");
-
-        let caller = replies.wait(EVENT);
-        assert!(replies.claim(EVENT));
-        let late = async {
-            tokio::time::sleep(second * 3 / 2).await;
-            replies.publish(EVENT, &Outcome::Timeout);
-        };
-        let (waited, ()) = tokio::join!(caller.within(second, second), late);
-        assert_eq!(waited, Waited::Replied(Outcome::Timeout));
-
-        let caller = replies.wait(EVENT);
-        assert!(replies.claim(EVENT));
-        assert_eq!(caller.within(second, second).await, Waited::Unknown);
-
-        let caller = replies.wait(EVENT);
-        assert!(replies.claim(EVENT));
-        replies.release(EVENT);
-        assert_eq!(caller.within(second, second).await, Waited::TimedOut);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn rejections_count_if_every_caller_waits() {
-        let (second, replies) = (Duration::from_secs(1), Replies::default());
-        let (duplicate, recent) = replies.join(EVENT);
-        assert_eq!(recent, None);
-        assert!(
-            !replies.claim(EVENT),
-            "the first caller is not here: it may have its 2xx"
-        );
-        let first = replies.wait(EVENT);
-        assert!(replies.claim(EVENT));
-        replies.release(EVENT);
-        assert_eq!(duplicate.within(second, second).await, Waited::TimedOut);
-        assert!(!replies.claim(EVENT), "the duplicate has left with a 2xx");
-        drop(first);
-    }
-
-    #[tokio::test]
-    async fn callers_that_hung_up_hear_nothing() {
+    async fn callers_leave_in_time() {
         let replies = Replies::default();
-        let caller = replies.wait(EVENT);
-        assert!(replies.claim(EVENT));
-        drop(caller);
+        assert_eq!(
+            replies.wait(EVENT).within(Duration::from_secs(1)).await,
+            None
+        );
         assert!(!replies.publish(EVENT, &Outcome::Timeout));
     }
 
     #[tokio::test]
     async fn late_duplicates_get_the_reply() {
         let replies = Replies::default();
+        assert_eq!(replies.join(EVENT).1, None);
+
         let reply = Reply {
-            status: 400,
+            status: 200,
             headers: Default::default(),
             body: Default::default(),
         };
-        replies.publish(EVENT, &Outcome::Done(reply.clone()));
-        assert_eq!(replies.join(EVENT).1, Some(reply));
+        for reply in [None, Some(reply)] {
+            replies.publish(EVENT, &Outcome::Done(reply.clone()));
+            assert_eq!(replies.join(EVENT).1, Some(reply));
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The encoding of a handler's reply, for the node that holds the caller's connection and for duplicates.
+//! The encoding of a handler's reply, which duplicates get again.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,19 +9,30 @@ use landfall_model::{EventId, Reply};
 
 /// The reply to an event as JSON.
 pub(crate) fn encode(event: EventId, reply: &Reply) -> Vec<u8> {
+    let mut encoded = to_json(reply);
+    encoded["event"] = event.to_string().into();
+    encoded.to_string().into()
+}
+
+/// Status, headers and body, the last two in Base64 where they may be no text.
+pub(crate) fn to_json(reply: &Reply) -> Value {
     let headers = reply.headers.iter();
     let headers: Vec<Value> = headers
         .map(|(name, value)| json!([name.as_str(), STANDARD.encode(value)]))
         .collect();
     let body = STANDARD.encode(&reply.body);
-    json!({ "event": event.to_string(), "status": reply.status, "headers": headers, "body": body })
-        .to_string()
-        .into()
+    json!({ "status": reply.status, "headers": headers, "body": body })
 }
 
 /// The event and its reply; `None` if the bytes are not an encoded reply.
 pub(crate) fn decode(bytes: &[u8]) -> Option<(EventId, Reply)> {
-    let answer: Value = serde_json::from_slice(bytes).ok()?;
+    let encoded: Value = serde_json::from_slice(bytes).ok()?;
+    let event = encoded["event"].as_str()?.parse().ok()?;
+    Some((event, from_json(&encoded)?))
+}
+
+/// The reply that `to_json` has encoded.
+pub(crate) fn from_json(answer: &Value) -> Option<Reply> {
     let mut headers = HeaderMap::new();
     for header in answer["headers"].as_array()? {
         let value = STANDARD.decode(header[1].as_str()?).ok()?;
@@ -34,14 +45,11 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<(EventId, Reply)> {
         .ok()
         .filter(|status| (200..600).contains(status))?;
     let body = STANDARD.decode(answer["body"].as_str()?).ok()?.into();
-    Some((
-        answer["event"].as_str()?.parse().ok()?,
-        Reply {
-            status,
-            headers,
-            body,
-        },
-    ))
+    Some(Reply {
+        status,
+        headers,
+        body,
+    })
 }
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ impl Dispatcher {
         let Emission {
             id,
             hook,
+            event_type,
             headers,
             body,
             key,
@@ -58,6 +59,7 @@ impl Dispatcher {
             ("caused-by".to_owned(), by.id.to_string()),
             ("hops".to_owned(), hops.to_string()),
         ];
+        attributes.extend(event_type.map(|event_type| ("event-type".to_owned(), event_type)));
         attributes.extend(
             by.attribute("traceparent")
                 .map(|value| ("traceparent".to_owned(), value.to_owned())),

@@ -10,7 +10,7 @@ use landfall_model::clock::to_ms;
 use landfall_model::{Attempt, Effects, Event, Outcome, RetrySpec, Stored};
 
 use super::dispatcher::Dispatcher;
-use super::finish::{next_disposition, refused_outcome};
+use super::finish::{Past, dead_reason, next_disposition, refused_outcome};
 use super::record;
 
 /// The time for what follows the attempt: its end, and storing its effects.
@@ -107,8 +107,15 @@ impl Dispatcher {
             attempts: 1,
             ..RetrySpec::default()
         };
+        let first = Past {
+            number: 1,
+            ..Past::default()
+        };
         let nothing = Results::empty(target.quota);
-        let disposition = next_disposition(&attempt.outcome, nothing, 1, &once, 0.5);
+        let disposition = match &attempt.outcome {
+            Outcome::Defer { reason, .. } => Disposition::Dead(dead_reason("defer", reason)),
+            outcome => next_disposition(outcome, nothing, &first, &once, 0.5),
+        };
         if self
             .ledger()
             .record_later(stored, record, disposition)

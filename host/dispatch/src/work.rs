@@ -6,7 +6,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use landfall_broker::Broker;
-use landfall_ledger::{Accepted, Claimed, Fence, Ledger, LedgerError, NewEvent, OpenState};
+use landfall_ledger::{
+    Accepted, Claimed, Deferred, Fence, Ledger, LedgerError, NewEvent, OpenState,
+};
 use landfall_model::{Clock, Event, LedgerTime};
 
 use super::broker_queue::{BrokerQueue, InFlight};
@@ -87,7 +89,7 @@ impl Work {
             Accepted::New {
                 fence: Some(fence), ..
             } => {
-                let lease = self.lease(*fence, event, None);
+                let lease = self.lease(*fence, Deferred::default(), event, None);
                 return Ok((accepted, Some(lease)));
             }
             Accepted::New { fence: None, .. }
@@ -102,8 +104,15 @@ impl Work {
     }
 
     /// Holds the lease of an event.
-    pub fn lease(&self, fence: Fence, event: Event, message: Option<InFlight>) -> Lease {
-        self.leases.register(fence, event, &self.ledger, message)
+    pub fn lease(
+        &self,
+        fence: Fence,
+        deferred: Deferred,
+        event: Event,
+        message: Option<InFlight>,
+    ) -> Lease {
+        self.leases
+            .register(fence, deferred, event, &self.ledger, message)
     }
 
     /// A delivery of this hook may be due now.
@@ -184,13 +193,14 @@ impl Work {
         for one in claimed {
             let Claimed {
                 fence,
+                deferred,
                 event,
                 replayed,
                 ..
             } = one;
             match event {
                 Some(Ok(event)) => due.push(DueDelivery {
-                    lease: self.lease(fence, event, None),
+                    lease: self.lease(fence, deferred, event, None),
                     replayed,
                 }),
                 Some(Err(_)) => self.end_unread(hook, fence, "corrupt").await,

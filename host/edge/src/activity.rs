@@ -47,16 +47,7 @@ pub(crate) struct ConnectionActivity {
     last: Mutex<Instant>,
     is_closed: AtomicBool,
     close: Notify,
-    /// For the answer that is written next.
-    on_hang_up: Mutex<Option<OnHangUp>>,
-    /// Whether `on_hang_up` is set. Each write reads this.
-    asks_for_hang_up: AtomicBool,
 }
-
-/// An extension of a response: called if the client of an HTTP/1 request has hung up before the
-/// answer is written.
-#[derive(Clone)]
-pub(crate) struct OnHangUp(pub(crate) Arc<dyn Fn() + Send + Sync>);
 
 /// A request that is being handled, until it is dropped.
 pub(crate) struct InFlightRequest(Arc<ConnectionActivity>);
@@ -85,8 +76,6 @@ impl ConnectionActivity {
             last: Mutex::new(Instant::now()),
             is_closed: AtomicBool::new(false),
             close: Notify::new(),
-            on_hang_up: Mutex::new(None),
-            asks_for_hang_up: AtomicBool::new(false),
         })
     }
 
@@ -107,14 +96,8 @@ impl ConnectionActivity {
     /// Observes a response while it is sent.
     pub(crate) fn observe(
         self: &Arc<ConnectionActivity>,
-        mut response: http::Response<Body>,
+        response: http::Response<Body>,
     ) -> http::Response<Body> {
-        let on_hang_up = response.extensions_mut().remove::<OnHangUp>();
-        if on_hang_up.is_some() && !self.is_http2.load(Ordering::Relaxed) {
-            *lock(&self.on_hang_up) = on_hang_up;
-            self.asks_for_hang_up.store(true, Ordering::Relaxed);
-        }
-
         if !self.is_http2.load(Ordering::Relaxed) {
             if response
                 .headers()
@@ -134,15 +117,6 @@ impl ConnectionActivity {
                 activity: self.clone(),
             })
         })
-    }
-
-    /// What to do if the client has hung up, once for each answer.
-    pub(crate) fn take_on_hang_up(&self) -> Option<OnHangUp> {
-        if !self.asks_for_hang_up.swap(false, Ordering::Relaxed) {
-            return None;
-        }
-
-        lock(&self.on_hang_up).take()
     }
 
     /// Records that the answer closes the connection while the client may still be sending.

@@ -22,12 +22,17 @@ const RETRY_MAX: Duration = Duration::from_secs(24 * 3600);
 /// caller.
 pub(crate) fn outcome(rules: &AnswerRules, outcome: Outcome, event: EventId) -> Response {
     match outcome {
-        Outcome::Done(handlers) => reply(rules, handlers, event),
-        Outcome::Retry { after, .. } => retry(
+        Outcome::Done(Some(handlers)) => reply(rules, handlers, event),
+        Outcome::Done(None) => accepted(rules, event),
+        Outcome::Retry { after, .. } | Outcome::Defer { after, .. } => retry(
             failed(StatusCode::SERVICE_UNAVAILABLE, "not handled now", event),
             after.unwrap_or(RETRY_LATER),
         ),
-        Outcome::Reject(_) => failed(StatusCode::UNPROCESSABLE_ENTITY, "rejected", event),
+        Outcome::Reject {
+            reply: Some(handlers),
+            ..
+        } => reply(rules, handlers, event),
+        Outcome::Reject { reply: None, .. } => rejected(event),
         Outcome::Timeout => failed(StatusCode::GATEWAY_TIMEOUT, "timeout", event),
         Outcome::HostFault(_) => retry(
             failed(StatusCode::SERVICE_UNAVAILABLE, "not handled now", event),
@@ -159,6 +164,11 @@ fn with_accepted_content(rules: &AnswerRules, response: Response, event: EventId
     }
 
     response
+}
+
+/// The answer to an event that the handler has rejected without a reply.
+pub(crate) fn rejected(event: EventId) -> Response {
+    failed(StatusCode::UNPROCESSABLE_ENTITY, "rejected", event)
 }
 
 fn failed(status: StatusCode, what: &str, event: EventId) -> Response {

@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-use super::activity::{ConnectionActivity, OnHangUp, Reading};
+use super::activity::{ConnectionActivity, Reading};
 use landfall_model::EdgeLimits;
 
 const LINGER_BYTES_MAX: usize = 64 << 20;
@@ -84,26 +84,6 @@ impl IoTimeouts {
             .as_mut()
             .poll(cx)
             .map(|()| Err(io::ErrorKind::TimedOut.into()))
-    }
-
-    /// Called before an answer is written that must reach its client.
-    fn check_hang_up(&self, cx: &mut Context<'_>) {
-        if let Some(OnHangUp(act)) = self.activity.take_on_hang_up()
-            && self.has_ended(cx)
-        {
-            act();
-        }
-    }
-
-    /// Whether the client has ended its side or the whole connection. The two look the same until a
-    /// write fails.
-    fn has_ended(&self, cx: &mut Context<'_>) -> bool {
-        let mut byte = [0];
-        let mut next = ReadBuf::new(&mut byte);
-        matches!(
-            self.stream.poll_peek(cx, &mut next),
-            Poll::Ready(Ok(0) | Err(_))
-        )
     }
 
     /// Reads bytes of a head.
@@ -205,7 +185,6 @@ impl AsyncWrite for IoTimeouts {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.check_hang_up(cx);
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.progress(cx, written)
     }
@@ -235,7 +214,6 @@ impl AsyncWrite for IoTimeouts {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.check_hang_up(cx);
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.progress(cx, written)
     }

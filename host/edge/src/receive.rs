@@ -11,7 +11,6 @@ use http::request::Parts;
 use http::{HeaderValue, Method};
 use sha2::{Digest, Sha256};
 
-use super::activity::OnHangUp;
 use super::bodies::BodyReservation;
 use super::caller::Caller;
 use super::challenge::answer_challenge;
@@ -21,7 +20,7 @@ use super::read_body::{drain, is_worth_draining, read, without_body};
 use super::rejection::{Rejection, Why};
 use super::target::AuthTarget;
 use super::{answer, authenticate, head, refuse};
-use landfall_dispatch::{Answer, Incoming, Target};
+use landfall_dispatch::{Answer, AnswerContent, Incoming, Target};
 use landfall_hooks::{Hook, RouteMatch, Serving};
 use landfall_model::{DedupId, DedupKey, Event, EventId, Mode};
 use landfall_verify::{
@@ -127,18 +126,14 @@ async fn handle_for(
 
     let dedup = dedup_key(hook, &verified);
     let event = verified.into_event(&hook.spec.name, edge.clock.now(), attributes);
-    let (response, on_hang_up) = match hook.spec.mode {
-        Mode::Sync => (run_now(edge, hook, target, event).await?, None),
+    let response = match hook.spec.mode {
+        Mode::Sync => run_now(edge, hook, target, event).await?,
         Mode::Async | Mode::Auto => {
             store_and_answer(edge, hook, target.as_ref(), event, dedup).await?
         }
     };
 
-    let mut response = answer::apply_rules(&edge.counters, hook, response);
-    if let Some(on_hang_up) = on_hang_up {
-        response.extensions_mut().insert(on_hang_up);
-    }
-    Ok(response)
+    Ok(answer::apply_rules(&edge.counters, hook, response))
 }
 
 /// Refuses a request that the hook can neither run nor verify.
@@ -256,29 +251,18 @@ async fn store_and_answer(
     target: Option<&Target>,
     event: Event,
     dedup: Option<DedupKey>,
-) -> Result<(Response, Option<OnHangUp>), Rejection> {
+) -> Result<Response, Rejection> {
     let event_id = event.id;
     let accepted = queue(edge, hook, target, event, dedup).await?;
-    let on_hang_up = accepted
-        .is_refusal
-        .then(|| rerun_if_undelivered(edge, hook, event_id));
-
-    let response = match accepted.reply {
-        Some(reply) => answer::reply(hook.verifier.answers(), reply, event_id),
-        None => {
+    let rules = hook.verifier.answers();
+    Ok(match accepted.content {
+        AnswerContent::Reply(reply) => answer::reply(rules, reply, event_id),
+        AnswerContent::Rejected => answer::rejected(accepted.event),
+        AnswerContent::Accepted => {
             landfall_model::kill_point!("before-answer");
-            answer::accepted(hook.verifier.answers(), accepted.event)
+            answer::accepted(rules, accepted.event)
         }
-    };
-    Ok((response, on_hang_up))
-}
-
-/// Runs a refused event again if the caller hangs up before the answer is written.
-fn rerun_if_undelivered(edge: &Edge, hook: &Hook, event: EventId) -> OnHangUp {
-    let (dispatcher, name) = (edge.dispatcher.clone(), Arc::<str>::from(&*hook.spec.name));
-    OnHangUp(Arc::new(move || {
-        dispatcher.refusal_is_undelivered(event, &name)
-    }))
+    })
 }
 
 /// Returns when the event is on stable storage. In mode `auto`, waits for the handler's reply until

@@ -103,7 +103,7 @@ impl Client {
         Client::new(policy, Vec::new(), Arc::new(NoSecrets), clock)
     }
 
-    /// Sends a call for an event; `idempotency_key` is the event's id.
+    /// Sends a call for an event. `idempotency_key` is added unless the component has set one.
     pub async fn send(
         &self,
         outgoing: Outgoing,
@@ -224,7 +224,7 @@ impl Client {
         // The component must not learn where a secret is stored: the reason goes to the log.
         let added = self.credentials.add(&mut call).map_err(|error| {
             tracing::warn!(%error, "a call is not made");
-            OutgoingError::Other(
+            OutgoingError::Unavailable(
                 "a credential of this call cannot be used now: the log of the node says why".into(),
             )
         })?;
@@ -363,7 +363,7 @@ async fn exchange(
             OutgoingError::Limit(format!("the response is too large: {error}"))
         }
         CollectError::Broken(error) => {
-            OutgoingError::Broken(format!("the response broke off: {error}"))
+            OutgoingError::Interrupted(format!("the response broke off: {error}"))
         }
     })?;
     Ok(Received {
@@ -378,12 +378,16 @@ async fn exchange(
 fn classify(error: legacy::Error) -> OutgoingError {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
     let mut last = error.to_string();
+    let is_connect = error.is_connect();
     while let Some(current) = cause {
         if let Some(connect) = current.downcast_ref::<ConnectError>() {
             return match connect {
-                ConnectError::Denied { .. } => OutgoingError::Denied(connect.to_string()),
+                ConnectError::Denied { host, address } => OutgoingError::DeniedAddress {
+                    host: host.clone(),
+                    address: *address,
+                },
                 ConnectError::Unresolved { .. } => OutgoingError::Unresolved(connect.to_string()),
-                ConnectError::Unreachable { .. } => OutgoingError::Connection(connect.to_string()),
+                ConnectError::Unreachable { .. } => OutgoingError::Unreachable(connect.to_string()),
             };
         }
 
@@ -394,7 +398,10 @@ fn classify(error: legacy::Error) -> OutgoingError {
         last = current.to_string();
         cause = inner(current);
     }
-    OutgoingError::Broken(format!("the exchange failed: {last}"))
+    if is_connect {
+        return OutgoingError::Unreachable(format!("no connection: {last}"));
+    }
+    OutgoingError::Interrupted(format!("the exchange failed: {last}"))
 }
 
 /// What an error wraps. An `io::Error` hides what it was made from behind the source of that.

@@ -22,9 +22,7 @@ const ADDRESSES_MAX: usize = 8;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
     /// Every address of the host is special, and the operator granted none.
-    #[error(
-        "`{host}` is {address}, which is not a public address: name it in `[allow] addresses` if it is meant"
-    )]
+    #[error("`{host}` is {address}")]
     Denied {
         /// The host of the call.
         host: String,

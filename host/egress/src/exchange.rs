@@ -1,6 +1,7 @@
 //! One call and its result: the request that a component asks for, the response, and why there
 //! is none.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,15 +48,24 @@ pub struct Received {
 pub enum OutgoingError {
     #[error("{0}")]
     Denied(String),
+    /// The address of the host may not be reached. The component does not learn it.
+    #[error(
+        "`{host}` is {address}, which is not a public address: name it in `[allow] addresses` if it is meant"
+    )]
+    DeniedAddress { host: String, address: IpAddr },
     #[error("{0}")]
     Invalid(String),
+    /// A credential has no value now, or cannot be used.
+    #[error("{0}")]
+    Unavailable(String),
     #[error("{0}")]
     Unresolved(String),
+    /// No connection was made: nothing was sent.
     #[error("{0}")]
-    Connection(String),
+    Unreachable(String),
     /// The connection broke before the response was complete. The server may have carried out the request.
     #[error("{0}")]
-    Broken(String),
+    Interrupted(String),
     #[error("{0}")]
     Tls(String),
     #[error("{0}")]
@@ -72,14 +82,26 @@ impl OutgoingError {
     /// The name of the variant in records and logs.
     pub fn word(&self) -> &'static str {
         match self {
-            OutgoingError::Denied(_) => "denied",
+            OutgoingError::Denied(_) | OutgoingError::DeniedAddress { .. } => "denied",
             OutgoingError::Invalid(_) => "invalid",
+            OutgoingError::Unavailable(_) => "unavailable",
             OutgoingError::Unresolved(_) => "unresolved",
-            OutgoingError::Connection(_) | OutgoingError::Broken(_) => "connection",
+            OutgoingError::Unreachable(_) => "unreachable",
+            OutgoingError::Interrupted(_) => "interrupted",
             OutgoingError::Tls(_) => "tls",
             OutgoingError::Timeout(_) => "timeout",
             OutgoingError::Limit(_) => "limit",
             OutgoingError::Other(_) => "other",
+        }
+    }
+
+    /// The sentence for the component: the operator's, without the address that a name resolved to.
+    pub fn guest_text(&self) -> String {
+        match self {
+            OutgoingError::DeniedAddress { host, .. } => {
+                format!("the address of `{host}` is not in `[allow] addresses` of this hook")
+            }
+            error => error.to_string(),
         }
     }
 }

@@ -1,15 +1,28 @@
 //! wasmtime's view of wit/: what every component may use and must export. The bindings of a capability that needs a grant are in
 //! the capability's file.
 
-/// `landfall:hook@0.1`. The world of every handler; components import what they use.
+/// `landfall:hook@0.1`, with `landfall:event@0.1` and `landfall:http@0.1`. The world of every handler; components import what they use.
+/// `errors` is never linked: wasmtime generates a type of a package only if a function of the world uses it.
 #[allow(missing_docs, clippy::pedantic)]
 pub mod v0_1 {
     wasmtime::component::bindgen!({
-        path: "../../wit",
-        world: "hook",
+        path: ["../../wit/event.wit", "../../wit/http.wit", "../../wit/hook.wit"],
+        inline: "
+            package landfall:host;
+            interface errors {
+                use landfall:event/types@0.1.0.{capability-error};
+                report: func() -> result<_, capability-error>;
+            }
+            world hook {
+                include landfall:hook/hook@0.1.0;
+                import errors;
+            }
+        ",
+        world: "landfall:host/hook",
         ownership: Borrowing { duplicate_if_necessary: true },
         imports: {
-            "landfall:hook/http.send": async,
+            "landfall:http/http.send": async,
+            "landfall:http/http.send-all": async,
         },
         exports: { default: async },
     });
@@ -19,22 +32,23 @@ pub mod v0_1 {
 #[allow(missing_docs, clippy::pedantic)]
 pub mod v0_1_responder {
     wasmtime::component::bindgen!({
-        path: "../../wit",
-        world: "responding",
+        path: ["../../wit/event.wit", "../../wit/http.wit", "../../wit/hook.wit"],
+        inline: "package landfall:host; world responding { export landfall:hook/responder@0.1.0; }",
+        world: "landfall:host/responding",
         ownership: Borrowing { duplicate_if_necessary: true },
         exports: { default: async },
-        with: { "landfall:hook/types": crate::bindings::v0_1::landfall::hook::types },
+        with: { "landfall:event/types": crate::bindings::v0_1::landfall::event::types },
     });
 }
 
-/// The types of `landfall:hook` for the bindings of a capability, whose host functions own their arguments and results.
+/// The types of `landfall:event` for the bindings of a capability, whose host functions own their arguments and results.
 pub mod types {
-    pub use super::v0_1::landfall::hook::types::{PayloadResult as Payload, *};
+    pub use super::v0_1::landfall::event::types::{PayloadResult as Payload, *};
 }
 
-pub use types::Payload;
+pub use types::{CapabilityError, Payload};
 pub use v0_1::HookPre;
-pub use v0_1::landfall::hook::types::{
+pub use v0_1::landfall::event::types::{
     Event as GuestEvent, Failure as GuestFailure, PayloadParam, Reply as GuestReply,
 };
 pub use v0_1_responder::RespondingPre as ResponderPre;

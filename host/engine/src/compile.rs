@@ -145,6 +145,8 @@ pub fn compile_child(target: &Path) -> anyhow::Result<ExitCode> {
 }
 
 fn limit_myself() -> rustix::io::Result<()> {
+    // A node that is killed does not leave its compilers behind. The thread that started this process lives as long as the node.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     lower(Resource::As, MEMORY_BYTES_MAX, MEMORY_BYTES_MAX)?;
     // The kernel sends SIGXCPU at the first and SIGKILL at the second.
     lower(Resource::Cpu, CPU_SECONDS_MAX, CPU_SECONDS_MAX + 5)?;

@@ -4,12 +4,15 @@ use super::caps::CAPABILITIES;
 use super::drafts;
 use landfall_model::GrantKey;
 
-pub(crate) const OURS: &str = "landfall:hook/";
-/// The major and minor version of `landfall:hook` that this host implements.
+/// The prefix of the interfaces that a component exports.
+pub(crate) const EXPORTED: &str = "landfall:hook/";
+/// The prefix of all our packages.
+const OURS: &str = "landfall:";
+/// The major and minor version of each of our packages that this host implements.
 const SPOKEN: &str = "0.1";
 
-/// The interfaces of `landfall:hook` that are always linked. Those of `CAPABILITIES` need a grant.
-const ALWAYS_LINKED: [&str; 4] = ["types", "log", "settings", "http"];
+/// The interfaces that are always linked, without the prefix of our packages. Those of `CAPABILITIES` need a grant.
+const ALWAYS_LINKED: [&str; 4] = ["event/types", "hook/log", "hook/settings", "http/http"];
 
 /// The WASI 0.2 packages that are linked, with a context that grants nothing.
 const WASI: [&str; 7] = [
@@ -26,9 +29,9 @@ const WASI: [&str; 7] = [
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ContractError {
     #[error(
-        "was built for landfall:hook@{0}; this host speaks {SPOKEN}: rebuild it with landfall-sdk {SPOKEN}, or run a host that speaks {0}"
+        "was built for landfall:{package}@{version}; this host has {SPOKEN}: rebuild it with landfall-sdk {SPOKEN}, or run a host that has {version}"
     )]
-    OtherVersion(String),
+    OtherVersion { package: String, version: String },
     #[error(
         "exports {0}; of wasi:http this host runs incoming-handler@0.2: rebuild it for WASI 0.2"
     )]
@@ -41,25 +44,31 @@ pub(crate) enum ContractError {
     NewInterface(String),
     #[error("{0}")]
     OtherDraft(String),
-    #[error("imports {0}, which this host does not have: it offers landfall:hook@0.1 and WASI 0.2")]
+    #[error(
+        "imports {0}, which this host does not have: it has landfall:hook@0.1, the packages of its capabilities, and WASI 0.2"
+    )]
     Unknown(String),
 }
 
 /// The key under `[allow]` that an import needs, if it needs one.
 pub fn grant_for(import: &str) -> Option<&'static GrantKey> {
-    let interface = match import.strip_prefix(OURS) {
-        Some(ours) => ours.split('@').next()?,
-        None if drafts::is_keyvalue(import) => "kv",
-        None => return None,
-    };
-    CAPABILITIES.iter().find(|key| key.name == interface)
+    if drafts::is_keyvalue(import) {
+        return CAPABILITIES.iter().find(|key| key.name == "kv");
+    }
+    let interface = import.strip_prefix(OURS)?.split('@').next()?;
+    CAPABILITIES.iter().find(|key| is_of(interface, key))
+}
+
+/// Whether `package/interface` belongs to a capability. Each is a package with an interface of the same name.
+fn is_of(interface: &str, key: &GrantKey) -> bool {
+    interface.split_once('/') == Some((key.name, key.name))
 }
 
 /// Checks that a component exports a handler of this version, or is a plain `wasi:http` component.
 pub(crate) fn check_export(exports: &[String]) -> Result<(), ContractError> {
     let versions: Vec<&str> = exports
         .iter()
-        .filter_map(|name| name.strip_prefix(OURS)?.strip_prefix("handler@"))
+        .filter_map(|name| name.strip_prefix(EXPORTED)?.strip_prefix("handler@"))
         .collect();
     let is_plain = versions.is_empty() && exports.iter().any(|name| is_incoming(name));
     if is_plain || versions.iter().any(|version| is_spoken(version)) {
@@ -67,7 +76,7 @@ pub(crate) fn check_export(exports: &[String]) -> Result<(), ContractError> {
     }
 
     if let Some(version) = versions.first() {
-        return Err(ContractError::OtherVersion((*version).to_owned()));
+        return Err(other_version("hook", version));
     }
     if exports.iter().any(|name| name.starts_with("wasi:http/")) {
         return Err(ContractError::OtherHttp(exports.join(", ")));
@@ -88,12 +97,13 @@ pub(crate) fn check_import(import: &str) -> Result<(), ContractError> {
 
     let (name, version) = import.split_once('@').unwrap_or((import, ""));
     if let Some(interface) = name.strip_prefix(OURS) {
-        let is_capability = CAPABILITIES.iter().any(|key| key.name == interface);
+        let is_capability = CAPABILITIES.iter().any(|key| is_of(interface, key));
         if !is_capability && !ALWAYS_LINKED.contains(&interface) {
             return Err(ContractError::NewInterface(import.to_owned()));
         }
         if !is_spoken(version) {
-            return Err(ContractError::OtherVersion(version.to_owned()));
+            let package = interface.split('/').next().unwrap_or_default();
+            return Err(other_version(package, version));
         }
         return Ok(());
     }
@@ -111,13 +121,20 @@ pub(crate) fn check_import(import: &str) -> Result<(), ContractError> {
     })
 }
 
+fn other_version(package: &str, version: &str) -> ContractError {
+    ContractError::OtherVersion {
+        package: package.to_owned(),
+        version: version.to_owned(),
+    }
+}
+
 /// Whether an export makes a component a plain `wasi:http` component.
 pub(crate) fn is_incoming(export: &str) -> bool {
     let version = export.strip_prefix("wasi:http/incoming-handler@");
     version.and_then(wasi_minor).is_some()
 }
 
-/// Whether this host implements a version of `landfall:hook`.
+/// Whether this host implements a version of one of our packages.
 pub(crate) fn is_spoken(version: &str) -> bool {
     version
         .strip_prefix(SPOKEN)
@@ -154,7 +171,7 @@ mod tests {
         assert_eq!(check_import("wasi:io/streams@0.2.6"), Ok(()));
         assert_eq!(check_import("wasi:io/streams@0.2.99"), Ok(()));
         assert_eq!(export("wasi:http/incoming-handler@0.2.99"), Ok(()));
-        assert_eq!(check_import("landfall:hook/table@0.1.0"), Ok(()));
+        assert_eq!(check_import("landfall:table/table@0.1.0"), Ok(()));
         for good in [
             "wasi:config/store@0.2.0-rc.1",
             "wasi:logging/logging",
@@ -175,6 +192,8 @@ mod tests {
         );
         for bad in [
             "landfall:hook/sql@0.1.0",
+            "landfall:sql/sql@0.1.0",
+            "landfall:kv/kv@0.2.0",
             "wasi:keyvalue/watcher@0.2.0-draft",
             "wasi:config/store@0.3.0",
             "wasi:http/types@0.3.0",
@@ -183,7 +202,7 @@ mod tests {
         ] {
             assert!(check_import(bad).is_err(), "{bad}");
         }
-        let table = grant_for("landfall:hook/table@0.1.0").unwrap();
+        let table = grant_for("landfall:table/table@0.1.0").unwrap();
         assert_eq!(table.line(), "table = [\"NAME\"]");
         assert_eq!(grant_for("landfall:hook/log@0.1.0"), None);
     }

@@ -5,6 +5,12 @@ use std::borrow::Cow;
 use super::bindings::{GuestEvent, PayloadParam};
 use landfall_model::Event;
 
+const PROVIDER: &str = "provider";
+const EVENT_TYPE: &str = "event-type";
+const DELIVERY_ID: &str = "delivery-id";
+/// Attributes that the component receives as fields.
+const FIELDS: [&str; 3] = [PROVIDER, EVENT_TYPE, DELIVERY_ID];
+
 /// Owns the text that a [`GuestEvent`] borrows and that the event itself does not have.
 pub(crate) struct EventText<'a> {
     event: &'a Event,
@@ -37,10 +43,12 @@ impl<'a> EventText<'a> {
             .collect()
     }
 
+    /// The attributes without those that are fields of their own.
     pub(crate) fn attributes(&self) -> Vec<(&'a str, &'a str)> {
         self.event
             .attributes
             .iter()
+            .filter(|(name, _)| !FIELDS.contains(&name.as_str()))
             .map(|(name, value)| (&**name, &**value))
             .collect()
     }
@@ -62,6 +70,9 @@ impl<'a> EventText<'a> {
             hook: &event.hook,
             attempt: number,
             received_at: &self.received_at,
+            provider: event.attribute(PROVIDER),
+            event_type: event.attribute(EVENT_TYPE),
+            delivery_id: event.attribute(DELIVERY_ID),
             method: event.method.as_str(),
             path: &event.path,
             query: event.query.as_deref(),

@@ -126,7 +126,7 @@ impl Handler {
             .await
     }
 
-    /// The reply of the component's `responder`. `None` if it has none, or if it did not reply within `limit`.
+    /// The reply of the component's `responder`. `None` if it has none, if it wants the default answer, or if it failed or was too slow.
     pub async fn respond(self: &Arc<Self>, event: Arc<Event>, limit: Duration) -> Option<Reply> {
         let responder = self.responder.clone()?;
         let budget = PollBudget::new(limit);
@@ -140,7 +140,7 @@ impl Handler {
             .await;
 
         if let Outcome::Done(reply) = outcome {
-            return Some(reply);
+            return reply;
         }
         let (outcome, reason) = (outcome.word(), outcome.reason());
         tracing::warn!(hook = &*event.hook, event = %event.id, outcome, reason, "the responder did not reply: the caller gets the default answer");
@@ -323,7 +323,7 @@ async fn call_responder(
         .landfall_hook_responder()
         .call_respond(store, text.event(1, &headers, &attributes))
         .await?;
-    Ok(reply::outcome(answer))
+    Ok(reply::responder_outcome(answer))
 }
 
 fn retry(error: &EnvironmentError) -> Outcome {
@@ -353,7 +353,7 @@ fn mismatch(file: &str, error: &wasmtime::Error) -> LoadError {
     let error = bounded(&format!("{error:#}"));
     limits::too_many_parts(file, &error).unwrap_or_else(|| {
         let message = format!(
-            "does not fit landfall:hook@0.1 of this host: {error}; rebuild it against the wit/ of this version"
+            "does not fit the contract of this host: {error}; rebuild it against the wit/ of this version"
         );
         LoadError::lasting(file, message)
     })

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 use wasmparser::{Parser, Payload};
 
-use super::contract::{OURS, check_export, check_import, is_incoming, is_spoken};
+use super::contract::{EXPORTED, check_export, check_import, is_incoming, is_spoken};
 use super::load_error::LoadError;
 
 /// What the bytes say.
@@ -60,16 +60,16 @@ pub fn inspect(file: &str, bytes: &[u8]) -> Result<Inspected, LoadError> {
 impl Inspected {
     /// Whether it is a plain `wasi:http` component, which exports no interface of `landfall:hook`.
     pub fn is_proxy(&self) -> bool {
-        !self.exports.iter().any(|name| name.starts_with(OURS))
+        !self.exports.iter().any(|name| name.starts_with(EXPORTED))
             && self.exports.iter().any(|name| is_incoming(name))
     }
 
     /// Whether it can make outgoing calls. Many languages import `wasi:http` even if the component makes none.
     pub fn can_call_out(&self) -> bool {
-        let imports_our_http = self.imports.iter().any(|name| {
-            name.strip_prefix(OURS)
-                .is_some_and(|interface| interface.starts_with("http@"))
-        });
+        let imports_our_http = self
+            .imports
+            .iter()
+            .any(|name| name.starts_with("landfall:http/http@"));
         imports_our_http || self.imports_wasi_http()
     }
 
@@ -84,7 +84,7 @@ impl Inspected {
     pub fn has_responder(&self) -> bool {
         self.exports
             .iter()
-            .filter_map(|name| name.strip_prefix(OURS)?.strip_prefix("responder@"))
+            .filter_map(|name| name.strip_prefix(EXPORTED)?.strip_prefix("responder@"))
             .any(is_spoken)
     }
 }

@@ -1,5 +1,5 @@
 //! A plain `wasi:http` component as a handler: it receives the verified request as an HTTP request, and its response is the
-//! outcome. Its outgoing calls use the same egress as `landfall:hook/http`.
+//! outcome. Its outgoing calls use the same egress as `landfall:http`.
 
 use std::pin::{Pin, pin};
 
@@ -40,7 +40,7 @@ pub(crate) async fn call(
     let request = match request(event, number, path) {
         Ok(request) => request,
         Err(error) => {
-            return Ok(Outcome::Reject(format!(
+            return Ok(Outcome::reject(format!(
                 "the request cannot be handed over: {error}"
             )));
         }

@@ -38,21 +38,24 @@ enum ReplyError {
 }
 
 /// The outcome for the answer of a handler.
-pub(crate) fn outcome(answer: Result<GuestReply, GuestFailure>) -> Outcome {
+pub(crate) fn outcome(answer: Result<Option<GuestReply>, GuestFailure>) -> Outcome {
+    let checked = match answer {
+        Ok(reply) => reply.map(checked).transpose().map(Outcome::Done),
+        Err(failure) => failure_of(failure).map(Outcome::from),
+    };
+    checked.unwrap_or_else(|error| Outcome::BadReply(bounded(&error.to_string())))
+}
+
+/// The outcome for the answer of a responder. Its error is for the operator.
+pub(crate) fn responder_outcome(answer: Result<Option<GuestReply>, String>) -> Outcome {
     match answer {
-        Ok(reply) => match checked(reply) {
-            Ok(reply) => Outcome::Done(reply),
-            Err(error) => Outcome::BadReply(bounded(&error.to_string())),
-        },
-        Err(failure) => Outcome::from(failure_of(failure)),
+        Ok(reply) => outcome(Ok(reply)),
+        Err(reason) => Outcome::reject(bounded(&reason)),
     }
 }
 
 /// The outcome for the response of a plain `wasi:http` component.
 pub(crate) fn of_response(status: StatusCode, mut headers: HeaderMap, body: Bytes) -> Outcome {
-    if let Some(failed) = Outcome::of_response(status.as_u16(), &headers) {
-        return failed;
-    }
     if let Err(error) = check_head(status.as_u16(), headers.len()) {
         return Outcome::BadReply(error.to_string());
     }
@@ -60,21 +63,33 @@ pub(crate) fn of_response(status: StatusCode, mut headers: HeaderMap, body: Byte
     for name in OUR_HEADERS {
         headers.remove(name);
     }
-    Outcome::Done(Reply {
+    let reply = Reply {
         status: status.as_u16(),
         headers,
         body,
+    };
+    Outcome::of_failed_response(&reply).unwrap_or(Outcome::Done(Some(reply)))
+}
+
+fn failure_of(failure: GuestFailure) -> Result<Failure, ReplyError> {
+    Ok(match failure {
+        GuestFailure::Retry(hint) => Failure::Retry {
+            reason: bounded(&hint.reason),
+            after: seconds(hint.after_s),
+        },
+        GuestFailure::Defer(hint) => Failure::Defer {
+            reason: bounded(&hint.reason),
+            after: seconds(hint.after_s),
+        },
+        GuestFailure::Reject(rejection) => Failure::Reject {
+            reason: bounded(&rejection.reason),
+            reply: rejection.reply.map(checked).transpose()?,
+        },
     })
 }
 
-fn failure_of(failure: GuestFailure) -> Failure {
-    match failure {
-        GuestFailure::Retry(hint) => Failure::Retry {
-            reason: bounded(&hint.reason),
-            after: hint.after_ms.map(|ms| Duration::from_millis(ms.into())),
-        },
-        GuestFailure::Reject(reason) => Failure::Reject(bounded(&reason)),
-    }
+fn seconds(seconds: Option<u32>) -> Option<Duration> {
+    seconds.map(|seconds| Duration::from_secs(seconds.into()))
 }
 
 fn check_head(status: u16, headers: usize) -> Result<(), ReplyError> {

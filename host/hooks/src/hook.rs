@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::missing_component;
+use landfall_config::Manifest;
 use landfall_engine::{Handler, OrderOf, Permits, Target};
 use landfall_model::{HookSpec, Sizes, VerifySpec};
 use landfall_verify::{AuthScheme, Verifier, order_key};
@@ -21,6 +22,8 @@ pub struct Hook {
     pub verifier: Verifier,
     /// How large bodies may be, and the memory of an attempt.
     pub sizes: Sizes,
+    /// What the author of the component says about it.
+    pub manifest: Arc<Manifest>,
     /// What runs.
     pub serving: Serving,
     /// How many attempts may run.
@@ -64,6 +67,7 @@ impl Hook {
             spec,
             verifier: verifier.clone(),
             sizes: self.sizes,
+            manifest: self.manifest.clone(),
             serving: self.serving.clone(),
             permits: self.permits.clone(),
         }
@@ -75,6 +79,7 @@ impl Hook {
             spec: self.spec.clone(),
             verifier: self.verifier.clone(),
             sizes: self.sizes,
+            manifest: self.manifest.clone(),
             serving: Serving::Unavailable(missing_component(&self.spec.component, None)),
             permits: self.permits.clone(),
         }

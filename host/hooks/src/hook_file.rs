@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::error::HookError;
 use super::files::Files;
-use landfall_config::{ConfigError, HookSource, parse_hook, parse_manifest, settings_schema};
-use landfall_engine::{CAPABILITIES, Component, Inspected};
+use landfall_config::{ConfigError, HookSource, Manifest, parse_hook};
+use landfall_engine::{CAPABILITIES, Component};
 use landfall_model::{Credential, EnvironmentVariable, HookName, HookSpec, SecretRef, Sizes};
 use landfall_verify::{Packs, Verifier};
 
@@ -45,7 +45,7 @@ impl<'a> HookFile<'a> {
     }
 
     /// The rules of the hook, with the suggestions of the component's manifest.
-    pub(crate) fn spec(&self, manifest: Option<&toml::Table>) -> Result<HookSpec, ConfigError> {
+    pub(crate) fn spec(&self, manifest: Option<&Manifest>) -> Result<HookSpec, ConfigError> {
         parse_hook(HookSource {
             name: self.name,
             text: self.text,
@@ -89,12 +89,9 @@ impl<'a> HookFile<'a> {
     pub(crate) fn check_settings(
         &self,
         spec: &HookSpec,
-        inspected: &Inspected,
+        manifest: &Manifest,
     ) -> Result<(), ConfigError> {
-        let Some(manifest) = &inspected.manifest else {
-            return Ok(());
-        };
-        let Some(schema) = settings_schema(&manifest_name(inspected), manifest)? else {
+        let Some(schema) = &manifest.settings_schema else {
             return Ok(());
         };
 
@@ -159,20 +156,18 @@ pub(crate) fn references(spec: &HookSpec) -> Vec<SecretRef> {
         .collect()
 }
 
-/// The suggestions in the manifest of a component.
-pub(crate) fn manifest(component: Option<&Component>) -> Result<Option<toml::Table>, ConfigError> {
+/// The manifest of a component; an empty one if it has none.
+pub(crate) fn manifest(component: Option<&Component>) -> Result<Manifest, ConfigError> {
     let Some(inspected) = component.map(Component::inspected) else {
-        return Ok(None);
+        return Ok(Manifest::default());
     };
-    inspected
-        .manifest
-        .as_ref()
-        .map(|text| parse_manifest(&manifest_name(inspected), text, CAPABILITIES))
-        .transpose()
-}
-
-fn manifest_name(inspected: &Inspected) -> String {
-    format!("manifest of {}", inspected.file)
+    match &inspected.manifest {
+        Some(text) => {
+            let file = format!("manifest of {}", inspected.file);
+            Manifest::parse(&file, text, CAPABILITIES)
+        }
+        None => Ok(Manifest::default()),
+    }
 }
 
 #[cfg(test)]

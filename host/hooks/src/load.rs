@@ -13,7 +13,7 @@ use super::files::Files;
 use super::hook::{ANSWER_WITHIN, Hook, Serving};
 use super::hook_file::{HookFile, manifest, path_alone, references};
 use super::platform::Platform;
-use landfall_config::suggested_answer_within;
+use landfall_config::Manifest;
 use landfall_engine::{CAPABILITIES, Component, Engine};
 use landfall_model::{HookName, HookSpec, LedgerWrites, Mode, SecretSource, SizeSpec, VerifySpec};
 use landfall_verify::{Packs, Verifier};
@@ -54,20 +54,16 @@ impl Loader {
         };
         let manifest = manifest(component.as_ref())?;
 
-        let mut spec = file.spec(manifest.as_ref())?;
+        let mut spec = file.spec(Some(&manifest))?;
         let verifier = file.verifier(&spec, &self.packs.load())?;
         self.check_secrets(name, &spec)?;
-        if let Some(component) = &component {
-            file.check_settings(&spec, component.inspected())?;
-        }
+        file.check_settings(&spec, &manifest)?;
         let sizes = file.sizes(&spec, &verifier, self.bodies)?;
         self.check_queue(&spec)?;
         file.check_strip_prefix(&spec, component.as_ref())?;
 
         if spec.answer_within.is_none() {
-            spec.answer_within = manifest
-                .as_ref()
-                .and_then(|manifest| shorter_answer(manifest, &spec, &verifier));
+            spec.answer_within = shorter_answer(&manifest, &spec, &verifier);
         }
         let answer_within = verifier.answer_within().unwrap_or(ANSWER_WITHIN);
         self.platform.shorten(&mut spec, answer_within);
@@ -89,6 +85,7 @@ impl Loader {
             spec,
             verifier,
             sizes,
+            manifest: Arc::new(manifest),
             serving,
             permits,
         })
@@ -129,6 +126,7 @@ impl Loader {
             },
             verifier,
             sizes,
+            manifest: Arc::default(),
             serving: Serving::Unavailable(why.into()),
             permits,
         }
@@ -167,6 +165,7 @@ impl Loader {
             spec,
             verifier,
             sizes,
+            manifest: Arc::default(),
             serving: Serving::Unavailable(why.into()),
             permits,
         })
@@ -237,16 +236,14 @@ fn stored_key(spec: &HookSpec) -> Option<String> {
 }
 
 /// The time that a manifest suggests, if it is below the default.
-fn shorter_answer(
-    manifest: &toml::Table,
-    spec: &HookSpec,
-    verifier: &Verifier,
-) -> Option<Duration> {
+fn shorter_answer(manifest: &Manifest, spec: &HookSpec, verifier: &Verifier) -> Option<Duration> {
     let default = if spec.mode == Mode::Sync {
         spec.deadline
     } else {
         ANSWER_WITHIN
     };
     let default = verifier.answer_within().unwrap_or(default);
-    suggested_answer_within(manifest).filter(|suggested| *suggested < default)
+    manifest
+        .answer_within()
+        .filter(|suggested| *suggested < default)
 }

@@ -155,7 +155,12 @@ fn accept_update(new: Hook, old: &Hook) -> Result<Hook, HookError> {
 fn take_over(mut new: Hook, old: Option<&Hook>) -> Hook {
     let (hook, path, component) = (&*new.spec.name, &new.spec.path, &new.spec.component);
     match &new.serving {
-        Serving::Ready(_) => tracing::info!(hook, path, component, "hook loaded"),
+        Serving::Ready(_) => {
+            tracing::info!(hook, path, component, "hook loaded");
+            for warning in &new.manifest.warnings {
+                tracing::warn!(hook, component, "{warning}");
+            }
+        }
         Serving::Unavailable(problem) => {
             tracing::warn!(hook, path, problem, "hook has nothing to run");
         }

@@ -2,7 +2,6 @@
 
 use super::error::HookError;
 use super::hook::{Hook, Serving};
-use landfall_config::asked_by;
 use landfall_model::Allow;
 
 /// Refuses a new version of a component that requests new grants. Another component is not a new version.
@@ -11,8 +10,9 @@ pub(crate) fn check(new: &Hook, old: &Hook) -> Result<(), HookError> {
         return Ok(());
     }
 
-    let (before, granted) = (lines(&requested(old)), lines(&new.spec.allow));
-    let lacking: Vec<String> = lines(&requested(new))
+    let before = lines(old.manifest.needed());
+    let granted = lines(&new.spec.allow);
+    let lacking: Vec<String> = lines(new.manifest.needed())
         .into_iter()
         .filter(|line| !before.contains(line) && !granted.contains(line))
         .collect();
@@ -29,18 +29,6 @@ pub(crate) fn check(new: &Hook, old: &Hook) -> Result<(), HookError> {
 fn lines(allow: &Allow) -> Vec<String> {
     let http = allow.http.iter().map(|grant| format!("http \"{grant}\""));
     http.chain(allow.capabilities.lines()).collect()
-}
-
-fn requested(hook: &Hook) -> Allow {
-    let Serving::Ready(handler) = &hook.serving else {
-        return Allow::default();
-    };
-    handler
-        .component()
-        .manifest
-        .as_deref()
-        .map(asked_by)
-        .unwrap_or_default()
 }
 
 fn digest(hook: &Hook) -> Option<&str> {

@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use super::hook::{Hook, LOADING, Serving};
-use landfall_config::requests;
 use landfall_model::SecretSource;
 use landfall_verify::Keys;
 
@@ -27,6 +26,9 @@ pub struct HookStatus {
     pub problem: Option<String>,
     /// What the component's manifest requests and the hook file may grant.
     pub wants: Option<String>,
+    /// What of the component's manifest is not used.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// What the component can do and is not granted, if that is refused only when it is done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub denied: Option<&'static str>,
@@ -133,7 +135,8 @@ impl Hook {
             state,
             digest: component.map(|component| component.digest.clone()),
             problem,
-            wants: component.and_then(|component| requests(component.manifest.as_deref()?)),
+            wants: self.manifest.needed_lines(),
+            warnings: self.manifest.warnings.clone(),
             denied: component
                 .filter(|component| component.can_call_out() && self.spec.allow.http.is_empty())
                 .map(|_| NO_CALLS),

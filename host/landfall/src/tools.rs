@@ -151,7 +151,7 @@ impl AdminAt {
     fn describe_error(&self, error: Option<&OutgoingError>) -> String {
         let url = &self.url;
         match error {
-            Some(OutgoingError::Broken(_)) => format!(
+            Some(OutgoingError::Interrupted(_)) => format!(
                 "the connection to {url} broke before the answer was complete, so the node may have done what was asked: `landfall ready` says \
                  whether the node runs, `landfall events list` what has changed"
             ),

@@ -26,7 +26,7 @@ pub use shown::{
 };
 pub use sqlite::{BackedUp, OnFatal, Recovered, SqliteSettings, backup};
 pub use steps::{
-    Accepted, AlreadyEnded, AttemptRecord, Claimed, Committed, Disposition, Fence,
+    Accepted, AlreadyEnded, AttemptRecord, Claimed, Committed, Deferred, Disposition, Fence,
     HEARTBEAT_INTERVAL, LEASE, NewEvent, OpenState, Received, Refused, ReplayOrder, Replayed,
     Results, SHARED_LEASE, Started, Step, UNDECODABLE, UNFINISHED_MAX,
 };

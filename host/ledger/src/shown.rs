@@ -29,6 +29,8 @@ pub struct Listed {
     pub state: DeliveryState,
     /// Started attempts.
     pub attempt: u32,
+    /// Those of them that deferred the event. They do not count against `[retry] attempts`.
+    pub deferrals: u32,
     /// The time until the next attempt, if the delivery is pending.
     pub due_in_ms: Option<u64>,
     /// Why the delivery is dead, or was retried.

@@ -89,11 +89,22 @@ impl Accepted {
     }
 }
 
+/// How often a handler has deferred a delivery, and since when. These attempts do not count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Deferred {
+    /// The number of deferrals.
+    pub count: u32,
+    /// When the first of them was stored.
+    pub since: Option<LedgerTime>,
+}
+
 /// A delivery that has been claimed.
 #[derive(Debug)]
 pub struct Claimed {
     /// The lease.
     pub fence: Fence,
+    /// Its earlier deferrals.
+    pub deferred: Deferred,
     /// The event to run. `None` if its body has been pruned; an error if its checksum does not match.
     pub event: Option<Result<Event, Corrupt>>,
     /// Whether this delivery is a replay of its event.
@@ -109,6 +120,8 @@ pub enum Disposition {
     Done(Results),
     /// The event runs again after this time.
     Retry(Duration),
+    /// The event runs again after this time, and the attempt does not count.
+    Defer(Duration),
     /// The event is a dead letter, for this reason. It does not run again by itself.
     Dead(String),
 }
@@ -119,7 +132,7 @@ impl Disposition {
     /// The time until the next attempt, if there is one.
     pub fn pause(&self) -> Option<Duration> {
         match self {
-            Disposition::Retry(pause) => Some(*pause),
+            Disposition::Retry(pause) | Disposition::Defer(pause) => Some(*pause),
             Disposition::Done(_) | Disposition::Dead(_) => None,
         }
     }
@@ -185,16 +198,6 @@ pub struct AttemptRecord {
     pub record: String,
 }
 
-// === impl AttemptRecord ===
-
-impl AttemptRecord {
-    /// Whether the handler's reply tells the caller that the event was not accepted.
-    pub(super) fn refuses(&self) -> bool {
-        self.status
-            .is_some_and(|status| !(200..=299).contains(&status))
-    }
-}
-
 /// An event to accept.
 #[derive(Debug, Clone)]
 pub struct NewEvent {
@@ -230,6 +233,8 @@ pub enum Started {
     Run {
         /// The lease.
         fence: Fence,
+        /// Earlier deferrals of the delivery.
+        deferred: Deferred,
         /// An earlier event with the same identity and another body. Both run.
         conflict: Option<EventId>,
     },

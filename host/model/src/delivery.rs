@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
 use http::header::RETRY_AFTER;
 
 use super::effects::Effects;
@@ -11,8 +10,8 @@ use super::event::{Failure, Reply};
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The handler returned a reply.
-    Done(Reply),
+    /// The event is handled. `None`: the answer that the provider takes for success.
+    Done(Option<Reply>),
     /// The handler asks for another attempt.
     Retry {
         /// The handler's text.
@@ -20,8 +19,20 @@ pub enum Outcome {
         /// The handler's hint: the time until the next attempt.
         after: Option<Duration>,
     },
+    /// The handler reports that something which the event needs is not there yet. The attempt does not count.
+    Defer {
+        /// The handler's text.
+        reason: String,
+        /// The handler's hint: the time until the next attempt.
+        after: Option<Duration>,
+    },
     /// The handler reports that the event can never succeed.
-    Reject(String),
+    Reject {
+        /// The handler's text.
+        reason: String,
+        /// For the caller, if it still waits. `None`: 422 without the reason.
+        reply: Option<Reply>,
+    },
     /// The component trapped: a panic, an uncaught exception, a bad access, a stack overflow.
     Trap(String),
     /// The attempt was still running at its deadline.
@@ -86,7 +97,7 @@ pub enum CallResult {
     },
     /// The call was not made, or had no response.
     Failed {
-        /// `denied`, `invalid`, `unresolved`, `connection`, `tls`, `timeout`, `limit`, `other`.
+        /// `denied`, `invalid`, `unavailable`, `unresolved`, `unreachable`, `tls`, `interrupted`, `timeout`, `limit`, `other`.
         error: &'static str,
         /// The rule that denied the call, or the error.
         reason: String,
@@ -124,13 +135,15 @@ impl Attempt {
 // === impl Outcome ===
 
 impl Outcome {
-    /// The outcome of a response that no caller receives. 429 and 5xx: retry, after `Retry-After` seconds. Other 4xx: reject. `None`
-    /// for 2xx and 3xx, which are done.
-    pub fn of_response(status: u16, headers: &HeaderMap) -> Option<Outcome> {
+    /// The outcome of an HTTP response that does not say that the event is handled. 429 and 5xx: retry, after `Retry-After`
+    /// seconds. 3xx and other 4xx: reject, with the response as the reply. `None` for 2xx.
+    pub fn of_failed_response(response: &Reply) -> Option<Outcome> {
+        let status = response.status;
         let reason = format!("the handler answered {status}");
         match status {
             429 | 500.. => {
-                let seconds = headers
+                let seconds = response
+                    .headers
                     .get(RETRY_AFTER)
                     .and_then(|value| value.to_str().ok()?.trim().parse().ok());
                 Some(Outcome::Retry {
@@ -138,19 +151,27 @@ impl Outcome {
                     after: seconds.map(Duration::from_secs),
                 })
             }
-            400..500 => Some(Outcome::Reject(reason)),
+            300.. => Some(Outcome::Reject {
+                reason,
+                reply: Some(response.clone()),
+            }),
             _ => None,
         }
     }
 
-    /// The outcome of a reply that no caller received; `None` if the reply is a success. No client follows the redirect of such a reply, so it
-    /// is a rejection.
-    pub fn of_undelivered_response(status: u16, headers: &HeaderMap) -> Option<Outcome> {
-        match status {
-            300..400 => Some(Outcome::Reject(format!(
-                "the handler answered {status}, a redirect that no caller received"
-            ))),
-            _ => Outcome::of_response(status, headers),
+    /// A rejection without a reply.
+    pub fn reject(reason: impl Into<String>) -> Outcome {
+        Outcome::Reject {
+            reason: reason.into(),
+            reply: None,
+        }
+    }
+
+    /// The reply of the handler, if it returned one.
+    pub fn reply(&self) -> Option<&Reply> {
+        match self {
+            Outcome::Done(reply) | Outcome::Reject { reply, .. } => reply.as_ref(),
+            _ => None,
         }
     }
 
@@ -159,7 +180,8 @@ impl Outcome {
         match self {
             Outcome::Done(_) => "done",
             Outcome::Retry { .. } => "retry",
-            Outcome::Reject(_) => "reject",
+            Outcome::Defer { .. } => "defer",
+            Outcome::Reject { .. } => "reject",
             Outcome::Trap(_) => "trap",
             Outcome::Timeout => "timeout",
             Outcome::OutOfMemory => "out-of-memory",
@@ -173,9 +195,10 @@ impl Outcome {
     pub fn reason(&self) -> &str {
         match self {
             Outcome::Done(_) | Outcome::Timeout | Outcome::OutOfMemory => "",
-            Outcome::Retry { reason, .. } => reason,
-            Outcome::Reject(text)
-            | Outcome::Trap(text)
+            Outcome::Retry { reason, .. }
+            | Outcome::Defer { reason, .. }
+            | Outcome::Reject { reason, .. } => reason,
+            Outcome::Trap(text)
             | Outcome::OverLimit(text)
             | Outcome::BadReply(text)
             | Outcome::HostFault(text) => text,
@@ -187,7 +210,8 @@ impl Outcome {
         match self {
             Outcome::Done(_) | Outcome::Timeout | Outcome::OutOfMemory => None,
             Outcome::Retry { reason: text, .. }
-            | Outcome::Reject(text)
+            | Outcome::Defer { reason: text, .. }
+            | Outcome::Reject { reason: text, .. }
             | Outcome::Trap(text)
             | Outcome::OverLimit(text)
             | Outcome::BadReply(text)
@@ -200,7 +224,8 @@ impl From<Failure> for Outcome {
     fn from(failure: Failure) -> Outcome {
         match failure {
             Failure::Retry { reason, after } => Outcome::Retry { reason, after },
-            Failure::Reject(reason) => Outcome::Reject(reason),
+            Failure::Defer { reason, after } => Outcome::Defer { reason, after },
+            Failure::Reject { reason, reply } => Outcome::Reject { reason, reply },
         }
     }
 }

@@ -55,8 +55,8 @@ pub enum KvChange {
     Set(KvValue, Option<Duration>),
     /// The value is deleted.
     Delete,
-    /// This number is added to an integer.
-    Add(i64),
+    /// This number is added to an integer. A new integer begins at 0 and expires this long after it is stored, or never.
+    Add(i64, Option<Duration>),
 }
 
 /// A value that the handler has read and that must be unchanged.
@@ -75,6 +75,8 @@ pub struct Emission {
     pub id: EventId,
     /// The hook that handles the event.
     pub hook: Arc<str>,
+    /// The attribute `event-type` of the event.
+    pub event_type: Option<String>,
     /// Valid headers.
     pub headers: HeaderMap,
     /// The whole body.

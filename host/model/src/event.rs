@@ -57,8 +57,20 @@ pub enum Failure {
         /// The shortest time until the next attempt.
         after: Option<Duration>,
     },
-    /// The event can never succeed. The text is for the operator.
-    Reject(String),
+    /// Something that the event needs is not there yet. The attempt does not count.
+    Defer {
+        /// For the operator.
+        reason: String,
+        /// The shortest time until the next attempt.
+        after: Option<Duration>,
+    },
+    /// The event can never succeed.
+    Reject {
+        /// For the operator.
+        reason: String,
+        /// For the caller, if it still waits.
+        reply: Option<Reply>,
+    },
 }
 
 /// A text that is not an event id.

@@ -15,6 +15,8 @@ pub struct RetrySpec {
     pub max: Duration,
     /// The largest random change of a pause, as a fraction: 0.2 is 20 %.
     pub jitter: f64,
+    /// The longest time for which a handler can defer an event. After it, the delivery is dead.
+    pub max_age: Duration,
 }
 
 // === impl RetrySpec ===
@@ -26,17 +28,30 @@ impl RetrySpec {
         if number >= self.attempts {
             return None;
         }
+        Some(self.step(number, hint, chance))
+    }
+
+    /// The pause after a handler has deferred the event for the `count`-th time (from 1), `since` the first time. `None`: the delivery is dead.
+    pub fn deferral(
+        &self,
+        count: u32,
+        since: Duration,
+        hint: Option<Duration>,
+        chance: f64,
+    ) -> Option<Duration> {
+        (since < self.max_age).then(|| self.step(count, hint, chance))
+    }
+
+    fn step(&self, number: u32, hint: Option<Duration>, chance: f64) -> Duration {
         if let Some(hint) = hint {
-            return Some(hint.clamp(self.first.min(self.max), self.max));
+            return hint.clamp(self.first.min(self.max), self.max);
         }
 
         let steps = i32::try_from(number.saturating_sub(1)).unwrap_or(i32::MAX);
         let grown = self.first.as_secs_f64() * self.factor.powi(steps);
         let capped = grown.min(self.max.as_secs_f64());
         let spread = 1.0 + self.jitter * (2.0 * chance - 1.0);
-        Some(Duration::from_secs_f64(
-            (capped * spread).min(self.max.as_secs_f64()),
-        ))
+        Duration::from_secs_f64((capped * spread).min(self.max.as_secs_f64()))
     }
 }
 
@@ -48,6 +63,7 @@ impl Default for RetrySpec {
             factor: 3.0,
             max: Duration::from_secs(10 * 3600),
             jitter: 0.2,
+            max_age: Duration::from_secs(7 * 86_400),
         }
     }
 }
@@ -99,5 +115,18 @@ mod tests {
             None,
             "a hint adds no attempts"
         );
+    }
+
+    #[test]
+    fn deferrals_end_with_their_age() {
+        let spec = RetrySpec {
+            attempts: 1,
+            max_age: S(100),
+            ..RetrySpec::default()
+        };
+        assert_eq!(spec.deferral(1, S(0), None, 0.5), Some(S(5)));
+        assert_eq!(spec.deferral(3, S(99), None, 0.5), Some(S(45)));
+        assert_eq!(spec.deferral(3, S(99), Some(S(20)), 0.5), Some(S(20)));
+        assert_eq!(spec.deferral(3, S(100), Some(S(20)), 0.5), None);
     }
 }

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 use serde::{Deserialize, Serialize};
 
 use landfall_model::{Event, EventId, HookName, ValueLocation};
@@ -162,6 +162,9 @@ impl Verified {
                 .filter(|(_, value)| Some(value) != secret_segment.as_ref()),
         );
 
+        let mut headers = request.headers;
+        remove_hop_by_hop(&mut headers);
+
         Event {
             id: EventId::new(at),
             hook: hook.shared(),
@@ -169,10 +172,38 @@ impl Verified {
             method: request.method,
             path: request.path,
             query: request.query,
-            headers: request.headers,
+            headers,
             body: request.body,
             attributes: facts,
         }
+    }
+}
+
+/// Headers that describe one connection (RFC 9110 section 7.6.1), besides those that `Connection` names.
+const HOP_BY_HOP: [&str; 8] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(http::header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named {
+        headers.remove(name);
+    }
+    for name in HOP_BY_HOP {
+        headers.remove(name);
     }
 }
 

@@ -73,7 +73,10 @@ async fn errors_are_classified() {
         .await
         .unwrap_err();
     assert!(
-        matches!(error, OutgoingError::Limit(_) | OutgoingError::Broken(_)),
+        matches!(
+            error,
+            OutgoingError::Limit(_) | OutgoingError::Interrupted(_)
+        ),
         "{error:?}"
     );
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();

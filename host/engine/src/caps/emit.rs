@@ -7,9 +7,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use wasmtime::component::{HasSelf, Linker};
 
-use self::bindings::landfall::hook::emit::{Emission as Requested, EmitError, Host, add_to_linker};
+use self::bindings::landfall::emit::emit::{Emission as Requested, Host, add_to_linker};
 use super::capability::{AttemptContext, Capability};
-use crate::bindings::Payload;
+use crate::bindings::{CapabilityError, Payload};
 use landfall_model::{
     Clock, Effects, Emission, EventId, GrantForm, GrantKey, LedgerWrites, MemoryBudget,
 };
@@ -17,9 +17,9 @@ use landfall_model::{
 #[allow(missing_docs, clippy::pedantic)]
 mod bindings {
     wasmtime::component::bindgen!({
-        path: "../../wit",
-        inline: "package landfall:host; world imports { import landfall:hook/emit@0.1.0; }",
-        with: { "landfall:hook/types": crate::bindings::types },
+        path: ["../../wit/event.wit", "../../wit/emit.wit"],
+        world: "landfall:emit/imports",
+        with: { "landfall:event/types": crate::bindings::types },
     });
 }
 
@@ -28,6 +28,7 @@ const BODY_BYTES_MAX: usize = 1 << 20;
 const BYTES_MAX: usize = 8 << 20;
 const HEADERS_MAX: usize = 100;
 const KEY_BYTES_MAX: usize = 512;
+const EVENT_TYPE_BYTES_MAX: usize = 256;
 
 /// The context of `emit`.
 pub(crate) struct Emit {
@@ -71,7 +72,7 @@ impl Capability for Emit {
 }
 
 impl Emit {
-    fn count(&mut self, body: &Bytes, headers: &[(String, String)]) -> Result<(), EmitError> {
+    fn count(&mut self, body: &Bytes, headers: &[(String, String)]) -> Result<(), CapabilityError> {
         let header_bytes: usize = headers
             .iter()
             .map(|(name, value)| name.len() + value.len())
@@ -82,21 +83,21 @@ impl Emit {
             || self.emissions.len() >= EVENTS_MAX
             || self.bytes > BYTES_MAX
         {
-            return Err(EmitError::Limit(
+            return Err(CapabilityError::Limit(
                 "a body has at most 1 MiB, an attempt 100 events and 8 MiB".into(),
             ));
         }
         self.memory
             .take(bytes)
-            .map_err(|error| EmitError::Limit(error.to_string()))
+            .map_err(|error| CapabilityError::Limit(error.to_string()))
     }
 }
 
 impl Host for Emit {
-    fn emit(&mut self, requested: Requested) -> Result<String, EmitError> {
+    fn emit(&mut self, requested: Requested) -> Result<String, CapabilityError> {
         if !self.granted.contains(&requested.hook) {
             let hook = requested.hook.escape_debug();
-            return Err(EmitError::Denied(format!(
+            return Err(CapabilityError::Denied(format!(
                 "hook `{hook}` is not in `[allow] emit` of this hook"
             )));
         }
@@ -104,8 +105,17 @@ impl Host for Emit {
             && !(1..=KEY_BYTES_MAX).contains(&key.len())
         {
             let bytes = key.len();
-            return Err(EmitError::Invalid(format!(
+            return Err(CapabilityError::Invalid(format!(
                 "a key of {bytes} bytes: 1 to {KEY_BYTES_MAX}"
+            )));
+        }
+
+        if let Some(event_type) = &requested.event_type
+            && !(1..=EVENT_TYPE_BYTES_MAX).contains(&event_type.len())
+        {
+            let bytes = event_type.len();
+            return Err(CapabilityError::Invalid(format!(
+                "an event type of {bytes} bytes: 1 to {EVENT_TYPE_BYTES_MAX}"
             )));
         }
 
@@ -120,19 +130,20 @@ impl Host for Emit {
         self.emissions.push(Emission {
             id,
             hook: requested.hook.into(),
+            event_type: requested.event_type,
             headers,
             body,
             key: requested.key,
-            delay: Duration::from_millis(requested.delay_ms.unwrap_or(0).into()),
+            delay: Duration::from_secs(requested.delay_s.unwrap_or(0).into()),
         });
         Ok(id.to_string())
     }
 }
 
-fn checked(headers: Vec<(String, String)>) -> Result<HeaderMap, EmitError> {
+fn checked(headers: Vec<(String, String)>) -> Result<HeaderMap, CapabilityError> {
     if headers.len() > HEADERS_MAX {
         let why = format!("{} headers: at most {HEADERS_MAX}", headers.len());
-        return Err(EmitError::Invalid(why));
+        return Err(CapabilityError::Invalid(why));
     }
 
     let mut map = HeaderMap::with_capacity(headers.len());
@@ -141,7 +152,7 @@ fn checked(headers: Vec<(String, String)>) -> Result<HeaderMap, EmitError> {
         let value = HeaderValue::from_maybe_shared(Bytes::from(value)).ok();
         let (Some(parsed), Some(value)) = (parsed, value) else {
             let name = name.escape_debug();
-            return Err(EmitError::Invalid(format!(
+            return Err(CapabilityError::Invalid(format!(
                 "header `{name}` is not one that HTTP allows"
             )));
         };

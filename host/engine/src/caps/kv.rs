@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use wasmtime::component::{HasSelf, Linker};
 
-use self::bindings::landfall::hook::kv::{Host, KvError, add_to_linker};
+use self::bindings::landfall::kv::kv::{Host, add_to_linker};
 use super::capability::{AttemptContext, Capability};
-use crate::bindings::Payload;
+use crate::bindings::{CapabilityError, Payload};
 use landfall_model::{
     Effects, GrantForm, GrantKey, KvChange, KvExpected, KvValue, KvWrite, LedgerWrites,
     MemoryBudget, MemoryHold,
@@ -17,10 +17,10 @@ use landfall_model::{
 #[allow(missing_docs, clippy::pedantic)]
 pub(super) mod bindings {
     wasmtime::component::bindgen!({
-        path: "../../wit",
-        inline: "package landfall:host; world imports { import landfall:hook/kv@0.1.0; }",
+        path: ["../../wit/event.wit", "../../wit/kv.wit"],
+        world: "landfall:kv/imports",
         imports: { default: async },
-        with: { "landfall:hook/types": crate::bindings::types },
+        with: { "landfall:event/types": crate::bindings::types },
     });
 }
 
@@ -91,11 +91,11 @@ impl Capability for Kv {
 
 impl Kv {
     /// The value as this attempt sees it.
-    async fn value(&mut self, key: &str) -> Result<Option<KvValue>, KvError> {
+    async fn value(&mut self, key: &str) -> Result<Option<KvValue>, CapabilityError> {
         Ok(match self.staged.get(key) {
             Some(KvChange::Set(value, _)) => Some(value.clone()),
             Some(KvChange::Delete) => None,
-            Some(KvChange::Add(by)) => {
+            Some(KvChange::Add(by, _)) => {
                 let by = *by;
                 Some(KvValue::of_number(
                     number(key, self.stored(key).await?)? + by,
@@ -106,7 +106,7 @@ impl Kv {
     }
 
     /// The value in the ledger.
-    async fn stored(&mut self, key: &str) -> Result<Option<KvValue>, KvError> {
+    async fn stored(&mut self, key: &str) -> Result<Option<KvValue>, CapabilityError> {
         if let Some(known) = self.known.get(key) {
             return Ok(known.clone());
         }
@@ -122,44 +122,49 @@ impl Kv {
         Ok(value)
     }
 
-    fn ledger(&mut self) -> Result<Arc<dyn landfall_ledger::Kv>, KvError> {
+    fn ledger(&mut self) -> Result<Arc<dyn landfall_ledger::Kv>, CapabilityError> {
         self.reads += 1;
         if self.reads > READS_MAX {
-            return Err(KvError::Limit(format!(
+            return Err(CapabilityError::Limit(format!(
                 "one attempt may read {READS_MAX} times"
             )));
         }
         self.ledger
             .clone()
-            .ok_or_else(|| KvError::Other("nothing is kept here".into()))
+            .ok_or_else(|| CapabilityError::Unavailable("no values are stored here".into()))
     }
 
     /// Counts bytes that are held in memory for this attempt.
-    fn count(&mut self, bytes: usize) -> Result<(), KvError> {
+    fn count(&mut self, bytes: usize) -> Result<(), CapabilityError> {
         self.bytes += bytes;
         if self.bytes > BYTES_MAX {
-            return Err(KvError::Limit(
+            return Err(CapabilityError::Limit(
                 "the values of one attempt have at most 16 MiB".into(),
             ));
         }
         self.memory
             .take(bytes)
-            .map_err(|error| KvError::Limit(error.to_string()))
+            .map_err(|error| CapabilityError::Limit(error.to_string()))
     }
 
     /// Counts bytes that the host holds for the guest in addition to the values.
-    pub(super) fn hold(&self, bytes: usize) -> Result<MemoryHold, KvError> {
+    pub(super) fn hold(&self, bytes: usize) -> Result<MemoryHold, CapabilityError> {
         self.memory
             .hold(bytes)
-            .map_err(|error| KvError::Limit(error.to_string()))
+            .map_err(|error| CapabilityError::Limit(error.to_string()))
     }
 
-    /// Adds to a number. Returns the sum as this attempt sees it.
-    pub(super) async fn add(&mut self, key: String, by: i64) -> Result<i64, KvError> {
+    /// Adds to a number. Returns the sum as this attempt sees it. A new number expires after `expires_in`.
+    pub(super) async fn add(
+        &mut self,
+        key: String,
+        by: i64,
+        expires_in: Option<Duration>,
+    ) -> Result<i64, CapabilityError> {
         check_key(&key)?;
         let sum = number(&key, self.value(&key).await?)?.saturating_add(by);
         if sum.unsigned_abs() > NUMBER_MAX {
-            return Err(KvError::Limit(format!(
+            return Err(CapabilityError::Limit(format!(
                 "`{}` would pass 2^53",
                 key.escape_debug()
             )));
@@ -168,23 +173,23 @@ impl Kv {
             Some(KvChange::Set(_, expires_in)) => {
                 KvChange::Set(KvValue::of_number(sum), *expires_in)
             }
-            Some(KvChange::Delete) => KvChange::Set(KvValue::of_number(sum), None),
-            Some(KvChange::Add(so_far)) => KvChange::Add(so_far + by),
-            None => KvChange::Add(by),
+            Some(KvChange::Delete) => KvChange::Set(KvValue::of_number(sum), expires_in),
+            Some(KvChange::Add(so_far, first)) => KvChange::Add(so_far + by, *first),
+            None => KvChange::Add(by, expires_in),
         };
         self.stage(key, change)?;
         Ok(sum)
     }
 
-    fn stage(&mut self, key: String, change: KvChange) -> Result<(), KvError> {
+    fn stage(&mut self, key: String, change: KvChange) -> Result<(), CapabilityError> {
         let value_bytes = match &change {
             KvChange::Set(value, _) => value.bytes.len(),
-            KvChange::Delete | KvChange::Add(_) => 0,
+            KvChange::Delete | KvChange::Add(..) => 0,
         };
         self.count(key.len() + value_bytes)?;
 
         if self.staged.len() >= WRITES_MAX && !self.staged.contains_key(&key) {
-            return Err(KvError::Limit(format!(
+            return Err(CapabilityError::Limit(format!(
                 "one attempt may change {WRITES_MAX} keys"
             )));
         }
@@ -194,7 +199,7 @@ impl Kv {
 }
 
 impl Host for Kv {
-    async fn get(&mut self, key: String) -> Result<Option<Payload>, KvError> {
+    async fn get(&mut self, key: String) -> Result<Option<Payload>, CapabilityError> {
         check_key(&key)?;
         Ok(self.value(&key).await?.map(payload))
     }
@@ -204,13 +209,13 @@ impl Host for Kv {
         key: String,
         value: Payload,
         expires_in_s: Option<u32>,
-    ) -> Result<(), KvError> {
+    ) -> Result<(), CapabilityError> {
         check_key(&key)?;
         let value = checked(value)?;
         self.stage(key, KvChange::Set(value, expires(expires_in_s)))
     }
 
-    async fn delete(&mut self, key: String) -> Result<(), KvError> {
+    async fn delete(&mut self, key: String) -> Result<(), CapabilityError> {
         check_key(&key)?;
         self.stage(key, KvChange::Delete)
     }
@@ -220,7 +225,7 @@ impl Host for Kv {
         prefix: String,
         after: Option<String>,
         limit: u32,
-    ) -> Result<Vec<String>, KvError> {
+    ) -> Result<Vec<String>, CapabilityError> {
         let limit = KEYS_MAX.min(limit as usize);
         let after = after.unwrap_or_default();
         let ledger = self.ledger()?;
@@ -254,7 +259,7 @@ impl Host for Kv {
         expected: Option<Payload>,
         value: Payload,
         expires_in_s: Option<u32>,
-    ) -> Result<bool, KvError> {
+    ) -> Result<bool, CapabilityError> {
         check_key(&key)?;
         let (expected, value) = (expected.map(checked).transpose()?, checked(value)?);
         if self.value(&key).await?.map(|value| value.bytes) != expected.map(|value| value.bytes) {
@@ -272,22 +277,28 @@ impl Host for Kv {
         Ok(true)
     }
 
-    async fn increment(&mut self, key: String, by: i32) -> Result<f64, KvError> {
-        Ok(self.add(key, by.into()).await? as f64)
+    async fn increment(
+        &mut self,
+        key: String,
+        by: i32,
+        expires_in_s: Option<u32>,
+    ) -> Result<f64, CapabilityError> {
+        let sum = self.add(key, by.into(), expires(expires_in_s)).await?;
+        Ok(sum as f64)
     }
 }
 
-fn check_key(key: &str) -> Result<(), KvError> {
+fn check_key(key: &str) -> Result<(), CapabilityError> {
     let bytes = key.len();
     if !(1..=KEY_BYTES_MAX).contains(&bytes) {
-        return Err(KvError::Invalid(format!(
+        return Err(CapabilityError::Invalid(format!(
             "a key of {bytes} bytes: 1 to {KEY_BYTES_MAX}"
         )));
     }
     Ok(())
 }
 
-fn checked(value: Payload) -> Result<KvValue, KvError> {
+fn checked(value: Payload) -> Result<KvValue, CapabilityError> {
     let value = match value {
         Payload::Text(text) => KvValue {
             is_text: true,
@@ -301,7 +312,7 @@ fn checked(value: Payload) -> Result<KvValue, KvError> {
 
     let bytes = value.bytes.len();
     if bytes > VALUE_BYTES_MAX {
-        return Err(KvError::Limit(format!(
+        return Err(CapabilityError::Limit(format!(
             "a value of {bytes} bytes: at most {VALUE_BYTES_MAX}"
         )));
     }
@@ -319,17 +330,17 @@ fn payload(value: KvValue) -> Payload {
     }
 }
 
-fn number(key: &str, value: Option<KvValue>) -> Result<i64, KvError> {
+fn number(key: &str, value: Option<KvValue>) -> Result<i64, CapabilityError> {
     let Some(value) = value else { return Ok(0) };
-    value
-        .number()
-        .ok_or_else(|| KvError::Invalid(format!("`{}` is not a whole number", key.escape_debug())))
+    value.number().ok_or_else(|| {
+        CapabilityError::Invalid(format!("`{}` is not a whole number", key.escape_debug()))
+    })
 }
 
 fn expires(in_seconds: Option<u32>) -> Option<Duration> {
     in_seconds.map(|seconds| Duration::from_secs(seconds.into()))
 }
 
-fn read_error(error: landfall_ledger::LedgerError) -> KvError {
-    KvError::Other(format!("cannot be read now: {error}"))
+fn read_error(error: landfall_ledger::LedgerError) -> CapabilityError {
+    CapabilityError::Unavailable(format!("the value cannot be read now: {error}"))
 }

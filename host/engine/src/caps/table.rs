@@ -5,16 +5,18 @@ use std::sync::Arc;
 use serde_json::Value;
 use wasmtime::component::{HasSelf, Linker};
 
-use self::bindings::landfall::hook::table::{Host, TableError, add_to_linker};
+use self::bindings::landfall::table::table::{Host, add_to_linker};
 use super::capability::{AttemptContext, Capability};
+use crate::bindings::CapabilityError;
 use landfall_model::hook::is_table_name;
 use landfall_model::{Effects, GrantForm, GrantKey, LedgerWrites, MemoryBudget, Row};
 
 #[allow(missing_docs, clippy::pedantic)]
 mod bindings {
     wasmtime::component::bindgen!({
-        path: "../../wit",
-        inline: "package landfall:host; world imports { import landfall:hook/table@0.1.0; }",
+        path: ["../../wit/event.wit", "../../wit/table.wit"],
+        world: "landfall:table/imports",
+        with: { "landfall:event/types": crate::bindings::types },
     });
 }
 
@@ -61,35 +63,35 @@ impl Capability for Table {
 }
 
 impl Host for Table {
-    fn append(&mut self, table: String, row: String) -> Result<(), TableError> {
+    fn append(&mut self, table: String, row: String) -> Result<(), CapabilityError> {
         if !is_table_name(&table) {
-            return Err(TableError::Invalid(format!(
+            return Err(CapabilityError::Invalid(format!(
                 "`{}` cannot name a table",
                 table.escape_debug()
             )));
         }
         if !self.granted.contains(&table) {
-            return Err(TableError::Denied(format!(
+            return Err(CapabilityError::Denied(format!(
                 "table `{table}` is not in `[allow] table` of this hook"
             )));
         }
 
         self.bytes += row.len();
         if row.len() > ROW_BYTES_MAX || self.rows.len() >= ROWS_MAX || self.bytes > BYTES_MAX {
-            return Err(TableError::Limit(
+            return Err(CapabilityError::Limit(
                 "a row has at most 256 KiB, an attempt 10,000 rows and 16 MiB".into(),
             ));
         }
 
         let value: Value = serde_json::from_str(&row)
-            .map_err(|error| TableError::Invalid(format!("not JSON: {error}")))?;
+            .map_err(|error| CapabilityError::Invalid(format!("not JSON: {error}")))?;
         if !value.is_object() {
-            return Err(TableError::Invalid("a row is a JSON object".into()));
+            return Err(CapabilityError::Invalid("a row is a JSON object".into()));
         }
         let text = value.to_string();
         self.memory
             .take(table.len() + text.len())
-            .map_err(|error| TableError::Limit(error.to_string()))?;
+            .map_err(|error| CapabilityError::Limit(error.to_string()))?;
         self.rows.push(Row { table, text });
         Ok(())
     }

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::flags::{NodeFlags, node_config};
 use super::output::say;
-use crate::app::{self, HookState, HookStatus, Inspected, grant_for};
+use crate::app::{self, CAPABILITIES, HookState, HookStatus, Inspected, grant_for};
 use crate::telemetry;
-use landfall_config::{SettingsSchema, settings_schema, without_schema};
+use landfall_config::{Manifest, SettingsSchema};
 
 /// Loads all hooks as `serve` would and prints their status.
 pub async fn check(flags: NodeFlags, as_json: bool) -> anyhow::Result<ExitCode> {
@@ -141,8 +141,12 @@ fn print(status: &HookStatus) {
     }
 
     if let Some(wants) = &status.wants {
-        say!("    its manifest asks for:\n{}", indented(wants));
+        say!("    its manifest needs under [allow]:\n{}", indented(wants));
     }
+    status
+        .warnings
+        .iter()
+        .for_each(|warning| say!("    {warning}"));
 }
 
 fn indented(text: &str) -> String {
@@ -157,21 +161,22 @@ pub fn inspect(file: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
     let bytes =
         std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let inspected = app::inspect(&file.display().to_string(), &bytes)?;
-    let schema = match &inspected.manifest {
-        Some(manifest) => settings_schema("manifest", manifest)?,
-        None => None,
+    let manifest = match &inspected.manifest {
+        Some(text) => Manifest::parse("manifest", text, CAPABILITIES)?,
+        None => Manifest::default(),
     };
 
     if as_json {
-        say!("{}", receipt(&inspected, schema.as_ref()))
+        say!("{}", receipt(&inspected, &manifest))
     } else {
-        print_receipt(&inspected, schema.as_ref())
+        print_receipt(&inspected, &manifest)
     }
 
     Ok(ExitCode::SUCCESS)
 }
 
-fn receipt(inspected: &Inspected, schema: Option<&SettingsSchema>) -> Value {
+fn receipt(inspected: &Inspected, manifest: &Manifest) -> Value {
+    let schema = manifest.settings_schema.as_ref();
     let imports = inspected
         .imports
         .iter()
@@ -183,7 +188,12 @@ fn receipt(inspected: &Inspected, schema: Option<&SettingsSchema>) -> Value {
         "exports": inspected.exports,
         "imports": imports.collect::<Vec<_>>(),
         "responder": inspected.has_responder(),
-        "manifest": inspected.manifest,
+        "name": manifest.name,
+        "version": manifest.version,
+        "description": manifest.description,
+        "event_types": manifest.event_types,
+        "needs": manifest.needed_lines(),
+        "warnings": manifest.warnings,
         "settings_schema": schema.map(SettingsSchema::json),
     })
 }
@@ -192,7 +202,17 @@ fn iec(bytes: u64) -> impl std::fmt::Display {
     bytesize::ByteSize(bytes).display().iec()
 }
 
-fn print_receipt(inspected: &Inspected, schema: Option<&SettingsSchema>) {
+fn print_receipt(inspected: &Inspected, manifest: &Manifest) {
+    if let Some(name) = &manifest.name {
+        let version = manifest.version.as_deref().unwrap_or_default();
+        say!("name     {}", format!("{name} {version}").trim_end());
+    }
+    if let Some(description) = &manifest.description {
+        say!("about    {description}");
+    }
+    if !manifest.event_types.is_empty() {
+        say!("events   {}", manifest.event_types.join(", "));
+    }
     say!("digest   sha256:{}", inspected.digest);
     say!(
         "size     {} ({} bytes)",
@@ -225,6 +245,7 @@ fn print_receipt(inspected: &Inspected, schema: Option<&SettingsSchema>) {
         );
     }
 
+    let schema = manifest.settings_schema.as_ref();
     for (name, takes, is_required, about) in schema.map(SettingsSchema::listed).unwrap_or_default()
     {
         let is_required = if is_required { "required" } else { "" };
@@ -233,9 +254,13 @@ fn print_receipt(inspected: &Inspected, schema: Option<&SettingsSchema>) {
             format!("setting  {name:<22} {takes:<16} {is_required:<8} {about}").trim_end()
         );
     }
-    if let Some(manifest) = inspected.manifest.as_deref().and_then(without_schema) {
-        say!("manifest\n{}", indented(&manifest));
+    if let Some(needs) = manifest.needed_lines() {
+        say!("needs under [allow]\n{}", indented(&needs));
     }
+    manifest
+        .warnings
+        .iter()
+        .for_each(|warning| say!("warning  {warning}"));
 }
 
 /// The grant of the hook file that a WASI draft needs.
@@ -247,7 +272,7 @@ fn is_draft(import: &str) -> bool {
 
 /// The text that the operator writes to grant it.
 fn need(import: &str) -> Option<String> {
-    if import.starts_with("landfall:hook/http@") {
+    if import.starts_with("landfall:http/http@") {
         return Some("[allow] http = [\"URL\"] for each place that it calls".into());
     }
     grant_for(import).map(|key| format!("[allow] {}", key.line()))

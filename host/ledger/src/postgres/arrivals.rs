@@ -6,7 +6,7 @@ use deadpool_postgres::Object;
 use uuid::Uuid;
 
 use super::accept::{Keys, open_state};
-use super::query::{Cached, millis, received};
+use super::query::{Cached, deferred, millis, received};
 use crate::steps::{Accepted, AlreadyEnded, Fence, Received, SHARED_LEASE, Started};
 use landfall_model::{DedupKey, EventId};
 
@@ -32,7 +32,7 @@ pub async fn start(
         Some(replay) => (Some(replay.key), millis(replay.window)),
         None => (None, 0),
     };
-    let sql = "SELECT kind, delivery, number, wait, why, other
+    let sql = "SELECT kind, delivery, number, wait, why, other, deferrals, deferred_since
                FROM start_received($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
     let row = client
         .query_one_cached(
@@ -65,6 +65,7 @@ pub async fn start(
                 delivery: row.get(1),
                 attempt: row.get::<_, i32>(2) as u32,
             },
+            deferred: deferred(&row, 6),
             conflict: other,
         },
         1 => Started::AlreadyEnded(

@@ -123,7 +123,7 @@ async fn prepare(
                 expires_in.map(|time| now + millis(time)),
             ),
             KvChange::Delete => (None, None),
-            KvChange::Add(by) => {
+            KvChange::Add(by, expires_in) => {
                 let current = unexpired(&current, key);
                 let number = match current {
                     None => Some(*by),
@@ -135,7 +135,10 @@ async fn prepare(
                 let Some(number) = number else {
                     return Ok(Err(Refused::Changed(key.clone())));
                 };
-                let until = current.and_then(|current| current.until);
+                let until = match current {
+                    Some(current) => current.until,
+                    None => expires_in.map(|time| now + millis(time)),
+                };
                 (Some(KvValue::of_number(number)), until)
             }
         };

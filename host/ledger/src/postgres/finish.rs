@@ -29,7 +29,9 @@ pub async fn finish(
     let reason = plain(&attempt.reason);
     let (state, pause, why) = match disposition {
         Disposition::Done(_) => (DeliveryState::Done, 0, None),
-        Disposition::Retry(pause) => (DeliveryState::Pending, millis(*pause), Some(reason.clone())),
+        Disposition::Retry(pause) | Disposition::Defer(pause) => {
+            (DeliveryState::Pending, millis(*pause), Some(reason.clone()))
+        }
         Disposition::Dead(why) => (DeliveryState::Dead, 0, Some(plain(why))),
     };
     let sql = "SELECT finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
@@ -56,10 +58,8 @@ pub async fn finish(
         1 => Ended::Now,
         _ => Ended::Before,
     };
-    if ended == Ended::Now && matches!(disposition, Disposition::Done(_)) && attempt.refuses() {
-        // The provider may retry a refused event: the retry is not a duplicate.
-        let sql = "DELETE FROM dedup i USING deliveries d WHERE d.id = $1 AND i.event = d.event";
-        transaction.execute_cached(sql, &[&fence.delivery]).await?;
+    if ended == Ended::Now && matches!(disposition, Disposition::Defer(_)) {
+        count_deferral(transaction, fence).await?;
     }
     if let (
         Ended::Now,
@@ -76,6 +76,24 @@ pub async fn finish(
     Ok(ended)
 }
 
+/// Counts a deferral. Of all attempts that deferred the delivery, only the record of the last is kept. SQLite:
+/// `deliveries::count_deferral`.
+async fn count_deferral(
+    transaction: &Transaction<'_>,
+    fence: Fence,
+) -> Result<(), tokio_postgres::Error> {
+    let sql = "UPDATE deliveries SET deferrals = deferrals + 1, deferred_since = coalesce(deferred_since, now_ms())
+               WHERE id = $1";
+    transaction.execute_cached(sql, &[&fence.delivery]).await?;
+
+    let sql = "DELETE FROM attempts WHERE delivery = $1 AND number < $2 AND outcome = 'defer'";
+    let number = fence.attempt as i32;
+    transaction
+        .execute_cached(sql, &[&fence.delivery, &number])
+        .await
+        .map(drop)
+}
+
 /// Stores an event whose handler has answered already, with its attempt. SQLite: `finish::record`.
 pub async fn record(
     transaction: &Transaction<'_>,
@@ -87,7 +105,9 @@ pub async fn record(
     let (id, hook): (_, &str) = (event.id.uuid(), &event.hook);
     let (state, why) = match disposition {
         Disposition::Done(_) => (DeliveryState::Done, None),
-        Disposition::Retry(_) => (DeliveryState::Dead, Some(attempt.outcome.to_owned())),
+        Disposition::Retry(_) | Disposition::Defer(_) => {
+            (DeliveryState::Dead, Some(attempt.outcome.to_owned()))
+        }
         Disposition::Dead(why) => (DeliveryState::Dead, Some(plain(why))),
     };
     let sql =

@@ -30,7 +30,7 @@ use super::steps::{Claimed, Fence, SHARED_LEASE};
 use connect::open_error;
 use health::Health;
 use landfall_model::{LedgerTime, Retention, lock};
-use query::{Cached, event_of, millis, within};
+use query::{Cached, deferred, event_of, millis, within};
 use writer::Writer;
 
 /// Items that one step of retention removes at most.
@@ -202,9 +202,10 @@ async fn claim(
              ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED),
          taken AS (
              UPDATE deliveries d SET state = {RUNNING}, attempt = d.attempt + 1, owner = $3, lease_until = now_ms() + $4
-             FROM due WHERE d.id = due.id RETURNING d.id, d.attempt, d.replayed, d.event, d.due)
+             FROM due WHERE d.id = due.id RETURNING d.id, d.attempt, d.replayed, d.event, d.due, d.deferrals,
+                 d.deferred_since)
          SELECT t.id, t.attempt, t.replayed, e.id, e.hook, e.received_ms, e.head, e.body_digest, e.checksum, p.body,
-             t.due
+             t.due, t.deferrals, t.deferred_since
          FROM taken t LEFT JOIN events e ON e.seq = t.event LEFT JOIN payloads p ON p.event = t.event ORDER BY t.due"
     );
     let rows = client
@@ -215,6 +216,7 @@ async fn claim(
             delivery: row.get(0),
             attempt: row.get::<_, i32>(1) as u32,
         },
+        deferred: deferred(row, 11),
         event: event_of(row, 3),
         replayed: row.get(2),
         due: LedgerTime(row.get(10)),

@@ -59,6 +59,16 @@ pub(super) fn millis(time: Duration) -> i64 {
         .min(i64::MAX / 4)
 }
 
+/// The columns `deferrals` and `deferred_since`.
+pub(super) fn deferred(row: &tokio_postgres::Row, at: usize) -> crate::steps::Deferred {
+    let count: i32 = row.get(at);
+    let since: Option<i64> = row.get(at + 1);
+    crate::steps::Deferred {
+        count: u32::try_from(count).unwrap_or(0),
+        since: since.map(landfall_model::LedgerTime),
+    }
+}
+
 /// Text that Postgres can store: it cannot store zero characters.
 pub(super) fn plain(text: &str) -> String {
     text.replace('\0', "\u{fffd}")

@@ -39,7 +39,7 @@ pub async fn hooks_with_work(client: &Object) -> Result<Vec<(String, LedgerTime)
 }
 
 const LISTED: &str = "d.id, e.id, d.hook, e.received_ms, d.state, d.attempt, d.due, d.reason, d.replayed, e.body_bytes,
-    e.duplicates, e.conflicts, d.replay_of, d.resolved_by, d.discarded";
+    e.duplicates, e.conflicts, d.replay_of, d.resolved_by, d.discarded, d.deferrals";
 
 /// The state in a column, for an operator. A damaged value counts as dead, so that the operator sees the delivery and can replay it.
 fn state_at(row: &Row, at: usize) -> DeliveryState {
@@ -66,6 +66,7 @@ fn listed(row: &Row, now: LedgerTime) -> Listed {
         replay_of: row.get(12),
         resolved_by: row.get(13),
         discarded: row.get(14),
+        deferrals: row.get::<_, i32>(15) as u32,
     }
 }
 

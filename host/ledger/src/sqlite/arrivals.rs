@@ -7,7 +7,7 @@ use super::bound::SizeBound;
 use super::events::Known;
 use super::{deliveries, events, leases, retention};
 use crate::state_column::{DISCARDED, PENDING, RUNNING, StateColumn};
-use crate::steps::{AlreadyEnded, Fence, LEASE, OpenState, Received, Started};
+use crate::steps::{AlreadyEnded, Deferred, Fence, LEASE, OpenState, Received, Started};
 use landfall_model::{DedupKey, DeliveryState, LedgerTime};
 
 /// Starts the attempt of a received event, if it may run. `None`: the ledger has reached its size limit and cannot make room.
@@ -90,10 +90,16 @@ fn start_new(
         now,
     )?;
     match (known, started) {
-        (Some(Known::OtherBody(first)), Started::Run { fence, .. }) => {
+        (
+            Some(Known::OtherBody(first)),
+            Started::Run {
+                fence, deferred, ..
+            },
+        ) => {
             events::count_conflict(connection, first.seq, &event.id)?;
             Ok(Some(Started::Run {
                 fence,
+                deferred,
                 conflict: Some(first.id),
             }))
         }
@@ -220,8 +226,18 @@ fn start_attempt(
         now.plus(LEASE).0,
         fence.delivery
     ])?;
+
+    let sql = "SELECT deferrals, deferred_since FROM deliveries WHERE id = ?";
+    let mut select = connection.prepare_cached(sql)?;
+    let deferred = select.query_row([fence.delivery], |row| {
+        Ok(Deferred {
+            count: row.get(0)?,
+            since: row.get::<_, Option<i64>>(1)?.map(LedgerTime),
+        })
+    })?;
     Ok(Started::Run {
         fence,
+        deferred,
         conflict: None,
     })
 }

@@ -123,6 +123,24 @@ pub(super) fn next_due(
         .map(LedgerTime))
 }
 
+/// Counts a deferral. Of all attempts that deferred the delivery, only the record of the last is kept. Postgres: `finish::count_deferral`.
+pub(super) fn count_deferral(
+    connection: &Connection,
+    fence: Fence,
+    now: LedgerTime,
+) -> rusqlite::Result<()> {
+    let sql = "UPDATE deliveries SET deferrals = deferrals + 1, deferred_since = coalesce(deferred_since, ?) WHERE id = ?";
+    connection
+        .prepare_cached(sql)?
+        .execute(params![now.0, fence.delivery])?;
+
+    let sql = "DELETE FROM attempts WHERE delivery = ? AND number < ? AND outcome = 'defer'";
+    connection
+        .prepare_cached(sql)?
+        .execute(params![fence.delivery, fence.attempt])
+        .map(drop)
+}
+
 /// Records an attempt. Postgres: `write_attempt`.
 pub(super) fn write_attempt(
     connection: &Connection,

@@ -26,7 +26,7 @@ pub(super) fn finish(
 
     let (state, due, reason, ended) = match disposition {
         Disposition::Done(_) => (DeliveryState::Done, now, None, Some(now.0)),
-        Disposition::Retry(pause) => {
+        Disposition::Retry(pause) | Disposition::Defer(pause) => {
             let reason = Some(attempt.reason.as_str());
             (DeliveryState::Pending, now.plus(*pause), reason, None)
         }
@@ -59,13 +59,11 @@ pub(super) fn finish(
     deliveries::write_attempt(connection, fence, attempt)?;
     if let Disposition::Done(results) = disposition {
         store_results(connection, event, results, now)?;
-        if attempt.refuses() {
-            // The provider may retry a refused event: the retry is not a duplicate.
-            let sql = "DELETE FROM dedup WHERE event = (SELECT event FROM deliveries WHERE id = ?)";
-            connection.prepare_cached(sql)?.execute([fence.delivery])?;
-        }
     }
-    if !matches!(disposition, Disposition::Retry(_)) {
+    if matches!(disposition, Disposition::Defer(_)) {
+        deliveries::count_deferral(connection, fence, now)?;
+    }
+    if disposition.pause().is_none() {
         deliveries::unblock_next(connection, fence.delivery)?;
     }
     Ok(Committed::Stored)
@@ -82,7 +80,7 @@ fn refusal(
         Disposition::Done(results) => {
             kv::refusal(connection, hook, &results.effects, &results.quota, now)
         }
-        Disposition::Retry(_) | Disposition::Dead(_) => Ok(None),
+        Disposition::Retry(_) | Disposition::Defer(_) | Disposition::Dead(_) => Ok(None),
     }
 }
 
@@ -141,7 +139,9 @@ pub(super) fn record(
     let seq = events::insert(connection, stored)?;
     let (state, reason) = match disposition {
         Disposition::Done(_) => (DeliveryState::Done, None),
-        Disposition::Retry(_) => (DeliveryState::Dead, Some(attempt.outcome)),
+        Disposition::Retry(_) | Disposition::Defer(_) => {
+            (DeliveryState::Dead, Some(attempt.outcome))
+        }
         Disposition::Dead(why) => (DeliveryState::Dead, Some(why.as_str())),
     };
     let mut insert = connection.prepare_cached(

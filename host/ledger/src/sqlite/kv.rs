@@ -138,7 +138,11 @@ pub(super) fn write(
         };
         let until = match &write.change {
             KvChange::Set(_, expires_in) => expires_in.map(|time| now.plus(time).0),
-            KvChange::Delete | KvChange::Add(_) => expiry(connection, hook, key, now)?,
+            KvChange::Delete => None,
+            KvChange::Add(_, expires_in) => match expiry(connection, hook, key, now)? {
+                Some(until) => until,
+                None => expires_in.map(|time| now.plus(time).0),
+            },
         };
         let mut insert = connection.prepare_cached(
             "INSERT INTO kv (hook, key, is_text, value, until, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
@@ -157,15 +161,16 @@ pub(super) fn write(
     Ok(())
 }
 
-/// When the current value expires. A value that replaces an expired one does not expire.
+/// When the current value expires. The outer `None`: there is no current value.
 fn expiry(
     connection: &Connection,
     hook: &str,
     key: &str,
     now: LedgerTime,
-) -> rusqlite::Result<Option<i64>> {
-    let mut select = connection
-        .prepare_cached("SELECT until FROM kv WHERE hook = ? AND key = ? AND until > ?")?;
+) -> rusqlite::Result<Option<Option<i64>>> {
+    let mut select = connection.prepare_cached(
+        "SELECT until FROM kv WHERE hook = ? AND key = ? AND (until IS NULL OR until > ?)",
+    )?;
     select
         .query_row(params![hook, key, now.0], |row| row.get(0))
         .optional()
@@ -181,7 +186,7 @@ fn result(
     Ok(match change {
         KvChange::Set(value, _) => Some(value.clone()),
         KvChange::Delete => None,
-        KvChange::Add(by) => match get(connection, hook, key, now)? {
+        KvChange::Add(by, _) => match get(connection, hook, key, now)? {
             None => Some(KvValue::of_number(*by)),
             Some(value) => value
                 .number()

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use super::deliveries;
 use super::events::{self, COLUMNS};
 use crate::state_column::{PENDING, RUNNING, StateColumn};
-use crate::steps::{AttemptRecord, Claimed, Fence, LEASE, UNFINISHED_MAX};
+use crate::steps::{AttemptRecord, Claimed, Deferred, Fence, LEASE, UNFINISHED_MAX};
 use landfall_model::stored_event::Corrupt;
 use landfall_model::{DeliveryState, Event, LedgerTime};
 
@@ -20,7 +20,7 @@ pub(super) fn claim(
     now: LedgerTime,
 ) -> rusqlite::Result<(Vec<Claimed>, Option<LedgerTime>)> {
     let sql = format!(
-        "SELECT d.id, d.attempt, d.replayed, d.due, {COLUMNS} FROM deliveries d LEFT JOIN events e ON e.seq = d.event
+        "SELECT d.id, d.attempt, d.replayed, d.due, d.deferrals, d.deferred_since, {COLUMNS} FROM deliveries d LEFT JOIN events e ON e.seq = d.event
          LEFT JOIN payloads p ON p.event = e.seq
          WHERE d.hook = ? AND d.state = {PENDING} AND d.blocked = 0 AND d.due <= ? ORDER BY d.due LIMIT ?"
     );
@@ -33,10 +33,15 @@ pub(super) fn claim(
             attempt: attempt + 1,
         };
         // The hook in the delivery has no checksum; the hook in the event has one.
-        let event = events::read(row, 4)?.map(|event| event.and_then(|event| of_hook(event, hook)));
+        let event = events::read(row, 6)?.map(|event| event.and_then(|event| of_hook(event, hook)));
         let due = LedgerTime(row.get(3).unwrap_or(0));
+        let deferred = Deferred {
+            count: row.get(4).unwrap_or(0),
+            since: row.get(5).unwrap_or(None).map(LedgerTime),
+        };
         Ok(Claimed {
             fence,
+            deferred,
             event,
             replayed: row.get(2).unwrap_or(false),
             due,

@@ -71,7 +71,7 @@ impl Readers {
 }
 
 const LISTED: &str = "d.id, e.id, d.hook, e.received_ms, d.state, d.attempt, d.due, d.reason, d.replayed, e.body_bytes,
-    e.duplicates, e.conflicts, d.replay_of, d.resolved_by, d.discarded";
+    e.duplicates, e.conflicts, d.replay_of, d.resolved_by, d.discarded, d.deferrals";
 
 /// A damaged row must not hide the others: columns that cannot be read get a default.
 fn listed(row: &rusqlite::Row<'_>, now: LedgerTime) -> rusqlite::Result<Listed> {
@@ -94,6 +94,7 @@ fn listed(row: &rusqlite::Row<'_>, now: LedgerTime) -> rusqlite::Result<Listed> 
         replay_of: row.get(12).unwrap_or_default(),
         resolved_by: row.get(13).unwrap_or_default(),
         discarded: text(row, 14),
+        deferrals: row.get(15).unwrap_or_default(),
     })
 }
 

@@ -8,7 +8,7 @@ use crate::error::{LedgerError, OpenError};
 const APPLICATION_ID: i32 = 0x4c46_4c44;
 
 /// Each entry takes a ledger one version further.
-const STEPS: [&str; 5] = [FIRST, SECOND, THIRD, FOURTH, FIFTH];
+const STEPS: [&str; 6] = [FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH];
 
 const FIRST: &str = "
 -- Values of the node: the last ledger time, the boot clock at that time.
@@ -209,6 +209,12 @@ CREATE TRIGGER deliveries_resolve AFTER UPDATE OF state ON deliveries WHEN NEW.s
 END;
 ";
 
+const SIXTH: &str = "
+-- Attempts that deferred the event: their number, and when the first of them was stored (ledger time).
+ALTER TABLE deliveries ADD COLUMN deferrals INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE deliveries ADD COLUMN deferred_since INTEGER;
+";
+
 /// Migrates the tables to this version.
 pub fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     let failed = |error: rusqlite::Error| match LedgerError::from(error) {
@@ -323,7 +329,7 @@ mod tests {
         let version: i32 = old
             .pragma_query_value(None, "user_version", |row| row.get(0))
             .unwrap();
-        assert_eq!(version, 5);
+        assert_eq!(version, 6);
     }
 
     #[test]
@@ -370,7 +376,7 @@ mod tests {
         let why = migrate(&mut connection).unwrap_err();
         assert!(
             why.to_string()
-                .contains("newer Landfall (version 99, this one knows 5)"),
+                .contains("newer Landfall (version 99, this one knows 6)"),
             "{why}"
         );
         let mut other = Connection::open_in_memory().unwrap();

@@ -1,8 +1,11 @@
 //! The outbound calls of one attempt: their limits and their record.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
 
 use super::record::CallRecord;
 use landfall_egress::{Client, OutgoingError};
@@ -11,12 +14,13 @@ use landfall_model::{Event, MemoryBudget, OutboundCall};
 const CALLS_MAX: u32 = 64;
 /// The most bytes of all request and response bodies of one attempt.
 const BYTES_MAX: usize = 64 << 20;
+/// The bytes of the digest in an idempotency key: enough for the calls of one attempt.
+const KEY_DIGEST_BYTES: usize = 8;
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 
 /// The context of `http`.
 pub(crate) struct Http {
     pub(super) client: Arc<Client>,
-    pub(super) event_id: String,
     /// The event, whose content came from a sender.
     pub(super) untrusted: Option<Arc<Event>>,
     pub(super) memory: MemoryBudget,
@@ -24,8 +28,10 @@ pub(crate) struct Http {
     pub(super) record: CallRecord,
     /// The bodies that the guest has started to write.
     pub(super) bodies: u32,
-    until: Instant,
+    pub(super) until: Instant,
     calls: u32,
+    /// How many calls the attempt has made, by method and URL.
+    same_calls: HashMap<(String, String), u32>,
 }
 
 /// The bytes of all bodies so far.
@@ -41,13 +47,8 @@ impl Http {
         until: Instant,
         memory: MemoryBudget,
     ) -> Http {
-        let event_id = untrusted
-            .as_ref()
-            .map(|event| event.id.to_string())
-            .unwrap_or_default();
         Http {
             client,
-            event_id,
             untrusted,
             memory,
             transferred: Transferred::default(),
@@ -55,6 +56,7 @@ impl Http {
             bodies: 0,
             until,
             calls: 0,
+            same_calls: HashMap::new(),
         }
     }
 
@@ -68,21 +70,56 @@ impl Http {
         self.record.take()
     }
 
-    /// Counts a call, and checks that the hook may make it.
-    pub(super) fn start_call(&mut self, method: &str, url: &str) -> Result<(), OutgoingError> {
+    /// Counts a call, and checks that the hook may make it. Returns its idempotency key.
+    pub(super) fn start_call(&mut self, method: &str, url: &str) -> Result<String, OutgoingError> {
         if self.calls >= CALLS_MAX {
             let why = format!("one attempt may make {CALLS_MAX} calls");
             return Err(OutgoingError::Limit(why));
         }
         self.calls += 1;
-        self.client.check(method, url)
+        let key = self.idempotency_key(method, url);
+        self.client.check(method, url)?;
+        Ok(key)
+    }
+
+    /// A key for the next call with this method and URL: the same in every attempt, and different for each call.
+    fn idempotency_key(&mut self, method: &str, url: &str) -> String {
+        let same = self
+            .same_calls
+            .entry((method.to_owned(), url.to_owned()))
+            .or_default();
+        let ordinal = *same;
+        *same += 1;
+
+        let event = self.untrusted.as_ref().map(|event| event.id.to_string());
+        call_key(&event.unwrap_or_default(), method, url, ordinal)
     }
 
     /// The time for one call: what the guest wants, within what is left of the attempt.
     pub(super) fn timeout(&self, wanted: Option<Duration>) -> Duration {
-        let left = self.until.saturating_duration_since(Instant::now());
-        wanted.unwrap_or(TIMEOUT_DEFAULT).min(left)
+        time_left(self.until, wanted)
     }
+}
+
+/// The time for one call of an attempt that ends at `until`.
+pub(super) fn time_left(until: Instant, wanted: Option<Duration>) -> Duration {
+    let left = until.saturating_duration_since(Instant::now());
+    wanted.unwrap_or(TIMEOUT_DEFAULT).min(left)
+}
+
+/// The event's id, and a digest of method, URL and the number of earlier calls with both.
+fn call_key(event: &str, method: &str, url: &str, ordinal: u32) -> String {
+    let mut digest = Sha256::new();
+    for part in [method, url] {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part);
+    }
+    digest.update(ordinal.to_be_bytes());
+
+    format!(
+        "{event}-{}",
+        hex::encode(&digest.finalize()[..KEY_DIGEST_BYTES])
+    )
 }
 
 // === impl Transferred ===
@@ -94,5 +131,27 @@ impl Transferred {
             return Err(OutgoingError::Limit(why));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_differ_for_each_call() {
+        let first = call_key("e", "POST", "https://a.example/", 0);
+        assert_eq!(first, call_key("e", "POST", "https://a.example/", 0));
+        assert!(first.starts_with("e-") && first.len() == 18, "{first}");
+
+        for other in [
+            call_key("f", "POST", "https://a.example/", 0),
+            call_key("e", "PUT", "https://a.example/", 0),
+            call_key("e", "POST", "https://a.example/x", 0),
+            call_key("e", "POST", "https://a.example/", 1),
+            call_key("e", "POSTh", "ttps://a.example/", 0),
+        ] {
+            assert_ne!(first, other);
+        }
     }
 }

@@ -1,18 +1,22 @@
-//! `landfall:hook/http`.
+//! `landfall:http`.
 
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use wasmtime::component::{HasSelf, Linker};
 
+use super::call::{PreparedCall, Wanted};
 use super::context::Http;
-use super::record::StartedCall;
 use crate::bindings::Payload;
-use crate::bindings::v0_1::landfall::hook::http::{
+use crate::bindings::v0_1::landfall::event::types;
+use crate::bindings::v0_1::landfall::http::http::{
     Host, HttpError, Request, Response, add_to_linker,
 };
-use crate::bindings::v0_1::landfall::hook::types;
-use landfall_egress::{Outgoing, OutgoingError, Received};
+use landfall_egress::{OutgoingError, Received};
+
+/// How many requests of one `send-all` are in flight at a time.
+const PARALLEL_MAX: usize = 8;
 
 /// Links the host functions. `context` finds the capability in the state of a store.
 pub(crate) fn link<T>(
@@ -25,7 +29,7 @@ where
     add_to_linker::<T, HasSelf<Http>>(linker, context)
 }
 
-/// Links the types of the package, which have no functions.
+/// Links the types of `landfall:event`, which have no functions.
 pub(crate) fn link_types<T>(
     linker: &mut Linker<T>,
     context: fn(&mut T) -> &mut Http,
@@ -40,45 +44,35 @@ impl types::Host for Http {}
 
 impl Host for Http {
     async fn send(&mut self, request: Request) -> Result<Response, HttpError> {
-        let call = StartedCall::now(request.method.clone(), request.url.clone());
-        match self.send_whole(request).await {
-            Ok(received) => {
-                self.record.add_answer(&call, &received);
-                Ok(response(received))
-            }
-            Err(error) => {
-                self.record.add_failure(&call, &error);
-                Err(http_error(error))
-            }
-        }
+        finish(self.prepare(wanted(request))).await
+    }
+
+    async fn send_all(&mut self, requests: Vec<Request>) -> Vec<Result<Response, HttpError>> {
+        // All are prepared first, in their order: the idempotency keys depend on it.
+        let prepared: Vec<PreparedCall> = requests
+            .into_iter()
+            .map(|request| self.prepare(wanted(request)))
+            .collect();
+        futures_util::stream::iter(prepared.into_iter().map(finish))
+            .buffered(PARALLEL_MAX)
+            .collect()
+            .await
     }
 }
 
-impl Http {
-    async fn send_whole(&mut self, request: Request) -> Result<Received, OutgoingError> {
-        self.start_call(&request.method, &request.url)?;
-        let body = request.body.map(bytes_of).unwrap_or_default();
-        let _held = self
-            .memory
-            .hold(body.len())
-            .map_err(|error| OutgoingError::Limit(error.to_string()))?;
-        self.transferred.add(body.len())?;
+async fn finish(call: PreparedCall) -> Result<Response, HttpError> {
+    call.send().await.map(response).map_err(http_error)
+}
 
-        let wanted = request
+fn wanted(request: Request) -> Wanted {
+    Wanted {
+        method: request.method,
+        url: request.url,
+        headers: request.headers,
+        body: request.body.map(bytes_of).unwrap_or_default(),
+        timeout: request
             .timeout_ms
-            .map(|ms| Duration::from_millis(ms.into()));
-        let outgoing = Outgoing {
-            method: request.method,
-            url: request.url,
-            headers: request.headers,
-            body,
-            timeout: self.timeout(wanted),
-            untrusted: self.untrusted.clone(),
-            memory: Some(self.memory.clone()),
-        };
-        let received = self.client.send(outgoing, &self.event_id).await?;
-        self.transferred.add(received.body.len())?;
-        Ok(received)
+            .map(|ms| Duration::from_millis(ms.into())),
     }
 }
 
@@ -110,16 +104,17 @@ fn response(received: Received) -> Response {
 }
 
 fn http_error(error: OutgoingError) -> HttpError {
+    let text = error.guest_text();
     match error {
-        OutgoingError::Denied(text) => HttpError::Denied(text),
-        OutgoingError::Invalid(text) => HttpError::Invalid(text),
-        OutgoingError::Unresolved(text) => HttpError::Unresolved(text),
-        OutgoingError::Connection(text) | OutgoingError::Broken(text) => {
-            HttpError::Connection(text)
-        }
-        OutgoingError::Tls(text) => HttpError::Tls(text),
-        OutgoingError::Timeout(text) => HttpError::Timeout(text),
-        OutgoingError::Limit(text) => HttpError::Limit(text),
-        OutgoingError::Other(text) => HttpError::Other(text),
+        OutgoingError::Denied(_) | OutgoingError::DeniedAddress { .. } => HttpError::Denied(text),
+        OutgoingError::Invalid(_) => HttpError::Invalid(text),
+        OutgoingError::Unavailable(_) => HttpError::Unavailable(text),
+        OutgoingError::Unresolved(_) => HttpError::Unresolved(text),
+        OutgoingError::Unreachable(_) => HttpError::Unreachable(text),
+        OutgoingError::Tls(_) => HttpError::Tls(text),
+        OutgoingError::Interrupted(_) => HttpError::Interrupted(text),
+        OutgoingError::Timeout(_) => HttpError::Timeout(text),
+        OutgoingError::Limit(_) => HttpError::Limit(text),
+        OutgoingError::Other(_) => HttpError::Other(text),
     }
 }

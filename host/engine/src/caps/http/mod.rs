@@ -1,5 +1,6 @@
 //! `http`: whole calls through the hook's egress client, within the limits of the attempt.
 
+mod call;
 mod context;
 mod hook;
 mod record;

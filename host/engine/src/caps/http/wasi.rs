@@ -41,7 +41,7 @@ struct PendingCall {
     /// The call without its headers and its body.
     outgoing: Outgoing,
     client: Arc<Client>,
-    event_id: String,
+    idempotency_key: String,
     memory: MemoryBudget,
     transferred: Transferred,
     record: CallRecord,
@@ -89,11 +89,14 @@ impl WasiHttpHooks for Http {
 
         // The check is made now: before the first byte of the body is kept, and even if the guest does not wait for the
         // response.
-        if let Err(error) = self.start_call(&call.method, &call.url) {
-            self.record.add_failure(&call, &error);
-            tokio::spawn(discard(body));
-            return Box::new(async move { Err(denied(error)) });
-        }
+        let idempotency_key = match self.start_call(&call.method, &call.url) {
+            Ok(key) => key,
+            Err(error) => {
+                self.record.add_failure(&call, &error);
+                tokio::spawn(discard(body));
+                return Box::new(async move { Err(denied(error)) });
+            }
+        };
 
         let wanted = options.and_then(|options| options.first_byte_timeout);
         let pending = PendingCall {
@@ -108,7 +111,7 @@ impl WasiHttpHooks for Http {
             },
             call,
             client: self.client.clone(),
-            event_id: self.event_id.clone(),
+            idempotency_key,
             memory: self.memory.clone(),
             transferred: self.transferred.clone(),
             record: self.record.clone(),
@@ -155,7 +158,7 @@ impl PendingCall {
     async fn exchange(&self) -> Result<Received, OutgoingError> {
         let received = self
             .client
-            .send(self.outgoing.clone(), &self.event_id)
+            .send(self.outgoing.clone(), &self.idempotency_key)
             .await?;
         self.transferred.add(received.body.len())?;
         Ok(received)
@@ -210,17 +213,20 @@ fn answer(received: Received) -> Answer {
 
 fn wasi_error(error: OutgoingError) -> Error {
     match error {
-        OutgoingError::Denied(_) => Error::HttpRequestDenied,
+        OutgoingError::Denied(_) | OutgoingError::DeniedAddress { .. } => Error::HttpRequestDenied,
         OutgoingError::Invalid(_) => Error::HttpRequestUriInvalid,
         OutgoingError::Unresolved(_) => Error::DnsError {
             rcode: None,
             info_code: None,
         },
-        OutgoingError::Connection(_) | OutgoingError::Broken(_) => Error::ConnectionTerminated,
+        OutgoingError::Unreachable(_) => Error::ConnectionRefused,
+        OutgoingError::Interrupted(_) => Error::ConnectionTerminated,
         OutgoingError::Tls(_) => Error::TlsProtocolError,
         OutgoingError::Timeout(_) => Error::HttpResponseTimeout,
         OutgoingError::Limit(_) => Error::HttpResponseBodySize(None),
-        OutgoingError::Other(text) => Error::InternalError(Some(text)),
+        OutgoingError::Unavailable(text) | OutgoingError::Other(text) => {
+            Error::InternalError(Some(text))
+        }
     }
 }
 

@@ -2,9 +2,10 @@
 
 use wasmtime::component::{HasData, ResourceTable};
 
+use crate::bindings::CapabilityError;
 use crate::bindings::Payload;
 use crate::caps::kv::Kv;
-use crate::caps::kv::bindings::landfall::hook::kv::{Host, KvError};
+use crate::caps::kv::bindings::landfall::kv::kv::Host;
 
 /// The most bytes of a bucket's name.
 const NAME_BYTES_MAX: usize = 64;
@@ -48,30 +49,48 @@ impl Bucket {
         })
     }
 
-    pub(super) fn key(&self, key: &str) -> Result<String, KvError> {
+    pub(super) fn key(&self, key: &str) -> Result<String, CapabilityError> {
         if key.is_empty() {
-            return Err(KvError::Invalid("a key of 0 bytes".into()));
+            return Err(CapabilityError::Invalid("a key of 0 bytes".into()));
         }
         Ok(format!("{}{key}", self.prefix))
     }
 
-    pub(super) async fn get(&self, kv: &mut Kv, key: &str) -> Result<Option<Vec<u8>>, KvError> {
+    pub(super) async fn get(
+        &self,
+        kv: &mut Kv,
+        key: &str,
+    ) -> Result<Option<Vec<u8>>, CapabilityError> {
         Ok(kv.get(self.key(key)?).await?.map(bytes))
     }
 
-    pub(super) async fn set(&self, kv: &mut Kv, key: &str, value: Vec<u8>) -> Result<(), KvError> {
+    pub(super) async fn set(
+        &self,
+        kv: &mut Kv,
+        key: &str,
+        value: Vec<u8>,
+    ) -> Result<(), CapabilityError> {
         kv.set(self.key(key)?, payload(value), None).await
     }
 
-    pub(super) async fn delete(&self, kv: &mut Kv, key: &str) -> Result<(), KvError> {
+    pub(super) async fn delete(&self, kv: &mut Kv, key: &str) -> Result<(), CapabilityError> {
         kv.delete(self.key(key)?).await
     }
 
-    pub(super) async fn increment(&self, kv: &mut Kv, key: &str, by: i64) -> Result<i64, KvError> {
-        kv.add(self.key(key)?, by).await
+    pub(super) async fn increment(
+        &self,
+        kv: &mut Kv,
+        key: &str,
+        by: i64,
+    ) -> Result<i64, CapabilityError> {
+        kv.add(self.key(key)?, by, None).await
     }
 
-    pub(super) async fn get_many(&self, kv: &mut Kv, keys: Vec<String>) -> Result<Values, KvError> {
+    pub(super) async fn get_many(
+        &self,
+        kv: &mut Kv,
+        keys: Vec<String>,
+    ) -> Result<Values, CapabilityError> {
         check_count(keys.len())?;
         // A call may name the same key many times, so the values count each time.
         let mut held = kv.hold(0)?;
@@ -79,7 +98,7 @@ impl Bucket {
         for key in keys {
             let value = self.get(kv, &key).await?;
             held.grow(value.as_ref().map_or(0, Vec::len))
-                .map_err(|error| KvError::Limit(error.to_string()))?;
+                .map_err(|error| CapabilityError::Limit(error.to_string()))?;
             values.push((key, value));
         }
         Ok(values)
@@ -89,7 +108,7 @@ impl Bucket {
         &self,
         kv: &mut Kv,
         values: Vec<(String, Vec<u8>)>,
-    ) -> Result<(), KvError> {
+    ) -> Result<(), CapabilityError> {
         check_count(values.len())?;
         for (key, value) in values {
             self.set(kv, &key, value).await?;
@@ -97,7 +116,11 @@ impl Bucket {
         Ok(())
     }
 
-    pub(super) async fn delete_many(&self, kv: &mut Kv, keys: Vec<String>) -> Result<(), KvError> {
+    pub(super) async fn delete_many(
+        &self,
+        kv: &mut Kv,
+        keys: Vec<String>,
+    ) -> Result<(), CapabilityError> {
         check_count(keys.len())?;
         for key in keys {
             self.delete(kv, &key).await?;
@@ -110,7 +133,7 @@ impl Bucket {
         &self,
         kv: &mut Kv,
         after: Option<String>,
-    ) -> Result<(Vec<String>, Option<String>), KvError> {
+    ) -> Result<(Vec<String>, Option<String>), CapabilityError> {
         let after = after.map(|after| format!("{}{after}", self.prefix));
         let keys = kv
             .list_keys(self.prefix.clone(), after, KEYS_MAX as u32)
@@ -127,9 +150,9 @@ impl Bucket {
 /// Keys and their stored values.
 type Values = Vec<(String, Option<Vec<u8>>)>;
 
-fn check_count(keys: usize) -> Result<(), KvError> {
+fn check_count(keys: usize) -> Result<(), CapabilityError> {
     if keys > KEYS_MAX {
-        return Err(KvError::Limit(format!(
+        return Err(CapabilityError::Limit(format!(
             "{keys} keys in one call: at most {KEYS_MAX}"
         )));
     }
@@ -147,8 +170,12 @@ pub(super) fn bytes(payload: Payload) -> Vec<u8> {
     }
 }
 
-pub(super) fn text(error: KvError) -> String {
+pub(super) fn text(error: CapabilityError) -> String {
     match error {
-        KvError::Invalid(text) | KvError::Limit(text) | KvError::Other(text) => text,
+        CapabilityError::Denied(text)
+        | CapabilityError::Invalid(text)
+        | CapabilityError::Limit(text)
+        | CapabilityError::Unavailable(text)
+        | CapabilityError::Other(text) => text,
     }
 }

@@ -4,7 +4,7 @@ use wasmtime::component::{Linker, Resource};
 
 use self::bindings::wasi::keyvalue::{atomics, batch, store};
 use super::bucket::{Bucket, HasView, View, text};
-use crate::caps::kv::bindings::landfall::hook::kv::KvError;
+use crate::bindings::CapabilityError;
 
 #[allow(missing_docs, clippy::pedantic)]
 mod bindings {
@@ -30,8 +30,8 @@ where
 /// What a function of this draft returns; the outer error is a trap.
 type Answer<T> = wasmtime::Result<Result<T, store::Error>>;
 
-impl From<KvError> for store::Error {
-    fn from(error: KvError) -> store::Error {
+impl From<CapabilityError> for store::Error {
+    fn from(error: CapabilityError) -> store::Error {
         store::Error::Other(text(error))
     }
 }

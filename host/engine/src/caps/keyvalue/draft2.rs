@@ -4,7 +4,8 @@ use wasmtime::component::{Linker, Resource};
 
 use self::bindings::wasi::keyvalue::{atomics, batch, store};
 use super::bucket::{Bucket, HasView, View, bytes, payload, text};
-use crate::caps::kv::bindings::landfall::hook::kv::{Host as _, KvError};
+use crate::bindings::CapabilityError;
+use crate::caps::kv::bindings::landfall::kv::kv::Host as _;
 use landfall_model::MemoryHold;
 
 #[allow(missing_docs, clippy::pedantic)]
@@ -41,8 +42,8 @@ where
 /// What a function of this draft returns; the outer error is a trap.
 type Answer<T> = wasmtime::Result<Result<T, store::Error>>;
 
-impl From<KvError> for store::Error {
-    fn from(error: KvError) -> store::Error {
+impl From<CapabilityError> for store::Error {
+    fn from(error: CapabilityError) -> store::Error {
         store::Error::Other(text(error))
     }
 }
@@ -52,7 +53,7 @@ impl View<'_> {
         Ok(self.resources.get(bucket)?.clone())
     }
 
-    async fn seen(&mut self, key: String) -> Result<Cas, KvError> {
+    async fn seen(&mut self, key: String) -> Result<Cas, CapabilityError> {
         let seen = self.kv.get(key.clone()).await?.map(bytes);
         let held = self
             .kv

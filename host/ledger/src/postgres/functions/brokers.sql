@@ -6,7 +6,8 @@
 CREATE OR REPLACE FUNCTION start_received(p_id uuid, p_hook text, p_received bigint, p_head bytea, p_body bytea, p_digest bytea,
                                           p_checksum bytea, p_key bytea, p_body_key bytea, p_window bigint, p_replay bytea,
                                           p_replay_window bigint, p_number integer, p_owner uuid, p_lease bigint)
-RETURNS TABLE (kind integer, delivery bigint, number integer, wait bigint, why text, other uuid) LANGUAGE plpgsql AS $$
+RETURNS TABLE (kind integer, delivery bigint, number integer, wait bigint, why text, other uuid, deferrals integer,
+               deferred_since bigint) LANGUAGE plpgsql AS $$
 DECLARE
     now bigint := now_ms();
     seq_of bigint;
@@ -72,7 +73,8 @@ BEGIN
         ON CONFLICT DO NOTHING;
     END IF;
     UPDATE deliveries d SET state = state_running(), blocked = true, attempt = number, owner = p_owner, lease_until = now + p_lease,
-        replayed = d.replayed OR p_replay IS NOT NULL WHERE d.id = delivery;
+        replayed = d.replayed OR p_replay IS NOT NULL WHERE d.id = delivery
+        RETURNING d.deferrals, d.deferred_since INTO deferrals, deferred_since;
     kind := 0;
     RETURN NEXT;
 END $$;

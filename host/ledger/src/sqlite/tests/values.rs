@@ -45,7 +45,7 @@ async fn effects_on_changed_values_are_refused() {
     assert_eq!(ledger.get("h".into(), "a".into()).await.unwrap(), None);
     let add = KvWrite {
         key: "a".into(),
-        change: KvChange::Add(-3),
+        change: KvChange::Add(-3, None),
     };
     let fine = Effects {
         writes: vec![add, set("b", "text"), set("c/1", ""), set("c/2", "")],
@@ -99,7 +99,7 @@ fn expired_values_free_their_quota() {
     assert_eq!(used(&connection), 6);
     let add = KvWrite {
         key: "kéy".into(),
-        change: KvChange::Add(1),
+        change: KvChange::Add(1, None),
     };
     kv::write(
         &connection,

@@ -1,0 +1,114 @@
+//! One call of `landfall:http`, from the request to the recorded answer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::context::{Http, Transferred, time_left};
+use super::record::{CallRecord, StartedCall};
+use landfall_egress::{Client, Outgoing, OutgoingError, Received};
+use landfall_model::MemoryHold;
+
+/// What a component asks for.
+pub(super) struct Wanted {
+    pub(super) method: String,
+    pub(super) url: String,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Bytes,
+    pub(super) timeout: Option<Duration>,
+}
+
+/// A call that has been counted and checked. It owns what it needs, so that several can be in flight.
+pub(super) struct PreparedCall {
+    method: String,
+    url: String,
+    /// The call, or why it is not made.
+    call: Result<PermittedCall, OutgoingError>,
+    record: CallRecord,
+}
+
+struct PermittedCall {
+    outgoing: Outgoing,
+    idempotency_key: String,
+    /// The time that the component gives the call.
+    timeout: Option<Duration>,
+    until: Instant,
+    client: Arc<Client>,
+    transferred: Transferred,
+    _held: MemoryHold,
+}
+
+impl Http {
+    /// Counts a call, and checks everything that can be checked before it is made.
+    pub(super) fn prepare(&mut self, wanted: Wanted) -> PreparedCall {
+        let (method, url) = (wanted.method.clone(), wanted.url.clone());
+        PreparedCall {
+            method,
+            url,
+            call: self.permit(wanted),
+            record: self.record.clone(),
+        }
+    }
+
+    fn permit(&mut self, wanted: Wanted) -> Result<PermittedCall, OutgoingError> {
+        let idempotency_key = self.start_call(&wanted.method, &wanted.url)?;
+        let held = self
+            .memory
+            .hold(wanted.body.len())
+            .map_err(|error| OutgoingError::Limit(error.to_string()))?;
+        self.transferred.add(wanted.body.len())?;
+
+        Ok(PermittedCall {
+            outgoing: Outgoing {
+                method: wanted.method,
+                url: wanted.url,
+                headers: wanted.headers,
+                body: wanted.body,
+                timeout: Duration::ZERO,
+                untrusted: self.untrusted.clone(),
+                memory: Some(self.memory.clone()),
+            },
+            idempotency_key,
+            timeout: wanted.timeout,
+            until: self.until,
+            client: self.client.clone(),
+            transferred: self.transferred.clone(),
+            _held: held,
+        })
+    }
+}
+
+// === impl PreparedCall ===
+
+impl PreparedCall {
+    /// Makes the call and records how it ended.
+    pub(super) async fn send(self) -> Result<Received, OutgoingError> {
+        let started = StartedCall::now(self.method, self.url);
+        let result = match self.call {
+            Ok(call) => call.send().await,
+            Err(error) => Err(error),
+        };
+
+        match &result {
+            Ok(received) => self.record.add_answer(&started, received),
+            Err(error) => self.record.add_failure(&started, error),
+        }
+        result
+    }
+}
+
+// === impl PermittedCall ===
+
+impl PermittedCall {
+    async fn send(self) -> Result<Received, OutgoingError> {
+        let outgoing = Outgoing {
+            // A call of `send-all` may have waited for others.
+            timeout: time_left(self.until, self.timeout),
+            ..self.outgoing
+        };
+        let received = self.client.send(outgoing, &self.idempotency_key).await?;
+        self.transferred.add(received.body.len())?;
+        Ok(received)
+    }
+}

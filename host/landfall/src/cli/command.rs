@@ -73,7 +73,7 @@ pub(super) enum Command {
     Explain(explain::ExplainFlags),
     /// Print the status of a running node's hooks; pause and resume them.
     Hooks(events::HooksFlags),
-    /// Find, show and follow events; replay, discard, hurry and purge them.
+    /// Find, show and follow events; replay, retry, discard and purge them.
     Events(events::EventsFlags),
     /// Print the rows of a table.
     Rows(rows::RowsFlags),

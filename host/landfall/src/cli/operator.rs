@@ -81,7 +81,7 @@ pub struct PurgeFlags {
     /// Change nothing. Print what would be removed.
     #[arg(long)]
     dry_run: bool,
-    /// Remove without asking. Required on a terminal.
+    /// Confirm the removal. Required if standard input is a terminal.
     #[arg(long)]
     yes: bool,
 }

@@ -214,9 +214,9 @@ impl Guide {
 
     fn hook_section(&self) -> Option<Section> {
         let mut texts = vec![format!(
-            "Save this as `{}.toml` in the plugins directory. The component `echo.wasm` answers with what it received. The image has it; \
-             in a clone of Landfall, `landfall build plugins --out DIR` builds it, and `--bundled DIR` or `LANDFALL_BUNDLED` says where it \
-             is. Put your own in its place later.",
+            "Save this as `{}.toml` in the plugins directory. The component `echo.wasm` answers with what it received; put your own in its \
+             place later. The image has it. In a clone of Landfall, `landfall build plugins --out DIR` builds it: then start the node with \
+             `LANDFALL_BUNDLED=DIR`, and in another directory, because the clone's own `plugins` has sources.",
             self.name
         )];
 

@@ -1,6 +1,7 @@
 //! Values that the host stores for this hook, by key. The operator grants them with `[allow] kv = true`.
 //!
-//! Writes are committed if the attempt succeeds, exactly once. Reads see the writes of this attempt.
+//! Writes are committed if the attempt succeeds, exactly once. An attempt that fails changes nothing. Reads see the writes of this
+//! attempt. A key has 1 to 512 bytes, a value at most 256 KiB.
 
 use crate::time::whole_seconds;
 use crate::{CapabilityError, Payload};

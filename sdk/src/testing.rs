@@ -208,12 +208,12 @@ impl EventBuilder {
         self
     }
 
-    /// Adds an attribute, such as `client-address`.
+    /// Sets an attribute, such as `client-address`.
     #[must_use]
     pub fn attribute(mut self, name: &str, value: &str) -> Self {
-        self.event
-            .attributes
-            .push((name.to_owned(), value.to_owned()));
+        let attributes = &mut self.event.attributes;
+        attributes.retain(|(known, _)| known != name);
+        attributes.push((name.to_owned(), value.to_owned()));
         self
     }
 

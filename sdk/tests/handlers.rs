@@ -48,6 +48,8 @@ fn an_event_is_asked_by_name() {
         (Some("push"), Some("github"))
     );
     assert_eq!(event.delivery_id.as_deref(), Some("1/2"));
+    let signed = testing::post(json!({})).attribute("verified-by", "signature#1");
+    assert_eq!(signed.build().attribute("verified-by"), Some("signature#1"));
     assert_eq!(
         (
             event.param("team"),

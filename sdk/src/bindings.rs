@@ -1,24 +1,30 @@
-//! The contract of `wit/` as wit-bindgen generates it: the world of every handler. The bindings of a capability that needs a grant are
-//! in the capability's file, so that a component imports only what it calls. The `responder` is a world of its own, because a
-//! component exports all of its world.
+//! The contract in `wit/`, as wit-bindgen generates it: the types, and the world of every handler. A component imports only what it
+//! calls, so the bindings of each capability that needs a grant are in the capability's own file. A component exports all of its
+//! world, so the `responder` has a world of its own. The worlds exist only for these bindings.
 #![allow(missing_docs)]
 
 wit_bindgen::generate!({
-    path: "../wit",
-    world: "hook",
+    path: ["../wit/event.wit", "../wit/http.wit", "../wit/hook.wit"],
+    inline: "package landfall:sdk; world handling { include landfall:hook/hook@0.1.0; }",
+    generate_all,
+    // The error of the capabilities is among the types that no function here uses.
+    generate_unused_types: true,
     pub_export_macro: true,
     export_macro_name: "__export",
     default_bindings_module: "::landfall_sdk::bindings",
 });
 
-/// The `responder` alone, over the same types.
+/// The `responder` alone, with the same types.
 pub mod responding {
     wit_bindgen::generate!({
-        path: "../wit",
-        world: "responding",
+        path: ["../wit/event.wit", "../wit/http.wit", "../wit/hook.wit"],
+        inline: "package landfall:sdk; world responding { export landfall:hook/responder@0.1.0; }",
+        with: {
+            "landfall:event/types@0.1.0": crate::bindings::landfall::event::types,
+            "landfall:hook/responder@0.1.0": generate,
+        },
         pub_export_macro: true,
         export_macro_name: "__export_responder",
         default_bindings_module: "::landfall_sdk::bindings::responding",
-        with: { "landfall:hook/types@0.1.0": crate::bindings::landfall::hook::types },
     });
 }

@@ -1,11 +1,9 @@
-//! Events for other hooks. The operator lists them under `[allow] emit`.
+//! Events for other hooks. The operator lists the hooks under `[allow] emit`.
 //!
 //! An event is queued if the attempt succeeds, exactly once. The handler gets no reply.
 
-use crate::Payload;
+use crate::{CapabilityError, Payload};
 use serde::Serialize;
-use std::error::Error;
-use std::fmt;
 use std::time::Duration;
 
 /// An event for another hook. [`send`](Emission::send) stages it.
@@ -13,13 +11,15 @@ use std::time::Duration;
 pub struct Emission {
     /// The hook that handles it.
     pub hook: String,
-    /// The headers that the other handler receives.
+    /// The kind of event, which the other handler finds in [`Event::event_type`](crate::Event::event_type). At most 256 bytes.
+    pub event_type: Option<String>,
+    /// The headers that the other handler receives. The host makes the names lower-case.
     pub headers: Vec<(String, String)>,
     /// The body that the other handler receives.
     pub body: Payload,
-    /// Emissions with the same key to the same hook are one event.
+    /// 1 to 512 bytes. Emissions with the same key to the same hook are one event.
     pub key: Option<String>,
-    /// The time between the handler's success and the earliest start.
+    /// The event runs at the earliest this time after the attempt has succeeded. A part of a second is rounded up.
     pub delay: Option<Duration>,
 }
 
@@ -27,6 +27,7 @@ pub struct Emission {
 pub fn to(hook: impl Into<String>) -> Emission {
     Emission {
         hook: hook.into(),
+        event_type: None,
         headers: Vec::new(),
         body: Payload::Text(String::new()),
         key: None,
@@ -35,6 +36,13 @@ pub fn to(hook: impl Into<String>) -> Emission {
 }
 
 impl Emission {
+    /// Sets the kind of event, such as `order.paid`.
+    #[must_use]
+    pub fn event_type(mut self, event_type: impl Into<String>) -> Self {
+        self.event_type = Some(event_type.into());
+        self
+    }
+
     /// Adds a header. Headers of the same name stay.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
@@ -67,7 +75,7 @@ impl Emission {
         self
     }
 
-    /// Delays the event.
+    /// Delays the event. A part of a second is rounded up.
     #[must_use]
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = Some(delay);
@@ -75,74 +83,44 @@ impl Emission {
     }
 
     /// Stages the event and returns its id.
-    pub fn send(self) -> Result<String, EmitError> {
+    pub fn send(self) -> Result<String, CapabilityError> {
         host::emit(self)
     }
 }
-
-/// Why an event was not staged.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EmitError {
-    /// The hook is not in `[allow] emit`.
-    Denied(String),
-    /// A header or the key is not valid.
-    Invalid(String),
-    /// The body is too large, or the attempt emits too many events.
-    Limit(String),
-    /// Anything else.
-    Other(String),
-}
-
-impl fmt::Display for EmitError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Denied(text) => write!(f, "event denied: {text}"),
-            Self::Invalid(text) => write!(f, "event invalid: {text}"),
-            Self::Limit(text) => write!(f, "event above a limit: {text}"),
-            Self::Other(text) => write!(f, "event not taken: {text}"),
-        }
-    }
-}
-
-impl Error for EmitError {}
 
 /// The call to the host.
 #[cfg(target_arch = "wasm32")]
 mod host {
     wit_bindgen::generate!({
-        path: "../wit",
-        inline: "package landfall:sdk; world emit { import landfall:hook/emit@0.1.0; }",
+        path: ["../wit/event.wit", "../wit/emit.wit"],
+        inline: "package landfall:sdk; world emitting { include landfall:emit/imports@0.1.0; }",
         with: {
-            "landfall:hook/emit@0.1.0": generate,
-            "landfall:hook/types@0.1.0": crate::bindings::landfall::hook::types,
+            "landfall:event/types@0.1.0": crate::bindings::landfall::event::types,
+            "landfall:emit/emit@0.1.0": generate,
         },
     });
 
-    use self::landfall::hook::emit;
-    use super::{Emission, EmitError};
-    use crate::exports::millis;
+    use self::landfall::emit::emit;
+    use super::{CapabilityError, Emission};
+    use crate::time::whole_seconds;
 
-    pub fn emit(emission: Emission) -> Result<String, EmitError> {
+    pub fn emit(emission: Emission) -> Result<String, CapabilityError> {
         let emission = emit::Emission {
             hook: emission.hook,
+            event_type: emission.event_type,
             headers: emission.headers,
             body: emission.body.into(),
             key: emission.key,
-            delay_ms: emission.delay.map(millis),
+            delay_s: emission.delay.map(whole_seconds),
         };
-        emit::emit(&emission).map_err(|error| match error {
-            emit::EmitError::Denied(text) => EmitError::Denied(text),
-            emit::EmitError::Invalid(text) => EmitError::Invalid(text),
-            emit::EmitError::Limit(text) => EmitError::Limit(text),
-            emit::EmitError::Other(text) => EmitError::Other(text),
-        })
+        Ok(emit::emit(&emission)?)
     }
 }
 
 /// The fake of native tests.
 #[cfg(not(target_arch = "wasm32"))]
 mod host {
-    use super::{Emission, EmitError};
+    use super::{CapabilityError, Emission};
     use crate::testing::{Host, fake};
 
     impl Host {
@@ -152,7 +130,7 @@ mod host {
         }
     }
 
-    pub fn emit(emission: Emission) -> Result<String, EmitError> {
+    pub fn emit(emission: Emission) -> Result<String, CapabilityError> {
         fake(|emissions: &mut Vec<Emission>| {
             emissions.push(emission);
             Ok(format!("019c1234-5678-7abc-8def-{:012x}", emissions.len()))

@@ -5,34 +5,43 @@
 use crate::{Failure, form};
 use serde::de::DeserializeOwned;
 
-/// One verified request. It is the same on every attempt; only [`attempt`](Self::attempt) differs.
+/// A webhook request that the host has verified, or an event that another hook has emitted. It is the same on every attempt and
+/// every replay, except for [`attempt`](Self::attempt) and the attributes that say so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// A UUIDv7, the same on every attempt. Use it as the idempotency key of your calls.
+    /// A UUIDv7. The same on every attempt and every replay.
     pub id: String,
-    /// The name of the hook that received it.
+    /// The name of the hook that received it. One component may serve several hooks.
     pub hook: String,
-    /// 1 on the first attempt.
+    /// 1 on the first attempt. A replay begins at 1 again.
     pub attempt: u32,
-    /// RFC 3339, UTC, milliseconds: `2026-01-31T08:15:30.123Z`.
+    /// When the host had read the whole request. RFC 3339, UTC, milliseconds: `2026-01-31T08:15:30.123Z`.
     pub received_at: String,
+    /// The provider pack that verified it: `github`. `None` if the hook file names a scheme instead, and for emitted events.
+    pub provider: Option<String>,
+    /// The provider's name for this kind of event: `push`, `invoice.paid`. For an emitted event, what the emitting hook wrote. Not
+    /// every provider signs it.
+    pub event_type: Option<String>,
+    /// The provider's id of this delivery, if it has one. If it has several parts, they are joined by `/`.
+    pub delivery_id: Option<String>,
     /// Upper case: `POST`.
     pub method: String,
-    /// As it was sent, still percent-encoded: `/github`.
+    /// As sent, percent-encoded: `/github`. A last segment that was a shared secret is `-`.
     pub path: String,
-    /// Without the question mark. A token that the host checked is removed.
+    /// As sent, without the question mark. A parameter that was a shared secret is removed.
     pub query: Option<String>,
-    /// Names are in lower case. Order and repeats are kept. A header that carried a shared secret is removed.
+    /// Names are in lower case. The values of a repeated name have the order in which they were sent. Hop-by-hop headers and a
+    /// header that was a shared secret are removed.
     pub headers: Vec<(String, String)>,
-    /// The bytes that were signed.
+    /// Every byte of the body as it was sent. The host only undoes a `Content-Encoding`.
     pub body: Payload,
-    /// Facts that the host found: `provider`, `event-type`, `delivery-id`, `param:NAME`, …
+    /// Facts that the host found: `verified-by`, `client-address`, `param:NAME`, … Each name occurs at most once.
     pub attributes: Vec<(String, String)>,
 }
 
 impl Event {
-    /// The body as a type of yours; one that does not fit can never succeed, so it is a [`Failure::Reject`]. Where the
-    /// provider sends a form with the JSON document in one field, as GitHub's `payload`, that field counts.
+    /// The body as a type of yours. A body that does not fit is a [`Failure::Reject`], because it can never succeed. If the provider
+    /// sends a form that has the JSON document in one field, such as GitHub's `payload`, that field is read.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         let field = self
             .attribute("json-form-field")
@@ -42,15 +51,15 @@ impl Event {
             .map_err(|error| Failure::reject(format!("the body is not the JSON expected: {error}")))
     }
 
-    /// The fields of an HTML form as a type of yours; a body that does not fit is a [`Failure::Reject`].
+    /// The fields of an HTML form as a type of yours. A body that does not fit is a [`Failure::Reject`].
     #[cfg(feature = "form")]
     pub fn form<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         serde_urlencoded::from_bytes(self.bytes())
             .map_err(|error| Failure::reject(format!("the body is not the form expected: {error}")))
     }
 
-    /// The text fields of a form, `application/x-www-form-urlencoded` or `multipart/form-data`, in their order; files are left
-    /// out. None where the body is no form.
+    /// The text fields of a form (`application/x-www-form-urlencoded` or `multipart/form-data`) in their order, without files.
+    /// `None` if the body is not a form.
     pub fn form_fields(&self) -> Option<Vec<(String, String)>> {
         form::fields(self.header("content-type")?, self.bytes())
     }
@@ -92,16 +101,6 @@ impl Event {
             .iter()
             .find(|(known, _)| known.strip_prefix("param:") == Some(name))
             .map(|(_, value)| value.as_str())
-    }
-
-    /// The provider's name for this kind of event: `push`, `invoice.paid`.
-    pub fn event_type(&self) -> Option<&str> {
-        self.attribute("event-type")
-    }
-
-    /// The provider that sent it: `github`.
-    pub fn provider(&self) -> Option<&str> {
-        self.attribute("provider")
     }
 }
 
@@ -187,7 +186,7 @@ impl FromEvent for Event {
     }
 }
 
-/// A JSON body: as an argument the event's, as a return value the reply's (with status 200).
+/// A JSON body. As an argument, the event's. As a return value, the reply's, with status 200.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 

@@ -1,20 +1,35 @@
-//! The way from the exported function to the handler and back. Everything is moved, nothing copied.
+//! The conversions between the exported functions and the author's functions. Values are moved, not copied.
 //!
-//! Public only because the code that `#[handler]` writes calls it.
+//! Public only because the code that `#[handler]` and `#[responder]` write calls it.
 
-use crate::bindings::landfall::hook::types;
-use crate::{Event, Failure, FromEvent, IntoReply, Payload, Reply};
-use std::time::Duration;
+use crate::bindings::landfall::event::types;
+use crate::time::whole_seconds;
+use crate::{CapabilityError, Event, Failure, FromEvent, IntoReply, Payload, Reply};
 
-/// Runs `handler` on what the host passed in.
-pub fn handle<A, R, F>(event: types::Event, handler: F) -> Result<types::Reply, types::Failure>
+/// Runs `handler` on the event of the host.
+pub fn handle<A, R, F>(
+    event: types::Event,
+    handler: F,
+) -> Result<Option<types::Reply>, types::Failure>
 where
     A: FromEvent,
     R: IntoReply,
     F: FnOnce(A) -> Result<R, Failure>,
 {
     let reply = A::from_event(event.into()).and_then(handler)?;
-    Ok(reply.into_reply().into())
+    Ok(reply.into_reply().map(Into::into))
+}
+
+/// Runs `responder` on the event of the host. Only the reason of a failure goes to the host.
+pub fn respond<A, R, F>(event: types::Event, responder: F) -> Result<Option<types::Reply>, String>
+where
+    A: FromEvent,
+    R: IntoReply,
+    F: FnOnce(A) -> Result<R, Failure>,
+{
+    let reply = A::from_event(event.into()).and_then(responder);
+    let reply = reply.map_err(Failure::into_reason)?;
+    Ok(reply.into_reply().map(Into::into))
 }
 
 impl From<types::Event> for Event {
@@ -24,6 +39,9 @@ impl From<types::Event> for Event {
             hook: event.hook,
             attempt: event.attempt,
             received_at: event.received_at,
+            provider: event.provider,
+            event_type: event.event_type,
+            delivery_id: event.delivery_id,
             method: event.method,
             path: event.path,
             query: event.query,
@@ -49,9 +67,16 @@ impl From<Failure> for types::Failure {
         match failure {
             Failure::Retry { reason, after } => Self::Retry(types::RetryHint {
                 reason,
-                after_ms: after.map(millis),
+                after_s: after.map(whole_seconds),
             }),
-            Failure::Reject(reason) => Self::Reject(reason),
+            Failure::Defer { reason, after } => Self::Defer(types::RetryHint {
+                reason,
+                after_s: after.map(whole_seconds),
+            }),
+            Failure::Reject { reason, reply } => Self::Reject(types::Rejection {
+                reason,
+                reply: reply.map(Into::into),
+            }),
         }
     }
 }
@@ -74,7 +99,14 @@ impl From<Payload> for types::Payload {
     }
 }
 
-/// At most 49 days.
-pub(crate) fn millis(duration: Duration) -> u32 {
-    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+impl From<types::CapabilityError> for CapabilityError {
+    fn from(error: types::CapabilityError) -> Self {
+        match error {
+            types::CapabilityError::Denied(text) => Self::Denied(text),
+            types::CapabilityError::Invalid(text) => Self::Invalid(text),
+            types::CapabilityError::Limit(text) => Self::Limit(text),
+            types::CapabilityError::Unavailable(text) => Self::Unavailable(text),
+            types::CapabilityError::Other(text) => Self::Other(text),
+        }
+    }
 }

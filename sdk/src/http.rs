@@ -1,7 +1,10 @@
 //! Outbound HTTP calls with whole bodies.
 //!
-//! The host decides which addresses may be reached, adds credentials and `idempotency-key`, and follows only the redirects
-//! that the operator allows.
+//! The host decides which addresses may be reached, adds the credentials that the operator configured, and follows only the redirects
+//! that the operator allows. Without `[allow] http`, each call is denied.
+//!
+//! If a request has no `idempotency-key`, the host adds one. It is the same on every attempt, and different for each call of an
+//! attempt.
 
 use crate::event::header;
 use crate::{Failure, Payload, imports};
@@ -18,11 +21,12 @@ pub struct Request {
     pub method: String,
     /// Absolute, `http` or `https`.
     pub url: String,
-    /// The host sets `host`, `content-length`, `transfer-encoding` and `connection`.
+    /// The host writes `host`, `content-length`, `transfer-encoding`, `connection` and other hop-by-hop headers. A request that sets
+    /// one is [`HttpError::Invalid`].
     pub headers: Vec<(String, String)>,
     /// `None`: no body.
     pub body: Option<Payload>,
-    /// The time for this call, at most the rest of the attempt. `None`: 30 s.
+    /// The time for the whole call, at most the rest of the attempt. `None`: 30 s. A part of a millisecond is rounded up.
     pub timeout: Option<Duration>,
 }
 
@@ -107,6 +111,12 @@ impl Request {
     }
 }
 
+/// Sends several requests, up to eight at a time. The results have the order of the requests. Each request is sent whatever the
+/// results of the others are.
+pub fn send_all(requests: impl IntoIterator<Item = Request>) -> Vec<Result<Response, HttpError>> {
+    imports::send_all(requests.into_iter().collect())
+}
+
 /// `application/x-www-form-urlencoded` of one key or value.
 fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -125,11 +135,11 @@ fn quoted(text: &str) -> String {
 /// A response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
-    /// Any.
+    /// Any status, also 404 and 500.
     pub status: u16,
-    /// In the order of the response.
+    /// Names are in lower case. Repeated names are kept.
     pub headers: Vec<(String, String)>,
-    /// The whole of it.
+    /// The whole body.
     pub body: Payload,
 }
 
@@ -139,7 +149,7 @@ impl Response {
         self.body.json()
     }
 
-    /// The body, where it is valid UTF-8.
+    /// The body, if it is valid UTF-8.
     pub fn text(&self) -> Option<&str> {
         self.body.as_text()
     }
@@ -182,23 +192,29 @@ impl Response {
 }
 
 /// Why there is no response. The texts are meant for a log line.
+///
+/// `?` makes a [`Failure::Retry`] of every case: the receiver may recover, and the operator can correct what is denied or missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HttpError {
     /// The URL is not in `[allow] http`, or its address may not be reached.
     Denied(String),
     /// The request itself is wrong: URL, method, header.
     Invalid(String),
+    /// A credential of this call has no value now.
+    Unavailable(String),
     /// The name does not resolve.
     Unresolved(String),
-    /// There is no connection, or it broke before the answer was complete.
-    Connection(String),
+    /// No connection could be made.
+    Unreachable(String),
     /// The TLS session is not trusted.
     Tls(String),
-    /// There is no complete answer within the time.
+    /// The connection broke before the response was complete.
+    Interrupted(String),
+    /// There was no complete response within the time.
     Timeout(String),
     /// The request or response is too large, or the attempt makes too many calls.
     Limit(String),
-    /// Anything else.
+    /// Any other cause.
     Other(String),
 }
 
@@ -208,13 +224,28 @@ impl HttpError {
         self.parts().0
     }
 
+    /// Whether it is certain that nothing was sent. Otherwise the receiver may have acted.
+    pub fn nothing_was_sent(&self) -> bool {
+        match self {
+            Self::Denied(_)
+            | Self::Invalid(_)
+            | Self::Unavailable(_)
+            | Self::Unresolved(_)
+            | Self::Unreachable(_)
+            | Self::Tls(_) => true,
+            Self::Interrupted(_) | Self::Timeout(_) | Self::Limit(_) | Self::Other(_) => false,
+        }
+    }
+
     fn parts(&self) -> (&'static str, &str) {
         match self {
             Self::Denied(text) => ("denied", text),
             Self::Invalid(text) => ("invalid", text),
+            Self::Unavailable(text) => ("unavailable", text),
             Self::Unresolved(text) => ("unresolved", text),
-            Self::Connection(text) => ("connection", text),
+            Self::Unreachable(text) => ("unreachable", text),
             Self::Tls(text) => ("tls", text),
+            Self::Interrupted(text) => ("interrupted", text),
             Self::Timeout(text) => ("timeout", text),
             Self::Limit(text) => ("limit", text),
             Self::Other(text) => ("other", text),

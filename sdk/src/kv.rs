@@ -1,116 +1,120 @@
 //! Values that the host stores for this hook, by key. The operator grants them with `[allow] kv = true`.
 //!
-//! Writes are committed if the attempt succeeds, exactly once. Reads see the writes of this attempt.
+//! Writes are committed if the attempt succeeds, exactly once. An attempt that fails changes nothing. Reads see the writes of this
+//! attempt. A key has 1 to 512 bytes, a value at most 256 KiB.
 
-use crate::Payload;
-use std::error::Error;
-use std::fmt;
+use crate::time::whole_seconds;
+use crate::{CapabilityError, Payload};
 use std::time::Duration;
 
 /// The value of a key. `None`: the key has no value, or its value has expired.
-pub fn get(key: &str) -> Result<Option<Payload>, KvError> {
+pub fn get(key: &str) -> Result<Option<Payload>, CapabilityError> {
     host::get(key)
 }
 
-/// The value as text. A value that is not UTF-8 is [`KvError::Invalid`].
-pub fn get_text(key: &str) -> Result<Option<String>, KvError> {
+/// The value as text. A value that is not UTF-8 is [`CapabilityError::Invalid`].
+pub fn get_text(key: &str) -> Result<Option<String>, CapabilityError> {
     match get(key)? {
         None => Ok(None),
         Some(Payload::Text(text)) => Ok(Some(text)),
-        Some(Payload::Binary(_)) => Err(KvError::Invalid(format!("`{key}` is not text"))),
+        Some(Payload::Binary(_)) => Err(CapabilityError::Invalid(format!("`{key}` is not text"))),
     }
 }
 
 /// Sets a value that does not expire.
-pub fn set(key: &str, value: impl Into<Payload>) -> Result<(), KvError> {
+pub fn set(key: &str, value: impl Into<Payload>) -> Result<(), CapabilityError> {
     host::set(key, value.into(), None)
 }
 
 /// Sets a value that expires. The time is rounded up to whole seconds.
-pub fn set_for(key: &str, value: impl Into<Payload>, time: Duration) -> Result<(), KvError> {
-    host::set(key, value.into(), Some(seconds(time)))
+pub fn set_for(
+    key: &str,
+    value: impl Into<Payload>,
+    time: Duration,
+) -> Result<(), CapabilityError> {
+    host::set(key, value.into(), Some(whole_seconds(time)))
 }
 
 /// Deletes a value, if there is one.
-pub fn delete(key: &str) -> Result<(), KvError> {
+pub fn delete(key: &str) -> Result<(), CapabilityError> {
     host::delete(key)
 }
 
 /// Keys that begin with `prefix`, in byte order, after the key `after`: at most `limit`, and at most 1,000.
-pub fn list_keys(prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<String>, KvError> {
+pub fn list_keys(
+    prefix: &str,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Vec<String>, CapabilityError> {
     host::list_keys(prefix, after, limit)
 }
 
-/// Sets the value if the present value is `expected` (`None`: the key has no value). Returns false if it differs.
-/// After true, if another attempt changes the value before this attempt is committed, nothing of this attempt is kept and
-/// the event runs again.
+/// Stages the value if the present value is `expected` (`None`: the key has no value) and returns true. Returns false if it differs.
+/// The value does not expire.
+///
+/// If another attempt changes the value before this attempt is committed, nothing of this attempt is kept and the event runs again.
 pub fn compare_and_set(
     key: &str,
     expected: Option<&Payload>,
     value: impl Into<Payload>,
-) -> Result<bool, KvError> {
-    host::compare_and_set(key, expected.cloned(), value.into())
+) -> Result<bool, CapabilityError> {
+    host::compare_and_set(key, expected.cloned(), value.into(), None)
 }
 
-/// Adds to a whole number that begins at 0. Increments of parallel attempts add up. Returns the sum as this attempt
-/// sees it.
-pub fn increment(key: &str, by: i32) -> Result<i64, KvError> {
-    host::increment(key, by)
+/// As [`compare_and_set`], with a value that expires. The time is rounded up to whole seconds.
+pub fn compare_and_set_for(
+    key: &str,
+    expected: Option<&Payload>,
+    value: impl Into<Payload>,
+    time: Duration,
+) -> Result<bool, CapabilityError> {
+    let time = whole_seconds(time);
+    host::compare_and_set(key, expected.cloned(), value.into(), Some(time))
 }
 
-fn seconds(time: Duration) -> u32 {
-    let whole = time.as_secs() + u64::from(time.subsec_nanos() > 0);
-    u32::try_from(whole).unwrap_or(u32::MAX)
+/// Adds to a whole number, and returns the sum as this attempt sees it. A key without a value begins at 0 and does not expire. A key
+/// with a value keeps its expiry.
+///
+/// Increments of parallel attempts add up. Two parallel attempts may see the same sum, so it does not tell which one was first.
+pub fn increment(key: &str, by: i32) -> Result<i64, CapabilityError> {
+    host::increment(key, by, None)
 }
 
-/// Why a value was not read or not written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KvError {
-    /// The key is not valid, or the value is not a whole number.
-    Invalid(String),
-    /// The value is too large, or the attempt changes too many.
-    Limit(String),
-    /// Another error. The event may succeed later.
-    Other(String),
+/// As [`increment`], but a key without a value expires after this time, rounded up to whole seconds. A key with a value keeps its
+/// expiry.
+pub fn increment_for(key: &str, by: i32, time: Duration) -> Result<i64, CapabilityError> {
+    host::increment(key, by, Some(whole_seconds(time)))
 }
-
-impl fmt::Display for KvError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Invalid(text) => write!(f, "kv invalid: {text}"),
-            Self::Limit(text) => write!(f, "kv above a limit: {text}"),
-            Self::Other(text) => write!(f, "kv: {text}"),
-        }
-    }
-}
-
-impl Error for KvError {}
 
 /// The calls to the host.
 #[cfg(target_arch = "wasm32")]
 mod host {
     wit_bindgen::generate!({
-        path: "../wit",
-        inline: "package landfall:sdk; world kv { import landfall:hook/kv@0.1.0; }",
+        path: ["../wit/event.wit", "../wit/kv.wit"],
+        inline: "package landfall:sdk; world keeping { include landfall:kv/imports@0.1.0; }",
         with: {
-            "landfall:hook/kv@0.1.0": generate,
-            "landfall:hook/types@0.1.0": crate::bindings::landfall::hook::types,
+            "landfall:event/types@0.1.0": crate::bindings::landfall::event::types,
+            "landfall:kv/kv@0.1.0": generate,
         },
     });
 
-    use self::landfall::hook::kv;
-    use super::KvError;
+    use self::landfall::kv::kv;
+    use super::CapabilityError;
     use crate::Payload;
 
-    pub fn get(key: &str) -> Result<Option<Payload>, KvError> {
+    pub fn get(key: &str) -> Result<Option<Payload>, CapabilityError> {
         Ok(kv::get(key)?.map(Into::into))
     }
 
-    pub fn set(key: &str, value: Payload, expires_in_s: Option<u32>) -> Result<(), KvError> {
+    pub fn set(
+        key: &str,
+        value: Payload,
+        expires_in_s: Option<u32>,
+    ) -> Result<(), CapabilityError> {
         Ok(kv::set(key, &value.into(), expires_in_s)?)
     }
 
-    pub fn delete(key: &str) -> Result<(), KvError> {
+    pub fn delete(key: &str) -> Result<(), CapabilityError> {
         Ok(kv::delete(key)?)
     }
 
@@ -118,7 +122,7 @@ mod host {
         prefix: &str,
         after: Option<&str>,
         limit: u32,
-    ) -> Result<Vec<String>, KvError> {
+    ) -> Result<Vec<String>, CapabilityError> {
         Ok(kv::list_keys(prefix, after, limit)?)
     }
 
@@ -126,29 +130,25 @@ mod host {
         key: &str,
         expected: Option<Payload>,
         value: Payload,
-    ) -> Result<bool, KvError> {
+        expires_in_s: Option<u32>,
+    ) -> Result<bool, CapabilityError> {
         let expected = expected.map(Into::into);
+        let value = value.into();
         Ok(kv::compare_and_set(
             key,
             expected.as_ref(),
-            &value.into(),
-            None,
+            &value,
+            expires_in_s,
         )?)
     }
 
-    /// The host returns whole numbers up to 2^53, which a `f64` holds exactly.
-    pub fn increment(key: &str, by: i32) -> Result<i64, KvError> {
-        Ok(kv::increment(key, by)? as i64)
-    }
-
-    impl From<kv::KvError> for KvError {
-        fn from(error: kv::KvError) -> KvError {
-            match error {
-                kv::KvError::Invalid(text) => KvError::Invalid(text),
-                kv::KvError::Limit(text) => KvError::Limit(text),
-                kv::KvError::Other(text) => KvError::Other(text),
-            }
-        }
+    /// The host returns whole numbers within ±2^53, which a `f64` holds exactly.
+    pub fn increment(
+        key: &str,
+        by: i32,
+        expires_in_s: Option<u32>,
+    ) -> Result<i64, CapabilityError> {
+        Ok(kv::increment(key, by, expires_in_s)? as i64)
     }
 }
 
@@ -157,7 +157,7 @@ mod host {
 mod host {
     use std::collections::BTreeMap;
 
-    use super::KvError;
+    use super::CapabilityError;
     use crate::Payload;
     use crate::testing::{Host, fake};
 
@@ -177,16 +177,20 @@ mod host {
         }
     }
 
-    pub fn get(key: &str) -> Result<Option<Payload>, KvError> {
+    pub fn get(key: &str) -> Result<Option<Payload>, CapabilityError> {
         Ok(fake(|values: &mut Values| values.get(key).cloned()))
     }
 
-    pub fn set(key: &str, value: Payload, _expires_in_s: Option<u32>) -> Result<(), KvError> {
+    pub fn set(
+        key: &str,
+        value: Payload,
+        _expires_in_s: Option<u32>,
+    ) -> Result<(), CapabilityError> {
         fake(|values: &mut Values| values.insert(key.to_owned(), value));
         Ok(())
     }
 
-    pub fn delete(key: &str) -> Result<(), KvError> {
+    pub fn delete(key: &str) -> Result<(), CapabilityError> {
         fake(|values: &mut Values| values.remove(key));
         Ok(())
     }
@@ -195,7 +199,7 @@ mod host {
         prefix: &str,
         after: Option<&str>,
         limit: u32,
-    ) -> Result<Vec<String>, KvError> {
+    ) -> Result<Vec<String>, CapabilityError> {
         let wanted = |key: &&String| {
             key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after)
         };
@@ -209,7 +213,8 @@ mod host {
         key: &str,
         expected: Option<Payload>,
         value: Payload,
-    ) -> Result<bool, KvError> {
+        _expires_in_s: Option<u32>,
+    ) -> Result<bool, CapabilityError> {
         let is_same =
             get(key)?.as_ref().map(Payload::as_bytes) == expected.as_ref().map(Payload::as_bytes);
         if is_same {
@@ -218,12 +223,18 @@ mod host {
         Ok(is_same)
     }
 
-    pub fn increment(key: &str, by: i32) -> Result<i64, KvError> {
+    pub fn increment(
+        key: &str,
+        by: i32,
+        _expires_in_s: Option<u32>,
+    ) -> Result<i64, CapabilityError> {
         let present = match get(key)? {
             None => 0,
             Some(value) => {
                 let number = value.as_text().and_then(|text| text.parse::<i64>().ok());
-                number.ok_or_else(|| KvError::Invalid(format!("`{key}` is not a whole number")))?
+                number.ok_or_else(|| {
+                    CapabilityError::Invalid(format!("`{key}` is not a whole number"))
+                })?
             }
         };
         let sum = present + i64::from(by);

@@ -1,26 +1,32 @@
-//! What a Landfall handler written in Rust imports.
+//! The SDK for Landfall handlers in Rust.
 //!
-//! A handler is one function: an [`Event`] in, a [`Reply`] or a [`Failure`] out. Landfall has checked who sent the
+//! A handler is one function: an [`Event`] in, and a [`Reply`], nothing or a [`Failure`] out. Landfall has checked who sent the
 //! request, and runs the function in a fresh sandbox for each event. This is a whole component:
 //!
 //! ```
-//! use landfall_sdk::{Event, Failure, Reply, handler, json, log};
+//! use landfall_sdk::{Event, Failure, handler, log};
 //!
 //! #[handler]
-//! fn on_event(event: Event) -> Result<Reply, Failure> {
-//!     log::info(format!("{} bytes from {}", event.bytes().len(), event.provider().unwrap_or("unknown")));
-//!     Ok(Reply::json(200, &json!({ "event_id": event.id })))
+//! fn on_event(event: Event) -> Result<(), Failure> {
+//!     let provider = event.provider.as_deref().unwrap_or("unknown");
+//!     log::info(format!("{} bytes from {provider}", event.bytes().len()));
+//!     Ok(())
 //! }
 //! ```
 //!
-//! Its `Cargo.toml` says `crate-type = ["cdylib", "rlib"]`, and
-//! `cargo build --release --target wasm32-wasip2` makes the `.wasm` to drop into the plugins directory.
+//! Its `Cargo.toml` has `crate-type = ["cdylib", "rlib"]`. `cargo build --release --target wasm32-wasip2` makes the `.wasm` file for
+//! the plugins directory.
+//!
+//! # What the caller receives
+//!
+//! `Ok` means that the event is done: what the handler staged is kept, whatever the status of the reply is. The caller receives the
+//! reply if it still waits. `()` and `None` are the answer that the provider takes for success: only the host knows which status that
+//! is. Return a [`Reply`], [`Json<T>`] or text only if the caller reads it.
 //!
 //! # JSON in and out
 //!
-//! Take [`Json<T>`] instead of the event to get the body as a type of yours; return it to answer with one. A body
-//! that does not fit is a [`Failure::Reject`] without a line of yours. [`Event::json`] does the same for a handler
-//! that needs the rest of the event too.
+//! Take [`Json<T>`] instead of the event to get the body as a type of yours. Return it to answer with one. A body that does not fit is a
+//! [`Failure::Reject`] before the handler runs. [`Event::json`] does the same for a handler that also needs the rest of the event.
 //!
 //! ```
 //! use landfall_sdk::{Failure, Json, handler, serde::{Deserialize, Serialize}};
@@ -40,26 +46,39 @@
 //! }
 //! ```
 //!
-//! # When it goes wrong
+//! # Failures
 //!
-//! `?` on any error is a [`Failure::Retry`]: the same event may succeed later. What can never succeed is a
-//! [`Failure::reject`]. Both texts are for the operator; the caller never sees them.
+//! | failure | meaning | what the host does |
+//! |---|---|---|
+//! | [`Failure::retry`] | something outside failed | runs the event again, as often as `[retry] attempts` says |
+//! | [`Failure::defer`] | something that the event needs is not there yet | runs it again without counting the attempt, until it is older than `[retry] max_age` |
+//! | [`Failure::reject`] | the event can never succeed | the event is dead at once; the caller receives 422 or your reply |
+//!
+//! After each of them, nothing that the handler staged is kept. The reasons are for the operator; the caller never sees them. `?` on any
+//! error is a retry.
 //!
 //! ```
-//! use landfall_sdk::{Event, Failure};
+//! use landfall_sdk::{Event, Failure, Reply, json};
 //!
 //! fn amount(event: &Event) -> Result<u32, Failure> {
 //!     let text = event.text().ok_or_else(|| Failure::reject("the body is not text"))?;
-//!     Ok(text.trim().parse()?)
+//!     let amount: u32 = text.trim().parse()?;
+//!     if amount == 0 {
+//!         let reply = Reply::json(409, &json!({ "error": "the amount is 0" }));
+//!         return Err(Failure::reject("the amount is 0").with_reply(reply));
+//!     }
+//!     Ok(amount)
 //! }
 //! ```
 //!
+//! A reply with a 4xx status inside `Ok` is not a failure: the event is done and what the handler staged is kept.
+//!
 //! # Settings
 //!
-//! The `[settings]` of the hook's file, one at a time or as a type of yours:
+//! The `[settings]` of the hook file, one at a time or as a type of yours:
 //!
 //! ```
-//! use landfall_sdk::{Event, Failure, Reply, handler, serde::Deserialize, settings};
+//! use landfall_sdk::{Event, Failure, handler, serde::Deserialize, settings};
 //!
 //! #[derive(Deserialize)]
 //! #[serde(crate = "landfall_sdk::serde")]
@@ -72,8 +91,8 @@
 //! }
 //! ```
 //!
-//! With a schema of them, Landfall checks `[settings]` when it loads the hook: unknown and missing keys, templates, and URLs that
-//! `[allow] http` does not have. `cargo test` writes the schema to `settings.schema.json` beside `Cargo.toml`.
+//! If the component has a schema of its settings, Landfall checks `[settings]` when it loads the hook: unknown and missing keys,
+//! templates, and URLs that are not in `[allow] http`. `cargo test` writes the schema to `settings.schema.json` beside `Cargo.toml`.
 //!
 //! ```
 //! use landfall_sdk::{Event, Failure, handler, serde::Deserialize, settings};
@@ -82,7 +101,7 @@
 //! #[derive(Deserialize)]
 //! #[serde(crate = "landfall_sdk::serde", deny_unknown_fields)]
 //! struct Settings {
-//!     /// Where to post.
+//!     /// The URL to post to.
 //!     #[schemars(extend("x-landfall" = "url"))]
 //!     url: String,
 //! }
@@ -94,10 +113,33 @@
 //! }
 //! ```
 //!
-//! # Calling out
+//! # The manifest
 //!
-//! The operator lists what may be reached under `[allow] http`, and Landfall adds the credentials: the handler never
-//! sees them. [`error_for_status`](http::Response::error_for_status) turns a bad status into the right failure.
+//! `#[handler]` writes a manifest into the component, as the custom section `landfall:manifest` in TOML. It has the name, the version
+//! and the description from `Cargo.toml`, and the schema of the settings. With `#[handler(manifest = "manifest.toml")]` a file beside
+//! `Cargo.toml` adds these keys, all optional:
+//!
+//! ```toml
+//! event-types = ["push"]        # the kinds of events that the component handles
+//!
+//! [suggests]                    # keys of a hook file, used if the hook file has none
+//! methods = ["POST"]
+//! mode = "async"
+//! answer_within = "3s"
+//! [suggests.settings]
+//! branch = "main"
+//!
+//! [needs]                       # what the component needs from [allow]: a request, never a grant
+//! http = ["https://deploy.example.com/"]
+//! kv = true
+//! table = ["pushes"]
+//! emit = ["notify"]
+//! ```
+//!
+//! # Outbound calls
+//!
+//! The operator lists what may be reached under `[allow] http`. Landfall adds the credentials; the handler never sees them.
+//! [`error_for_status`](http::Response::error_for_status) makes the failure that follows from a status.
 //!
 //! ```
 //! use landfall_sdk::{Event, Failure, handler, http, json};
@@ -112,10 +154,13 @@
 //! }
 //! ```
 //!
+//! [`http::send_all`] sends several requests at the same time. After an error,
+//! [`nothing_was_sent`](http::HttpError::nothing_was_sent) says whether the receiver may have acted.
+//!
 //! # Rows
 //!
-//! Rows go to a table that the operator granted under `[allow] table`. They are stored together with the handler's
-//! success: one that fails leaves none.
+//! Rows go to a table that the operator grants under `[allow] table`. The host stores them together with the success of the attempt. An
+//! attempt that fails leaves none.
 //!
 //! ```
 //! use landfall_sdk::{Event, Failure, handler, json, table};
@@ -129,8 +174,8 @@
 //!
 //! # Values
 //!
-//! With `[allow] kv = true` a hook keeps values by key. They are kept together with the handler's success, exactly once:
-//! a handler that runs again after a crash does not count twice.
+//! With `[allow] kv = true` a hook keeps values by key. The host commits them together with the success of the attempt, exactly once: a
+//! handler that runs again after a crash does not count twice.
 //!
 //! ```
 //! use landfall_sdk::{Event, Failure, handler, kv};
@@ -148,21 +193,22 @@
 //!
 //! # Events for other hooks
 //!
-//! With `[allow] emit = ["notify"]` a handler hands work on, also queued with its success:
+//! With `[allow] emit = ["notify"]` a handler emits events to the hook `notify`. The host queues them together with the success of the
+//! attempt.
 //!
 //! ```
 //! use landfall_sdk::{Event, Failure, emit, handler, json};
 //!
 //! #[handler]
 //! fn fan_out(event: Event) -> Result<(), Failure> {
-//!     emit::to("notify").json(&json!({ "text": "it came" })).key(&event.id).send()?;
+//!     emit::to("notify").event_type("order.paid").json(&json!({ "text": "paid" })).key(&event.id).send()?;
 //!     Ok(())
 //! }
 //! ```
 //!
 //! # Templates in settings
 //!
-//! With the feature `template` a setting may be a [`Template`] that sees the event: `body = "{{ event.json.ref }}"`.
+//! With the feature `template` a setting can be a [`Template`] that reads the event: `body = "{{ event.json.ref }}"`.
 //!
 //! ```
 //! use landfall_sdk::{Event, Failure, Template, handler, serde::Deserialize, settings};
@@ -177,27 +223,31 @@
 //! }
 //! ```
 //!
-//! # What well-known providers send
+//! # Types of well-known providers
 //!
-//! [`providers`] has types for it, each behind the feature of its name (`landfall-sdk = { …, features = ["github"] }`):
+//! [`providers`] has types for what they send, each behind the feature of its name (`landfall-sdk = { …, features = ["github"] }`):
 //!
 //! ```
-//! use landfall_sdk::{Failure, handler, providers::github};
+//! use landfall_sdk::{Failure, handler, log, providers::github};
 //!
 //! #[handler]
-//! fn on_github(event: github::Event) -> Result<String, Failure> {
-//!     Ok(match event {
+//! fn on_github(event: github::Event) -> Result<(), Failure> {
+//!     log::info(match event {
 //!         github::Event::Push(push) => format!("{} commits to {}", push.commits.len(), push.branch().unwrap_or("a tag")),
 //!         github::Event::PullRequest(change) => format!("{} {}", change.action, change.pull_request.title),
 //!         other => format!("nothing to do for {}", other.kind()),
-//!     })
+//!     });
+//!     Ok(())
 //! }
 //! ```
 //!
 //! # The quick answer
 //!
-//! In mode `async` the caller gets 202 before the handler runs. A [`responder`] says something better; it runs while the
-//! caller waits, and what it stages is dropped.
+//! In mode `async` the caller receives an answer before the handler runs. A [`responder`] makes that answer. It runs in an instance of
+//! its own while the caller waits, and nothing that it stages is kept.
+//!
+//! It returns the same types as a handler. After a failure of any kind the caller receives the answer that the provider takes for
+//! success: only the reason goes to the host, for the operator, and the event is handled whatever the responder returns.
 //!
 //! ```
 //! use landfall_sdk::{Event, Failure, Reply, handler, json, responder};
@@ -211,10 +261,10 @@
 //! }
 //! ```
 //!
-//! # Testing natively
+//! # Native tests
 //!
-//! The function stays a function: `cargo test` calls it with a made-up event from [`testing`], against a fake host
-//! that answers, and remembers what was asked of it.
+//! The function stays a function. `cargo test` calls it with an event from [`testing`], against a fake host that answers calls and keeps
+//! what the handler did.
 //!
 //! ```
 //! use landfall_sdk::{Event, Failure, handler, http, json, testing};
@@ -232,7 +282,7 @@
 //!
 //! # The shape of a handler
 //!
-//! What does not fit is refused in words when it is compiled:
+//! The compiler refuses functions that cannot be handlers, and says why:
 //!
 //! ```compile_fail
 //! #[landfall_sdk::handler]
@@ -251,10 +301,12 @@
 //! struct NotAFunction;
 //! ```
 
+mod capability;
 mod event;
 mod failure;
 mod form;
 mod reply;
+mod time;
 
 pub mod emit;
 pub mod http;
@@ -282,6 +334,7 @@ pub mod exports;
 #[cfg(target_arch = "wasm32")]
 mod imports;
 
+pub use capability::CapabilityError;
 pub use event::{Event, FromEvent, Json, Payload};
 pub use failure::Failure;
 pub use landfall_sdk_macros::{handler, responder, settings};
@@ -293,6 +346,6 @@ pub use serde_json::{self, json};
 #[cfg(feature = "template")]
 pub use template::Template;
 
-/// Holds where `#[handler]` or `#[responder]` stands on a function that can be one; it calls this on every target.
+/// `#[handler]` and `#[responder]` call this on every target, so that the compiler checks the types of their function.
 #[doc(hidden)]
 pub const fn is_handler<A: FromEvent, R: IntoReply>(_: fn(A) -> Result<R, Failure>) {}

@@ -1,16 +1,16 @@
-//! Lines for the operator, kept with the attempt: 64 KiB of them. `println!` ends up in the same place.
+//! Log lines for the operator, stored with the attempt. Lines beyond 64 KiB are dropped. `println!` and `eprintln!` write to the same log.
 
 use crate::imports;
 use std::fmt::Display;
 
-/// How much a line matters.
+/// The level of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Each step.
+    /// Every step.
     Trace,
     /// Details for debugging.
     Debug,
-    /// The usual.
+    /// What the handler did.
     Info,
     /// The operator may want to look.
     Warn,

@@ -1,16 +1,17 @@
-//! What the caller should get, and the types that a handler may return for it.
+//! What the caller receives, and the types that a handler may return for it.
 
 use crate::{Json, Payload};
 use serde::Serialize;
 
-/// What the caller should get.
+/// An HTTP response for the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     /// 200 to 599.
     pub status: u16,
-    /// The host writes `content-length`, `transfer-encoding`, `connection` and `date` itself.
+    /// The host writes `content-length`, `transfer-encoding`, `connection`, `date` and other hop-by-hop headers, and ignores them
+    /// here.
     pub headers: Vec<(String, String)>,
-    /// Sent as it is.
+    /// At most 8 MiB. Sent as it is.
     pub body: Payload,
 }
 
@@ -24,7 +25,7 @@ impl Reply {
         }
     }
 
-    /// An empty 200.
+    /// An empty 200. Return `()` or `None` instead for the answer that the provider takes for success.
     pub fn ok() -> Self {
         Self::new(200)
     }
@@ -33,8 +34,7 @@ impl Reply {
     ///
     /// # Panics
     ///
-    /// If `value` cannot be JSON, such as a map with keys that are not text: the mistake is the program's, and the
-    /// host records the text as the outcome of the attempt.
+    /// If `value` cannot be JSON, such as a map whose keys are not text. The host records the text as the outcome of the attempt.
     pub fn json(status: u16, value: &(impl Serialize + ?Sized)) -> Self {
         let body = serde_json::to_string(value).expect("a reply is made of what JSON can hold");
         Self::of(status, "application/json", body.into())
@@ -49,7 +49,7 @@ impl Reply {
         )
     }
 
-    /// Adds a header; one of the same name stays.
+    /// Adds a header. Headers of the same name stay.
     #[must_use]
     pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
@@ -65,42 +65,50 @@ impl Reply {
     }
 }
 
-/// What a handler may return as its success.
+/// What a handler may return if it handled the event.
 #[diagnostic::on_unimplemented(
     message = "a handler returns a reply, and `{Self}` is none",
-    note = "try `Json<T>`"
+    note = "try `Json<T>`, or `()` for the answer that the provider takes for success"
 )]
 pub trait IntoReply {
-    /// The reply that it stands for.
-    fn into_reply(self) -> Reply;
+    /// The reply for the caller. `None`: the answer that the provider takes for success.
+    fn into_reply(self) -> Option<Reply>;
 }
 
 impl IntoReply for Reply {
-    fn into_reply(self) -> Reply {
-        self
+    fn into_reply(self) -> Option<Reply> {
+        Some(self)
     }
 }
 
 impl<T: Serialize> IntoReply for Json<T> {
-    fn into_reply(self) -> Reply {
-        Reply::json(200, &self.0)
+    fn into_reply(self) -> Option<Reply> {
+        Some(Reply::json(200, &self.0))
     }
 }
 
 impl IntoReply for String {
-    fn into_reply(self) -> Reply {
-        Reply::text(200, self)
+    fn into_reply(self) -> Option<Reply> {
+        Some(Reply::text(200, self))
     }
 }
 
 impl IntoReply for &'static str {
-    fn into_reply(self) -> Reply {
-        Reply::text(200, self)
+    fn into_reply(self) -> Option<Reply> {
+        Some(Reply::text(200, self))
     }
 }
 
+/// `None` is the answer that the provider takes for success.
+impl<R: IntoReply> IntoReply for Option<R> {
+    fn into_reply(self) -> Option<Reply> {
+        self.and_then(IntoReply::into_reply)
+    }
+}
+
+/// The answer that the provider takes for success.
 impl IntoReply for () {
-    fn into_reply(self) -> Reply {
-        Reply::ok()
+    fn into_reply(self) -> Option<Reply> {
+        None
     }
 }

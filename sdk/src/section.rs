@@ -1,8 +1,8 @@
-//! The custom section of a component, made of several files when it is compiled.
+//! Joins the parts of the manifest while the component is compiled.
 //!
 //! Public only because the code that `#[handler]` writes calls it.
 
-/// Of all parts together.
+/// The length of all parts together.
 #[must_use]
 pub const fn length(parts: &[&[u8]]) -> usize {
     let (mut length, mut part) = (0, 0);

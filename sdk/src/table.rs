@@ -1,60 +1,32 @@
 //! Rows that are appended to tables of the host. The operator lists the tables under `[allow] table`.
 
+use crate::CapabilityError;
 use serde::Serialize;
-use std::error::Error;
-use std::fmt;
 
-/// Stages one row, which must be a JSON object. It is stored if the attempt succeeds.
-pub fn append(table: &str, row: &(impl Serialize + ?Sized)) -> Result<(), TableError> {
-    let row = serde_json::to_string(row).map_err(|error| TableError::Invalid(error.to_string()))?;
+/// Stages one row: a JSON object of at most 256 KiB. The host stores it if the attempt succeeds.
+pub fn append(table: &str, row: &(impl Serialize + ?Sized)) -> Result<(), CapabilityError> {
+    let row =
+        serde_json::to_string(row).map_err(|error| CapabilityError::Invalid(error.to_string()))?;
     host::append(table, &row)
 }
-
-/// Why a row was not staged.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TableError {
-    /// The table is not in `[allow] table`.
-    Denied(String),
-    /// The row is not a JSON object, or the table name is not valid.
-    Invalid(String),
-    /// The row is too large, or the attempt stages too many.
-    Limit(String),
-    /// Anything else.
-    Other(String),
-}
-
-impl fmt::Display for TableError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Denied(text) => write!(f, "row denied: {text}"),
-            Self::Invalid(text) => write!(f, "row invalid: {text}"),
-            Self::Limit(text) => write!(f, "row above a limit: {text}"),
-            Self::Other(text) => write!(f, "row not taken: {text}"),
-        }
-    }
-}
-
-impl Error for TableError {}
 
 /// The call to the host.
 #[cfg(target_arch = "wasm32")]
 mod host {
     wit_bindgen::generate!({
-        path: "../wit",
-        inline: "package landfall:sdk; world table { import landfall:hook/table@0.1.0; }",
-        generate_all,
+        path: ["../wit/event.wit", "../wit/table.wit"],
+        inline: "package landfall:sdk; world appending { include landfall:table/imports@0.1.0; }",
+        with: {
+            "landfall:event/types@0.1.0": crate::bindings::landfall::event::types,
+            "landfall:table/table@0.1.0": generate,
+        },
     });
 
-    use self::landfall::hook::table;
-    use super::TableError;
+    use self::landfall::table::table;
+    use super::CapabilityError;
 
-    pub fn append(name: &str, row: &str) -> Result<(), TableError> {
-        table::append(name, row).map_err(|error| match error {
-            table::TableError::Denied(text) => TableError::Denied(text),
-            table::TableError::Invalid(text) => TableError::Invalid(text),
-            table::TableError::Limit(text) => TableError::Limit(text),
-            table::TableError::Other(text) => TableError::Other(text),
-        })
+    pub fn append(name: &str, row: &str) -> Result<(), CapabilityError> {
+        Ok(table::append(name, row)?)
     }
 }
 
@@ -63,7 +35,7 @@ mod host {
 mod host {
     use serde_json::Value;
 
-    use super::TableError;
+    use super::CapabilityError;
     use crate::testing::{Host, fake};
 
     type Rows = Vec<(String, Value)>;
@@ -75,11 +47,11 @@ mod host {
         }
     }
 
-    pub fn append(table: &str, row: &str) -> Result<(), TableError> {
-        let row: Value =
-            serde_json::from_str(row).map_err(|error| TableError::Invalid(error.to_string()))?;
+    pub fn append(table: &str, row: &str) -> Result<(), CapabilityError> {
+        let row: Value = serde_json::from_str(row)
+            .map_err(|error| CapabilityError::Invalid(error.to_string()))?;
         if !row.is_object() {
-            return Err(TableError::Invalid("a row is a JSON object".into()));
+            return Err(CapabilityError::Invalid("a row is a JSON object".into()));
         }
         fake(|rows: &mut Rows| rows.push((table.to_owned(), row)));
         Ok(())

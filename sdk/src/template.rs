@@ -7,13 +7,18 @@ use minijinja::{AutoEscape, Environment};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-/// A template, as it was typed.
+/// A template that an operator wrote.
 ///
-/// It sees one name, `event`, with `id`, `hook`, `received_at`, `method`, `path`, `query`, `headers` and `attributes` (maps; of
-/// a repeated name the first), `json` (the body, or the form field that holds it, where it is JSON), `form` (the fields of a
-/// form) and `text` (the body, where it is UTF-8). Put a value
-/// into JSON without quotes of your own, `{{ event.json.title | tojson }}`: senders choose what stands there. Where the whole is
-/// to be JSON ([`render_json`](Self::render_json)) every value is written as JSON, also without `tojson`.
+/// It has one name, `event`, with these fields:
+///
+/// - `id`, `hook`, `received_at`, `method`, `path`, and `query` (none if there is none);
+/// - `provider`, `event_type` and `delivery_id`, each none if the event has none;
+/// - `headers` and `attributes`: maps; of a repeated header, the first value;
+/// - `json`: the body if it is JSON, or the JSON document in a field of a form; `form`: the fields of a form; `text`: the body if it
+///   is UTF-8. Otherwise none.
+///
+/// Senders choose the values. Write a value into JSON without quotes around it: `{{ event.json.title | tojson }}`. In a template whose
+/// whole text is JSON ([`render_json`](Self::render_json)), every value is written as JSON, also without `tojson`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Template(String);
@@ -39,10 +44,10 @@ impl Template {
         Self(template.into())
     }
 
-    /// The text that it makes of `event`.
+    /// The text that the template makes of `event`.
     ///
-    /// A template that cannot be read is the operator's mistake and may be mended, so it is a [`Failure::Retry`]; one
-    /// that fails on this event is a [`Failure::Reject`].
+    /// A template that cannot be read is a [`Failure::Retry`], because the operator can correct it. A template that fails on this
+    /// event is a [`Failure::Reject`].
     pub fn render(&self, event: &Event) -> Result<String, Failure> {
         self.rendered(AutoEscape::None, event)
     }
@@ -100,6 +105,9 @@ fn seen(event: &Event) -> Value {
         "id": event.id,
         "hook": event.hook,
         "received_at": event.received_at,
+        "provider": event.provider,
+        "event_type": event.event_type,
+        "delivery_id": event.delivery_id,
         "method": event.method,
         "path": event.path,
         "query": event.query,
@@ -130,14 +138,20 @@ mod tests {
         let event = testing::post(json!({ "who": "Ada \"A\"", "list": [1, 2] }))
             .header("X-Kind", "first")
             .header("X-Kind", "second")
-            .attribute("event-type", "push")
+            .provider("github")
+            .event_type("push")
+            .attribute("client-address", "192.0.2.1")
             .build();
         let cases = [
             ("{{ event.json.who }}", "Ada \"A\""),
             ("{{ event.json.who | tojson }}", "\"Ada \\\"A\\\"\""),
             (
-                "{{ event.headers['x-kind'] }} {{ event.attributes['event-type'] }}",
-                "first push",
+                "{{ event.headers['x-kind'] }} {{ event.attributes['client-address'] }}",
+                "first 192.0.2.1",
+            ),
+            (
+                "{{ event.provider }} {{ event.event_type }} {{ event.delivery_id or 'none' }}",
+                "github push none",
             ),
             (
                 "{% for n in event.json.list %}<{{ n }}>{% endfor %}",
@@ -199,7 +213,7 @@ mod tests {
         );
         assert!(matches!(
             Template::new("{{ event.json.a.b }}").render(&event),
-            Err(Failure::Reject(_))
+            Err(Failure::Reject { .. })
         ));
     }
 
@@ -214,7 +228,7 @@ mod tests {
         assert_eq!(made("[{{ event.json.title }}]"), Ok(json!(["say \"hi\""])));
         assert!(matches!(
             made("[\"{{ event.json.title }}\"]"),
-            Err(Failure::Reject(_))
+            Err(Failure::Reject { .. })
         ));
     }
 
@@ -224,7 +238,7 @@ mod tests {
         let made = |template: &str| Template::new(template).render_json(&event);
         assert!(matches!(
             made("{\"a\": \"{{ event.json.t }}\"}"),
-            Err(Failure::Reject(_))
+            Err(Failure::Reject { .. })
         ));
         assert_eq!(
             made("{\"a\": {{ event.json.t }}}"),

@@ -7,11 +7,11 @@
 //! log::info(settings::get("branch").unwrap());
 //! assert_eq!(host.logs(), ["info: main"]);
 //!
-//! let event = testing::post(json!({ "zen": "…" })).header("X-GitHub-Event", "ping").attribute("provider", "github");
-//! assert_eq!(event.build().provider(), Some("github"));
+//! let event = testing::post(json!({ "zen": "…" })).header("X-GitHub-Event", "ping").provider("github");
+//! assert_eq!(event.build().provider.as_deref(), Some("github"));
 //! ```
 
-use crate::http::{Request, Response};
+use crate::http::{HttpError, Request, Response};
 use crate::{Event, Payload};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -27,14 +27,14 @@ thread_local! {
 #[derive(Default)]
 struct State {
     settings: Map<String, Value>,
-    answers: Vec<(String, Response)>,
+    answers: Vec<(String, Result<Response, HttpError>)>,
     logs: Vec<String>,
     calls: Vec<Request>,
     /// The fakes of capabilities that need a grant, by type.
     fakes: HashMap<TypeId, Box<dyn Any>>,
 }
 
-/// A fresh fake host for this thread: what an earlier one was told, or saw, is gone.
+/// A new fake host for this thread. It has nothing of an earlier one.
 pub fn host() -> Host {
     STATE.take();
     Host {
@@ -46,7 +46,7 @@ pub fn host() -> Host {
 ///
 /// # Panics
 ///
-/// If the file was written anew, or cannot be.
+/// If the file was written anew, or if it cannot be written.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn settings_schema<T: schemars::JsonSchema>(dir: &str) {
     let mut schema = schemars::SchemaGenerator::default().into_root_schema_for::<T>();
@@ -87,7 +87,7 @@ impl Host {
         self
     }
 
-    /// Answers every call whose URL starts with `url_prefix`; the longest prefix wins, then the latest.
+    /// Answers every call whose URL starts with `url_prefix`. The longest prefix wins, then the latest.
     #[must_use]
     pub fn answer(self, url_prefix: &str, status: u16, body: impl Into<Payload>) -> Self {
         self.answer_with(
@@ -103,7 +103,17 @@ impl Host {
     /// As [`answer`](Self::answer), with headers.
     #[must_use]
     pub fn answer_with(self, url_prefix: &str, response: Response) -> Self {
-        STATE.with_borrow_mut(|state| state.answers.push((url_prefix.to_owned(), response)));
+        self.end_with(url_prefix, Ok(response))
+    }
+
+    /// Ends every call whose URL starts with `url_prefix` with this error.
+    #[must_use]
+    pub fn fail_with(self, url_prefix: &str, error: HttpError) -> Self {
+        self.end_with(url_prefix, Err(error))
+    }
+
+    fn end_with(self, url_prefix: &str, end: Result<Response, HttpError>) -> Self {
+        STATE.with_borrow_mut(|state| state.answers.push((url_prefix.to_owned(), end)));
         self
     }
 
@@ -132,7 +142,7 @@ pub fn event(body: Value) -> Event {
     post(body).build()
 }
 
-/// A `POST` with this JSON body, to be dressed further.
+/// A `POST` with this JSON body, for more changes.
 pub fn post(body: Value) -> EventBuilder {
     post_raw(body.to_string()).header("content-type", "application/json")
 }
@@ -145,6 +155,9 @@ pub fn post_raw(body: impl Into<Payload>) -> EventBuilder {
             hook: "test".into(),
             attempt: 1,
             received_at: "2026-01-31T08:15:30.123Z".into(),
+            provider: None,
+            event_type: None,
+            delivery_id: None,
             method: "POST".into(),
             path: "/test".into(),
             query: None,
@@ -158,14 +171,14 @@ pub fn post_raw(body: impl Into<Payload>) -> EventBuilder {
     }
 }
 
-/// An event in the making.
+/// Builds an event.
 #[derive(Debug, Clone)]
 pub struct EventBuilder {
     event: Event,
 }
 
 impl EventBuilder {
-    /// Adds a header; its name becomes lower case, as the host would hand it over.
+    /// Adds a header. Its name becomes lower case, as it does in the host.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.event
@@ -174,12 +187,33 @@ impl EventBuilder {
         self
     }
 
-    /// Adds an attribute, such as `event-type`.
+    /// Sets the provider: `github`.
+    #[must_use]
+    pub fn provider(mut self, provider: &str) -> Self {
+        self.event.provider = Some(provider.to_owned());
+        self
+    }
+
+    /// Sets the provider's name for this kind of event: `push`.
+    #[must_use]
+    pub fn event_type(mut self, event_type: &str) -> Self {
+        self.event.event_type = Some(event_type.to_owned());
+        self
+    }
+
+    /// Sets the provider's id of this delivery.
+    #[must_use]
+    pub fn delivery_id(mut self, delivery_id: &str) -> Self {
+        self.event.delivery_id = Some(delivery_id.to_owned());
+        self
+    }
+
+    /// Sets an attribute, such as `client-address`.
     #[must_use]
     pub fn attribute(mut self, name: &str, value: &str) -> Self {
-        self.event
-            .attributes
-            .push((name.to_owned(), value.to_owned()));
+        let attributes = &mut self.event.attributes;
+        attributes.retain(|(known, _)| known != name);
+        attributes.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -203,7 +237,7 @@ impl EventBuilder {
         self
     }
 
-    /// The event. Set its fields for everything that the builder does not cover.
+    /// The event. Set its fields for what the builder has no function for.
     pub fn build(self) -> Event {
         self.event
     }
@@ -212,7 +246,6 @@ impl EventBuilder {
 /// What `imports` is in a component.
 pub(crate) mod imports {
     use super::*;
-    use crate::http::HttpError;
     use crate::log::Level;
 
     pub fn log(level: Level, text: &str) {
@@ -237,13 +270,19 @@ pub(crate) mod imports {
                 .answers
                 .iter()
                 .filter(|(prefix, _)| request.url.starts_with(prefix));
-            let answer = answer
-                .max_by_key(|(prefix, _)| prefix.len())
-                .map(|(_, response)| response.clone());
-            let denied = || HttpError::Denied(format!("{} is not in [allow] http", request.url));
-            let result = answer.ok_or_else(denied);
+            let end = match answer.max_by_key(|(prefix, _)| prefix.len()) {
+                Some((_, end)) => end.clone(),
+                None => Err(HttpError::Denied(format!(
+                    "{} is not in [allow] http",
+                    request.url
+                ))),
+            };
             state.calls.push(request);
-            result
+            end
         })
+    }
+
+    pub fn send_all(requests: Vec<Request>) -> Vec<Result<Response, HttpError>> {
+        requests.into_iter().map(send).collect()
     }
 }

@@ -1,9 +1,10 @@
 //! Handlers as their authors write and test them: natively, against the fake host.
 
 use landfall_sdk::http::{HttpError, Request, Response};
-use landfall_sdk::table::TableError;
-use landfall_sdk::{Event, Failure, FromEvent, IntoReply, Json, Payload, Reply};
-use landfall_sdk::{handler, http, json, log, serde_json::Value, settings, table, testing};
+use landfall_sdk::{CapabilityError, Event, Failure, FromEvent, IntoReply, Json, Payload, Reply};
+use landfall_sdk::{
+    emit, handler, http, json, kv, log, serde_json::Value, settings, table, testing,
+};
 use std::time::Duration;
 
 #[handler]
@@ -27,7 +28,7 @@ fn a_handler_stays_a_function() {
 fn unexpected_json_is_rejected() {
     let failure = <Json<Value>>::from_event(testing::post_raw("{").build()).unwrap_err();
     assert!(
-        matches!(&failure, Failure::Reject(text) if text.starts_with("the body is not the JSON expected: "))
+        matches!(&failure, Failure::Reject { reason, reply: None } if reason.starts_with("the body is not the JSON expected: "))
     );
 }
 
@@ -36,15 +37,19 @@ fn an_event_is_asked_by_name() {
     let event = testing::post(json!({}))
         .header("X-Kind", "first")
         .header("x-kind", "second")
-        .attribute("event-type", "push")
-        .attribute("provider", "github")
+        .event_type("push")
+        .provider("github")
+        .delivery_id("1/2")
         .param("team", "blue")
         .build();
     assert_eq!(event.header("X-KIND"), Some("first"));
     assert_eq!(
-        (event.event_type(), event.provider()),
+        (event.event_type.as_deref(), event.provider.as_deref()),
         (Some("push"), Some("github"))
     );
+    assert_eq!(event.delivery_id.as_deref(), Some("1/2"));
+    let signed = testing::post(json!({})).attribute("verified-by", "signature#1");
+    assert_eq!(signed.build().attribute("verified-by"), Some("signature#1"));
     assert_eq!(
         (
             event.param("team"),
@@ -64,13 +69,10 @@ fn utf8_payloads_are_text() {
 
 #[test]
 fn every_return_type_is_a_reply() {
-    assert_eq!(().into_reply(), Reply::ok());
-    assert_eq!("one".into_reply(), Reply::text(200, "one"));
-    assert_eq!(
-        String::from("one").into_reply().headers[0].1,
-        "text/plain; charset=utf-8"
-    );
-    let reply = Json([1, 2]).into_reply().with_header("x", "y");
+    assert_eq!("one".into_reply(), Some(Reply::text(200, "one")));
+    let text = String::from("one").into_reply().unwrap();
+    assert_eq!(text.headers[0].1, "text/plain; charset=utf-8");
+    let reply = Json([1, 2]).into_reply().unwrap().with_header("x", "y");
     assert_eq!(
         (reply.status, reply.body),
         (200, Payload::Text("[1,2]".into()))
@@ -80,6 +82,31 @@ fn every_return_type_is_a_reply() {
         ("content-type".into(), "application/json".into())
     );
     assert_eq!(reply.headers[1], ("x".into(), "y".into()));
+    assert_eq!(Some(Reply::new(201)).into_reply(), Some(Reply::new(201)));
+}
+
+#[test]
+fn nothing_leaves_success_to_the_host() {
+    assert_eq!(().into_reply(), None);
+    assert_eq!(None::<Reply>.into_reply(), None);
+    assert_eq!(Some(()).into_reply(), None);
+}
+
+#[test]
+fn only_rejections_carry_a_reply() {
+    let reply = Reply::json(409, &json!({ "error": "conflict" }));
+    let rejected = Failure::reject("taken").with_reply(reply.clone());
+    let expected = Failure::Reject {
+        reason: "taken".into(),
+        reply: Some(reply.clone()),
+    };
+    assert_eq!(rejected, expected);
+    let deferred = Failure::defer_after("no invoice yet", Duration::from_secs(5));
+    assert_eq!(deferred.clone().with_reply(reply), deferred);
+    assert_eq!(
+        (deferred.reason(), deferred.to_string().as_str()),
+        ("no invoice yet", "defer after 5s: no invoice yet")
+    );
 }
 
 #[test]
@@ -148,6 +175,51 @@ fn calls_without_an_answer_are_denied() {
 }
 
 #[test]
+fn several_calls_end_in_order() {
+    let host = testing::host()
+        .answer("https://a.example/", 200, "a")
+        .fail_with(
+            "https://b.example/",
+            HttpError::Interrupted("broken".into()),
+        );
+    let urls = [
+        "https://b.example/",
+        "https://a.example/",
+        "https://c.example/",
+    ];
+    let ends = http::send_all(urls.map(Request::get));
+    let names: Vec<_> = ends
+        .iter()
+        .map(|end| end.as_ref().map_or_else(HttpError::name, |_| "answered"))
+        .collect();
+    assert_eq!(names, ["interrupted", "answered", "denied"]);
+    let sent: Vec<_> = host.calls().into_iter().map(|call| call.url).collect();
+    assert_eq!(sent, urls);
+}
+
+#[test]
+fn errors_tell_whether_something_was_sent() {
+    let cases: [(fn(String) -> HttpError, bool); 10] = [
+        (HttpError::Denied, true),
+        (HttpError::Invalid, true),
+        (HttpError::Unavailable, true),
+        (HttpError::Unresolved, true),
+        (HttpError::Unreachable, true),
+        (HttpError::Tls, true),
+        (HttpError::Interrupted, false),
+        (HttpError::Timeout, false),
+        (HttpError::Limit, false),
+        (HttpError::Other, false),
+    ];
+    for (case, nothing_was_sent) in cases {
+        let error = case("because".into());
+        assert_eq!(error.nothing_was_sent(), nothing_was_sent, "{error}");
+        let sentence = format!("call failed ({}): because", error.name());
+        assert_eq!(Failure::from(error), Failure::retry(sentence));
+    }
+}
+
+#[test]
 fn the_status_decides_about_retries() {
     let of = |status| {
         http::Response {
@@ -164,7 +236,10 @@ fn the_status_decides_about_retries() {
         );
     }
     for status in [301, 304, 400, 404, 410] {
-        assert!(matches!(of(status), Err(Failure::Reject(_))), "{status}");
+        assert!(
+            matches!(of(status), Err(Failure::Reject { .. })),
+            "{status}"
+        );
     }
     assert!(of(200).is_ok() && of(204).is_ok());
     let busy = Response {
@@ -189,9 +264,44 @@ fn rows_are_objects() {
     table::append("pushes", &json!({ "id": 1 })).unwrap();
     assert!(matches!(
         table::append("pushes", &json!([1])),
-        Err(TableError::Invalid(_))
+        Err(CapabilityError::Invalid(_))
     ));
     assert_eq!(host.rows(), [("pushes".into(), json!({ "id": 1 }))]);
+}
+
+#[test]
+fn counters_and_swaps_have_expiring_forms() {
+    let host = testing::host();
+    let hour = Duration::from_secs(3600);
+    assert_eq!(kv::increment_for("n", 2, hour), Ok(2));
+    assert_eq!(kv::increment("n", 1), Ok(3));
+    assert_eq!(kv::compare_and_set_for("lock", None, "a", hour), Ok(true));
+    assert_eq!(kv::compare_and_set("lock", None, "b"), Ok(false));
+    assert_eq!(host.values()["lock"], "a".into());
+    kv::set("n", "x").unwrap();
+    assert!(matches!(
+        kv::increment("n", 1),
+        Err(CapabilityError::Invalid(_))
+    ));
+}
+
+#[test]
+fn emissions_have_an_event_type() {
+    let host = testing::host();
+    emit::to("notify").event_type("order.paid").send().unwrap();
+    assert_eq!(
+        host.emissions()[0].event_type.as_deref(),
+        Some("order.paid")
+    );
+}
+
+#[test]
+fn capability_errors_are_retries() {
+    let denied = CapabilityError::Denied("no [allow] kv".into());
+    assert_eq!(
+        Failure::from(denied),
+        Failure::retry("capability denied: no [allow] kv")
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use landfall_calls::{Condition, document, google, send, skipped};
 use landfall_sdk::http::Request;
 use landfall_sdk::serde_json::{Map, Value};
-use landfall_sdk::{Event, Failure, Reply, Template, handler, json, settings};
+use landfall_sdk::{Event, Failure, Template, handler, json, log, settings};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -36,10 +36,10 @@ struct Settings {
 
 /// The one function of this component.
 #[handler(settings = Settings)]
-pub fn bigquery(event: Event) -> Result<Reply, Failure> {
+pub fn bigquery(event: Event) -> Result<(), Failure> {
     let settings: Settings = settings::all()?;
-    if let Some(reply) = skipped(&settings.when, &event, "stored") {
-        return Ok(reply);
+    if skipped(&settings.when, &event, "stored") {
+        return Ok(());
     }
     let body = json!({
         "kind": "bigquery#tableDataInsertAllRequest",
@@ -50,13 +50,11 @@ pub fn bigquery(event: Event) -> Result<Reply, Failure> {
         send(Request::post(settings.url()).json(&body))?,
         &["invalid"],
     )?;
-    match row_error(&response.json().unwrap_or_default()) {
-        Some(failure) => Err(failure),
-        None => Ok(Reply::json(
-            200,
-            &json!({ "stored": 1, "table": settings.table }),
-        )),
+    if let Some(failure) = row_error(&response.json().unwrap_or_default()) {
+        return Err(failure);
     }
+    log::info(format!("stored in {}", settings.table));
+    Ok(())
 }
 
 impl Settings {
@@ -98,7 +96,7 @@ impl Settings {
     }
 }
 
-/// 200 may still say that the row was not taken, and why.
+/// An answer with status 200 can still say that the row was refused, and why.
 fn row_error(answer: &Value) -> Option<Failure> {
     let errors: Vec<&Value> = answer["insertErrors"][0]["errors"]
         .as_array()?
@@ -148,11 +146,7 @@ mod tests {
         let host = host()
             .setting("fields", json!({ "who": "/user/id", "gone": "/x" }))
             .answer(AT, 200, "{}");
-        let reply = bigquery(testing::event(json!({ "user": { "id": 5 } }))).unwrap();
-        assert_eq!(
-            reply,
-            Reply::json(200, &json!({ "stored": 1, "table": "t" }))
-        );
+        bigquery(testing::event(json!({ "user": { "id": 5 } }))).unwrap();
         assert_eq!(
             host.calls()[0].url,
             format!("{AT}bigquery/v2/projects/p/datasets/d/tables/t/insertAll")

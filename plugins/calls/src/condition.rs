@@ -3,7 +3,7 @@
 #[cfg(not(target_arch = "wasm32"))]
 use landfall_sdk::schemars::{JsonSchema, Schema, SchemaGenerator};
 use landfall_sdk::serde_json::Value;
-use landfall_sdk::{Event, Reply, json, log, settings};
+use landfall_sdk::{Event, log, settings};
 use serde::Deserialize;
 
 /// One condition, checked once when the settings are read.
@@ -27,12 +27,50 @@ impl JsonSchema for Condition {
 
 #[derive(Debug, Clone, PartialEq)]
 enum Place {
+    Field(Field),
     Header(String),
     Attribute(String),
     /// A JSON pointer.
     Json(String),
     /// A field of a form.
     Form(String),
+}
+
+/// A field of the event, by its name in the contract.
+#[settings]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Field {
+    Provider,
+    EventType,
+    DeliveryId,
+    Hook,
+    Method,
+    Path,
+}
+
+impl Field {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Provider => "provider",
+            Self::EventType => "event-type",
+            Self::DeliveryId => "delivery-id",
+            Self::Hook => "hook",
+            Self::Method => "method",
+            Self::Path => "path",
+        }
+    }
+
+    fn find(self, event: &Event) -> Option<&str> {
+        match self {
+            Self::Provider => event.provider.as_deref(),
+            Self::EventType => event.event_type.as_deref(),
+            Self::DeliveryId => event.delivery_id.as_deref(),
+            Self::Hook => Some(&event.hook),
+            Self::Method => Some(&event.method),
+            Self::Path => Some(&event.path),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +85,7 @@ enum Test {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Typed {
+    field: Option<Field>,
     header: Option<String>,
     attribute: Option<String>,
     json: Option<String>,
@@ -60,18 +99,31 @@ impl TryFrom<Typed> for Condition {
     type Error = &'static str;
 
     fn try_from(typed: Typed) -> Result<Self, Self::Error> {
-        let place = match (typed.header, typed.attribute, typed.json, typed.form) {
-            (Some(name), None, None, None) => Place::Header(name),
-            (None, Some(name), None, None) => Place::Attribute(name),
-            (None, None, Some(pointer), None) if pointer.is_empty() || pointer.starts_with('/') => {
-                Place::Json(pointer)
-            }
-            (None, None, Some(_), None) => {
+        let places = [
+            typed.field.map(Place::Field),
+            typed.header.map(Place::Header),
+            typed.attribute.map(Place::Attribute),
+            typed.json.map(Place::Json),
+            typed.form.map(Place::Form),
+        ];
+        let mut places = places.into_iter().flatten();
+        let (Some(place), None) = (places.next(), places.next()) else {
+            return Err("a condition has one of field, header, attribute, json and form");
+        };
+        match &place {
+            Place::Json(pointer) if !pointer.is_empty() && !pointer.starts_with('/') => {
                 return Err("a condition's json is a pointer such as \"/ref\"");
             }
-            (None, None, None, Some(name)) => Place::Form(name),
-            _ => return Err("a condition has one of header, attribute, json and form"),
-        };
+            Place::Attribute(name)
+                if matches!(name.as_str(), "provider" | "event-type" | "delivery-id") =>
+            {
+                return Err(
+                    "provider, event-type and delivery-id are fields of the event: write \
+                     field = \"event-type\" instead of attribute",
+                );
+            }
+            _ => {}
+        }
         let test = match (typed.equals, typed.starts_with, typed.exists) {
             (Some(value), None, None) => Test::Equals(value),
             (None, Some(start), None) => Test::StartsWith(start),
@@ -97,6 +149,7 @@ impl Condition {
 impl Place {
     fn find(&self, event: &Event, body: &Value) -> Option<Value> {
         match self {
+            Self::Field(field) => field.find(event).map(Value::from),
             Self::Header(name) => event.header(name).map(Value::from),
             Self::Attribute(name) => event.attribute(name).map(Value::from),
             Self::Json(pointer) => body.pointer(pointer).cloned(),
@@ -108,6 +161,7 @@ impl Place {
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Field(field) => write!(f, "{}", field.name()),
             Self::Header(name) => write!(f, "header {name}"),
             Self::Attribute(name) => write!(f, "attribute {name}"),
             Self::Json(pointer) => write!(f, "json {pointer}"),
@@ -128,7 +182,7 @@ impl Test {
     }
 }
 
-/// A value goes into the answer to the caller, who sent it; a long one is of no use there.
+/// The value for a log line.
 fn short(text: &str) -> String {
     const CHARACTERS_MAX: usize = 80;
     match text.char_indices().nth(CHARACTERS_MAX) {
@@ -137,14 +191,13 @@ fn short(text: &str) -> String {
     }
 }
 
-/// The reply to an event that a condition leaves out: `{WHAT: false, "because": …}`; none where all hold.
-pub fn skipped(when: &[Condition], event: &Event, what: &str) -> Option<Reply> {
-    let because = unmet(when, event)?;
-    log::info(format!("not {what}: {because}"));
-    Some(Reply::json(
-        200,
-        &json!({ what: false, "because": because }),
-    ))
+/// Whether a condition does not hold. The log says which one: `not posted: json /ref is missing`.
+pub fn skipped(when: &[Condition], event: &Event, what: &str) -> bool {
+    let because = unmet(when, event);
+    if let Some(because) = &because {
+        log::info(format!("not {what}: {because}"));
+    }
+    because.is_some()
 }
 
 /// The first condition that does not hold, in words.
@@ -168,7 +221,8 @@ mod tests {
         let body = json!({ "ref": "refs/heads/main", "n": 3, "none": null });
         let event = testing::post(body.clone())
             .header("X-Kind", "push")
-            .attribute("provider", "github")
+            .provider("github")
+            .attribute("verified-by", "hmac")
             .build();
         let cases = [
             (json!({ "header": "X-KIND", "equals": "push" }), None),
@@ -181,8 +235,17 @@ mod tests {
                 Some("header x-other is missing"),
             ),
             (
-                json!({ "attribute": "provider", "starts_with": "git" }),
+                json!({ "attribute": "verified-by", "starts_with": "hm" }),
                 None,
+            ),
+            (json!({ "field": "provider", "equals": "github" }), None),
+            (
+                json!({ "field": "event-type", "equals": "push" }),
+                Some("event-type is missing"),
+            ),
+            (
+                json!({ "field": "method", "equals": "PUT" }),
+                Some("method is \"POST\""),
             ),
             (
                 json!({ "json": "/ref", "starts_with": "refs/tags/" }),
@@ -234,6 +297,8 @@ mod tests {
             json!({ "header": "a", "json": "/b", "equals": 1 }),
             json!({ "header": "a" }),
             json!({ "json": "ref", "exists": true }),
+            json!({ "field": "colour", "exists": true }),
+            json!({ "attribute": "event-type", "exists": true }),
             json!({ "header": "a", "equal": 1 }),
         ] {
             assert!(

@@ -34,7 +34,7 @@ mod tests {
         assert_eq!(document(&testing::post_raw("").build()), Ok(Value::Null));
         assert!(matches!(
             document(&testing::post_raw("a=1").build()),
-            Err(Failure::Reject(_))
+            Err(Failure::Reject { .. })
         ));
     }
 }

@@ -80,7 +80,7 @@ mod tests {
         assert_eq!(answer(403, quota), Err(expected));
         assert!(matches!(
             answer(400, json!({ "status": "INVALID_ARGUMENT" })),
-            Err(Failure::Reject(_))
+            Err(Failure::Reject { .. })
         ));
         assert!(matches!(
             answer(503, json!(null)),

@@ -102,7 +102,7 @@ impl Target {
         unmet(&self.when, event).is_none()
     }
 
-    /// Makes the call for `event` and says with which 2xx it was answered.
+    /// Makes the call for `event` and returns the 2xx status of the answer.
     pub fn call(&self, event: &Event) -> Result<u16, Failure> {
         let result = self
             .request(event)
@@ -231,7 +231,7 @@ mod tests {
         );
         assert!(matches!(
             with("{\"text\": \"{{ event.json.title }}\"}"),
-            Err(Failure::Reject(_))
+            Err(Failure::Reject { .. })
         ));
     }
 

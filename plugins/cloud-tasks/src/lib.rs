@@ -1,4 +1,4 @@
-//! Makes a task of each event: Google Cloud Tasks calls a URL with it, now or later.
+//! Creates a task for each event: Google Cloud Tasks calls a URL with it, now or later.
 //! Source: cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks/create.
 
 use base64::Engine as _;
@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use landfall_calls::{Condition, google, send, skipped};
 use landfall_sdk::http::Request;
 use landfall_sdk::serde_json::{Map, Value};
-use landfall_sdk::{Event, Failure, Reply, Template, handler, json, settings};
+use landfall_sdk::{Event, Failure, Template, handler, json, log, settings};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -43,10 +43,10 @@ struct Settings {
 
 /// The one function of this component.
 #[handler(settings = Settings)]
-pub fn cloud_tasks(event: Event) -> Result<Reply, Failure> {
+pub fn cloud_tasks(event: Event) -> Result<(), Failure> {
     let settings: Settings = settings::all()?;
-    if let Some(reply) = skipped(&settings.when, &event, "created") {
-        return Ok(reply);
+    if skipped(&settings.when, &event, "created") {
+        return Ok(());
     }
     let Settings {
         project,
@@ -64,14 +64,13 @@ pub fn cloud_tasks(event: Event) -> Result<Reply, Failure> {
     let name = format!("{parent}/tasks/{}", event.id);
     let task = json!({ "task": settings.task(&event, &name)? });
     let answer = send(Request::post(format!("{endpoint}/v2/{parent}/tasks")).json(&task))?;
-    let is_new = answer.status != TAKEN;
-    if is_new {
+    if answer.status == TAKEN {
+        log::info(format!("created by an earlier attempt: {name}"));
+    } else {
         google::checked(answer, &["INVALID_ARGUMENT"])?;
+        log::info(format!("created: {name}"));
     }
-    Ok(Reply::json(
-        200,
-        &json!({ "created": is_new, "task": name }),
-    ))
+    Ok(())
 }
 
 impl Settings {
@@ -127,12 +126,9 @@ mod tests {
             .setting("at", "{{ event.json.at }}")
             .answer(TASKS, 200, "{}");
         let event = testing::event(json!({ "id": 5, "at": "2030-01-01T00:00:00Z" }));
-        let reply = cloud_tasks(event).unwrap();
+        cloud_tasks(event).unwrap();
         let name = "projects/p/locations/l/queues/q/tasks/019c1234-5678-7abc-8def-0123456789ab";
-        assert_eq!(
-            reply,
-            Reply::json(200, &json!({ "created": true, "task": name }))
-        );
+        assert_eq!(host.logs(), [format!("info: created: {name}")]);
         let sent: Value = host.calls().remove(0).body.unwrap().json().unwrap();
         let task = &sent["task"];
         assert_eq!(

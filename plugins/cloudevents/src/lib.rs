@@ -1,4 +1,4 @@
-//! Passes each event on as a CloudEvent 1.0 over HTTP, in binary or structured mode.
+//! Sends each event as a CloudEvent 1.0 over HTTP, in binary or structured mode.
 //! Source: the HTTP protocol binding of CloudEvents 1.0.2.
 
 use base64::Engine as _;
@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use landfall_calls::{Condition, send, skipped};
 use landfall_sdk::http::Request;
 use landfall_sdk::serde_json::{Map, Value};
-use landfall_sdk::{Event, Failure, Payload, Reply, Template, handler, json, settings};
+use landfall_sdk::{Event, Failure, Payload, Template, handler, log, settings};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -42,10 +42,10 @@ enum Mode {
 
 /// The one function of this component.
 #[handler(settings = Settings)]
-pub fn cloudevents(event: Event) -> Result<Reply, Failure> {
+pub fn cloudevents(event: Event) -> Result<(), Failure> {
     let settings: Settings = settings::all()?;
-    if let Some(reply) = skipped(&settings.when, &event, "sent") {
-        return Ok(reply);
+    if skipped(&settings.when, &event, "sent") {
+        return Ok(());
     }
     let attributes = settings.attributes(&event)?;
     let request = match settings.mode {
@@ -53,7 +53,8 @@ pub fn cloudevents(event: Event) -> Result<Reply, Failure> {
         Mode::Structured => structured(&settings.url, &attributes, &event),
     };
     let status = send(request)?.error_for_status()?.status;
-    Ok(Reply::json(200, &json!({ "sent": true, "status": status })))
+    log::info(format!("sent: {status}"));
+    Ok(())
 }
 
 impl Settings {
@@ -65,8 +66,8 @@ impl Settings {
         };
         let kind = format!(
             "landfall.{}.{}",
-            event.provider().unwrap_or(&event.hook),
-            event.event_type().unwrap_or("event")
+            event.provider.as_deref().unwrap_or(&event.hook),
+            event.event_type.as_deref().unwrap_or("event")
         );
         let mut all = vec![
             ("specversion".to_owned(), "1.0".to_owned()),
@@ -154,6 +155,7 @@ fn header_value(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use landfall_sdk::json;
     use landfall_sdk::testing::{self, Host};
 
     fn host() -> Host {
@@ -168,8 +170,8 @@ mod tests {
             .setting("subject", "{{ event.json.who }}")
             .setting("extensions", json!({ "tenant": "a b" }));
         let event = testing::post(json!({ "who": "Zoë \"Z\"" }))
-            .attribute("provider", "github")
-            .attribute("event-type", "push");
+            .provider("github")
+            .event_type("push");
         let event = event.build();
         cloudevents(event.clone()).unwrap();
         let call = host.calls().remove(0);

@@ -121,7 +121,8 @@ mod tests {
         let host = testing::host()
             .setting("detect", detect)
             .answer(url, 200, answer.to_string());
-        let reply = dialogflow(testing::event(json!({ "user": "U/1", "text": "when?" }))).unwrap();
+        let event = testing::event(json!({ "user": "U/1", "text": "when?" }));
+        let reply = dialogflow(event).unwrap().unwrap();
         let call = host.calls().remove(0);
         (reply, call.body.unwrap().json().unwrap(), call.url)
     }

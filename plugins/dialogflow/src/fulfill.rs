@@ -1,11 +1,15 @@
-//! What an agent asks of its webhook, and the answer in the agent's own form.
+//! The answer to a fulfillment request, in the form of the agent that sent it.
 
 use crate::Settings;
 use landfall_sdk::providers::dialogflow::{CxResponse, EsResponse, Request};
 use landfall_sdk::{Event, Failure, IntoReply, Reply};
 
-/// The agent's form of the answer that the operator wrote down.
-pub fn answer(settings: &Settings, request: &Request, event: &Event) -> Result<Reply, Failure> {
+/// The answer that the settings have for the request, in the agent's form.
+pub fn answer(
+    settings: &Settings,
+    request: &Request,
+    event: &Event,
+) -> Result<Option<Reply>, Failure> {
     let name = match request {
         Request::Es(es) => &es.query_result.intent.display_name,
         Request::Cx(cx) => &cx.fulfillment_info.tag,
@@ -57,9 +61,12 @@ mod tests {
         };
         assert_eq!(
             ask("order.status").unwrap(),
-            Reply::json(200, &json!({ "fulfillmentText": "Order 5 left" }))
+            Some(Reply::json(
+                200,
+                &json!({ "fulfillmentText": "Order 5 left" })
+            ))
         );
-        assert_eq!(ask("other").unwrap(), Reply::json(200, &json!({})));
+        assert_eq!(ask("other").unwrap(), Some(Reply::json(200, &json!({}))));
     }
 
     #[test]
@@ -71,7 +78,7 @@ mod tests {
         .unwrap();
         let messages = json!({ "messages": [{ "text": { "text": ["screws: none"] } }] });
         let expected = json!({ "fulfillmentResponse": messages, "sessionInfo": { "parameters": { "seen": true } } });
-        assert_eq!(reply, Reply::json(200, &expected));
+        assert_eq!(reply, Some(Reply::json(200, &expected)));
     }
 
     #[test]
@@ -79,7 +86,7 @@ mod tests {
         let _host = host();
         assert!(matches!(
             dialogflow(testing::event(json!({ "hello": 1 }))),
-            Err(Failure::Reject(_))
+            Err(Failure::Reject { .. })
         ));
     }
 }

@@ -29,11 +29,11 @@ struct Settings {
 
 /// The one function of this component.
 #[handler(settings = Settings)]
-pub fn dialogflow(event: Event) -> Result<Reply, Failure> {
+pub fn dialogflow(event: Event) -> Result<Option<Reply>, Failure> {
     let settings: Settings = settings::all()?;
     match (event.json::<Request>(), &settings.detect) {
         (Ok(request), _) => fulfill::answer(&settings, &request, &event),
-        (Err(_), Some(detect)) => Ok(Reply::json(200, &detect.ask(&event)?)),
+        (Err(_), Some(detect)) => Ok(Some(Reply::json(200, &detect.ask(&event)?))),
         (Err(failure), None) => Err(Failure::reject(format!(
             "{}, and [settings.detect] is not set",
             failure.reason()

@@ -1,7 +1,7 @@
-//! Answers with what came: the smallest useful handler, and the component that benchmarks run.
+//! Answers with the body of the event: the smallest useful handler, and the component that the benchmarks run.
 //!
-//! JSON is checked, but neither built up nor copied before it is written into the reply. A form comes back as an object of its
-//! fields, other text as text, nothing as null, and of other or too many bytes their number.
+//! JSON is checked and written into the reply unchanged. A form becomes an object of its fields, other text stays text, and an empty
+//! body becomes null. Of a binary or very large body, the reply has only the number of bytes.
 
 use landfall_sdk::serde_json::Value;
 use landfall_sdk::{Event, Failure, Reply, handler, json};

@@ -1,11 +1,10 @@
-//! Hands each event to several hooks or targets: each takes it by itself, with its own retries, so that only the one that failed
-//! is tried again.
+//! Hands each event to several hooks or targets. Each of them has its own retries, so that only the one that failed is called again.
 //!
-//! For a target this hook hands the event to itself, once for each; that second event makes the call.
+//! For each target this hook emits an event to itself. That second event makes the call.
 
 use landfall_calls::{Condition, Target, skipped};
-use landfall_sdk::emit::{Emission, EmitError};
-use landfall_sdk::{Event, Failure, Reply, emit, handler, json, settings};
+use landfall_sdk::emit::Emission;
+use landfall_sdk::{CapabilityError, Event, Failure, emit, handler, log, settings};
 use serde::Deserialize;
 
 #[settings]
@@ -27,18 +26,20 @@ struct Settings {
 
 /// Which target an event of this hook to itself is for.
 const TARGET: &str = "landfall-target";
+/// The longest `event-type` of an emission.
+const EVENT_TYPE_BYTES_MAX: usize = 256;
 
 /// The one function of this component.
 #[handler(settings = Settings)]
-pub fn fan_out(event: Event) -> Result<Reply, Failure> {
+pub fn fan_out(event: Event) -> Result<(), Failure> {
     let settings: Settings = settings::all()?;
     settings.check()?;
-    // The attribute is the host's: no sender can write it.
+    // The host writes this attribute. No sender can.
     if event.attribute("emitted-by") == Some(event.hook.as_str()) {
         return settings.deliver(event);
     }
-    if let Some(reply) = skipped(&settings.when, &event, "forwarded") {
-        return Ok(reply);
+    if skipped(&settings.when, &event, "forwarded") {
+        return Ok(());
     }
     let to_hooks = settings
         .hooks
@@ -53,7 +54,8 @@ pub fn fan_out(event: Event) -> Result<Reply, Failure> {
         .chain(to_targets)
         .map(send)
         .collect::<Result<_, _>>()?;
-    Ok(Reply::json(202, &json!({ "events": events })))
+    log::info(format!("emitted {}", events.join(" ")));
+    Ok(())
 }
 
 impl Settings {
@@ -84,38 +86,43 @@ impl Settings {
             .map(String::as_str)
             .chain(["content-type"]);
         let found = along.filter_map(|name| Some((name, event.header(name)?)));
-        found.fold(
-            emit::to(hook).body(event.body.clone()),
-            |one, (name, value)| one.header(name, value),
-        )
+        found.fold(copy(hook, event), |one, (name, value)| {
+            one.header(name, value)
+        })
     }
 
     /// The call that this event of ours is for.
-    fn deliver(&self, mut event: Event) -> Result<Reply, Failure> {
+    fn deliver(&self, mut event: Event) -> Result<(), Failure> {
         let url = event.header(TARGET).unwrap_or_default().to_owned();
         event.headers.retain(|(name, _)| name != TARGET);
         let target = self.targets.iter().find(|target| target.url == url);
         let target = target
             .ok_or_else(|| Failure::reject(format!("{url} is no target of this hook any more")))?;
-        let status = target.call(&event)?;
-        Ok(Reply::json(200, &json!({ "url": url, "status": status })))
+        target.call(&event).map(drop)
     }
 }
 
-/// What is too large, or too much, will be next time.
+/// An event above a limit is rejected, because it would be above it again.
 fn send(emission: Emission) -> Result<String, Failure> {
     match emission.send() {
         Ok(event) => Ok(event),
-        Err(error @ EmitError::Limit(_)) => Err(Failure::reject(error.to_string())),
+        Err(error @ CapabilityError::Limit(_)) => Err(Failure::reject(error.to_string())),
         Err(error) => Err(error.into()),
     }
 }
 
-/// With all that came, since the template of the target may ask for it.
+/// The same body and kind of event for a hook. A kind that is too long for an emission is left out.
+fn copy(hook: &str, event: &Event) -> Emission {
+    let event_type = event.event_type.clone();
+    Emission {
+        event_type: event_type.filter(|text| text.len() <= EVENT_TYPE_BYTES_MAX),
+        ..emit::to(hook).body(event.body.clone())
+    }
+}
+
+/// With all headers, because the template of the target may read them.
 fn for_target(target: &Target, event: &Event) -> Emission {
-    let emission = emit::to(&event.hook)
-        .body(event.body.clone())
-        .header(TARGET, &target.url);
+    let emission = copy(&event.hook, event).header(TARGET, &target.url);
     let came = event.headers.iter().filter(|(name, _)| name != TARGET);
     came.fold(emission, |one, (name, value)| one.header(name, value))
 }
@@ -123,7 +130,7 @@ fn for_target(target: &Target, event: &Event) -> Emission {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use landfall_sdk::testing;
+    use landfall_sdk::{json, testing};
 
     fn pair(name: &str, value: &str) -> (String, String) {
         (name.to_owned(), value.to_owned())
@@ -137,8 +144,9 @@ mod tests {
         let event = testing::post(json!({ "n": 1 }))
             .header("X-Kind", "k")
             .header("X-Other", "o")
+            .event_type("push")
             .build();
-        assert_eq!(fan_out(event.clone()).unwrap().status, 202);
+        assert_eq!(fan_out(event.clone()), Ok(()));
         let emissions = host.emissions();
         assert_eq!(
             emissions
@@ -151,11 +159,9 @@ mod tests {
             pair("x-kind", "k"),
             pair("content-type", "application/json"),
         ];
-        assert!(
-            emissions
-                .iter()
-                .all(|one| one.headers == headers && one.body == event.body)
-        );
+        assert!(emissions.iter().all(|one| one.headers == headers
+            && one.body == event.body
+            && one.event_type == event.event_type));
     }
 
     #[test]

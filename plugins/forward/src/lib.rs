@@ -1,11 +1,9 @@
-//! Relays each event to one or several targets, as it came or through a template.
+//! Sends each event to one or several targets, unchanged or through a template.
 //!
-//! Every target that wants the event is called, regardless of the others' answers. The event is done only when all of them
-//! have accepted it.
+//! Every target whose conditions hold is called, whatever the others answer. The event is done if all of them accepted it.
 
 use landfall_calls::{Condition, Target, skipped};
-use landfall_sdk::serde_json::Value;
-use landfall_sdk::{Event, Failure, Reply, handler, json, settings};
+use landfall_sdk::{Event, Failure, handler, settings};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -20,7 +18,7 @@ struct Settings {
     targets: Vec<Target>,
 }
 
-/// How one target took the event.
+/// The result of the call of one target.
 struct Outcome<'a> {
     url: &'a str,
     result: Result<u16, Failure>,
@@ -28,15 +26,15 @@ struct Outcome<'a> {
 
 /// The one function of this component.
 #[handler(settings = Settings)]
-pub fn forward(event: Event) -> Result<Reply, Failure> {
+pub fn forward(event: Event) -> Result<(), Failure> {
     let Settings { when, targets } = settings::all()?;
     if targets.is_empty() {
         return Err(Failure::retry(
             "[settings] of the hook's file: targets is empty",
         ));
     }
-    if let Some(reply) = skipped(&when, &event, "forwarded") {
-        return Ok(reply);
+    if skipped(&when, &event, "forwarded") {
+        return Ok(());
     }
     let wanting = targets.iter().filter(|target| target.wants(&event));
     let outcomes: Vec<Outcome> = wanting
@@ -47,11 +45,11 @@ pub fn forward(event: Event) -> Result<Reply, Failure> {
         .collect();
     match failure(&outcomes) {
         Some(failure) => Err(failure),
-        None => Ok(Reply::json(200, &json!({ "targets": statuses(&outcomes) }))),
+        None => Ok(()),
     }
 }
 
-/// One failure for all: while any target may still take the event, it is tried again.
+/// One failure for all targets: the event runs again if any of them may still accept it.
 fn failure(outcomes: &[Outcome]) -> Option<Failure> {
     let failures: Vec<&Failure> = outcomes
         .iter()
@@ -70,13 +68,13 @@ fn failure(outcomes: &[Outcome]) -> Option<Failure> {
             after: failures.into_iter().filter_map(wait).max(),
         });
     }
-    Some(Failure::Reject(reason))
+    Some(Failure::reject(reason))
 }
 
 fn wait(failure: &Failure) -> Option<Duration> {
     match failure {
         Failure::Retry { after, .. } => *after,
-        Failure::Reject(_) => None,
+        Failure::Defer { .. } | Failure::Reject { .. } => None,
     }
 }
 
@@ -91,18 +89,12 @@ fn reason(outcomes: &[Outcome]) -> String {
         .join("; ")
 }
 
-fn statuses(outcomes: &[Outcome]) -> Vec<Value> {
-    outcomes
-        .iter()
-        .map(|Outcome { url, result }| json!({ "url": url, "status": result.as_ref().ok() }))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use landfall_sdk::http::Response;
-    use landfall_sdk::{Payload, testing};
+    use landfall_sdk::serde_json::Value;
+    use landfall_sdk::{Payload, json, testing};
 
     fn targets() -> testing::Host {
         testing::host().setting("targets", ["https://a.example/", "https://b.example/"])
@@ -114,12 +106,12 @@ mod tests {
             targets()
                 .answer("https://a.example/", 200, "")
                 .answer("https://b.example/", 202, "");
-        let reply = forward(testing::event(json!({ "n": 1 }))).unwrap();
-        let body = json!({ "targets": [
-            { "url": "https://a.example/", "status": 200 },
-            { "url": "https://b.example/", "status": 202 },
-        ]});
-        assert_eq!(reply, Reply::json(200, &body));
+        forward(testing::event(json!({ "n": 1 }))).unwrap();
+        let logs = [
+            "info: POST https://a.example/: 200",
+            "info: POST https://b.example/: 202",
+        ];
+        assert_eq!(host.logs(), logs);
         assert!(
             host.calls()
                 .iter()
@@ -185,21 +177,18 @@ mod tests {
             .setting("targets", json!([picky, "https://b.example/"]))
             .setting("when", [json!({ "json": "/kind", "exists": true })])
             .answer("https://", 200, "");
-        let forwarded = |kind: Value| {
-            let body = forward(testing::event(kind))
-                .unwrap()
-                .body
-                .json::<Value>()
-                .unwrap();
-            (
-                body["targets"].as_array().map_or(0, Vec::len),
-                body["because"].clone(),
-            )
+        let calls = |body: Value| {
+            let before = host.calls().len();
+            forward(testing::event(body)).unwrap();
+            host.calls().len() - before
         };
-        assert_eq!(forwarded(json!({ "kind": "push" })), (2, json!(null)));
-        assert_eq!(forwarded(json!({ "kind": "ping" })), (1, json!(null)));
-        assert_eq!(forwarded(json!({})), (0, json!("json /kind is missing")));
-        assert_eq!(host.calls().len(), 3);
+        assert_eq!(calls(json!({ "kind": "push" })), 2);
+        assert_eq!(calls(json!({ "kind": "ping" })), 1);
+        assert_eq!(calls(json!({})), 0);
+        assert_eq!(
+            host.logs().last().unwrap(),
+            "info: not forwarded: json /kind is missing"
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Deploys what was pushed to a branch, or built by a workflow, and says so on the commit.
+//! Deploys what was pushed to a branch, or built by a workflow, and sets a status on the commit.
 //!
 //! A commit status `pending`, then the deployment (a `repository_dispatch` or a call of a URL), then `success` or `error`.
 //! Sources: docs.github.com/en/rest/repos/repos (create a repository dispatch event), .../commits/statuses.
@@ -6,7 +6,7 @@
 use landfall_calls::{Target, send};
 use landfall_sdk::http::Request;
 use landfall_sdk::serde_json::Value;
-use landfall_sdk::{Event, Failure, Reply, handler, json, log, settings};
+use landfall_sdk::{Event, Failure, handler, json, log, settings};
 use serde::Deserialize;
 
 const API: &str = "https://api.github.com";
@@ -55,17 +55,14 @@ struct Commit {
 }
 
 /// The one function of this component.
-#[handler(settings = Settings)]
-pub fn github_deploy(event: Event) -> Result<Reply, Failure> {
+#[handler(manifest = "manifest.toml", settings = Settings)]
+pub fn github_deploy(event: Event) -> Result<(), Failure> {
     let settings: Settings = settings::all()?;
     let commit = match settings.commit(&event)? {
         Ok(commit) => commit,
         Err(because) => {
             log::info(format!("nothing deployed: {because}"));
-            return Ok(Reply::json(
-                200,
-                &json!({ "deployed": false, "because": because }),
-            ));
+            return Ok(());
         }
     };
     settings.say(&commit, "pending", "is being deployed")?;
@@ -86,10 +83,8 @@ pub fn github_deploy(event: Event) -> Result<Reply, Failure> {
         )),
     }
     deployed?;
-    Ok(Reply::json(
-        200,
-        &json!({ "deployed": true, "repository": commit.repository, "commit": commit.sha }),
-    ))
+    log::info(format!("deployed {} {}", commit.repository, commit.sha));
+    Ok(())
 }
 
 impl Settings {
@@ -97,7 +92,10 @@ impl Settings {
     fn commit(&self, event: &Event) -> Result<Result<Commit, String>, Failure> {
         let body: Value = event.json()?;
         let (branch, sha) = match (
-            event.event_type().or(event.header("x-github-event")),
+            event
+                .event_type
+                .as_deref()
+                .or(event.header("x-github-event")),
             &self.workflow,
         ) {
             (Some("push"), None) => {
@@ -238,14 +236,8 @@ mod tests {
             204,
             "",
         );
-        let reply = github_deploy(push("main")).unwrap();
-        assert_eq!(
-            reply,
-            Reply::json(
-                200,
-                &json!({ "deployed": true, "repository": "octo/site", "commit": SHA })
-            )
-        );
+        github_deploy(push("main")).unwrap();
+        assert_eq!(host.logs(), [format!("info: deployed octo/site {SHA}")]);
         let status = format!("statuses/{SHA}");
         assert_eq!(
             paths(&host),
@@ -304,14 +296,8 @@ mod tests {
     #[test]
     fn other_branches_deploy_nothing() {
         let host = testing::host().setting("branch", "main");
-        let reply = github_deploy(push("next")).unwrap();
-        assert_eq!(
-            reply,
-            Reply::json(
-                200,
-                &json!({ "deployed": false, "because": "the branch is next" })
-            )
-        );
+        github_deploy(push("next")).unwrap();
+        assert_eq!(host.logs(), ["info: nothing deployed: the branch is next"]);
         let mut odd = push("main");
         odd.body = odd
             .body
@@ -319,7 +305,7 @@ mod tests {
             .unwrap()
             .replace("octo/site", "octo/../../user")
             .into();
-        assert!(matches!(github_deploy(odd), Err(Failure::Reject(_))));
+        assert!(matches!(github_deploy(odd), Err(Failure::Reject { .. })));
         assert!(host.calls().is_empty());
     }
 }

@@ -4,7 +4,7 @@
 use landfall_calls::{Condition, send, skipped};
 use landfall_sdk::http::{Request, Response};
 use landfall_sdk::serde_json::{Map, Value};
-use landfall_sdk::{Event, Failure, Reply, Template, handler, json, settings};
+use landfall_sdk::{Event, Failure, Template, handler, log, settings};
 use serde::Deserialize;
 
 const METHOD: &str = "https://slack.com/api/chat.postMessage";
@@ -43,10 +43,10 @@ struct Settings {
 
 /// The one function of this component.
 #[handler(settings = Settings)]
-pub fn slack_notify(event: Event) -> Result<Reply, Failure> {
+pub fn slack_notify(event: Event) -> Result<(), Failure> {
     let settings: Settings = settings::all()?;
-    if let Some(reply) = skipped(&settings.when, &event, "posted") {
-        return Ok(reply);
+    if skipped(&settings.when, &event, "posted") {
+        return Ok(());
     }
     let url = match (&settings.url, &settings.channel) {
         (Some(url), _) => url,
@@ -58,8 +58,8 @@ pub fn slack_notify(event: Event) -> Result<Reply, Failure> {
         }
     };
     let answer = send(Request::post(url).json(&settings.message(&event)?))?;
-    let ts = posted(answer)?;
-    Ok(Reply::json(200, &json!({ "posted": true, "ts": ts })))
+    log::info(format!("posted: ts {}", posted(answer)?));
+    Ok(())
 }
 
 impl Settings {
@@ -93,7 +93,7 @@ fn posted(answer: Response) -> Result<Value, Failure> {
         return Err(Failure::reject(word));
     }
     if body["ok"] == false {
-        // A channel, a token, a right: the operator's to mend.
+        // A channel, a token or a permission is missing. The operator can correct it.
         return Err(Failure::retry(word));
     }
     match answer.status {
@@ -106,9 +106,9 @@ fn posted(answer: Response) -> Result<Value, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use landfall_sdk::testing;
+    use landfall_sdk::{json, testing};
 
-    fn with(status: u16, body: &str) -> (Result<Reply, Failure>, testing::Host) {
+    fn with(status: u16, body: &str) -> (Result<(), Failure>, testing::Host) {
         let host = testing::host()
             .setting("channel", "C1")
             .setting("text", "{{ event.json.who }} pushed");
@@ -122,11 +122,9 @@ mod tests {
 
     #[test]
     fn a_message_is_posted() {
-        let (reply, host) = with(200, "{\"ok\": true, \"ts\": \"1.2\"}");
-        assert_eq!(
-            reply.unwrap(),
-            Reply::json(200, &json!({ "posted": true, "ts": "1.2" }))
-        );
+        let (outcome, host) = with(200, "{\"ok\": true, \"ts\": \"1.2\"}");
+        outcome.unwrap();
+        assert_eq!(host.logs(), ["info: posted: ts \"1.2\""]);
         let sent: Value = host.calls().remove(0).body.unwrap().json().unwrap();
         assert_eq!(
             sent,
@@ -147,7 +145,7 @@ mod tests {
         assert!(matches!(with(429, "").0, Err(Failure::Retry { .. })));
         assert!(matches!(
             with(400, "invalid_payload").0,
-            Err(Failure::Reject(_))
+            Err(Failure::Reject { .. })
         ));
     }
 

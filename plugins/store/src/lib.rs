@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use landfall_calls::{Condition, document, skipped};
 use landfall_sdk::serde_json::{Map, Value};
-use landfall_sdk::{Event, Failure, Reply, Template, handler, json, settings, table};
+use landfall_sdk::{Event, Failure, Template, handler, json, log, settings, table};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -25,24 +25,22 @@ struct Settings {
     /// Column to template: its text.
     #[serde(default)]
     texts: BTreeMap<String, Template>,
-    /// What is known about the event, as columns of the same name with `_` for `-`.
+    /// Fields and attributes of the event, as columns of the same name with `_` for `-`.
     #[serde(default)]
     with: Vec<String>,
 }
 
 /// The one function of this component.
 #[handler(manifest = "manifest.toml", settings = Settings)]
-pub fn store(event: Event) -> Result<Reply, Failure> {
+pub fn store(event: Event) -> Result<(), Failure> {
     let settings: Settings = settings::all()?;
     settings.check()?;
-    if let Some(reply) = skipped(&settings.when, &event, "stored") {
-        return Ok(reply);
+    if skipped(&settings.when, &event, "stored") {
+        return Ok(());
     }
     table::append(&settings.table, &settings.row(&event)?)?;
-    Ok(Reply::json(
-        200,
-        &json!({ "stored": 1, "table": settings.table }),
-    ))
+    log::info(format!("stored in {}", settings.table));
+    Ok(())
 }
 
 impl Settings {
@@ -101,6 +99,9 @@ fn known<'a>(event: &'a Event, name: &str) -> Option<&'a str> {
     match name {
         "hook" => Some(&event.hook),
         "received-at" => Some(&event.received_at),
+        "provider" => event.provider.as_deref(),
+        "event-type" => event.event_type.as_deref(),
+        "delivery-id" => event.delivery_id.as_deref(),
         attribute => event.attribute(attribute),
     }
 }
@@ -133,13 +134,9 @@ mod tests {
                 json!({ "repo": "/repository/full_name", "who": "/sender/login" }),
             )
             .setting("with", ["event-type", "delivery-id", "received-at"]);
-        let event = testing::post(json!({ "repository": { "full_name": "a/b" } }))
-            .attribute("event-type", "push");
-        let reply = store(event.build()).unwrap();
-        assert_eq!(
-            reply,
-            Reply::json(200, &json!({ "stored": 1, "table": "events" }))
-        );
+        let event =
+            testing::post(json!({ "repository": { "full_name": "a/b" } })).event_type("push");
+        store(event.build()).unwrap();
         let row = json!({
             "id": ID, "event_type": "push", "delivery_id": null, "received_at": "2026-01-31T08:15:30.123Z",
             "repo": "a/b", "who": null,
@@ -173,13 +170,13 @@ mod tests {
             )
             .setting("when", [json!({ "json": "/who", "exists": true })]);
         store(testing::event(json!({ "repo": "a/b", "who": "ada" }))).unwrap();
-        let reply = store(testing::event(json!({ "repo": "a/b" }))).unwrap();
+        store(testing::event(json!({ "repo": "a/b" }))).unwrap();
         assert_eq!(
-            reply,
-            Reply::json(
-                200,
-                &json!({ "stored": false, "because": "json /who is missing" })
-            )
+            host.logs(),
+            [
+                "info: stored in events",
+                "info: not stored: json /who is missing"
+            ]
         );
         assert_eq!(
             host.rows(),
@@ -193,7 +190,7 @@ mod tests {
         let host = host.setting("fields", json!({ "a": "/a" }));
         assert!(matches!(
             store(testing::post_raw("a=1").build()),
-            Err(Failure::Reject(_))
+            Err(Failure::Reject { .. })
         ));
         assert!(host.rows().is_empty());
     }

@@ -1,9 +1,9 @@
-//! Calls a URL when an event fulfils every condition: a deployment on a push to main, say.
+//! Calls a URL if an event fulfils every condition, for example to deploy after a push to `main`.
 //!
-//! An event that does not is done, and the answer says why nothing was triggered.
+//! Any other event is done, and the log says why nothing was called.
 
 use landfall_calls::{Condition, Target, skipped};
-use landfall_sdk::{Event, Failure, Reply, Template, handler, json, settings};
+use landfall_sdk::{Event, Failure, Template, handler, settings};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ struct Settings {
 
 /// The one function of this component.
 #[handler(settings = Settings)]
-pub fn trigger(event: Event) -> Result<Reply, Failure> {
+pub fn trigger(event: Event) -> Result<(), Failure> {
     let Settings {
         when,
         url,
@@ -33,19 +33,17 @@ pub fn trigger(event: Event) -> Result<Reply, Failure> {
         headers,
         body,
     } = settings::all()?;
-    if let Some(reply) = skipped(&when, &event, "triggered") {
-        return Ok(reply);
+    if skipped(&when, &event, "triggered") {
+        return Ok(());
     }
-    let status = Target::new(url, method, headers, body).call(&event)?;
-    Ok(Reply::json(
-        200,
-        &json!({ "triggered": true, "status": status }),
-    ))
+    let target = Target::new(url, method, headers, body);
+    target.call(&event).map(drop)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use landfall_sdk::json;
     use landfall_sdk::testing::{self, Host};
 
     fn host() -> Host {
@@ -67,11 +65,7 @@ mod tests {
     #[test]
     fn pushes_to_main_make_the_call() {
         let host = host().answer("https://deploy.example.com/", 201, "");
-        let reply = trigger(push("refs/heads/main")).unwrap();
-        assert_eq!(
-            reply,
-            Reply::json(200, &json!({ "triggered": true, "status": 201 }))
-        );
+        trigger(push("refs/heads/main")).unwrap();
         assert_eq!(
             host.calls()[0].body,
             Some("{\"commit\": \"abc123\"}".into())
@@ -81,12 +75,9 @@ mod tests {
     #[test]
     fn other_events_name_the_reason() {
         let host = host();
-        let reply = trigger(push("refs/heads/next")).unwrap();
-        let because = "json /ref is \"refs/heads/next\"";
-        assert_eq!(
-            reply,
-            Reply::json(200, &json!({ "triggered": false, "because": because }))
-        );
+        trigger(push("refs/heads/next")).unwrap();
+        let because = "info: not triggered: json /ref is \"refs/heads/next\"";
+        assert_eq!(host.logs(), [because]);
         trigger(
             testing::post_raw("not json")
                 .header("x-github-event", "push")
@@ -106,7 +97,7 @@ mod tests {
         let _host = host().answer("https://deploy.example.com/", 422, "");
         assert!(matches!(
             trigger(push("refs/heads/main")),
-            Err(Failure::Reject(_))
+            Err(Failure::Reject { .. })
         ));
     }
 }

@@ -3,7 +3,7 @@
 use landfall_calls::{Condition, send, skipped};
 use landfall_sdk::http::{Request, Response};
 use landfall_sdk::serde_json::{Map, Value};
-use landfall_sdk::{Event, Failure, Reply, Template, handler, json, settings};
+use landfall_sdk::{Event, Failure, Template, handler, json, log, settings};
 use serde::Deserialize;
 
 const URL: &str = "https://api.x.com/2/tweets";
@@ -25,10 +25,10 @@ struct Settings {
 
 /// The one function of this component.
 #[handler(settings = Settings)]
-pub fn x_post(event: Event) -> Result<Reply, Failure> {
+pub fn x_post(event: Event) -> Result<(), Failure> {
     let settings: Settings = settings::all()?;
-    if let Some(reply) = skipped(&settings.when, &event, "posted") {
-        return Ok(reply);
+    if skipped(&settings.when, &event, "posted") {
+        return Ok(());
     }
     let mut post = Map::from_iter([(
         "text".to_owned(),
@@ -42,7 +42,8 @@ pub fn x_post(event: Event) -> Result<Reply, Failure> {
     }
     let url = settings.url.as_deref().unwrap_or(URL);
     let id = posted(send(Request::post(url).json(&post))?)?;
-    Ok(Reply::json(200, &json!({ "posted": true, "id": id })))
+    log::info(format!("posted: {id}"));
+    Ok(())
 }
 
 /// The id of the post.
@@ -54,11 +55,11 @@ fn posted(answer: Response) -> Result<Value, Failure> {
         .unwrap_or_default()
         .to_owned();
     match answer.status {
-        // What was said already need not be said again.
+        // The same text was posted before.
         403 if detail.to_ascii_lowercase().contains("duplicate content") => {
             Err(Failure::reject(detail))
         }
-        // The account or the application may not post: the operator's to mend.
+        // The account or the application may not post. The operator can correct it.
         401 | 403 => Err(Failure::retry(format!(
             "answered {}: {detail}",
             answer.status
@@ -75,7 +76,7 @@ mod tests {
     use super::*;
     use landfall_sdk::testing;
 
-    fn with(status: u16, body: Value) -> (Result<Reply, Failure>, testing::Host) {
+    fn with(status: u16, body: Value) -> (Result<(), Failure>, testing::Host) {
         let host = testing::host().setting("text", "{{ event.json.title }} is out");
         let host = host.answer("https://api.x.com/2/tweets", status, body.to_string());
         (x_post(testing::event(json!({ "title": "1.0" }))), host)
@@ -83,11 +84,9 @@ mod tests {
 
     #[test]
     fn a_post_is_made() {
-        let (reply, host) = with(201, json!({ "data": { "id": "12", "text": "1.0 is out" } }));
-        assert_eq!(
-            reply.unwrap(),
-            Reply::json(200, &json!({ "posted": true, "id": "12" }))
-        );
+        let (outcome, host) = with(201, json!({ "data": { "id": "12", "text": "1.0 is out" } }));
+        outcome.unwrap();
+        assert_eq!(host.logs(), ["info: posted: \"12\""]);
         assert_eq!(
             host.calls()[0].body,
             Some("{\"text\":\"1.0 is out\"}".into())
@@ -98,10 +97,13 @@ mod tests {
     fn repeated_posts_are_rejected() {
         let duplicate =
             json!({ "detail": "You are not allowed to create a Tweet with duplicate content." });
-        assert!(matches!(with(403, duplicate).0, Err(Failure::Reject(_))));
+        assert!(matches!(
+            with(403, duplicate).0,
+            Err(Failure::Reject { .. })
+        ));
         assert!(matches!(
             with(400, json!({ "errors": [{ "message": "too long" }] })).0,
-            Err(Failure::Reject(_))
+            Err(Failure::Reject { .. })
         ));
         for status in [401, 403, 429, 503] {
             assert!(

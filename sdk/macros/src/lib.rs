@@ -1,8 +1,10 @@
-//! The `#[handler]`, `#[responder]` and `#[settings]` attributes. Use them through `landfall_sdk`: what they write refers to that crate.
+//! The `#[handler]`, `#[responder]` and `#[settings]` attributes. Use them through `landfall_sdk`: the code that they write needs that
+//! crate.
 //!
-//! `#[settings]` describes a type of settings.
-//!
-//! They leave the function as it is, so that tests call it natively, and add the component's export for wasm only.
+//! `#[handler]` and `#[responder]` leave the function as it is, so that tests call it natively, and add the component's export for wasm
+//! only. `#[settings]` describes a type of settings.
+
+mod manifest;
 
 use proc_macro::TokenStream;
 use proc_macro2::TokenStream as Tokens;
@@ -13,13 +15,18 @@ use syn::{Attribute, Error, FnArg, Ident, Item, ItemFn, LitStr, ReturnType, Toke
 
 /// Makes a function the handler of this component.
 ///
-/// The function takes one argument (`Event` or `Json<T>`) and returns `Result<_, Failure>` of anything that is a
-/// reply (`Reply`, `Json<T>`, `String`, `&'static str`, `()`). With `#[handler(manifest = "manifest.toml")]` that
-/// file, relative to `Cargo.toml`, travels inside the component as the custom section `landfall:manifest`.
+/// The function takes one argument (`Event` or `Json<T>`) and returns `Result<_, Failure>`. The value is a reply (`Reply`, `Json<T>`,
+/// `String`, `&'static str`), an option of one, or `()`. `()` and `None` are the answer that the provider takes for success.
 ///
-/// With `#[handler(settings = Settings)]` the JSON Schema of that type, which has the attribute `#[settings]`, travels in
-/// the same place, and Landfall checks `[settings]` by it when it loads the hook. The schema is the file
-/// `settings.schema.json` beside `Cargo.toml`: `cargo test` writes it.
+/// The attribute writes the manifest of the component, the custom section `landfall:manifest`: the name, version and description of
+/// the crate.
+///
+/// With `#[handler(settings = Settings)]` the manifest has the JSON Schema of that type, which has the attribute `#[settings]`.
+/// Landfall checks `[settings]` by it when it loads the hook. The schema is the file `settings.schema.json` beside `Cargo.toml`:
+/// `cargo test` writes it.
+///
+/// With `#[handler(manifest = "manifest.toml")]` the manifest also has that file, relative to `Cargo.toml`. It can have the key
+/// `event-types` and the tables `[suggests]` and `[needs]`.
 #[proc_macro_attribute]
 pub fn handler(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let original = Tokens::from(item.clone());
@@ -33,8 +40,8 @@ pub fn handler(arguments: TokenStream, item: TokenStream) -> TokenStream {
     }
 }
 
-/// Makes a function the quick answer of this component, beside its `#[handler]`: in mode `async` the caller gets what it
-/// returns, before the handler has run. It has the shape of a handler.
+/// Makes a function the quick answer of this component, beside its `#[handler]`: in mode `async` the caller receives what it returns,
+/// before the handler has run. It has the types of a handler. Of a failure, only the reason goes to the host.
 #[proc_macro_attribute]
 pub fn responder(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let original = Tokens::from(item.clone());
@@ -51,14 +58,18 @@ fn expand(arguments: TokenStream, item: TokenStream) -> Result<Tokens, Error> {
     let options: Options = syn::parse(arguments)?;
     let function = function(syn::parse(item)?)?;
     check(&function)?;
+    let event = quote!(::landfall_sdk::bindings::landfall::event::types);
     let export = export(
         &function.sig.ident,
-        &quote!(::landfall_sdk::bindings),
-        &quote!(handler),
-        &quote!(handle),
-        &quote!(__export),
+        &Export {
+            bindings: quote!(::landfall_sdk::bindings),
+            interface: quote!(handler),
+            function: quote!(handle),
+            error: quote!(#event::Failure),
+            macro_name: quote!(__export),
+        },
     );
-    let manifest = options.section();
+    let manifest = manifest::section(options.manifest.as_ref(), options.settings.is_some())?;
     let schema_test = options.settings.as_ref().map(schema_test);
     Ok(quote!(#function #export #manifest #schema_test))
 }
@@ -74,10 +85,13 @@ fn expand_responder(arguments: TokenStream, item: TokenStream) -> Result<Tokens,
     check(&function)?;
     let export = export(
         &function.sig.ident,
-        &quote!(::landfall_sdk::bindings::responding),
-        &quote!(responder),
-        &quote!(respond),
-        &quote!(__export_responder),
+        &Export {
+            bindings: quote!(::landfall_sdk::bindings::responding),
+            interface: quote!(responder),
+            function: quote!(respond),
+            error: quote!(::std::string::String),
+            macro_name: quote!(__export_responder),
+        },
     );
     Ok(quote!(#function #export))
 }
@@ -85,8 +99,8 @@ fn expand_responder(arguments: TokenStream, item: TokenStream) -> Result<Tokens,
 /// Describes a type of settings, for `#[handler(settings = …)]`: write it above `#[derive(Deserialize)]`, on the type and
 /// on those that it is made of.
 ///
-/// `#[schemars(extend("x-landfall" = "url"))]` marks a text as a URL that is called, `"base-url"` as one that paths are
-/// put behind, `"template"` as a template. Nothing of it is in the component but the finished schema.
+/// `#[schemars(extend("x-landfall" = "url"))]` marks a text as a URL that is called, `"base-url"` as one that paths are appended to,
+/// and `"template"` as a template. The component has only the finished schema.
 #[proc_macro_attribute]
 pub fn settings(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let original = Tokens::from(item.clone());
@@ -136,7 +150,7 @@ fn without_schemars(attributes: &mut Vec<Attribute>) {
     attributes.retain(|attribute| !attribute.path().is_ident("schemars"));
 }
 
-/// What stands in the brackets of the attribute.
+/// The options in the brackets of the attribute.
 #[derive(Default)]
 struct Options {
     manifest: Option<LitStr>,
@@ -180,7 +194,7 @@ fn check(function: &ItemFn) -> Result<(), Error> {
     if let Some(token) = signature.asyncness {
         return Err(Error::new(
             token.span(),
-            "a handler is not async: the calls it makes wait by themselves",
+            "a handler is not async: each of its calls waits for its result",
         ));
     }
     if !signature.generics.params.is_empty() {
@@ -208,28 +222,36 @@ fn check(function: &ItemFn) -> Result<(), Error> {
     Ok(())
 }
 
-/// The export of `function` of `interface`, which calls `name`.
-fn export(
-    name: &Ident,
-    bindings: &Tokens,
-    interface: &Tokens,
-    function: &Tokens,
-    macro_name: &Tokens,
-) -> Tokens {
+/// What an attribute exports.
+struct Export {
+    bindings: Tokens,
+    interface: Tokens,
+    function: Tokens,
+    error: Tokens,
+    macro_name: Tokens,
+}
+
+/// The export that calls the function `name`.
+fn export(name: &Ident, export: &Export) -> Tokens {
+    let Export {
+        bindings,
+        interface,
+        function,
+        error,
+        macro_name,
+    } = export;
+    let types = quote!(::landfall_sdk::bindings::landfall::event::types);
     quote! {
-        // Natively this is all: the types are checked there too, and the function counts as used.
+        // On other targets only the types are checked, and the function counts as used.
         const _: () = ::landfall_sdk::is_handler(#name);
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             struct Component;
             impl #bindings::exports::landfall::hook::#interface::Guest for Component {
                 fn #function(
-                    event: ::landfall_sdk::bindings::landfall::hook::types::Event,
-                ) -> ::core::result::Result<
-                    ::landfall_sdk::bindings::landfall::hook::types::Reply,
-                    ::landfall_sdk::bindings::landfall::hook::types::Failure,
-                > {
-                    ::landfall_sdk::exports::handle(event, #name)
+                    event: #types::Event,
+                ) -> ::core::result::Result<::core::option::Option<#types::Reply>, #error> {
+                    ::landfall_sdk::exports::#function(event, #name)
                 }
             }
             #bindings::#macro_name!(Component with_types_in #bindings);
@@ -237,36 +259,7 @@ fn export(
     }
 }
 
-impl Options {
-    /// The manifest of the component: its own file below the schema of its settings. Keys come before tables in TOML.
-    fn section(&self) -> Option<Tokens> {
-        let file = |path: Tokens| {
-            quote!(include_bytes!(
-                concat!(env!("CARGO_MANIFEST_DIR"), "/", #path)
-            ))
-        };
-        let schema = self.settings.as_ref().map(|_| {
-            let schema = file(quote!("settings.schema.json"));
-            quote!(b"settings_schema = \'\'\'\n", #schema, b"\'\'\'\n",)
-        });
-        let manifest = self.manifest.as_ref().map(|path| file(quote!(#path)));
-        if schema.is_none() && manifest.is_none() {
-            return None;
-        }
-        Some(quote! {
-            #[cfg(target_arch = "wasm32")]
-            const _: () = {
-                const PARTS: &[&[u8]] = &[#schema #manifest];
-                const LENGTH: usize = ::landfall_sdk::section::length(PARTS);
-                #[used]
-                #[unsafe(link_section = "landfall:manifest")]
-                static MANIFEST: [u8; LENGTH] = ::landfall_sdk::section::joined(PARTS);
-            };
-        })
-    }
-}
-
-/// Keeps the file of the schema as the type has it.
+/// The test that compares the file of the schema with the type.
 fn schema_test(settings: &Type) -> Tokens {
     quote! {
         #[cfg(all(test, not(target_arch = "wasm32")))]

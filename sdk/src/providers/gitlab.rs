@@ -195,7 +195,7 @@ mod tests {
         );
         assert!(matches!(
             Event::from_event(testing::event(json!({}))),
-            Err(Failure::Reject(_))
+            Err(Failure::Reject { .. })
         ));
     }
 }

@@ -89,7 +89,7 @@ mod tests {
         );
         assert!(matches!(
             Order::from_event(testing::event(json!({ "id": 1 }))),
-            Err(Failure::Reject(_))
+            Err(Failure::Reject { .. })
         ));
     }
 }

@@ -114,7 +114,7 @@ mod tests {
         );
         assert!(matches!(
             Command::from_event(testing::post_raw("a=b").build()),
-            Err(Failure::Reject(_))
+            Err(Failure::Reject { .. })
         ));
     }
 

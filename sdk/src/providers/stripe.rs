@@ -82,6 +82,9 @@ mod tests {
                 amount_paid: 999
             })
         );
-        assert!(matches!(event.object::<Vec<u8>>(), Err(Failure::Reject(_))));
+        assert!(matches!(
+            event.object::<Vec<u8>>(),
+            Err(Failure::Reject { .. })
+        ));
     }
 }

@@ -1,6 +1,8 @@
-//! Emits one event for each line of the body, `HOOK TEXT`, with the key of the header `key` if there is one; fails afterwards on
-//! attempt 1 if the query says `fail`. As a quick answer it says which event it was.
+//! Emits one event for each line of the body, `HOOK TEXT`, with the key of the header `key` and the kind of the header `kind`, if they
+//! are there. Then fails on attempt 1 if the query is `fail`. The quick answer names the event; with the query `quick-none` there is no
+//! reply, with `quick-error` it fails.
 
+use landfall_sdk::emit::Emission;
 use landfall_sdk::{Event, Failure, Reply, emit, handler, json, responder};
 
 #[handler]
@@ -10,10 +12,10 @@ fn on_event(event: Event) -> Result<String, Failure> {
     for line in text.lines() {
         let (hook, body) = line.split_once(' ').unwrap_or((line, ""));
         let emission = emit::to(hook).body(body).header("x-from", "emits");
-        let emission = if let Some(key) = event.header("key") {
-            emission.key(key)
-        } else {
-            emission
+        let emission = Emission {
+            key: event.header("key").map(str::to_owned),
+            event_type: event.header("kind").map(str::to_owned),
+            ..emission
         };
         ids.push(emission.send()?);
     }
@@ -24,11 +26,13 @@ fn on_event(event: Event) -> Result<String, Failure> {
 }
 
 #[responder]
-fn quick(event: Event) -> Result<Reply, Failure> {
+fn quick(event: Event) -> Result<Option<Reply>, Failure> {
     match event.query.as_deref() {
         Some("slow") => std::thread::sleep(std::time::Duration::from_secs(30)),
         Some("trap") => panic!("asked to"),
+        Some("quick-none") => return Ok(None),
+        Some("quick-error") => return Err(Failure::retry("asked to")),
         _ => {}
     }
-    Ok(Reply::json(200, &json!({ "quick": event.id })))
+    Ok(Some(Reply::json(200, &json!({ "quick": event.id }))))
 }

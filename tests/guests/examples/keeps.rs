@@ -1,9 +1,9 @@
-//! Does with `kv` what the query says, then what comes after `!`: nothing, `fail` or `trap`.
-//! `a=1` sets, `a+2` increments, `a-` deletes, `a?0=1` compares and sets, `a.` gets, `a~` gets, waits, and sets one more if it
-//! is the same still, `p*` lists; joined by `&`. The reply has
-//! a line for each.
+//! Does with `kv` what the query says, then what comes after `!`: nothing, `fail` or `trap`. The steps are joined by `&`:
+//! `a=1` sets, `a+2` increments, `a+2@60` increments a value that expires after 60 s, `a-` deletes, `a?0=1` compares and sets, `a.` gets,
+//! `a~` gets, waits, and sets one more if the value is still the same, `p*` lists. The reply has a line for each step.
 
 use landfall_sdk::{Event, Failure, Payload, handler, kv};
+use std::time::Duration;
 
 #[handler]
 fn on_event(event: Event) -> Result<String, Failure> {
@@ -30,7 +30,14 @@ fn step(step: &str) -> Result<String, Failure> {
         return Ok("set".into());
     }
     if let Some((key, by)) = step.split_once('+') {
-        return Ok(kv::increment(key, by.parse()?)?.to_string());
+        let sum = match by.split_once('@') {
+            Some((by, seconds)) => {
+                let time = Duration::from_secs(seconds.parse()?);
+                kv::increment_for(key, by.parse()?, time)
+            }
+            None => kv::increment(key, by.parse()?),
+        };
+        return Ok(sum?.to_string());
     }
     if let Some(key) = step.strip_suffix('-') {
         kv::delete(key)?;
@@ -42,7 +49,7 @@ fn step(step: &str) -> Result<String, Failure> {
             .as_ref()
             .and_then(Payload::as_text)
             .map_or(Ok(0), str::parse)?;
-        std::thread::sleep(std::time::Duration::from_millis(2));
+        std::thread::sleep(Duration::from_millis(2));
         return match kv::compare_and_set(key, present.as_ref(), (number + 1).to_string())? {
             true => Ok("one more".into()),
             false => Err(Failure::retry("changed already")),

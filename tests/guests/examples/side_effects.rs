@@ -1,7 +1,9 @@
 //! Has one side effect of each kind for `{"n": N}`: counts N in `kv`, appends a row to `t` and emits the event to the
 //! hook `sink`. With the query `look` it appends the content of `kv` to the table `looks`.
 
-use landfall_sdk::{Event, Failure, emit, handler, json, kv, serde_json::Value, table};
+use landfall_sdk::{
+    CapabilityError, Event, Failure, emit, handler, json, kv, serde_json::Value, table,
+};
 
 #[handler]
 fn on_event(event: Event) -> Result<(), Failure> {
@@ -10,7 +12,7 @@ fn on_event(event: Event) -> Result<(), Failure> {
         let values: Vec<(String, String)> = keys
             .into_iter()
             .map(|key| Ok((key.clone(), kv::get_text(&key)?.unwrap_or_default())))
-            .collect::<Result<_, kv::KvError>>()?;
+            .collect::<Result<_, CapabilityError>>()?;
         table::append("looks", &json!({ "values": values }))?;
         return Ok(());
     }

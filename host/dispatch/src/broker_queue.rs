@@ -196,6 +196,7 @@ impl BrokerQueue {
             event,
             replayed,
             due,
+            ..
         } = claimed;
         let Some(Ok(event)) = event else {
             self.end_unread(fence, "corrupt".into()).await;

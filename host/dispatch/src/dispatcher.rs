@@ -6,7 +6,7 @@ use std::time::Instant;
 use landfall_broker::Broker;
 use landfall_engine::Target;
 use landfall_ledger::{Ledger, LedgerError};
-use landfall_model::{Clock, EventId, RefusalLog};
+use landfall_model::{Clock, RefusalLog};
 
 use super::counters::{Counters, RepeatCounts};
 use super::gate::{Gate, HookStatus};

@@ -22,7 +22,7 @@ use super::target::AuthTarget;
 use super::{answer, authenticate, head, refuse};
 use landfall_dispatch::{Answer, AnswerContent, Incoming, Target};
 use landfall_hooks::{Hook, RouteMatch, Serving};
-use landfall_model::{DedupId, DedupKey, Event, EventId, Mode};
+use landfall_model::{DedupId, DedupKey, Event, Mode};
 use landfall_verify::{
     AuthScheme, SignedBody, Unverified, Verdict, Verified, is_challenge, streaming_mac,
 };

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::error::{ABOVE_TABLES, IN_VERIFY};
-use crate::manifest::{parse_manifest, requests, suggested_answer_within};
+use crate::manifest::Manifest;
 use landfall_model::{GrantForm, LedgerWrites};
 
 const CAPABILITIES: [GrantKey; 2] = [
@@ -187,29 +187,28 @@ fn mistakes_name_place_and_remedy() {
 
 #[test]
 fn a_manifest_suggests_but_never_grants() {
-    let manifest = r#"
-        path = "/m"
+    let text = r#"
+        manifest = 1
+        name = "keeper"
+        version = "1.2.0"
+        description = "Keeps things"
+        event-types = ["push"]
+        settings-schema = '{"type": "object"}'
+        [suggests]
         methods = ["PUT"]
         mode = "async"
         answer_within = "2s"
-        deadline = "5s"
+        path = "/m"
         concurrency = 1000
-        max_body = "64MiB"
-        max_rate = "1/s"
-        retry = { attempts = 100 }
-        dedup = { id = "none" }
-        accepted = { status = 204 }
-        limits = { memory = "1GiB", kv = "1TiB" }
-        [allow]
-        http = ["https://a.example/"]
-        [verify]
-        scheme = "none"
-        [settings]
+        [suggests.settings]
         a = 1
         b = 2
+        [needs]
+        http = ["https://a.example/"]
+        kv = true
     "#;
-    let table = parse_manifest("x.wasm", manifest, &CAPABILITIES).unwrap();
-    let parse = |text: &str, manifest: Option<&toml::Table>| {
+    let manifest = Manifest::parse("x.wasm", text, &CAPABILITIES).unwrap();
+    let parse = |text: &str, manifest: Option<&Manifest>| {
         let name = "x".parse().unwrap();
         parse_hook(HookSource {
             name: &name,
@@ -221,7 +220,7 @@ fn a_manifest_suggests_but_never_grants() {
         .unwrap()
     };
 
-    let spec = parse("[settings]\nb = 3", Some(&table));
+    let spec = parse("[settings]\nb = 3", Some(&manifest));
     assert_eq!(
         (&spec.methods[0], spec.mode),
         (&http::Method::PUT, Mode::Async)
@@ -230,10 +229,7 @@ fn a_manifest_suggests_but_never_grants() {
         serde_json::Value::Object(spec.settings.clone()),
         serde_json::json!({"a": 1, "b": 3})
     );
-    assert_eq!(
-        suggested_answer_within(&table),
-        Some(Duration::from_secs(2))
-    );
+    assert_eq!(manifest.answer_within(), Some(Duration::from_secs(2)));
     // Everything else is as if there were no manifest.
     let HookSpec {
         methods,
@@ -249,25 +245,68 @@ fn a_manifest_suggests_but_never_grants() {
     };
     assert_eq!(format!("{spec:?}"), format!("{without:?}"));
 
-    let requests = requests(manifest).unwrap();
-    for key in [
-        "path",
-        "deadline",
-        "concurrency",
-        "max_body",
-        "max_rate",
-        "retry",
-        "dedup",
-        "accepted",
-        "limits",
-        "allow",
-    ] {
-        assert!(requests.contains(key), "{key}: {requests}");
+    assert_eq!(manifest.name.as_deref(), Some("keeper"));
+    assert_eq!(manifest.version.as_deref(), Some("1.2.0"));
+    assert_eq!(manifest.event_types, ["push"]);
+    assert!(manifest.settings_schema.is_some());
+    let needed = manifest.needed_lines().unwrap();
+    assert!(needed.contains("kv = true"), "{needed}");
+    assert_eq!(manifest.needed().http.len(), 1);
+    let warnings = manifest.warnings.join("\n");
+    for key in ["`path`", "`concurrency`"] {
+        assert!(warnings.contains(key), "{key}: {warnings}");
     }
-    assert!(
-        !requests.contains("answer_within") && !requests.contains("settings"),
-        "{requests}"
-    );
+}
+
+#[test]
+fn newer_manifests_load_with_warnings() {
+    let newer = r#"
+        manifest = 2
+        name = ["keeper"]
+        licence = "MIT"
+        [suggests]
+        mode = "eventually"
+        [needs]
+        kv = true
+        sql = ["SELECT 1"]
+    "#;
+    let manifest = Manifest::parse("x.wasm", newer, &CAPABILITIES).unwrap();
+    assert_eq!(manifest.name, None);
+    assert!(manifest.needed().capabilities.contains("kv"));
+    let warnings = manifest.warnings.join("\n");
+    for words in [
+        "format 2",
+        "`name` cannot be read",
+        "`licence` is unknown",
+        "`suggests` cannot be read",
+        "needs `sql`",
+    ] {
+        assert!(warnings.contains(words), "{words}: {warnings}");
+    }
+
+    let unnumbered = Manifest::parse("x.wasm", "name = \"x\"", &CAPABILITIES).unwrap();
+    assert_eq!(unnumbered.name, None);
+    assert!(unnumbered.warnings[0].contains("no `manifest = 1`"));
+}
+
+#[test]
+fn mistakes_in_a_manifest_are_errors() {
+    let read = |text: &str| {
+        let text = format!("manifest = 1\n{text}");
+        Manifest::parse("x.wasm", &text, &CAPABILITIES)
+            .unwrap_err()
+            .to_string()
+    };
+    for (text, place, words) in [
+        ("name = 1", "x.wasm:2:1", "string"),
+        ("settings-schema = '{'", "x.wasm:2:1", "is not JSON"),
+        ("[needs]\nkv = \"yes\"", "x.wasm:2", "kv"),
+        ("[suggests]\nmode = \"never\"", "x.wasm:2", "never"),
+        ("name =", "x.wasm:2", ""),
+    ] {
+        let error = read(text);
+        assert!(error.starts_with(place) && error.contains(words), "{error}");
+    }
 }
 
 #[test]
@@ -281,7 +320,15 @@ fn file_secrets_are_relative() {
 #[test]
 fn keys_are_named_where_they_belong() {
     let unknown = |text: String| {
-        let error = parse_manifest("x.toml", &text, &CAPABILITIES)
+        let name = "x".parse().unwrap();
+        let source = HookSource {
+            name: &name,
+            text: &text,
+            manifest: None,
+            dir: Path::new("/"),
+            capabilities: &CAPABILITIES,
+        };
+        let error = parse_hook(source)
             .err()
             .map(|error| error.message)
             .unwrap_or_default();
@@ -299,15 +346,4 @@ fn keys_are_named_where_they_belong() {
             "{key}"
         );
     }
-}
-
-#[test]
-fn manifests_request_known_capabilities() {
-    let read = |text: &str| parse_manifest("x.wasm", text, &CAPABILITIES);
-    assert!(read("[allow]\nkv = true\nemit = [\"out\"]").is_ok());
-    let error = read("[allow]\nemt = [\"out\"]").unwrap_err().to_string();
-    assert!(
-        error.starts_with("x.wasm:2:1: unknown key `emt`"),
-        "{error}"
-    );
 }

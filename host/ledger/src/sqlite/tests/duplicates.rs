@@ -175,6 +175,7 @@ async fn received_duplicates_do_not_run() {
     let Started::Run {
         fence,
         conflict: None,
+        ..
     } = ledger.start(first).await.unwrap()
     else {
         panic!("it begins")

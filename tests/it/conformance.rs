@@ -2,6 +2,7 @@
 //! and Cloud Tasks. Each case asserts for each of them, or `NOT_APPLICABLE` says why it cannot.
 
 mod accept;
+mod failures;
 mod operator;
 mod order;
 
@@ -15,6 +16,7 @@ use landfall_tests::{Node, Setup, bundled, eventually};
 use serde_json::json;
 
 pub(crate) use self::accept::*;
+pub(crate) use self::failures::*;
 pub(crate) use self::operator::*;
 pub(crate) use self::order::*;
 
@@ -83,6 +85,9 @@ macro_rules! suite {
             duplicates_run_once_other_bodies_run
             duplicate_of_a_dead_delivery_runs
             retries_are_never_early
+            deferrals_use_no_attempts
+            deferrals_end_with_max_age
+            rejections_are_dead_letters
             resolved_dead_letters_are_not_replayed
             discarded_deliveries_stay_discarded
             discarded_deliveries_run_when_asked

@@ -150,38 +150,6 @@ async fn refused_delivery_runs_again() {
 }
 
 #[tokio::test]
-async fn undelivered_refusal_runs_again() {
-    use std::io::Write;
-
-    let retry = "[retry]\nattempts = 1\n";
-    let file = format!("mode = \"auto\"\nanswer_within = \"30s\"\n{OPEN}{retry}");
-    // The end of the first attempt takes long enough to hang up meanwhile.
-    let setup = Setup::new().env("FAILPOINTS", "before-end=1*sleep(8000)");
-    let node = setup
-        .hook("in", &guest("replies"), &file)
-        .serving("in")
-        .await;
-    let address = node.url("").trim_start_matches("http://").to_owned();
-    let mut caller = std::net::TcpStream::connect(address).unwrap();
-    caller
-        .write_all(b"POST /in HTTP/1.1\r\nhost: a\r\nx-status: 503\r\ncontent-length: 2\r\n\r\n{}")
-        .unwrap();
-    node.until_states("in", &["running"]).await;
-    drop(caller);
-
-    node.until_log("the caller hung up before the handler's refusal was sent")
-        .await;
-    eventually("the event is dead", || async {
-        let deliveries = node.deliveries("in").await;
-        deliveries
-            .iter()
-            .any(|one| one["state"] == "dead")
-            .then_some(())
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn missing_field_means_no_identity() {
     let file = format!(
         "mode = \"async\"\n{OPEN}[dedup]\nid = [{{ header = \"A\" }}, {{ header = \"B\" }}]\n"

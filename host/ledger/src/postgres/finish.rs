@@ -58,6 +58,11 @@ pub async fn finish(
         1 => Ended::Now,
         _ => Ended::Before,
     };
+    if ended == Ended::Now && matches!(disposition, Disposition::Done(_)) && attempt.refuses() {
+        // The provider sends a refused event again, and that is no duplicate.
+        let sql = "DELETE FROM dedup i USING deliveries d WHERE d.id = $1 AND i.event = d.event";
+        transaction.execute_cached(sql, &[&fence.delivery]).await?;
+    }
     if ended == Ended::Now && matches!(disposition, Disposition::Defer(_)) {
         count_deferral(transaction, fence).await?;
     }

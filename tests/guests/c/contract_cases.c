@@ -1,8 +1,8 @@
 // Shows every answer that the contract allows. The key `case` of the event's JSON body chooses one of them. Guests in Rust,
 // TypeScript and Python do the same.
 //
-// Everything that is passed to the host or returned to it must be allocated with malloc: the bindings free it. An instance handles
-// one event, so what is left is freed with it.
+// What the handler returns must be allocated with malloc, because the bindings free it. Everything else is freed with the instance,
+// which handles one event.
 
 #include <stdlib.h>
 #include <string.h>

@@ -7,6 +7,8 @@ pub mod disk;
 pub mod faults;
 pub mod forged;
 pub mod google;
+pub mod languages;
+pub mod manifest;
 pub mod nats;
 pub mod node;
 pub mod ports;
@@ -24,6 +26,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 pub use components::{bundled, component, guest, landfall, landfall_bench};
+pub use languages::{Language, contract_cases};
+pub use manifest::with_manifest;
 pub use nats::Nats;
 pub use node::{Node, Setup, event_id};
 pub use postgres::Postgres;

@@ -1,0 +1,4 @@
+//! The contract in `wit/`, as components in several languages see it, and the manifest that any of them can carry.
+
+mod languages;
+mod manifest;

@@ -27,7 +27,7 @@ pub(super) async fn deferrals_use_no_attempts(backend: Backend) {
     let head = format!("mode = \"async\"\n{OPEN}[retry]\nattempts = 1\n{BACKOFF}[settings]\n");
     let node = cases(&backend, &format!("{head}ready = false\n")).await;
     let body = json!({ "case": "defer" }).to_string();
-    assert_eq!(node.post("/cases", &[], &body).await.0, 202);
+    assert_eq!(node.post("/cases", &[], body.clone()).await.0, 202);
 
     let deferrals = |one: &Value| one["deferrals"].as_u64().unwrap_or(0);
     eventually("the event is deferred twice", || async {
@@ -59,7 +59,7 @@ pub(super) async fn deferrals_end_with_max_age(backend: Backend) {
         format!("mode = \"async\"\n{OPEN}[retry]\nattempts = 1\nmax_age = \"1s\"\n{BACKOFF}");
     let node = cases(&backend, &file).await;
     let body = json!({ "case": "defer", "after_s": 0 }).to_string();
-    assert_eq!(node.post("/cases", &[], &body).await.0, 202);
+    assert_eq!(node.post("/cases", &[], body.clone()).await.0, 202);
 
     let dead = in_state(&node, "dead").await;
     assert_eq!(
@@ -74,7 +74,7 @@ pub(super) async fn rejections_are_dead_letters(backend: Backend) {
     let node = cases(&backend, &file).await;
     let body = json!({ "case": "reject-reply" }).to_string();
     for times in 1..=2 {
-        let answer = node.post("/cases", &[("id", "7")], &body).await;
+        let answer = node.post("/cases", &[("id", "7")], body.clone()).await;
         assert_eq!(answer.0, 202, "nobody waits for the reply");
         eventually("the rejected event runs again", || async {
             (node.deliveries("cases").await.len() == times).then_some(())

@@ -365,7 +365,7 @@ async fn rejections_reach_callers_that_wait() {
         let send = |case: &str| {
             let body = json!({ "case": case }).to_string();
             let (node, path) = (&node, format!("/{hook}"));
-            async move { node.post(&path, &[], &body).await }
+            async move { node.post(&path, &[], body).await }
         };
         let with_reply = send("reject-reply").await;
         assert_eq!(with_reply.0, 409, "{hook}: {with_reply:?}");

@@ -28,7 +28,6 @@ fn files_import_without_cycles() {
 
 #[test]
 fn import_cycles_are_found() {
-    let module = |path: &str, code: &str| (path.to_owned(), code.to_owned());
     let straight = BTreeMap::from([
         module("", "pub use a::A;"),
         module(
@@ -51,6 +50,10 @@ fn import_cycles_are_found() {
         modules.insert(path.to_owned(), code.to_owned());
         assert!(import_cycle(&modules).is_some(), "{path}: {code}");
     }
+}
+
+fn module(path: &str, code: &str) -> (String, String) {
+    (path.to_owned(), code.to_owned())
 }
 
 /// The code of each file of a crate by its module path (`a::b`), without comments and tests.

@@ -68,7 +68,10 @@ pub(super) fn modules(source: &Path) -> BTreeMap<String, String> {
 
         names.pop_if(|name| ["mod", "lib", "main"].contains(name));
         let text = std::fs::read_to_string(&path).unwrap();
-        let tests = ["#[cfg(test)]\nmod tests {", "#[cfg(test)]\npub mod tests {"];
+        let tests = [
+            "#[cfg(test)]\nmod tests {",
+            "#[cfg(test)]\npub(crate) mod tests {",
+        ];
         let end = tests.iter().filter_map(|tests| text.find(tests)).min();
         let code = text[..end.unwrap_or(text.len())]
             .lines()

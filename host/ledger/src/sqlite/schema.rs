@@ -210,7 +210,7 @@ END;
 ";
 
 /// Migrates the tables to this version.
-pub fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     let failed = |error: rusqlite::Error| match LedgerError::from(error) {
         error @ LedgerError::Full => {
             OpenError::Full(format!("the ledger cannot be prepared: {error}"))
@@ -278,7 +278,7 @@ fn expected() -> rusqlite::Result<Vec<(String, Option<String>)>> {
 }
 
 /// Pauses a hook, or lets it run again.
-pub fn pause(connection: &Connection, hook: &str, paused: bool) -> rusqlite::Result<()> {
+pub(super) fn pause(connection: &Connection, hook: &str, paused: bool) -> rusqlite::Result<()> {
     let sql = if paused {
         "INSERT OR IGNORE INTO paused (hook) VALUES (?)"
     } else {
@@ -288,7 +288,7 @@ pub fn pause(connection: &Connection, hook: &str, paused: bool) -> rusqlite::Res
 }
 
 /// The hooks that an operator has paused.
-pub fn paused(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+pub(super) fn paused(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     connection
         .prepare("SELECT hook FROM paused")?
         .query_map([], |row| row.get(0))?

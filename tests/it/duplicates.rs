@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use landfall_tests::{Node, Setup, bundled, event_id, eventually, guest};
+use landfall_tests::{Node, Receiver, Setup, bundled, event_id, eventually, guest};
 use serde_json::{Value, json};
 
 const OPEN: &str = "[verify]\nscheme = \"none\"\n";
@@ -284,14 +284,25 @@ async fn redelivery_of_a_dead_event_runs() {
 
 #[tokio::test]
 async fn duplicate_joins_the_running_delivery() {
-    let settings = "[settings]\nms = 5000\n[dedup]\nid = { header = \"Id\" }\n";
-    let file = format!("mode = \"auto\"\nanswer_within = \"60s\"\n{OPEN}{settings}");
+    let receiver = Receiver::start().await;
+    receiver.hold();
+    let mode = "mode = \"auto\"\nanswer_within = \"60s\"\n";
+    let dedup = "[dedup]\nid = { header = \"Id\" }\n";
+    let file = receiver.hook_of_waits(mode) + dedup;
     let node = Setup::new()
-        .hook("slow", &guest("sleeps"), &file)
+        .hook("slow", &guest("waits"), &file)
         .serving("slow")
         .await;
     let send = || node.post("/slow", &[("id", "7")], "{}");
-    let (first, second, third) = tokio::join!(send(), send(), send());
+    let all_have_come = async {
+        eventually("two duplicates are counted", || async {
+            let deliveries = node.deliveries("slow").await;
+            (deliveries.first()?["duplicates"] == 2).then_some(())
+        })
+        .await;
+        receiver.release();
+    };
+    let (first, second, third, ()) = tokio::join!(send(), send(), send(), all_have_come);
     assert_eq!(first, (200, "awake".to_owned()));
     assert_eq!((&second, &third), (&first, &first));
     let done = node.until_states("slow", &["done"]).await;

@@ -201,7 +201,7 @@ fn hosts_without_a_capability_refuse_it() {
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
     assert!(
-        error.contains("landfall:hook/greet@0.1.0, which this host does not have"),
+        error.contains("landfall:greet/greet@0.1.0, which this host does not have"),
         "{error}"
     );
 }

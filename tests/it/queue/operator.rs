@@ -379,5 +379,10 @@ async fn rejections_reach_callers_that_wait() {
 
         let (status, body) = send("none").await;
         assert_eq!(status, 202, "{hook}: the accepted answer: {body}");
+
+        // In mode sync nothing is queued: the sender tries again.
+        let (status, body) = send("defer").await;
+        let expected = if hook == "sync" { 503 } else { 202 };
+        assert_eq!(status, expected, "{hook}: {body}");
     }
 }

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use landfall_tests::{Node, Setup, eventually, guest, landfall};
+use landfall_tests::{Node, Receiver, Setup, eventually, guest, landfall};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -314,23 +314,14 @@ async fn ready_says_when_not_ready() {
     };
     assert_eq!(ready(), (Some(0), String::new()));
     // It drains: what runs keeps it alive.
-    let setup = Setup::new().hook(
-        "slow",
-        &guest("sleeps"),
-        &format!("mode = \"sync\"\n{OPEN}[settings]\nms = 5000\n"),
-    );
+    let receiver = Receiver::start().await;
+    receiver.hold();
+    let setup = Setup::new().hook("slow", &guest("waits"), &receiver.hook_of_waits(""));
     let stopping = setup.serving("slow").await;
     let url = stopping.url("/slow");
     let client = stopping.client.clone();
     let running = tokio::spawn(async move { client.post(url).body("{}").send().await });
-    eventually("the attempt runs", || async {
-        stopping
-            .metrics()
-            .await
-            .contains("landfall_verified_total{hook=\"slow\"")
-            .then_some(())
-    })
-    .await;
+    receiver.until_called(1).await;
     stopping.terminate();
     eventually("it is not ready", || async {
         let output = stopping.command().arg("ready").output().unwrap();

@@ -141,10 +141,13 @@ fn packs() -> Vec<Expected> {
     let files = std::fs::read_dir(root().join("host/verify/src/packs"))
         .unwrap()
         .map(|file| file.unwrap().path());
-    let stem = |path: &std::path::Path| path.file_stem().unwrap().to_str().unwrap().to_owned();
     files
         .map(|path| expected(&stem(&path), &std::fs::read_to_string(&path).unwrap()))
         .collect()
+}
+
+fn stem(path: &std::path::Path) -> String {
+    path.file_stem().unwrap().to_str().unwrap().to_owned()
 }
 
 /// One key in each form that a pack may want: text, hexadecimal digits and base64 in one, an

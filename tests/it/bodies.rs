@@ -19,12 +19,13 @@ fn gzip(body: &[u8]) -> Vec<u8> {
 
 /// A multipart form of these text fields, with a file between them.
 fn multipart(fields: &[(&str, &str)]) -> String {
-    let part = |(name, value): &(&str, &str)| {
-        format!("--limit\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
-    };
     let file = "--limit\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.bin\"\r\n\r\n\0\r\n";
     let parts: Vec<String> = fields.iter().map(part).collect();
     format!("{file}{}--limit--\r\n", parts.concat())
+}
+
+fn part((name, value): &(&str, &str)) -> String {
+    format!("--limit\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
 }
 
 /// What the handler sees of an event.

@@ -15,8 +15,11 @@ use landfall_tests::{Node, Postgres, Setup, bundled, eventually, guest};
 
 const OPEN: &str = "[verify]\nscheme = \"none\"\n";
 
-/// Of the host.
+/// A message whose node is silent for this long is redelivered.
 const LEASE: Duration = Duration::from_secs(30);
+
+/// The lease in a ledger that several nodes share.
+const SHARED_LEASE: Duration = Duration::from_secs(7);
 
 async fn three(backend: &Backend) -> [Node; 3] {
     let fresh = backend.under(setup("async"));

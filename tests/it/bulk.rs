@@ -72,7 +72,6 @@ async fn concurrent_replays_run_once() {
             replayed
         };
         let (slow, quick) = tokio::join!(slow, quick);
-        let count = |sum: &Value, key: &str| sum[key].as_u64().unwrap();
         for sum in [&slow, &quick] {
             let all = ["events", "repeated", "waiting"].map(|key| count(sum, key));
             assert_eq!(all.iter().sum::<u64>(), 20, "{slow}\n{quick}");
@@ -84,6 +83,10 @@ async fn concurrent_replays_run_once() {
         );
         until_stats(&node, &[("done", 20), ("resolved", 20)]).await;
     }
+}
+
+fn count(sum: &Value, key: &str) -> u64 {
+    sum[key].as_u64().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

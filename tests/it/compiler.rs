@@ -1,6 +1,7 @@
 //! The process that compiles components: what it may do, and what it may use.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -35,6 +36,43 @@ fn value<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines()
         .find_map(|line| line.strip_prefix(name))
         .map(str::trim)
+}
+
+#[tokio::test]
+async fn compilers_end_with_their_node() {
+    let dir = tempfile::tempdir().unwrap();
+    // A shell in the place of the node. The compiler waits for a component that does not come.
+    let mut node = Command::new("sh")
+        .args(["-c", "exec 3<&0; \"$0\" compile \"$1\" <&3 & echo $!; wait"])
+        .arg(landfall())
+        .arg(dir.path().join("code"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let output = node.stdout.take().unwrap();
+    BufReader::new(output).read_line(&mut line).unwrap();
+    let status = Path::new("/proc").join(line.trim()).join("status");
+    let state = || {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        value(&text, "Seccomp:")
+            .map(str::to_owned)
+            .zip(value(&text, "State:").map(str::to_owned))
+    };
+    eventually("the compiler is confined", async || {
+        state().filter(|(seccomp, _)| seccomp == "2").map(drop)
+    })
+    .await;
+
+    node.kill().unwrap();
+    eventually("the compiler has ended", async || {
+        state()
+            .is_none_or(|(_, state)| state.starts_with('Z'))
+            .then_some(())
+    })
+    .await;
+    node.wait().unwrap();
 }
 
 #[tokio::test]

@@ -2,10 +2,11 @@
 //! and Cloud Tasks. Each case asserts for each of them, or `NOT_APPLICABLE` says why it cannot.
 
 mod accept;
+mod failures;
 mod operator;
 mod order;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use landfall_tests::backend::{Backend, Kind};
 use landfall_tests::relay::Line;
@@ -15,6 +16,7 @@ use landfall_tests::{Node, Setup, bundled, eventually};
 use serde_json::json;
 
 pub(crate) use self::accept::*;
+pub(crate) use self::failures::*;
 pub(crate) use self::operator::*;
 pub(crate) use self::order::*;
 
@@ -83,6 +85,9 @@ macro_rules! suite {
             duplicates_run_once_other_bodies_run
             duplicate_of_a_dead_delivery_runs
             retries_are_never_early
+            deferrals_use_no_attempts
+            deferrals_end_with_max_age
+            rejections_are_dead_letters
             resolved_dead_letters_are_not_replayed
             discarded_deliveries_stay_discarded
             discarded_deliveries_run_when_asked
@@ -171,19 +176,24 @@ async fn late_acknowledgements_are_waited_for(backend: Backend) {
         "{:?} has a line to hold",
         backend.kind
     );
-    let patient = node.post("/side_effects", &[("id", "0")], "{\"n\":0}");
-    let mut patient = std::pin::pin!(patient);
-    tokio::select! {
-        answer = &mut patient => panic!("{answer:?} before the answer that has one second"),
-        answer = node.post("/hurried", &[], "{}") => assert_eq!(answer.0, 503, "{answer:?}"),
-    }
-    tokio::select! {
-        answer = &mut patient => panic!("{answer:?} after less than three seconds"),
-        () = tokio::time::sleep(Duration::from_secs(2)) => {}
-    }
-    backend.line(Line::Whole);
+    let started = Instant::now();
+    let patient = async {
+        let answer = node
+            .post("/side_effects", &[("id", "0")], "{\"n\":0}")
+            .await;
+        (answer, started.elapsed())
+    };
+    let hurried = async {
+        let answer = node.post("/hurried", &[], "{}").await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        backend.line(Line::Whole);
+        answer
+    };
+    let ((answer, waited), hurried) = tokio::join!(patient, hurried);
+    assert_eq!(hurried.0, 503, "{hurried:?}");
+    // The other caller was refused after one second, and the line was held for two more.
+    assert!(waited >= Duration::from_secs(3), "{waited:?}: {answer:?}");
     // The broker has acknowledged the event. A busy machine may be too slow even so.
-    let answer = patient.await;
     assert!(matches!(answer.0, 202 | 503), "{answer:?}");
     accept(&node, 0).await;
     check(&node, 1, &format!("{:?}", backend.kind)).await;

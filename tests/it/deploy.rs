@@ -238,19 +238,22 @@ fn every_sample_parses() {
 
 #[test]
 fn the_node_reads_every_variable() {
-    let words = |text: &str| -> BTreeSet<String> {
-        let words =
-            text.split(|c: char| !c.is_ascii_uppercase() && !c.is_ascii_digit() && c != '_');
-        words
-            .filter(|word| word.starts_with("LANDFALL_"))
-            .map(str::to_owned)
-            .collect()
-    };
-    let known = words(&settings());
+    let known = variables_in(&settings());
     for path in files(None) {
-        let unknown: Vec<String> = words(&read(&path)).difference(&known).cloned().collect();
+        let unknown: Vec<String> = variables_in(&read(&path))
+            .difference(&known)
+            .cloned()
+            .collect();
         assert!(unknown.is_empty(), "{}: {unknown:?}", path.display());
     }
+}
+
+fn variables_in(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !c.is_ascii_uppercase() && !c.is_ascii_digit() && c != '_');
+    words
+        .filter(|word| word.starts_with("LANDFALL_"))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
@@ -263,10 +266,6 @@ fn every_flag_of_serve_is_one() {
     let mut count = 0;
     for path in files(None) {
         let text = read(&path);
-        let bare = |word: &'_ str| {
-            word.trim_matches(|c: char| "[]\"'`,.;:()".contains(c))
-                .to_owned()
-        };
         for line in text.lines() {
             let words = line
                 .split_whitespace()
@@ -280,6 +279,12 @@ fn every_flag_of_serve_is_one() {
         }
     }
     assert!(count > 0, "no flag is named");
+}
+
+/// The word without quotes and punctuation.
+fn bare(word: &str) -> String {
+    word.trim_matches(|c: char| "[]\"'`,.;:()".contains(c))
+        .to_owned()
 }
 
 #[test]

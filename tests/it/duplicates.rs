@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use landfall_tests::{Node, Setup, bundled, event_id, eventually, guest};
+use landfall_tests::{Node, Receiver, Setup, bundled, event_id, eventually, guest};
 use serde_json::{Value, json};
 
 const OPEN: &str = "[verify]\nscheme = \"none\"\n";
@@ -150,38 +150,6 @@ async fn refused_delivery_runs_again() {
 }
 
 #[tokio::test]
-async fn undelivered_refusal_runs_again() {
-    use std::io::Write;
-
-    let retry = "[retry]\nattempts = 1\n";
-    let file = format!("mode = \"auto\"\nanswer_within = \"30s\"\n{OPEN}{retry}");
-    // The end of the first attempt takes long enough to hang up meanwhile.
-    let setup = Setup::new().env("FAILPOINTS", "before-end=1*sleep(8000)");
-    let node = setup
-        .hook("in", &guest("replies"), &file)
-        .serving("in")
-        .await;
-    let address = node.url("").trim_start_matches("http://").to_owned();
-    let mut caller = std::net::TcpStream::connect(address).unwrap();
-    caller
-        .write_all(b"POST /in HTTP/1.1\r\nhost: a\r\nx-status: 503\r\ncontent-length: 2\r\n\r\n{}")
-        .unwrap();
-    node.until_states("in", &["running"]).await;
-    drop(caller);
-
-    node.until_log("the caller hung up before the handler's refusal was sent")
-        .await;
-    eventually("the event is dead", || async {
-        let deliveries = node.deliveries("in").await;
-        deliveries
-            .iter()
-            .any(|one| one["state"] == "dead")
-            .then_some(())
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn missing_field_means_no_identity() {
     let file = format!(
         "mode = \"async\"\n{OPEN}[dedup]\nid = [{{ header = \"A\" }}, {{ header = \"B\" }}]\n"
@@ -316,14 +284,25 @@ async fn redelivery_of_a_dead_event_runs() {
 
 #[tokio::test]
 async fn duplicate_joins_the_running_delivery() {
-    let settings = "[settings]\nms = 5000\n[dedup]\nid = { header = \"Id\" }\n";
-    let file = format!("mode = \"auto\"\nanswer_within = \"60s\"\n{OPEN}{settings}");
+    let receiver = Receiver::start().await;
+    receiver.hold();
+    let mode = "mode = \"auto\"\nanswer_within = \"60s\"\n";
+    let dedup = "[dedup]\nid = { header = \"Id\" }\n";
+    let file = receiver.hook_of_waits(mode) + dedup;
     let node = Setup::new()
-        .hook("slow", &guest("sleeps"), &file)
+        .hook("slow", &guest("waits"), &file)
         .serving("slow")
         .await;
     let send = || node.post("/slow", &[("id", "7")], "{}");
-    let (first, second, third) = tokio::join!(send(), send(), send());
+    let all_have_come = async {
+        eventually("two duplicates are counted", || async {
+            let deliveries = node.deliveries("slow").await;
+            (deliveries.first()?["duplicates"] == 2).then_some(())
+        })
+        .await;
+        receiver.release();
+    };
+    let (first, second, third, ()) = tokio::join!(send(), send(), send(), all_have_come);
     assert_eq!(first, (200, "awake".to_owned()));
     assert_eq!((&second, &third), (&first, &first));
     let done = node.until_states("slow", &["done"]).await;

@@ -114,7 +114,7 @@ async fn refusals_name_the_exceeded_quota() {
     );
     assert_eq!(said(&node, "a-&b=1").await, "deleted set");
     let mut taken = 0;
-    while node.post("/store", &[], "{\"n\":1}").await.0 == 200 {
+    while node.post("/store", &[], "{\"n\":1}").await.0 == 202 {
         taken += 1;
     }
     node.until_log("the hook keeps more than [limits] rows = 500 B")

@@ -34,7 +34,7 @@ async fn ends(node: &Node, name: &str, status: u16, outcome: &str) -> Value {
 
 #[tokio::test]
 async fn endless_loops_end_at_the_deadline() {
-    let node = node("loops", &format!("deadline = \"5s\"\n{OPEN}")).await;
+    let node = node("loops", &format!("deadline = \"15s\"\n{OPEN}")).await;
     let started = Instant::now();
     let looping = async {
         ends(&node, "loops", 504, "timeout").await;
@@ -47,7 +47,7 @@ async fn endless_loops_end_at_the_deadline() {
     };
     let (looped, answered) = tokio::join!(looping, neighbour);
     assert!(
-        (Duration::from_millis(4990)..Duration::from_secs(60)).contains(&looped),
+        (Duration::from_millis(14_990)..Duration::from_secs(120)).contains(&looped),
         "{looped:?}"
     );
     assert!(

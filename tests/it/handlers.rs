@@ -140,14 +140,14 @@ async fn google_accepts_handler_calls() {
         )
     };
     let sent = post("fcm", json!({ "to": "device", "who": "Ada" })).await;
-    assert_eq!(sent.0, 200, "{sent:?} {}", node.log());
+    assert_eq!(sent.0, 202, "{sent:?} {}", node.log());
     assert_eq!(
         post("fcm", json!({ "to": "gone" })).await.0,
         422,
         "a token that is gone rejects the event"
     );
     let stored = post("bigquery", json!({ "who": "Ada", "n": 1, "list": [1, 2] })).await;
-    assert_eq!(stored.0, 200, "{stored:?} {}", node.log());
+    assert_eq!(stored.0, 202, "{stored:?} {}", node.log());
     assert_eq!(post("bigquery", json!({ "bad": 1 })).await.0, 422);
     node.until_log("invalid bad: no such field").await;
     let rows = apis.seen(&node, "bigquery.tabledata.insertAll").await;
@@ -163,9 +163,9 @@ async fn google_accepts_handler_calls() {
         36
     );
     let published = post("pubsub", json!({ "who": "Ada" })).await;
-    assert_eq!(published.0, 200, "{published:?} {}", node.log());
+    assert_eq!(published.0, 202, "{published:?} {}", node.log());
     let created = post("tasks", json!({ "who": "Ada" })).await;
-    assert_eq!(created.0, 200, "{created:?} {}", node.log());
+    assert_eq!(created.0, 202, "{created:?} {}", node.log());
     let tasks = apis
         .seen(&node, "cloudtasks.projects.locations.queues.tasks.create")
         .await;
@@ -252,14 +252,14 @@ async fn x_slack_and_github_accept_calls() {
     let text = |text: &str| json!({ "text": text }).to_string();
     assert_eq!(
         node.post("/x", &[], text("1.0 is out & näher!")).await.0,
-        200,
+        202,
         "{}",
         node.log()
     );
     assert_eq!(node.post("/x", &[], text("again")).await.0, 422);
     assert_eq!(
         node.post("/slack", &[], text("say \"hi\"")).await.0,
-        200,
+        202,
         "{}",
         node.log()
     );
@@ -275,7 +275,7 @@ async fn x_slack_and_github_accept_calls() {
     let (status, answer) = node
         .post("/deploy", &[("x-github-event", "push")], push.to_string())
         .await;
-    assert_eq!(status, 200, "{answer}\n{}", node.log());
+    assert_eq!(status, 202, "{answer}\n{}", node.log());
     let states: Vec<Value> = apis
         .seen(&node, "status")
         .await
@@ -326,7 +326,7 @@ async fn signed_calls_pass_independent_verification() {
                 "{\"n\":1}",
             )
             .await;
-        assert_eq!(status, 200, "{hook}: {text}\n{}", node.log());
+        assert_eq!(status, 202, "{hook}: {text}\n{}", node.log());
     }
     eventually("all were seen", || async {
         (apis.seen(&node, "sigv4").await.len() == 1).then_some(())

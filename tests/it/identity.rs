@@ -27,14 +27,15 @@ struct Case {
 fn packs() -> BTreeMap<String, toml::Table> {
     let dir = std::fs::read_dir(root().join("host/verify/src/packs")).unwrap();
     let paths = dir.map(|entry| entry.unwrap().path());
-    let read = |path: std::path::PathBuf| {
-        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        (
-            name,
-            std::fs::read_to_string(&path).unwrap().parse().unwrap(),
-        )
-    };
-    paths.map(read).collect()
+    paths.map(read_pack).collect()
+}
+
+fn read_pack(path: std::path::PathBuf) -> (String, toml::Table) {
+    let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+    (
+        name,
+        std::fs::read_to_string(&path).unwrap().parse().unwrap(),
+    )
 }
 
 fn cases(packs: &BTreeMap<String, toml::Table>) -> Vec<Case> {
@@ -138,7 +139,6 @@ async fn similar_deliveries_run_retries_do_not() {
     let node = setup.start().await;
     let hooks = eventually("every hook is loaded or refused", || async {
         let hooks = node.hooks().await;
-        let is_decided = |hook: &Value| hook["state"] == "serving" || !hook["problem"].is_null();
         (hooks.len() == cases.len() && hooks.iter().all(is_decided)).then_some(hooks)
     })
     .await;
@@ -159,6 +159,10 @@ async fn similar_deliveries_run_retries_do_not() {
         let found = node.until_states(&case.hook, &vec!["done"; expected]).await;
         assert_eq!(found.len(), expected, "{}, {}", case.pack, case.about);
     }
+}
+
+fn is_decided(hook: &Value) -> bool {
+    hook["state"] == "serving" || !hook["problem"].is_null()
 }
 
 /// The first two are different deliveries and run; the first again is a retry and does not.
@@ -224,12 +228,11 @@ async fn identities_in_tokens_are_known() {
     let exp = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() + 180;
     let qsh = hex::encode(Sha256::digest("POST&/jira&"));
     let delivery = |issuer: &str, identifier: &str| {
-        let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let claims = json!({ "iss": issuer, "qsh": qsh, "iat": exp - 180, "exp": exp });
         let signed = format!(
             "{}.{}",
-            part(json!({ "alg": "HS256", "typ": "JWT" })),
-            part(claims)
+            jwt_part(json!({ "alg": "HS256", "typ": "JWT" })),
+            jwt_part(claims)
         );
         let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(SECRET.as_bytes()).unwrap();
         mac.update(signed.as_bytes());
@@ -257,4 +260,8 @@ async fn identities_in_tokens_are_known() {
         .collect();
     assert_eq!(node.post("/jira", &headers, other.1.clone()).await.0, 202);
     node.until_states("jira", &["done"; 3]).await;
+}
+
+fn jwt_part(value: Value) -> String {
+    URL_SAFE_NO_PAD.encode(value.to_string())
 }

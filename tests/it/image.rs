@@ -12,24 +12,12 @@ fn the_built_image_answers_a_webhook() {
     if user.stdout.trim_ascii() != b"0" {
         return not_applicable("only root can build the image without a container service");
     }
-    let has = |image: &str| {
-        let mut inspect = Command::new("buildah");
-        inspect.args([
-            "--storage-driver",
-            "overlay",
-            "inspect",
-            "--type",
-            "image",
-            image,
-        ]);
-        inspect.output().is_ok_and(|output| output.status.success())
-    };
     if ![
         "localhost/rust:1-bookworm",
         "localhost/debian:bookworm-slim",
     ]
     .into_iter()
-    .all(has)
+    .all(has_image)
     {
         missing("buildah, or the images that .ci/base-images makes, are not there");
         return;
@@ -46,4 +34,17 @@ fn the_built_image_answers_a_webhook() {
     );
     println!("{said}");
     assert!(said.contains("first webhook answered after"), "{said}");
+}
+
+fn has_image(image: &str) -> bool {
+    let mut inspect = Command::new("buildah");
+    inspect.args([
+        "--storage-driver",
+        "overlay",
+        "inspect",
+        "--type",
+        "image",
+        image,
+    ]);
+    inspect.output().is_ok_and(|output| output.status.success())
 }

@@ -13,6 +13,7 @@ mod cloud_run;
 mod cluster;
 mod compiler;
 mod conformance;
+mod contract;
 mod deploy;
 mod docs;
 mod duplicates;

@@ -62,7 +62,6 @@ fn pages_are_those_of_the_packs() {
     printed(&["providers", "--write", fresh.path().to_str().unwrap()]);
     let (expected, found) = (pages(fresh.path()), pages(&root().join("docs/providers")));
 
-    let names = |pages: &BTreeMap<String, String>| pages.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&found), names(&expected), "run `{REGENERATE}`");
     for (name, page) in &expected {
         assert!(
@@ -71,6 +70,10 @@ fn pages_are_those_of_the_packs() {
         );
     }
     assert!(!expected.contains_key("gone.md"));
+}
+
+fn names(pages: &BTreeMap<String, String>) -> Vec<String> {
+    pages.keys().cloned().collect::<Vec<_>>()
 }
 
 #[test]
@@ -148,11 +151,15 @@ fn write_hooks(dir: &Path, providers: &[Value]) -> BTreeMap<String, String> {
 
 /// The secret of the page's test; where the provider has a private key, a public key out of the request vectors.
 fn secret(provider: &Value, page: &str) -> String {
-    let quoted = |line: &str| line.split('\'').nth(1).map(str::to_owned);
     let shown = blocks(page, "sh").concat().lines().find_map(quoted);
     shown
         .filter(|_| provider["test_command"].is_string())
         .unwrap_or_else(|| public_key(provider))
+}
+
+/// The first text in single quotes.
+fn quoted(line: &str) -> Option<String> {
+    line.split('\'').nth(1).map(str::to_owned)
 }
 
 fn public_key(provider: &Value) -> String {

@@ -2,7 +2,9 @@
 
 use std::process::Command;
 
-use landfall_tests::{Node, Setup, bundled, component, eventually, guest, landfall, root};
+use landfall_tests::{
+    Node, Setup, bundled, component, eventually, guest, landfall, root, with_manifest,
+};
 use serde_json::Value;
 
 const OPEN: &str = "mode = \"sync\"\n[verify]\nscheme = \"none\"\n";
@@ -12,27 +14,6 @@ async fn problem(node: &Node, hook: &str, state: &str) -> String {
         .as_str()
         .unwrap()
         .to_owned()
-}
-
-/// The component with a manifest in a custom section.
-fn with_manifest(component: &[u8], manifest: &str) -> Vec<u8> {
-    let name = b"landfall:manifest";
-    let mut length = 1 + name.len() + manifest.len();
-    let mut leb = Vec::new();
-    while length >= 0x80 {
-        leb.push(length as u8 & 0x7f | 0x80);
-        length >>= 7;
-    }
-    leb.push(length as u8);
-    [
-        component,
-        &[0],
-        &leb,
-        &[name.len() as u8],
-        name,
-        manifest.as_bytes(),
-    ]
-    .concat()
 }
 
 #[tokio::test]

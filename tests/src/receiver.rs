@@ -8,6 +8,9 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use tokio::sync::watch;
+
+use crate::eventually;
 
 /// A request that came.
 #[derive(Debug, Clone)]
@@ -28,6 +31,7 @@ pub struct Receiver {
     got: Arc<Mutex<Vec<Got>>>,
     status: Arc<AtomicU16>,
     body: Arc<Mutex<String>>,
+    is_held: watch::Sender<bool>,
     /// Where it listens.
     pub address: SocketAddr,
 }
@@ -45,6 +49,7 @@ impl Receiver {
             got: Arc::default(),
             status: Arc::new(AtomicU16::new(200)),
             body: Arc::default(),
+            is_held: watch::Sender::new(false),
             address,
         };
         let router = Router::new().fallback(keep).with_state(receiver.clone());
@@ -65,6 +70,34 @@ impl Receiver {
     /// The body of every answer from now on.
     pub fn say(&self, body: &str) {
         *self.body.lock().expect("the lock is not poisoned") = body.to_owned();
+    }
+
+    /// Holds every answer until `release`.
+    pub fn hold(&self) {
+        self.is_held.send_replace(true);
+    }
+
+    /// Sends the answers that are held, and holds no more.
+    pub fn release(&self) {
+        self.is_held.send_replace(false);
+    }
+
+    /// The hook file for the guest `waits`, which this server answers: with `hold`, its attempts run until `release`. `top`:
+    /// further settings, each with a line break.
+    pub fn hook_of_waits(&self, top: &str) -> String {
+        let url = self.url("/");
+        format!(
+            "{top}deadline = \"10m\"\n[verify]\nscheme = \"none\"\n\
+             [settings]\nurl = \"{url}\"\n[allow]\nhttp = [\"{url}\"]\n"
+        )
+    }
+
+    /// Waits until so many requests have come.
+    pub async fn until_called(&self, times: usize) {
+        eventually(&format!("{times} requests came"), || async {
+            (self.got().len() >= times).then_some(())
+        })
+        .await;
     }
 
     /// What came so far.
@@ -91,6 +124,8 @@ async fn keep(
         .lock()
         .expect("the lock is not poisoned")
         .push(got);
+    let mut is_held = receiver.is_held.subscribe();
+    is_held.wait_for(|is_held| !is_held).await.ok();
     let status = StatusCode::from_u16(receiver.status.load(Ordering::SeqCst))
         .expect("a test gives a status");
     (

@@ -94,7 +94,7 @@ pub async fn deliver(at: Arc<Mutex<Vec<SocketAddr>>>, events: std::ops::Range<us
     const SENDERS: usize = 8;
     let again = Arc::new(AtomicU64::new(0));
     let client = reqwest::Client::builder()
-        .timeout(Duration::from_secs(5))
+        .timeout(Duration::from_secs(30))
         .build()
         .expect("the lock is not poisoned");
     let senders: Vec<_> = (0..SENDERS)

@@ -34,7 +34,7 @@ pub struct Guard {
 }
 
 /// Called with every request that is refused.
-pub type OnRefused = Arc<dyn Fn(Refused) + Send + Sync>;
+pub(crate) type OnRefused = Arc<dyn Fn(Refused) + Send + Sync>;
 
 /// A refused request to the admin API.
 #[derive(Debug)]
@@ -138,7 +138,7 @@ impl Guard {
 }
 
 /// Passes an authorized request on, and answers any other with the reason.
-pub async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     let Err(why) = guard.check(&request) else {
         return next.run(request).await;
     };

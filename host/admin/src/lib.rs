@@ -1,6 +1,7 @@
 //! The admin API: health probes, hooks, events and operator commands, on its own listener. All but
 //! the probes need the admin token. `routes` lists every route.
 #![deny(unsafe_code)]
+#![warn(unreachable_pub)]
 
 mod events;
 mod guard;

@@ -133,7 +133,7 @@ impl BrokerPlan for CloudTasksSpec {
 
 impl CloudTasks {
     /// Checks the queue, unless the service does not answer.
-    pub async fn start(
+    pub(crate) async fn start(
         spec: CloudTasksSpec,
         rest: Rest,
         seal: Arc<Seal>,

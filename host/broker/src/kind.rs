@@ -65,23 +65,23 @@ pub(crate) struct Settings<'a>(pub(super) &'a BrokerSpec);
 
 impl Settings<'_> {
     /// The scheme of the URL. `None`: the whole URL is a secret.
-    pub fn scheme(&self) -> Option<&str> {
+    pub(crate) fn scheme(&self) -> Option<&str> {
         Some(self.literal_url()?.split_once("://")?.0)
     }
 
     /// Whether the URL has no secrets in it.
-    pub fn is_literal(&self) -> bool {
+    pub(crate) fn is_literal(&self) -> bool {
         matches!(self.0.url[..], [CredentialPart::Literal(_)])
     }
 
     /// The URL behind its scheme, up to the first secret.
-    pub fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         let url = self.literal_url().and_then(|url| url.split_once("://"));
         url.map_or("", |(_, address)| address)
     }
 
     /// The names in a URL of the form `SCHEME://NAME/NAME`, if there are as many as that.
-    pub fn names<const N: usize>(&self) -> Option<[String; N]> {
+    pub(crate) fn names<const N: usize>(&self) -> Option<[String; N]> {
         let names: Vec<String> = self.address().split('/').map(str::to_owned).collect();
         let is_name = |name: &String| {
             let is_valid = |c: char| c.is_ascii_alphanumeric() || "-._~%+:".contains(c);
@@ -94,12 +94,12 @@ impl Settings<'_> {
     }
 
     /// The value of a key of `[queue]`.
-    pub fn get(&self, key: &str) -> Option<&str> {
+    pub(crate) fn get(&self, key: &str) -> Option<&str> {
         self.0.settings.get(key).map(String::as_str)
     }
 
     /// The address of an emulator, by the environment variable that names it.
-    pub fn emulator(&self, variable: &str) -> Option<&str> {
+    pub(crate) fn emulator(&self, variable: &str) -> Option<&str> {
         self.0.emulators.get(variable).map(String::as_str)
     }
 

@@ -3,6 +3,7 @@
 //!
 //! A broker delivers at least once. What has happened to an event is in the ledger, which this crate does not know.
 #![deny(unsafe_code)]
+#![warn(unreachable_pub)]
 
 mod broker;
 mod client;

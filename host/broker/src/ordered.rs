@@ -31,7 +31,7 @@ pub(crate) struct KeyGuard<H> {
 // === impl OrderedDispatch ===
 
 impl<H> OrderedDispatch<H> {
-    pub fn new() -> Arc<OrderedDispatch<H>> {
+    pub(crate) fn new() -> Arc<OrderedDispatch<H>> {
         Arc::new(OrderedDispatch(Mutex::new(Waiting {
             by_key: HashMap::new(),
             count: 0,
@@ -40,7 +40,7 @@ impl<H> OrderedDispatch<H> {
     }
 
     /// The message with the right to run it now. `None`: it waits behind another message of its key.
-    pub fn enter(
+    pub(crate) fn enter(
         self: &Arc<OrderedDispatch<H>>,
         key: String,
         envelope: Envelope,
@@ -64,7 +64,7 @@ impl<H> OrderedDispatch<H> {
     }
 
     /// How many more messages may wait.
-    pub fn free(&self) -> usize {
+    pub(crate) fn free(&self) -> usize {
         let waiting = lock(&self.0);
         if waiting.bytes >= BYTES_MAX {
             0
@@ -76,7 +76,7 @@ impl<H> OrderedDispatch<H> {
 
 impl<H: Clone> OrderedDispatch<H> {
     /// The handles of all messages that wait.
-    pub fn handles(&self) -> Vec<H> {
+    pub(crate) fn handles(&self) -> Vec<H> {
         let waiting = lock(&self.0);
         let messages = waiting.by_key.values().flatten();
         messages.map(|(_, handle)| handle.clone()).collect()
@@ -87,7 +87,7 @@ impl<H: Clone> OrderedDispatch<H> {
 
 impl<H> KeyGuard<H> {
     /// The message does not end here: the handles of those that wait behind it.
-    pub fn abandon(self) -> Vec<H> {
+    pub(crate) fn abandon(self) -> Vec<H> {
         let mut waiting = lock(&self.ordered.0);
         let behind = waiting
             .by_key
@@ -101,7 +101,7 @@ impl<H> KeyGuard<H> {
     }
 
     /// The message has ended: the next one of its key, if one waits.
-    pub fn pass_on(self) -> Option<(Envelope, H, KeyGuard<H>)> {
+    pub(crate) fn pass_on(self) -> Option<(Envelope, H, KeyGuard<H>)> {
         let mut waiting = lock(&self.ordered.0);
         let (envelope, handle) = waiting.by_key.get_mut(&self.key)?.pop_front()?;
         waiting.count -= 1;

@@ -22,13 +22,13 @@ pub(crate) struct PushCall(Mutex<Option<oneshot::Sender<PushAnswer>>>);
 
 impl PushCall {
     /// A call, and the receiver of its answer.
-    pub fn new() -> (PushCall, oneshot::Receiver<PushAnswer>) {
+    pub(crate) fn new() -> (PushCall, oneshot::Receiver<PushAnswer>) {
         let (answer, answered) = oneshot::channel();
         (PushCall(Mutex::new(Some(answer))), answered)
     }
 
     /// Answers the call, once.
-    pub fn answer(&self, answer: PushAnswer) {
+    pub(crate) fn answer(&self, answer: PushAnswer) {
         let call = lock(&self.0).take();
         if let Some(call) = call {
             call.send(answer).ok();

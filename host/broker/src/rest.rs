@@ -8,10 +8,10 @@ use super::error::BrokerError;
 use landfall_egress::{Client, Outgoing, OutgoingError};
 
 /// The deadline of a call that the service answers at once.
-pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A service below one address.
-pub struct Rest {
+pub(crate) struct Rest {
     client: Client,
     base: String,
 }
@@ -20,17 +20,21 @@ pub struct Rest {
 
 impl Rest {
     /// `base` without a slash at its end.
-    pub fn new(client: Client, base: String) -> Rest {
+    pub(crate) fn new(client: Client, base: String) -> Rest {
         Rest { client, base }
     }
 
     /// The status, and the body as JSON.
-    pub async fn get(&self, path: &str) -> Result<(u16, Value), OutgoingError> {
+    pub(crate) async fn get(&self, path: &str) -> Result<(u16, Value), OutgoingError> {
         get(&self.client, &format!("{}/{path}", self.base)).await
     }
 
     /// The resource at this path, if it exists. `service` is its name for people.
-    pub async fn find(&self, path: &str, service: &str) -> Result<Option<Value>, BrokerError> {
+    pub(crate) async fn find(
+        &self,
+        path: &str,
+        service: &str,
+    ) -> Result<Option<Value>, BrokerError> {
         match self.get(path).await {
             Ok((200, found)) => Ok(Some(found)),
             Ok((404, _)) => Ok(None),
@@ -49,7 +53,7 @@ impl Rest {
     }
 
     /// Posts JSON. The status, and the body as JSON.
-    pub async fn post(
+    pub(crate) async fn post(
         &self,
         path: &str,
         body: &Value,
@@ -70,7 +74,7 @@ impl Rest {
 }
 
 /// The status, and the body as JSON; null if it is something else.
-pub async fn get(client: &Client, url: &str) -> Result<(u16, Value), OutgoingError> {
+pub(crate) async fn get(client: &Client, url: &str) -> Result<(u16, Value), OutgoingError> {
     send(
         client,
         "GET",
@@ -107,7 +111,7 @@ async fn send(
 }
 
 /// Posts JSON to a Google API. The body of its answer if that has status 200.
-pub async fn call(
+pub(crate) async fn call(
     rest: &Rest,
     path: &str,
     body: &Value,
@@ -121,7 +125,7 @@ pub async fn call(
 }
 
 /// The error in an answer of a Google API.
-pub fn describe_error(status: u16, body: &Value) -> String {
+pub(crate) fn describe_error(status: u16, body: &Value) -> String {
     match body["error"]["message"].as_str() {
         Some(message) => format!("{status} {message}"),
         None => format!("status {status}"),

@@ -19,8 +19,9 @@ const BEFORE_MAC: &[u8] = b",\"mac\":\"";
 const AFTER_MAC: &[u8] = b"\"}";
 
 /// Why an envelope without a MAC is refused.
-const NO_MAC: &str = "it has no MAC, and queue.key is set; if a node without the key published it, set queue.accept_unsealed_until \
-                      and publish it again from the dead letters";
+const NO_MAC: &str = "it has no MAC, and queue.key is set; if a node without the key published \
+                      it, set queue.accept_unsealed_until and publish it again from the dead \
+                      letters";
 
 /// The keys of the queue.
 pub struct Seal {
@@ -77,13 +78,14 @@ impl Seal {
         if let Some(until) = self.unsealed_until() {
             let until = jiff::Timestamp::try_from(until).unwrap_or(jiff::Timestamp::MAX);
             format!(
-                "queue.accept_unsealed_until: until {until} a message without a MAC runs too, so the right to publish is full trust until then"
+                "queue.accept_unsealed_until: until {until} a message without a MAC runs too, so \
+                 the right to publish is full trust until then"
             )
         } else if self.has_key() {
             "events carry a MAC with queue.key: a message without one is not run".into()
         } else {
-            "queue.key is not set: an event that anybody publishes to the queue runs as if its sender had been verified; set queue.key \
-             (LANDFALL_QUEUE_KEY)"
+            "queue.key is not set: each event of the queue runs as verified, so the right to publish is full trust; \
+             set queue.key (LANDFALL_QUEUE_KEY)"
                 .into()
         }
     }
@@ -190,7 +192,7 @@ fn split_mac(line: &[u8]) -> Option<(&[u8], Vec<u8>)> {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(crate) mod tests {
     use landfall_model::{Secret, SecretError};
 
     use super::*;
@@ -209,7 +211,7 @@ pub mod tests {
     }
 
     /// With the keys of these names.
-    pub fn seal(keys: &[&str]) -> Seal {
+    pub(crate) fn seal(keys: &[&str]) -> Seal {
         let keys = keys
             .iter()
             .map(|name| SecretRef::Env((*name).into()))

@@ -122,7 +122,7 @@ impl Dispatcher {
                 let reply = reply.as_deref().and_then(reply_format::decode);
                 Ok(Answer::replied(of, reply.map(|(_, reply)| reply)))
             }
-            Accepted::Joined { of, state } => Ok(self.join(of, state, left).await),
+            Accepted::Joined { of, state } => self.join(of, state, left).await,
         }
     }
 
@@ -226,23 +226,30 @@ impl Dispatcher {
     }
 
     /// The reply to the delivery that a duplicate joins.
-    async fn join(&self, first: EventId, state: OpenState, left: Duration) -> Answer {
+    async fn join(
+        &self,
+        first: EventId,
+        state: OpenState,
+        left: Duration,
+    ) -> Result<Answer, DispatchError> {
         let runs_soon = match state {
             OpenState::Pending(wait) => wait < left,
             OpenState::Running | OpenState::Replayed => true,
         };
         if !runs_soon {
-            return Answer::accepted(first);
+            return Ok(Answer::accepted(first));
         }
 
         let (waiter, recent) = self.replies.join(first);
         if let Some(reply) = recent {
-            return Answer::replied(first, reply);
+            return Ok(Answer::replied(first, reply));
         }
         // The event may have ended before this caller began to wait, at another node or long ago.
         match self.ledger().show(first).await {
-            Ok(Some(shown)) if is_open(&shown) => reply_within(left, waiter, first).await,
-            _ => Answer::accepted(first),
+            Ok(Some(shown)) if is_open(&shown) => Ok(reply_within(left, waiter, first).await),
+            // The handler's reply refused the event, and this caller gets no 2xx for that: sent again, the event runs.
+            Ok(Some(shown)) if is_refused(&shown) => Err(LedgerError::Busy.into()),
+            _ => Ok(Answer::accepted(first)),
         }
     }
 }
@@ -263,6 +270,14 @@ fn is_open(shown: &Shown) -> bool {
             DeliveryState::Pending | DeliveryState::Running
         )
     })
+}
+
+/// The latest delivery is done, and the handler's reply refuses the event.
+fn is_refused(shown: &Shown) -> bool {
+    let latest = shown.deliveries.first();
+    let is_done = latest.is_some_and(|latest| latest.state == DeliveryState::Done);
+    let status = shown.attempts.last().and_then(|last| last.status);
+    is_done && status.is_some_and(|status| !(200..=299).contains(&status))
 }
 
 /// The answer to a caller that waits. What is retried or deferred is stored, so the caller is told that it was accepted.

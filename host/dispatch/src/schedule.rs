@@ -57,7 +57,7 @@ impl Dispatcher {
         }
     }
 
-    /// Extends the leases of what runs.
+    /// Extends the leases of what runs, in the ledger.
     pub async fn run_heartbeat(self: Arc<Self>) {
         let is_shared = self.ledger().is_shared();
         let usual = if is_shared {
@@ -82,6 +82,17 @@ impl Dispatcher {
             if is_shared && let Err(error) = self.read_paused_hooks().await {
                 tracing::error!(%error, "the ledger cannot be asked which hooks are paused");
             }
+        }
+    }
+
+    /// Extends the messages of the broker that are being worked on. A broker that does not answer delays no lease of the ledger.
+    pub async fn run_message_heartbeat(self: Arc<Self>) {
+        let Some(queue) = self.work.broker() else {
+            return;
+        };
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            queue.heartbeat().await;
         }
     }
 

@@ -248,11 +248,7 @@ impl Work {
 
     /// Extends every lease of this node and frees those of others that have run out. The number of freed leases.
     pub async fn heartbeat(&self) -> Result<usize, LedgerError> {
-        let held = self.leases.fences();
-        if let Some(queue) = &self.broker {
-            queue.heartbeat().await;
-        }
-        self.ledger.heartbeat(held).await
+        self.ledger.heartbeat(self.leases.fences()).await
     }
 
     /// Gives every lease back, as if its attempt had not begun. The number of leases.

@@ -5,6 +5,7 @@
 //! `head`, `read_body`, `decode` and `authenticate`. `answer` builds the answers of hooks.
 //! `rejection` turns each rejection into a status, and `refuse` records it.
 #![deny(unsafe_code)]
+#![warn(unreachable_pub)]
 
 mod activity;
 mod advice;

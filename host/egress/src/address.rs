@@ -59,14 +59,14 @@ const METADATA: [&str; 8] = [
 ];
 
 /// Whether the address is that of a metadata server, which has the credentials of a machine.
-pub fn is_metadata(address: IpAddr) -> bool {
+pub(crate) fn is_metadata(address: IpAddr) -> bool {
     let address = address.to_canonical();
     METADATA.iter().any(|text| text.parse() == Ok(address))
 }
 
 /// Whether the address lies in a special range. IPv4-mapped addresses are judged as the IPv4
 /// address they are.
-pub fn is_special(address: IpAddr) -> bool {
+pub(crate) fn is_special(address: IpAddr) -> bool {
     static RANGES: std::sync::LazyLock<Vec<IpNet>> = std::sync::LazyLock::new(|| {
         SPECIAL
             .iter()

@@ -4,6 +4,7 @@
 //! Each hook has a client of its own, so that a connection made under the grants of one hook never
 //! serves another.
 #![deny(unsafe_code)]
+#![warn(unreachable_pub)]
 
 mod address;
 mod call;

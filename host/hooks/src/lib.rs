@@ -1,5 +1,6 @@
 //! The plugins directory: watched and polled, loaded, swapped. A bad file keeps the last good version serving.
 #![deny(unsafe_code)]
+#![warn(unreachable_pub)]
 
 mod beneath;
 mod bundled;

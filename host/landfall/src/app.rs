@@ -180,6 +180,7 @@ impl App {
         let dispatcher = self.edge.dispatcher.clone();
         tokio::spawn(dispatcher.clone().run_scheduler());
         tokio::spawn(dispatcher.clone().run_heartbeat());
+        tokio::spawn(dispatcher.clone().run_message_heartbeat());
         tokio::spawn(dispatcher.clone().run_hint_listener());
         tokio::spawn(dispatcher.clone().run_consumer());
         tokio::spawn(dispatcher.clone().run_reply_listener());

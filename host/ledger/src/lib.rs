@@ -5,6 +5,7 @@
 //! process crash loses nothing, and a machine crash repeats some attempts. Every step is one transaction: the outcome of an attempt and
 //! its `Effects` are stored together or not at all.
 #![deny(unsafe_code)]
+#![warn(unreachable_pub)]
 
 mod error;
 mod postgres;

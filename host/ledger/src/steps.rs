@@ -198,6 +198,16 @@ pub struct AttemptRecord {
     pub record: String,
 }
 
+// === impl AttemptRecord ===
+
+impl AttemptRecord {
+    /// Whether the handler's reply tells the caller that the event was not accepted.
+    pub(super) fn refuses(&self) -> bool {
+        self.status
+            .is_some_and(|status| !(200..=299).contains(&status))
+    }
+}
+
 /// An event to accept.
 #[derive(Debug, Clone)]
 pub struct NewEvent {

@@ -5,6 +5,7 @@
 //! file (`local`), or from a server (`remote`, with one file for each service). `documents` keeps
 //! the key documents that `verify` asks for.
 #![deny(unsafe_code)]
+#![warn(unreachable_pub)]
 
 mod admin_token;
 mod aws;

@@ -6,6 +6,7 @@
 //! `Verified`, and only a `Verified` becomes an event. If a key document is missing, the refusal
 //! names its URL: the caller fetches the document and checks again.
 #![deny(unsafe_code)]
+#![warn(unreachable_pub)]
 
 mod algorithm;
 mod answer;

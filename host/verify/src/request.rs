@@ -230,6 +230,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn hop_by_hop_headers_are_removed() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "close, X-Hop"),
+            ("connection", "x-second"),
+            ("x-hop", "1"),
+            ("x-second", "2"),
+            ("te", "trailers"),
+            ("transfer-encoding", "chunked"),
+            ("x-event", "push"),
+        ] {
+            let name: HeaderName = name.parse().unwrap();
+            headers.append(name, value.parse().unwrap());
+        }
+        remove_hop_by_hop(&mut headers);
+
+        let left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["x-event"]);
+    }
+
+    #[test]
     fn only_the_named_parameter_is_removed() {
         assert_eq!(
             without_query(Some("a=1&token=x&b=%20"), "token").as_deref(),

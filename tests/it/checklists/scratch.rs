@@ -172,15 +172,18 @@ fn lines(checklist: &str) -> Vec<Line> {
     };
     let table: toml::Table = text.parse().unwrap();
     let lines = table["line"].as_array().expect("[[line]]");
-    let key = |line: &toml::Value, key: &str| line[key].as_str().expect(key).to_owned();
     lines
         .iter()
         .map(|line| Line {
-            file: key(line, "file"),
-            after: key(line, "after"),
-            text: key(line, "text"),
+            file: text_of(line, "file"),
+            after: text_of(line, "after"),
+            text: text_of(line, "text"),
         })
         .collect()
+}
+
+fn text_of(line: &toml::Value, key: &str) -> String {
+    line[key].as_str().expect(key).to_owned()
 }
 
 fn add_line(files: &mut BTreeMap<String, Vec<u8>>, line: &Line) {

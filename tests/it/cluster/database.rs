@@ -43,22 +43,14 @@ async fn node_and_database_failures_lose_nothing() {
     server.signal("CONT");
     tokio::time::sleep(Duration::from_millis(100)).await;
     server.kill();
-    let ready = async |node: &Node| {
-        node.client
-            .get(format!("http://{}/readyz", node.admin))
-            .send()
-            .await
-            .unwrap()
-            .status()
-    };
     eventually("a node without its database is not ready", || async {
-        (ready(&three).await == 503).then_some(())
+        (three.readyz().await == 503).then_some(())
     })
     .await;
     server.start_again();
     again += sending.await.unwrap();
     eventually("it is ready again", || async {
-        (ready(&three).await == 200).then_some(())
+        (three.readyz().await == 200).then_some(())
     })
     .await;
     // The stopped node wakes after other nodes have taken over its leases.
@@ -152,7 +144,7 @@ async fn stays_unready(node: &Node, why: &str) {
     .await;
     node.until_log(why).await;
     for _ in 0..25 {
-        assert_eq!(readiness(node).await, 503, "{}", node.log());
+        assert_eq!(node.readyz().await, 503, "{}", node.log());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(node.post("/store", &[], "{}").await.0, 503);
@@ -161,7 +153,7 @@ async fn stays_unready(node: &Node, why: &str) {
 /// Once it is ready, an event is accepted and run.
 async fn accepts_again(node: &Node, events: usize) {
     eventually("the node is ready", || async {
-        (readiness(node).await == 200).then_some(())
+        (node.readyz().await == 200).then_some(())
     })
     .await;
     assert_eq!(
@@ -171,16 +163,6 @@ async fn accepts_again(node: &Node, events: usize) {
         node.log()
     );
     node.until_states("store", &vec!["done"; events]).await;
-}
-
-async fn readiness(node: &Node) -> u16 {
-    node.client
-        .get(format!("http://{}/readyz", node.admin))
-        .send()
-        .await
-        .unwrap()
-        .status()
-        .as_u16()
 }
 
 #[tokio::test(flavor = "multi_thread")]

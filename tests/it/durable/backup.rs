@@ -33,13 +33,6 @@ async fn a_live_backup_starts_elsewhere() {
     assert_eq!(node.post("/slow", &[], "").await.0, 202);
     let data = node.plugins().with_file_name("data");
     let copy = data.with_file_name("copy.db");
-    let said = |output: &Output| {
-        format!(
-            "{}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        )
-    };
     let taken = run(&["backup", copy.to_str().unwrap()], &data);
     assert!(
         taken.status.success() && said(&taken).contains("6 events, 1 of them still to be handled"),
@@ -101,6 +94,14 @@ async fn a_live_backup_starts_elsewhere() {
     );
     let node = stopped.serving("store").await;
     node.until_states("store", &["done"; 7]).await;
+}
+
+fn said(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 /// The time of day jumps; pauses are as long as they were.

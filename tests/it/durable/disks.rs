@@ -5,17 +5,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use landfall_tests::faults::faults;
-use landfall_tests::{Setup, bundled, eventually, guest};
+use landfall_tests::{Receiver, Setup, bundled, eventually, guest};
 use serde_json::json;
 
 use super::{OPEN, load, load_one, numbers, numbers_of_all, store};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_recovers_by_itself() {
-    let slow = format!("mode = \"async\"\n{OPEN}[settings]\nms = 4000\n");
+    let receiver = Receiver::start().await;
+    receiver.hold();
+    let slow = receiver.hook_of_waits("mode = \"async\"\n");
     let setup = Setup::new()
         .hook("store", &bundled("store"), &store("async"))
-        .hook("slow", &guest("sleeps"), &slow);
+        .hook("slow", &guest("waits"), &slow);
     let Some(setup) = setup.data_of_size("64m") else {
         return;
     };
@@ -27,6 +29,7 @@ async fn a_full_disk_recovers_by_itself() {
     let first = load(&node, 0..20, 4).await;
     assert_eq!(first.len(), 20, "{}", node.log());
     assert_eq!(node.post("/slow", &[], "").await.0, 202);
+    receiver.until_called(1).await;
     let disk = node.data();
     let filler = disk.join("filler");
     fill(&filler);
@@ -52,27 +55,20 @@ async fn a_full_disk_recovers_by_itself() {
         ),
         (503, "30")
     );
-    let ready = || async {
-        node.client
-            .get(format!("http://{}/readyz", node.admin))
-            .send()
-            .await
-            .unwrap()
-            .status()
-    };
-    assert_eq!(ready().await, 503);
+    assert_eq!(node.readyz().await, 503);
     assert_eq!(
         node.post("/store", &[("id", "again")], "{\"n\":1}").await.0,
         503
     );
     assert!(node.deliveries("store").await.len() >= 20, "reads go on");
     // The reserve is enough for what runs to end.
+    receiver.release();
     node.until_states("slow", &["done"]).await;
     node.until_log("the disk is full: the reserve is used")
         .await;
     std::fs::remove_file(&filler).unwrap();
     eventually("events are accepted again", || async {
-        (ready().await == 200).then_some(())
+        (node.readyz().await == 200).then_some(())
     })
     .await;
     assert_eq!(
@@ -101,16 +97,8 @@ async fn read_only_disks_accept_no_events() {
     let node = Arc::new(setup.serving("store").await);
     let mut acknowledged = load(&node, 0..60, 4).await;
     assert!(acknowledged.len() < 60, "{}", node.log());
-    let ready = || async {
-        node.client
-            .get(format!("http://{}/readyz", node.admin))
-            .send()
-            .await
-            .unwrap()
-            .status()
-    };
     let refused = (
-        ready().await.as_u16(),
+        node.readyz().await,
         node.post("/store", &[("id", "x")], "{\"n\":0}").await.0,
     );
     assert_eq!(refused, (503, 503), "{}", node.log());
@@ -121,7 +109,7 @@ async fn read_only_disks_accept_no_events() {
     );
     node.deliveries("store").await;
     eventually("the disk takes writes again", || async {
-        (ready().await == 200).then_some(())
+        (node.readyz().await == 200).then_some(())
     })
     .await;
     acknowledged.extend(load(&node, 0..60, 4).await);

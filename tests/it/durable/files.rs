@@ -1,6 +1,7 @@
 //! Ledger files that are damaged, lost, replaced or readable by others.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -71,7 +72,6 @@ async fn flipped_bits_are_never_run() {
         let all = loop {
             node.try_order("/api/hooks/store/resume", json!({})).await;
             let all = node.try_ask("/api/events?after=0&limit=1000").await;
-            let is_over = |one: &Value| one["state"] == "done" || one["state"] == "dead";
             match all.as_ref().and_then(Value::as_array) {
                 Some(all) if all.iter().all(is_over) => break Some(all.clone()),
                 _ if node.has_ended() || until < Instant::now() => break None,
@@ -128,6 +128,10 @@ async fn flipped_bits_are_never_run() {
     }
     println!("{refused} refused, {flagged} flagged, {unharmed} without harm");
     assert!(refused > 0 && flagged > 0);
+}
+
+fn is_over(one: &Value) -> bool {
+    one["state"] == "done" || one["state"] == "dead"
 }
 
 /// 200 events wait, and the database is emptied or removed: nothing starts over them.
@@ -260,20 +264,6 @@ async fn lost_directories_are_no_full_disk() {
 /// Bodies and headers of requests are for the node's user alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn other_users_cannot_read_the_ledger() {
-    use std::os::unix::fs::PermissionsExt;
-    let modes = |dir: &Path| -> Vec<(String, u32)> {
-        let entries = std::fs::read_dir(dir)
-            .unwrap()
-            .map(|entry| entry.unwrap().path());
-        let files = entries
-            .filter(|path| path.is_file())
-            .chain([dir.to_owned()]);
-        let open = files.filter_map(|path| {
-            let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
-            (mode & 0o077 != 0).then(|| (path.display().to_string(), mode))
-        });
-        open.collect()
-    };
     let node = Setup::new()
         .hook("store", &bundled("store"), &store("async"))
         .serving("store")
@@ -305,6 +295,20 @@ async fn other_users_cannot_read_the_ledger() {
         std::fs::metadata(&backup).unwrap().permissions().mode() & 0o777,
         0o600
     );
+}
+
+fn modes(dir: &Path) -> Vec<(String, u32)> {
+    let entries = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let files = entries
+        .filter(|path| path.is_file())
+        .chain([dir.to_owned()]);
+    let open = files.filter_map(|path| {
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        (mode & 0o077 != 0).then(|| (path.display().to_string(), mode))
+    });
+    open.collect()
 }
 
 /// Also one that stops before it writes again.

@@ -137,6 +137,24 @@ async fn is_serving(node: &Node) -> bool {
     hooks.is_some_and(|hooks| hooks[0]["state"] == "serving")
 }
 
+/// Whether a node that has refused an event ends, which it says first. False: it goes on.
+async fn ends(node: &mut Node) -> bool {
+    let until = Instant::now() + Duration::from_secs(120);
+    while !node.has_ended() {
+        let is_failed = node.log().contains("the ledger has failed");
+        if !is_failed && is_serving(node).await {
+            return false;
+        }
+        assert!(
+            Instant::now() < until,
+            "the node neither ends nor serves\n{}",
+            node.log()
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    true
+}
+
 /// Runs a node under load with a fault, then without: every event answered 2xx is done, once. True:
 /// the process ended with `code`.
 async fn survives(library: &Path, fault: &str, code: i32) -> bool {
@@ -160,12 +178,7 @@ async fn survives(library: &Path, fault: &str, code: i32) -> bool {
     let node = Arc::new(node);
     let acknowledged = load(&node, 0..40, 4).await;
     let mut node = Arc::into_inner(node).expect("the callers are gone");
-    // A process takes a moment to end.
-    let until = Instant::now() + Duration::from_secs(1);
-    while acknowledged.len() < 40 && !node.has_ended() && Instant::now() < until {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    let has_ended = node.has_ended();
+    let has_ended = acknowledged.len() < 40 && ends(&mut node).await;
     if has_ended {
         assert_eq!(
             node.ended().await.code(),

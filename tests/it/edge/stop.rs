@@ -4,67 +4,59 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use landfall_tests::{Node, Setup, eventually, guest};
+use landfall_tests::{Receiver, Setup, eventually, guest};
 
 use super::{OPEN, node};
 
-async fn one_attempt_runs(node: &Node) {
-    eventually("one attempt runs", || async {
-        (node.ask("/api/queue").await["running"] == 1).then_some(())
-    })
-    .await;
+/// The hook `slow` serves. Its attempts run until the receiver releases them.
+async fn held() -> (Receiver, Setup) {
+    let receiver = Receiver::start().await;
+    receiver.hold();
+    let hook = receiver.hook_of_waits("concurrency = 1\n");
+    (receiver, Setup::new().hook("slow", &guest("waits"), &hook))
 }
 
 #[tokio::test]
 async fn a_full_hook_answers_503() {
-    let hook = format!("concurrency = 1\n{OPEN}[settings]\nms = 5000\n");
-    let node = Arc::new(
-        Setup::new()
-            .hook("slow", &guest("sleeps"), &hook)
-            .serving("slow")
-            .await,
-    );
+    let (receiver, setup) = held().await;
+    let node = Arc::new(setup.serving("slow").await);
     let first = tokio::spawn({
         let node = node.clone();
         async move { node.post("/slow", &[], "{}").await.0 }
     });
-    one_attempt_runs(&node).await;
+    receiver.until_called(1).await;
     let response = node.client.post(node.url("/slow")).send().await.unwrap();
     assert_eq!(response.status().as_u16(), 503);
     assert_eq!(response.headers()["retry-after"], "1");
+    receiver.release();
     assert_eq!(first.await.unwrap(), 200);
 }
 
 #[tokio::test]
 async fn hang_ups_do_not_end_handlers() {
-    let node = Setup::new()
-        .hook(
-            "slow",
-            &guest("sleeps"),
-            &format!("{OPEN}[settings]\nms = 4000\n"),
-        )
-        .serving("slow")
-        .await;
+    let (receiver, setup) = held().await;
+    let node = setup.serving("slow").await;
     let mut caller = TcpStream::connect(node.public).unwrap();
     caller
         .write_all(b"POST /slow HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}")
         .unwrap();
-    one_attempt_runs(&node).await;
+    receiver.until_called(1).await;
     drop(caller);
+    node.settle().await;
+    receiver.release();
     node.logged("the attempt ends well", |line| line["outcome"] == "done")
         .await;
 }
 
 #[tokio::test]
 async fn sigterm_drains_and_accepts_nothing_new() {
-    let hook = format!("{OPEN}[settings]\nms = 3000\n");
-    let mut node = Setup::new()
-        .hook("slow", &guest("sleeps"), &hook)
-        .serving("slow")
-        .await;
+    let (receiver, setup) = held().await;
+    let mut node = setup.serving("slow").await;
     let running = tokio::spawn(node.client.post(node.url("/slow")).body("{}").send());
-    one_attempt_runs(&node).await;
+    receiver.until_called(1).await;
     node.terminate();
+    node.until_log("asked to stop").await;
+    receiver.release();
     assert_eq!(running.await.unwrap().unwrap().status().as_u16(), 200);
     assert!(node.ended().await.success());
     assert!(TcpStream::connect(node.public).is_err());
@@ -72,13 +64,10 @@ async fn sigterm_drains_and_accepts_nothing_new() {
 
 #[tokio::test]
 async fn sigterm_ends_within_the_drain() {
-    let hook = format!("{OPEN}[settings]\nms = 60000\n");
-    let setup = Setup::new()
-        .hook("slow", &guest("sleeps"), &hook)
-        .env("LANDFALL_DRAIN", "1s");
-    let mut node = setup.serving("slow").await;
+    let (receiver, setup) = held().await;
+    let mut node = setup.env("LANDFALL_DRAIN", "1s").serving("slow").await;
     let running = tokio::spawn(node.client.post(node.url("/slow")).body("{}").send());
-    one_attempt_runs(&node).await;
+    receiver.until_called(1).await;
     node.terminate();
     assert!(node.ended().await.success());
     assert!(running.await.unwrap().is_err());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use landfall_tests::{Setup, bundled, component, eventually, guest};
+use landfall_tests::{Receiver, Setup, bundled, component, eventually, guest};
 
 use super::{OPEN, always_answers, running_one, says};
 
@@ -15,16 +15,7 @@ async fn dropped_components_need_no_poll() {
         .env("LANDFALL_SCAN_INTERVAL", "1h")
         .start()
         .await;
-    eventually("the directory is read", || async {
-        let ready = node
-            .client
-            .get(format!("http://{}/readyz", node.admin))
-            .send()
-            .await
-            .unwrap();
-        ready.status().is_success().then_some(())
-    })
-    .await;
+    node.until_ready().await;
     assert_eq!(node.post("/echo", &[], "{}").await.0, 404);
     node.put("echo.toml", OPEN);
     let dropped = Instant::now();
@@ -136,10 +127,11 @@ async fn replacing_components_fails_no_request() {
 
 #[tokio::test]
 async fn running_requests_finish_on_old_component() {
-    let hook = format!("{OPEN}[settings]\nms = 1500\n");
+    let receiver = Receiver::start().await;
+    receiver.hold();
     let node = Arc::new(
         Setup::new()
-            .hook("hook", &guest("sleeps"), &hook)
+            .hook("hook", &guest("waits"), &receiver.hook_of_waits(""))
             .serving("hook")
             .await,
     );
@@ -148,13 +140,12 @@ async fn running_requests_finish_on_old_component() {
         let node = node.clone();
         async move { node.post("/hook", &[], "{}").await }
     });
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    receiver.until_called(1).await;
     node.put("hook.wasm", component("answers_two"));
     node.until_changed("hook", &digest).await;
     assert_eq!(node.post("/hook", &[], "{}").await.1, "two");
-    let (status, text) = slow.await.unwrap();
-    assert_eq!(status, 200);
-    assert_ne!(text, "two");
+    receiver.release();
+    assert_eq!(slow.await.unwrap(), (200, "awake".to_owned()));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use landfall_tests::{Node, Setup, component, eventually, guest};
+use landfall_tests::{Node, Setup, component, eventually, guest, with_manifest};
 
 use super::{OPEN, always_answers, running_one, says};
 
@@ -197,20 +197,6 @@ async fn serving_hooks_keep_their_path() {
         (200, "one".to_owned())
     );
     assert_eq!(node.post("/aa", &[], "{}").await.0, 404);
-}
-
-/// The component with a manifest in a custom section.
-fn with_manifest(component: &[u8], manifest: &str) -> Vec<u8> {
-    let name = b"landfall:manifest";
-    let length = u8::try_from(1 + name.len() + manifest.len()).expect("a short one");
-    assert!(length < 128);
-    let section = [
-        &[0, length, name.len() as u8],
-        &name[..],
-        manifest.as_bytes(),
-    ]
-    .concat();
-    [component, &section].concat()
 }
 
 #[tokio::test]

@@ -28,7 +28,6 @@ fn files_import_without_cycles() {
 
 #[test]
 fn import_cycles_are_found() {
-    let module = |path: &str, code: &str| (path.to_owned(), code.to_owned());
     let straight = BTreeMap::from([
         module("", "pub use a::A;"),
         module(
@@ -53,6 +52,10 @@ fn import_cycles_are_found() {
     }
 }
 
+fn module(path: &str, code: &str) -> (String, String) {
+    (path.to_owned(), code.to_owned())
+}
+
 /// The code of each file of a crate by its module path (`a::b`), without comments and tests.
 pub(super) fn modules(source: &Path) -> BTreeMap<String, String> {
     let mut modules = BTreeMap::new();
@@ -65,7 +68,10 @@ pub(super) fn modules(source: &Path) -> BTreeMap<String, String> {
 
         names.pop_if(|name| ["mod", "lib", "main"].contains(name));
         let text = std::fs::read_to_string(&path).unwrap();
-        let tests = ["#[cfg(test)]\nmod tests {", "#[cfg(test)]\npub mod tests {"];
+        let tests = [
+            "#[cfg(test)]\nmod tests {",
+            "#[cfg(test)]\npub(crate) mod tests {",
+        ];
         let end = tests.iter().filter_map(|tests| text.find(tests)).min();
         let code = text[..end.unwrap_or(text.len())]
             .lines()

@@ -286,60 +286,103 @@ async fn tail_follows_and_commands_pause_hooks() {
 }
 
 #[tokio::test]
-async fn refusals_without_a_caller_are_failures() {
+async fn plain_failures_are_no_success() {
     let retry = "[retry]\nattempts = 2\n\
          backoff = { first = \"50ms\", factor = 1.0, max = \"50ms\", jitter = 0.0 }\n";
     let setup = Setup::new()
         .hook(
             "later",
-            &guest("replies"),
+            &guest("plain"),
             &format!("mode = \"async\"\n{OPEN}{retry}"),
         )
         .hook(
             "now",
-            &guest("replies"),
+            &guest("plain"),
             &format!("mode = \"auto\"\nanswer_within = \"30s\"\n{OPEN}{retry}"),
         );
     let node = setup.serving("later").await;
     node.until("now", "serving").await;
 
-    for (status, state, attempt, reason) in [
-        (
-            "302",
-            "dead",
-            1,
-            "reject: the handler answered 302, a redirect that no caller received",
-        ),
-        ("404", "dead", 1, "reject: the handler answered 404"),
-        ("429", "dead", 2, "retry: the handler answered 429"),
-        ("503", "dead", 2, "retry: the handler answered 503"),
+    for (status, answered, attempt, reason) in [
+        (302, 302, 1, "reject: the handler answered 302"),
+        (404, 404, 1, "reject: the handler answered 404"),
+        (429, 202, 2, "retry: the handler answered 429"),
+        (503, 202, 2, "retry: the handler answered 503"),
     ] {
-        let answer = node.post("/later", &[("x-status", status)], "{}").await;
+        let answer = node
+            .post(&format!("/later?status={status}"), &[], "{}")
+            .await;
         assert_eq!(answer.0, 202, "{answer:?}");
         let id = event_id(&answer);
-        let shown = eventually("the event has ended", || async {
+        let shown = eventually("the event is dead", || async {
             let shown = node.ask(&format!("/api/events/{id}")).await;
-            (shown["deliveries"][0]["state"] == state).then_some(shown)
+            (shown["deliveries"][0]["state"] == "dead").then_some(shown)
         })
         .await;
         let delivery = &shown["deliveries"][0];
         assert_eq!(
-            (
-                &delivery["attempt"],
-                delivery["reason"].as_str().unwrap_or("")
-            ),
-            (&json!(attempt), reason),
+            (&delivery["attempt"], &delivery["reason"]),
+            (&json!(attempt), &json!(reason)),
             "{status}"
         );
 
-        // Who waits gets the reply, and sends again where it refuses.
-        assert_eq!(
-            node.post("/now", &[("x-status", status)], "{}")
-                .await
-                .0
-                .to_string(),
-            status
-        );
+        // Who waits gets the response of a rejection. What is retried was accepted.
+        let answer = node.post(&format!("/now?status={status}"), &[], "{}").await;
+        assert_eq!(answer.0, answered, "{status}: {answer:?}");
     }
-    node.until_states("now", &["done"; 4]).await;
+    node.until_states("now", &["dead"; 4]).await;
+}
+
+#[tokio::test]
+async fn ok_is_done_whatever_its_status() {
+    let setup = Setup::new().hook(
+        "later",
+        &guest("replies"),
+        &format!("mode = \"async\"\n{OPEN}"),
+    );
+    let node = setup.serving("later").await;
+    for status in ["302", "404", "503"] {
+        let answer = node.post("/later", &[("x-status", status)], "{}").await;
+        assert_eq!(answer.0, 202, "{answer:?}");
+    }
+    node.until_states("later", &["done"; 3]).await;
+    node.until_log("no caller waits for the handler's reply")
+        .await;
+}
+
+#[tokio::test]
+async fn rejections_reach_callers_that_wait() {
+    let setup = ["sync", "auto"]
+        .into_iter()
+        .fold(Setup::new(), |setup, mode| {
+            let file = format!("mode = \"{mode}\"\nanswer_within = \"30s\"\n{OPEN}");
+            setup.hook(mode, &guest("contract_cases"), &file)
+        });
+    let node = setup.serving("sync").await;
+    node.until("auto", "serving").await;
+
+    for hook in ["sync", "auto"] {
+        let send = |case: &str| {
+            let body = json!({ "case": case }).to_string();
+            let (node, path) = (&node, format!("/{hook}"));
+            async move { node.post(&path, &[], body).await }
+        };
+        let with_reply = send("reject-reply").await;
+        assert_eq!(with_reply.0, 409, "{hook}: {with_reply:?}");
+        let reply: serde_json::Value = serde_json::from_str(&with_reply.1).unwrap();
+        assert_eq!(reply, json!({ "error": "conflict" }));
+
+        let without = send("reject").await;
+        assert_eq!(without.0, 422, "{hook}: {without:?}");
+        assert!(!without.1.contains("on purpose"), "{hook}: {without:?}");
+        node.until_states(hook, &["dead", "dead"]).await;
+
+        let (status, body) = send("none").await;
+        assert_eq!(status, 202, "{hook}: the accepted answer: {body}");
+
+        // In mode sync nothing is queued: the sender tries again.
+        let (status, body) = send("defer").await;
+        let expected = if hook == "sync" { 503 } else { 202 };
+        assert_eq!(status, expected, "{hook}: {body}");
+    }
 }

@@ -1,6 +1,6 @@
 //! Stops, kills and full disks.
 
-use landfall_tests::{Setup, bundled, eventually, guest, is_sqlite};
+use landfall_tests::{Receiver, Setup, bundled, eventually, guest, is_sqlite};
 
 use super::{OPEN, store};
 
@@ -67,29 +67,26 @@ async fn a_full_disk_accepts_nothing() {
         .await;
     let (status, body) = node.post("/store", &[("id", "1")], "{\"n\":1}").await;
     assert_eq!((status, body.as_str()), (503, "{\"error\":\"not stored\"}"));
-    let ready = node
-        .client
-        .get(format!("http://{}/readyz", node.admin))
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(ready.status(), 503);
+    assert_eq!(node.readyz().await, 503);
     assert!(node.deliveries("store").await.is_empty());
 }
 
 #[tokio::test]
 async fn a_second_signal_ends_at_once() {
-    let slow = format!("mode = \"async\"\n{OPEN}[settings]\nms = 5000\n");
+    let receiver = Receiver::start().await;
+    receiver.hold();
+    let slow = receiver.hook_of_waits("mode = \"async\"\n");
     let mut node = Setup::new()
-        .hook("slow", &guest("sleeps"), &slow)
+        .hook("slow", &guest("waits"), &slow)
         .serving("slow")
         .await;
     assert_eq!(node.post("/slow", &[], "").await.0, 202);
-    node.until_states("slow", &["running"]).await;
+    receiver.until_called(1).await;
     node.terminate();
     node.until_log("asked to stop").await;
     node.terminate();
     assert_eq!(node.ended().await.code(), Some(130));
+    receiver.release();
     let node = node.killed().serving("slow").await;
     node.until_states("slow", &["done"]).await;
 }

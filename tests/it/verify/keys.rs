@@ -68,11 +68,14 @@ impl Signer {
             .as_secs();
         let header = serde_json::json!({"alg": "ES256", "kid": self.kid});
         let claims = serde_json::json!({"aud": audience, "exp": now + 300, "iat": now});
-        let part = |value: serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let signed = format!("{}.{}", part(header), part(claims));
+        let signed = format!("{}.{}", jwt_part(header), jwt_part(claims));
         let signature = self.pair.sign(&self.random, signed.as_bytes()).unwrap();
         format!("Bearer {signed}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
+}
+
+fn jwt_part(value: serde_json::Value) -> String {
+    URL_SAFE_NO_PAD.encode(value.to_string())
 }
 
 #[tokio::test]

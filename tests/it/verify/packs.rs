@@ -13,14 +13,11 @@ async fn operator_packs_reload_at_run_time() {
         .env("SECRET", "s")
         .env("LANDFALL_SCAN_INTERVAL", "200ms");
     std::fs::create_dir(setup.plugins().join("providers")).unwrap();
-    let pack = |header: &str| {
-        format!(
-            "name = \"Acme\"\n[verify]\nscheme = \"signature\"\nalgorithm = \"hmac-sha384\"\n\
-             from = {{ header = \"{header}\" }}\nencoding = \"base64url\"\n"
-        )
-    };
-    let file = |node: &Node| node.plugins().join("providers/acme.toml");
-    std::fs::write(setup.plugins().join("providers/acme.toml"), pack("X-Acme")).unwrap();
+    std::fs::write(
+        setup.plugins().join("providers/acme.toml"),
+        acme_pack("X-Acme"),
+    )
+    .unwrap();
     let node = setup
         .hook("in", &guest("answers_one"), &hook("acme", ""))
         .serving("in")
@@ -72,7 +69,7 @@ async fn operator_packs_reload_at_run_time() {
     );
     assert!(node.hook("providers/pipe.toml").await.is_some());
     assert_eq!(said(&send()), "200\none\n", "{}", node.log());
-    std::fs::write(file(&node), "scheme = [").unwrap();
+    std::fs::write(acme_file(&node), "scheme = [").unwrap();
     let status = node.until("in", "stale").await;
     assert!(
         status["problem"]
@@ -81,9 +78,20 @@ async fn operator_packs_reload_at_run_time() {
             .contains("providers/acme.toml"),
         "{status}"
     );
-    std::fs::write(file(&node), pack("X-Acme-2")).unwrap();
+    std::fs::write(acme_file(&node), acme_pack("X-Acme-2")).unwrap();
     node.until("in", "serving").await;
     assert_eq!(said(&send()), "200\none\n", "{}", node.log());
+}
+
+fn acme_file(node: &Node) -> std::path::PathBuf {
+    node.plugins().join("providers/acme.toml")
+}
+
+fn acme_pack(header: &str) -> String {
+    format!(
+        "name = \"Acme\"\n[verify]\nscheme = \"signature\"\nalgorithm = \"hmac-sha384\"\n\
+             from = {{ header = \"{header}\" }}\nencoding = \"base64url\"\n"
+    )
 }
 
 #[tokio::test]

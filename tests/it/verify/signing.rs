@@ -124,12 +124,6 @@ async fn url_signing_needs_the_public_url() {
 
 #[tokio::test]
 async fn ed25519_signs_with_the_private_key() {
-    let pem = |label: &str, der: &[u8]| {
-        format!(
-            "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
-            STANDARD.encode(der)
-        )
-    };
     let random = ring::rand::SystemRandom::new();
     let pkcs8 = Ed25519KeyPair::generate_pkcs8(&random).unwrap();
     let pair = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap();
@@ -167,4 +161,11 @@ async fn ed25519_signs_with_the_private_key() {
     let wrong = send(&pem("PRIVATE KEY", other.as_ref()));
     assert!(said(&wrong).starts_with("401\n"), "{}", said(&wrong));
     assert!(said(&send(&pem("PUBLIC KEY", &public))).contains("PRIVATE KEY"));
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    format!(
+        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
+        STANDARD.encode(der)
+    )
 }

@@ -15,7 +15,7 @@ const RECONNECT_MAX: Duration = Duration::from_secs(4);
 
 /// Connects to one of the servers. If none answers, the client keeps trying, and the error of the first attempt is returned beside it.
 /// Refused credentials are an error of the settings.
-pub async fn connect(
+pub(super) async fn connect(
     servers: &str,
     changed: &watch::Sender<()>,
 ) -> Result<(Client, Option<BrokerError>), BrokerError> {

@@ -21,7 +21,7 @@ pub(super) struct NatsMessage {
 // === impl NatsMessage ===
 
 impl NatsMessage {
-    pub fn new(envelope: Envelope, acker: Acker, stream: Arc<Stream>) -> NatsMessage {
+    pub(super) fn new(envelope: Envelope, acker: Acker, stream: Arc<Stream>) -> NatsMessage {
         NatsMessage {
             envelope,
             acker,

@@ -42,7 +42,7 @@ pub(super) struct HookPuller {
 
 impl HookPuller {
     /// Pulls until the hook is removed or changed.
-    pub async fn pull_all(&self) {
+    pub(super) async fn pull_all(&self) {
         let mut pulls = vec![self.pull_partition(UNORDERED.to_owned()).boxed()];
         if self.is_ordered {
             let partitions = 0..PARTITIONS;

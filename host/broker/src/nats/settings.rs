@@ -21,7 +21,7 @@ pub(super) struct NatsSpec {
 // === impl NatsSpec ===
 
 impl NatsSpec {
-    pub fn new(settings: &Settings<'_>) -> Result<NatsSpec, SettingsError> {
+    pub(super) fn new(settings: &Settings<'_>) -> Result<NatsSpec, SettingsError> {
         if settings.is_literal() && settings.address().is_empty() {
             return Err(SettingsError(format!("queue.url is {URL_FORM}")));
         }

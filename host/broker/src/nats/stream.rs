@@ -40,7 +40,7 @@ pub(super) struct Stream {
 // === impl Stream ===
 
 impl Stream {
-    pub fn new(
+    pub(super) fn new(
         client: Client,
         context: Context,
         spec: NatsSpec,
@@ -57,18 +57,18 @@ impl Stream {
         }
     }
 
-    pub fn is_prepared(&self) -> bool {
+    pub(super) fn is_prepared(&self) -> bool {
         self.is_prepared.load(Ordering::Relaxed)
     }
 
-    pub fn is_available(&self) -> bool {
+    pub(super) fn is_available(&self) -> bool {
         let is_connected =
             self.client.connection_state() == async_nats::connection::State::Connected;
         is_connected && self.is_prepared()
     }
 
     /// The most bytes of a message, without its headers.
-    pub fn max_bytes(&self) -> usize {
+    pub(super) fn max_bytes(&self) -> usize {
         match self.client.max_payload() {
             // There has been no connection yet: publishing fails for that reason.
             0 => usize::MAX,
@@ -76,7 +76,7 @@ impl Stream {
         }
     }
 
-    pub async fn publish(&self, envelope: &Envelope) -> Result<Published, BrokerError> {
+    pub(super) async fn publish(&self, envelope: &Envelope) -> Result<Published, BrokerError> {
         let bytes = envelope.encode_within(&self.seal, self.max_bytes())?;
         self.publish_bytes(envelope, bytes).await
     }
@@ -105,7 +105,7 @@ impl Stream {
 
     /// Publishes a later attempt as a new message that carries its number. False: the old message must be redelivered instead, since its
     /// attempt was not made, or since a new message would come after later ones of its order key.
-    pub async fn publish_later(
+    pub(super) async fn publish_later(
         &self,
         envelope: &Envelope,
         redelivery: Redelivery,
@@ -123,7 +123,11 @@ impl Stream {
         Ok(true)
     }
 
-    pub async fn dead_letter(&self, envelope: &Envelope, reason: &str) -> Result<(), BrokerError> {
+    pub(super) async fn dead_letter(
+        &self,
+        envelope: &Envelope,
+        reason: &str,
+    ) -> Result<(), BrokerError> {
         let bytes = envelope.encode(&self.seal)?;
         // Several messages of one event make one dead letter.
         let id = format!("dead-{}", envelope.event().id);
@@ -134,7 +138,7 @@ impl Stream {
     }
 
     /// Stores a message that cannot be decoded, as it is.
-    pub async fn dead_letter_bytes(
+    pub(super) async fn dead_letter_bytes(
         &self,
         hook: &str,
         bytes: bytes::Bytes,
@@ -186,7 +190,7 @@ impl Stream {
     }
 
     /// Creates both streams, or checks those that exist.
-    pub async fn prepare(&self) -> Result<(), BrokerError> {
+    pub(super) async fn prepare(&self) -> Result<(), BrokerError> {
         for wanted in self.configs() {
             let made = self.context.get_or_create_stream(wanted.clone()).await;
             let made = made.map_err(|error| describe_create_error(&wanted.name, &error))?;

@@ -37,7 +37,7 @@ pub(super) struct AckHandle {
 // === impl Subscription ===
 
 impl Subscription {
-    pub fn new(rest: Arc<Rest>, path: String) -> Arc<Subscription> {
+    pub(super) fn new(rest: Arc<Rest>, path: String) -> Arc<Subscription> {
         Arc::new(Subscription {
             rest,
             path,
@@ -45,7 +45,7 @@ impl Subscription {
         })
     }
 
-    pub fn path(&self) -> &str {
+    pub(super) fn path(&self) -> &str {
         &self.path
     }
 
@@ -84,26 +84,26 @@ pub(super) async fn extend_all(handles: &[AckHandle]) -> Result<(), BrokerError>
 // === impl AckHandle ===
 
 impl AckHandle {
-    pub fn new(subscription: Arc<Subscription>, ack_id: String) -> AckHandle {
+    pub(super) fn new(subscription: Arc<Subscription>, ack_id: String) -> AckHandle {
         AckHandle {
             subscription,
             ack_id,
         }
     }
 
-    pub async fn ack(&self) -> Result<(), BrokerError> {
+    pub(super) async fn ack(&self) -> Result<(), BrokerError> {
         let body = json!({ "ackIds": [self.ack_id] });
         self.subscription.call("acknowledge", body).await
     }
 
     /// The message is redelivered after this time, or after ten minutes if that is sooner.
-    pub async fn redeliver_after(&self, time: Duration) -> Result<(), BrokerError> {
+    pub(super) async fn redeliver_after(&self, time: Duration) -> Result<(), BrokerError> {
         let ids = std::slice::from_ref(&self.ack_id);
         self.subscription.set_deadlines(ids, time).await
     }
 
     /// Extends the deadline of this message, in one call with every other message that is extended at the same time.
-    pub async fn extend(&self) -> Result<(), BrokerError> {
+    pub(super) async fn extend(&self) -> Result<(), BrokerError> {
         lock(&self.subscription.to_extend).push(self.ack_id.clone());
         // The futures of the other messages have added their ids when this one goes on.
         tokio::task::yield_now().await;
@@ -113,7 +113,7 @@ impl AckHandle {
     }
 
     /// Holds on to the message for this time.
-    pub async fn hold(&self, time: Duration) {
+    pub(super) async fn hold(&self, time: Duration) {
         let until = tokio::time::Instant::now() + time;
         while tokio::time::Instant::now() + EXTEND_EVERY < until {
             self.redeliver_after(ACK_DEADLINE).await.ok();

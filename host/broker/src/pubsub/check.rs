@@ -141,7 +141,7 @@ impl Subscription {
         }
     }
 
-    pub fn describe(&self, spec: &PubSubSpec) -> Vec<String> {
+    pub(super) fn describe(&self, spec: &PubSubSpec) -> Vec<String> {
         let (subscription, project) = (&spec.subscription, &spec.project);
         let change =
             format!("gcloud pubsub subscriptions update {subscription} --project={project}");

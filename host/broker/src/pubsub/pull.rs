@@ -55,7 +55,7 @@ struct PulledMessage {
 // === impl PubSubPull ===
 
 impl PubSubPull {
-    pub fn new(topic: Arc<Topic>) -> PubSubPull {
+    pub(super) fn new(topic: Arc<Topic>) -> PubSubPull {
         let (project, name) = (&topic.spec.project, &topic.spec.subscription);
         let path = format!("v1/projects/{project}/subscriptions/{name}");
         PubSubPull {

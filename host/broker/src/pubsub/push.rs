@@ -54,7 +54,7 @@ struct Wrapped {
 // === impl PubSubPush ===
 
 impl PubSubPush {
-    pub fn new(topic: Arc<Topic>) -> PubSubPush {
+    pub(super) fn new(topic: Arc<Topic>) -> PubSubPush {
         PubSubPush { topic }
     }
 

@@ -27,7 +27,7 @@ pub(super) struct PubSubSpec {
 // === impl PubSubSpec ===
 
 impl PubSubSpec {
-    pub fn new(settings: &Settings<'_>) -> Result<PubSubSpec, SettingsError> {
+    pub(super) fn new(settings: &Settings<'_>) -> Result<PubSubSpec, SettingsError> {
         let Some([project, topic]) = settings.names() else {
             return Err(SettingsError(format!("queue.url is {URL_FORM}")));
         };

@@ -43,7 +43,7 @@ pub(super) struct Topic {
 
 impl Topic {
     /// Checks the topics and the subscription, unless the service does not answer.
-    pub async fn start(
+    pub(super) async fn start(
         spec: PubSubSpec,
         rest: Rest,
         seal: Arc<Seal>,
@@ -70,7 +70,7 @@ impl Topic {
         Ok(topic)
     }
 
-    pub async fn check(&self) -> Result<(), BrokerError> {
+    pub(super) async fn check(&self) -> Result<(), BrokerError> {
         let subscription = check::check(&self.rest, &self.spec).await?;
         self.subscription.get_or_init(|| subscription);
         self.is_reachable.store(true, Ordering::Relaxed);
@@ -79,7 +79,7 @@ impl Topic {
     }
 
     /// Checks again after a while, and as long as something is missing.
-    pub async fn recheck(&self) {
+    pub(super) async fn recheck(&self) {
         {
             let mut checked = lock(&self.checked);
             let is_recent = checked.is_some_and(|checked| checked.elapsed() < CHECK_EVERY);
@@ -99,24 +99,24 @@ impl Topic {
         }
     }
 
-    pub fn is_available(&self) -> bool {
+    pub(super) fn is_available(&self) -> bool {
         self.is_reachable.load(Ordering::Relaxed) && self.is_valid()
     }
 
-    pub fn is_valid(&self) -> bool {
+    pub(super) fn is_valid(&self) -> bool {
         self.is_valid.load(Ordering::Relaxed)
     }
 
     /// The subscription has been deleted.
-    pub fn mark_invalid(&self) {
+    pub(super) fn mark_invalid(&self) {
         self.is_valid.store(false, Ordering::Relaxed);
     }
 
-    pub fn mark_reachable(&self, is_reachable: bool) {
+    pub(super) fn mark_reachable(&self, is_reachable: bool) {
         self.is_reachable.store(is_reachable, Ordering::Relaxed);
     }
 
-    pub async fn publish(&self, envelope: &Envelope) -> Result<(), BrokerError> {
+    pub(super) async fn publish(&self, envelope: &Envelope) -> Result<(), BrokerError> {
         let bytes = envelope.encode_within(&self.seal, BYTES_MAX)?;
         if !self.is_valid() {
             return Err(BrokerError::Unavailable(
@@ -138,7 +138,7 @@ impl Topic {
 
     /// Publishes a later attempt as a new message. False: the old message must be redelivered instead, since the attempt was not made, or
     /// since a new message would come after later ones of its order key.
-    pub async fn publish_later(
+    pub(super) async fn publish_later(
         &self,
         envelope: &Envelope,
         redelivery: Redelivery,
@@ -156,7 +156,11 @@ impl Topic {
         Ok(true)
     }
 
-    pub async fn dead_letter(&self, envelope: &Envelope, reason: &str) -> Result<(), BrokerError> {
+    pub(super) async fn dead_letter(
+        &self,
+        envelope: &Envelope,
+        reason: &str,
+    ) -> Result<(), BrokerError> {
         let bytes = envelope.encode(&self.seal)?;
         let mut message = message(envelope, &bytes);
         message["attributes"]["reason"] = header_text(reason).into();
@@ -165,7 +169,7 @@ impl Topic {
     }
 
     /// Stores a message that cannot be decoded. A pushed one is in a JSON wrapping, which keeps its attributes.
-    pub async fn dead_letter_undecodable(
+    pub(super) async fn dead_letter_undecodable(
         &self,
         bytes: &[u8],
         reason: &str,
@@ -200,7 +204,7 @@ impl Topic {
         published
     }
 
-    pub fn describe(&self) -> Vec<String> {
+    pub(super) fn describe(&self) -> Vec<String> {
         let way = if self.spec.push.is_some() {
             "it calls us"
         } else {

@@ -16,7 +16,7 @@ use landfall_model::{DedupKey, DeliveryState, EventId};
 const KEY_BYTES_MAX: usize = 512;
 
 /// A key that an index can hold: the digest of a long key.
-pub fn indexed(key: &[u8]) -> Vec<u8> {
+pub(super) fn indexed(key: &[u8]) -> Vec<u8> {
     if key.len() <= KEY_BYTES_MAX {
         key.to_vec()
     } else {
@@ -25,7 +25,7 @@ pub fn indexed(key: &[u8]) -> Vec<u8> {
 }
 
 /// Stores a new event with its delivery, unless it repeats an earlier event. SQLite: `accept::accept`.
-pub async fn accept(
+pub(super) async fn accept(
     transaction: &Transaction<'_>,
     new: &NewEvent,
     owner: Option<Uuid>,
@@ -80,7 +80,7 @@ pub async fn accept(
 }
 
 /// The keys of an event's identity, as an index can hold them.
-pub struct Keys {
+pub(super) struct Keys {
     /// The key of the identity, if the event has one.
     pub key: Option<Vec<u8>>,
     /// The key of the body under that identity. `None` if the identity alone decides.
@@ -92,7 +92,7 @@ pub struct Keys {
 // === impl Keys ===
 
 impl Keys {
-    pub fn of(new: &NewEvent) -> Keys {
+    pub(super) fn of(new: &NewEvent) -> Keys {
         match &new.dedup {
             Some(dedup) => Keys::from_dedup(dedup, new.stored.digest()),
             None => Keys {
@@ -103,7 +103,7 @@ impl Keys {
         }
     }
 
-    pub fn from_dedup(dedup: &DedupKey, digest: &[u8; 32]) -> Keys {
+    pub(super) fn from_dedup(dedup: &DedupKey, digest: &[u8; 32]) -> Keys {
         Keys {
             key: Some(indexed(&dedup.key)),
             body_key: dedup.of_body(digest).map(|dedup| indexed(&dedup.key)),
@@ -113,7 +113,7 @@ impl Keys {
 }
 
 /// The state of an earlier event's delivery, and when it is due, from two columns.
-pub fn open_state(row: &Row, at: usize) -> Option<OpenState> {
+pub(super) fn open_state(row: &Row, at: usize) -> Option<OpenState> {
     let StateColumn(state) = row.get(at);
     let wait_ms = row.get::<_, Option<i64>>(at + 1).unwrap_or(0).max(0);
     match state {

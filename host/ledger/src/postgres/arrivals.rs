@@ -11,7 +11,7 @@ use crate::steps::{Accepted, AlreadyEnded, Fence, Received, SHARED_LEASE, Starte
 use landfall_model::{DedupKey, EventId};
 
 /// Starts the attempt of a received event, if it may run. SQLite: `arrivals::start`.
-pub async fn start(
+pub(super) async fn start(
     client: &Object,
     event: &Received,
     owner: Uuid,
@@ -78,7 +78,7 @@ pub async fn start(
 }
 
 /// The earlier event with this identity and this body. SQLite: `accept::find_duplicate`.
-pub async fn find_duplicate(
+pub(super) async fn find_duplicate(
     client: &Object,
     hook: &str,
     dedup: &DedupKey,

@@ -31,19 +31,19 @@ const VERSION_MIN: i32 = 140_000;
 type TlsStream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
 
 /// Makes connections.
-pub struct Connector {
+pub(super) struct Connector {
     config: Config,
     tls: MakeRustlsConnect,
 }
 
 /// The server's time when it was last read, and the time since then by this machine's clock.
-pub struct ServerClock(Mutex<LedgerClock>);
+pub(super) struct ServerClock(Mutex<LedgerClock>);
 
 // === impl Connector ===
 
 impl Connector {
     /// A connector for a URL. The error does not repeat the URL, which may hold a password.
-    pub fn new(url: &str, tls: rustls::ClientConfig) -> Result<Connector, OpenError> {
+    pub(super) fn new(url: &str, tls: rustls::ClientConfig) -> Result<Connector, OpenError> {
         let (url, options) = TlsOptions::take_from(url);
         let mut config: Config = url
             .parse()
@@ -74,7 +74,7 @@ impl Connector {
     }
 
     /// The connection pool of this node.
-    pub fn pool(&self) -> Result<Pool, OpenError> {
+    pub(super) fn pool(&self) -> Result<Pool, OpenError> {
         let manager = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
         };
@@ -96,12 +96,12 @@ impl Connector {
     }
 
     /// A connection outside the pool.
-    pub async fn connect(&self) -> Result<(Client, Connection<Socket, TlsStream>), Error> {
+    pub(super) async fn connect(&self) -> Result<(Client, Connection<Socket, TlsStream>), Error> {
         self.config.connect(self.tls.clone()).await
     }
 
     /// The error for a server that does not answer, or refuses the connection.
-    pub fn unreachable(&self, error: &PoolError) -> OpenError {
+    pub(super) fn unreachable(&self, error: &PoolError) -> OpenError {
         let hosts: Vec<String> = self.config.get_hosts().iter().map(host_name).collect();
         // A password that contains `@` would be parsed as a part of the host.
         let hosts = if hosts.iter().any(|host| host.contains('@')) {
@@ -126,7 +126,7 @@ impl Connector {
 }
 
 /// The error for a statement that fails while the ledger is opened.
-pub fn open_error(error: &tokio_postgres::Error) -> OpenError {
+pub(super) fn open_error(error: &tokio_postgres::Error) -> OpenError {
     OpenError::Other(format!(
         "the ledger in Postgres cannot be opened: {}",
         describe_error(error)
@@ -145,7 +145,7 @@ fn host_name(host: &Host) -> String {
 }
 
 /// Refuses a server that is too old, a standby, or may lose commits.
-pub async fn check(client: &Object) -> Result<(), OpenError> {
+pub(super) async fn check(client: &Object) -> Result<(), OpenError> {
     let sql = "SELECT current_setting('server_version_num')::int, current_setting('fsync'), current_setting('full_page_writes'),
                current_setting('synchronous_commit'), pg_is_in_recovery()";
     let row = client
@@ -170,7 +170,7 @@ pub async fn check(client: &Object) -> Result<(), OpenError> {
 }
 
 /// The text of an error with the texts of its causes, in one line.
-pub fn describe_error(error: &dyn std::error::Error) -> String {
+pub(super) fn describe_error(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -210,17 +210,17 @@ impl From<Error> for LedgerError {
 
 impl ServerClock {
     /// Reads the server's time.
-    pub async fn start(client: &Object) -> Result<ServerClock, Error> {
+    pub(super) async fn start(client: &Object) -> Result<ServerClock, Error> {
         let now: i64 = client.query_one("SELECT now_ms()", &[]).await?.get(0);
         Ok(ServerClock(Mutex::new(LedgerClock::from(LedgerTime(now)))))
     }
 
     /// Sets the server's time anew, because clocks drift.
-    pub fn set(&self, now: LedgerTime) {
+    pub(super) fn set(&self, now: LedgerTime) {
         *lock(&self.0) = LedgerClock::from(now);
     }
 
-    pub fn now(&self) -> LedgerTime {
+    pub(super) fn now(&self) -> LedgerTime {
         lock(&self.0).now()
     }
 }

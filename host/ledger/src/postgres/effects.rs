@@ -31,7 +31,7 @@ struct Change {
 }
 
 /// Ends a lease and stores the results of its attempt. SQLite: `finish::finish`.
-pub async fn finish(
+pub(super) async fn finish(
     client: &mut Object,
     fence: Fence,
     event: &Event,
@@ -62,7 +62,7 @@ pub async fn finish(
 }
 
 /// Stores an event whose handler has answered already, with the results of its attempt. SQLite: `finish::record`.
-pub async fn record(
+pub(super) async fn record(
     client: &mut Object,
     stored: &Stored,
     attempt: &AttemptRecord,

@@ -10,7 +10,7 @@ use landfall_model::stored_event::Stored;
 
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
+pub(super) enum Ended {
     /// Another owner has the lease. Nothing was stored.
     LeaseLost,
     /// This transaction ended it.
@@ -20,7 +20,7 @@ pub enum Ended {
 }
 
 /// Ends a lease and records its attempt. SQLite: `finish::finish`.
-pub async fn finish(
+pub(super) async fn finish(
     transaction: &Transaction<'_>,
     fence: Fence,
     attempt: &AttemptRecord,
@@ -58,6 +58,11 @@ pub async fn finish(
         1 => Ended::Now,
         _ => Ended::Before,
     };
+    if ended == Ended::Now && matches!(disposition, Disposition::Done(_)) && attempt.refuses() {
+        // The provider sends a refused event again, and that is no duplicate.
+        let sql = "DELETE FROM dedup i USING deliveries d WHERE d.id = $1 AND i.event = d.event";
+        transaction.execute_cached(sql, &[&fence.delivery]).await?;
+    }
     if ended == Ended::Now && matches!(disposition, Disposition::Defer(_)) {
         count_deferral(transaction, fence).await?;
     }
@@ -95,7 +100,7 @@ async fn count_deferral(
 }
 
 /// Stores an event whose handler has answered already, with its attempt. SQLite: `finish::record`.
-pub async fn record(
+pub(super) async fn record(
     transaction: &Transaction<'_>,
     stored: &Stored,
     attempt: &AttemptRecord,

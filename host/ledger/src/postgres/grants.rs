@@ -23,7 +23,7 @@ const TO_USE: &str = "SELECT CASE WHEN EXISTS (
      THEN format('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA landfall TO %I', current_user) END";
 
 /// Checks the rights that are needed to create the tables, or to use existing ones.
-pub async fn check_before(client: &Object) -> Result<(), OpenError> {
+pub(super) async fn check_before(client: &Object) -> Result<(), OpenError> {
     check(client, TO_CREATE).await?;
     let has_tables = "SELECT to_regclass('landfall.version') IS NOT NULL";
     let found = client
@@ -38,7 +38,7 @@ pub async fn check_before(client: &Object) -> Result<(), OpenError> {
 }
 
 /// Checks the rights on the tables and functions, once they exist.
-pub async fn check_after(client: &Object) -> Result<(), OpenError> {
+pub(super) async fn check_after(client: &Object) -> Result<(), OpenError> {
     check(client, TO_USE).await
 }
 

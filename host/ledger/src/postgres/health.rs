@@ -18,7 +18,7 @@ const PROBE_BYTES: usize = 16 << 10;
 
 /// The health of the database, as far as is known.
 #[derive(Clone)]
-pub struct Health {
+pub(super) struct Health {
     pool: Pool,
     /// Why the database takes no writes. While it is set, a task tries a write at intervals.
     refusal: Arc<Mutex<Option<LedgerError>>>,
@@ -28,7 +28,7 @@ pub struct Health {
 
 impl Health {
     /// Healthy until a statement fails.
-    pub fn new(pool: Pool) -> Health {
+    pub(super) fn new(pool: Pool) -> Health {
         Health {
             pool,
             refusal: Arc::default(),
@@ -36,12 +36,12 @@ impl Health {
     }
 
     /// Whether no statement has failed since the last write succeeded.
-    pub fn is_good(&self) -> bool {
+    pub(super) fn is_good(&self) -> bool {
         lock(&self.refusal).is_none()
     }
 
     /// Records that a statement has failed because the database takes no writes or cannot be reached.
-    pub fn set_refusal(&self, why: &LedgerError) {
+    pub(super) fn set_refusal(&self, why: &LedgerError) {
         if matches!(why, LedgerError::ReadOnly(_)) {
             // The server has become a standby: new sessions may find the primary.
             self.pool.retain(|_, _| false);

@@ -13,7 +13,7 @@ use super::connect::Connector;
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// Listens until the receiver is dropped.
-pub async fn listen(connector: Connector, hints: mpsc::Sender<String>) {
+pub(super) async fn listen(connector: Connector, hints: mpsc::Sender<String>) {
     while !hints.is_closed() {
         if let Err(error) = listen_once(&connector, &hints).await {
             tracing::debug!(%error, "no notifications from other nodes: this node polls");

@@ -43,7 +43,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(5);
 const QUIET: Duration = Duration::from_secs(12);
 
 /// An open ledger.
-pub struct Postgres {
+pub(crate) struct Postgres {
     pool: Pool,
     writer: Writer,
     clock: Arc<connect::ServerClock>,
@@ -79,7 +79,7 @@ pub struct PostgresSettings {
 
 impl Postgres {
     /// Connects, checks the server, and creates or migrates the tables.
-    pub async fn open(settings: PostgresSettings) -> Result<Postgres, OpenError> {
+    pub(crate) async fn open(settings: PostgresSettings) -> Result<Postgres, OpenError> {
         let connector = connect::Connector::new(&settings.url, settings.tls)?;
         let pool = connector.pool()?;
         let client = pool
@@ -118,7 +118,7 @@ impl Postgres {
     }
 
     /// What the server guarantees, one sentence each. Creates nothing.
-    pub async fn describe(settings: PostgresSettings) -> Result<Vec<String>, OpenError> {
+    pub(crate) async fn describe(settings: PostgresSettings) -> Result<Vec<String>, OpenError> {
         let connector = connect::Connector::new(&settings.url, settings.tls)?;
         let pool = connector.pool()?;
         let client = pool

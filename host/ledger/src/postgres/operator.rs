@@ -10,7 +10,7 @@ use crate::state_column::RUNNING;
 use crate::steps::{ReplayOrder, Replayed, Step};
 
 /// Replays events in their order. Returns a result for each. SQLite: `operator::replay_all`.
-pub async fn replay(client: &Object, order: &ReplayOrder) -> Result<Vec<Replayed>, Error> {
+pub(super) async fn replay(client: &Object, order: &ReplayOrder) -> Result<Vec<Replayed>, Error> {
     let (events, repeated): (Vec<Uuid>, Vec<Option<i64>>) = order
         .events
         .iter()
@@ -38,7 +38,11 @@ fn replayed(row: &Row) -> Replayed {
 }
 
 /// Applies a command to those of these deliveries whose state allows it, and returns them. SQLite: `operator::operate`.
-pub async fn operate(client: &Object, step: &Step, deliveries: &[i64]) -> Result<Vec<i64>, Error> {
+pub(super) async fn operate(
+    client: &Object,
+    step: &Step,
+    deliveries: &[i64],
+) -> Result<Vec<i64>, Error> {
     let rows = match step {
         Step::Discard(reason) => {
             client
@@ -55,7 +59,7 @@ pub async fn operate(client: &Object, step: &Step, deliveries: &[i64]) -> Result
 }
 
 /// One step of `History::purge`. SQLite: `operator::purge`.
-pub async fn purge(client: &Object, hook: &str, limit: i32) -> Result<Purged, Error> {
+pub(super) async fn purge(client: &Object, hook: &str, limit: i32) -> Result<Purged, Error> {
     let sql = "SELECT removed, forgotten, rows_gone, values_gone FROM purge($1, $2)";
     Ok(purged(
         &client.query_one_cached(sql, &[&hook, &limit]).await?,
@@ -63,7 +67,7 @@ pub async fn purge(client: &Object, hook: &str, limit: i32) -> Result<Purged, Er
 }
 
 /// As `History::purgeable`. SQLite: `operator::purgeable`.
-pub async fn purgeable(client: &Object, hook: &str) -> Result<Purged, Error> {
+pub(super) async fn purgeable(client: &Object, hook: &str) -> Result<Purged, Error> {
     let sql = format!(
         "SELECT (SELECT count(*) FROM deliveries WHERE hook = $1 AND state <> {RUNNING}),
                 (SELECT count(*) FROM dedup WHERE hook = $1), (SELECT count(*) FROM rows WHERE hook = $1),

@@ -18,7 +18,7 @@ use landfall_model::clock::to_ms;
 use landfall_model::{DeliveryState, EventId, KvValue, LedgerTime};
 
 /// Hooks with pending deliveries, and when the first of each is due. SQLite: `leases::hooks_with_work`.
-pub async fn hooks_with_work(client: &Object) -> Result<Vec<(String, LedgerTime)>, Error> {
+pub(super) async fn hooks_with_work(client: &Object) -> Result<Vec<(String, LedgerTime)>, Error> {
     // The index leads from one hook to the next, however many deliveries each has.
     let sql = format!(
         "WITH RECURSIVE names AS (
@@ -71,7 +71,11 @@ fn listed(row: &Row, now: LedgerTime) -> Listed {
 }
 
 /// A page of deliveries: newest first, or in ascending order if `after` is given. SQLite: `read::list`.
-pub async fn list(client: &Object, filter: &Filter, now: LedgerTime) -> Result<Vec<Listed>, Error> {
+pub(super) async fn list(
+    client: &Object,
+    filter: &Filter,
+    now: LedgerTime,
+) -> Result<Vec<Listed>, Error> {
     let Filter {
         hook,
         event,
@@ -124,7 +128,7 @@ pub async fn list(client: &Object, filter: &Filter, now: LedgerTime) -> Result<V
 }
 
 /// See `History::floor_since`. SQLite: `read::floor_since`.
-pub async fn floor_since(client: &Object, since_ms: i64) -> Result<Option<i64>, Error> {
+pub(super) async fn floor_since(client: &Object, since_ms: i64) -> Result<Option<i64>, Error> {
     // Materialized, because Postgres would otherwise search by number from the oldest delivery on.
     let sql = "WITH young AS MATERIALIZED (SELECT seq FROM events WHERE id >= $1 ORDER BY id LIMIT $2),
                later AS MATERIALIZED (SELECT id FROM deliveries WHERE event >= (SELECT min(seq) FROM young))
@@ -138,7 +142,7 @@ pub async fn floor_since(client: &Object, since_ms: i64) -> Result<Option<i64>, 
 }
 
 /// Parts of deliveries. SQLite: `read::contents`.
-pub async fn contents(
+pub(super) async fn contents(
     client: &Object,
     deliveries: &[i64],
     parts: Parts,
@@ -168,7 +172,7 @@ pub async fn contents(
 }
 
 /// Events with ids between these two, in order. SQLite: `read::find_ids`.
-pub async fn find_ids(
+pub(super) async fn find_ids(
     client: &Object,
     first: &EventId,
     last: &EventId,
@@ -185,7 +189,11 @@ pub async fn find_ids(
 }
 
 /// One event, if it is known. SQLite: `read::show`.
-pub async fn show(client: &Object, id: &EventId, now: LedgerTime) -> Result<Option<Shown>, Error> {
+pub(super) async fn show(
+    client: &Object,
+    id: &EventId,
+    now: LedgerTime,
+) -> Result<Option<Shown>, Error> {
     let id = id.uuid();
     let sql = "SELECT e.id, e.hook, e.received_ms, e.head, e.body_digest, e.checksum, p.body,
                       e.duplicates, e.last_duplicate_ms, e.last_duplicate, e.conflicts, e.last_conflict
@@ -242,7 +250,7 @@ fn attempt(row: &Row) -> ShownAttempt {
 }
 
 /// The number of deliveries by hook and state. SQLite: `read::count`.
-pub async fn count(client: &Object) -> Result<Vec<Count>, Error> {
+pub(super) async fn count(client: &Object) -> Result<Vec<Count>, Error> {
     let sql =
         "SELECT hook, state, count(*) FROM deliveries GROUP BY hook, state ORDER BY hook, state";
     let rows = client.query_cached(sql, &[]).await?;
@@ -255,7 +263,11 @@ pub async fn count(client: &Object) -> Result<Vec<Count>, Error> {
 }
 
 /// The value of a key. `None` if the key has no value, or its value has expired. SQLite: `kv::get`.
-pub async fn kv_get(client: &Object, hook: &str, key: &str) -> Result<Option<KvValue>, Error> {
+pub(super) async fn kv_get(
+    client: &Object,
+    hook: &str,
+    key: &str,
+) -> Result<Option<KvValue>, Error> {
     let sql = "SELECT is_text, value FROM kv WHERE hook = $1 AND key = $2 AND (until IS NULL OR until > now_ms())";
     let rows = client.query_cached(sql, &[&hook, &key.as_bytes()]).await?;
     let value = |row: &Row| KvValue {
@@ -266,7 +278,7 @@ pub async fn kv_get(client: &Object, hook: &str, key: &str) -> Result<Option<KvV
 }
 
 /// Keys that begin with `prefix`, in byte order, after `after`. SQLite: `kv::keys`.
-pub async fn kv_keys(
+pub(super) async fn kv_keys(
     client: &Object,
     hook: &str,
     prefix: &str,
@@ -293,7 +305,7 @@ pub async fn kv_keys(
 }
 
 /// A page of a table's rows. SQLite: `rows::list`.
-pub async fn rows(
+pub(super) async fn rows(
     client: &Object,
     hook: &str,
     table: &str,

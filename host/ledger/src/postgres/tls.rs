@@ -18,7 +18,7 @@ use tokio_postgres::config::{Host, SslMode};
 
 /// The TLS options of a URL.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct TlsOptions {
+pub(super) struct TlsOptions {
     mode: Option<String>,
     /// Path of a PEM file.
     root: Option<String>,
@@ -30,7 +30,7 @@ struct AnyName(Arc<WebPkiServerVerifier>);
 
 /// Why the TLS options of a URL cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum TlsOptionError {
+pub(super) enum TlsOptionError {
     #[error("sslmode is one of disable, prefer, require, verify-ca, verify-full")]
     UnknownMode,
     #[error("sslmode=verify-ca needs sslrootcert=PATH")]
@@ -47,7 +47,7 @@ pub enum TlsOptionError {
 
 impl TlsOptions {
     /// Removes the options from a URL. Returns both.
-    pub fn take_from(url: &str) -> (String, TlsOptions) {
+    pub(super) fn take_from(url: &str) -> (String, TlsOptions) {
         let host_at = url.find('@').map_or(0, |at| at + 1);
         let mut options = TlsOptions::default();
         let Some(query_at) = url[host_at..].find('?').map(|at| host_at + at) else {
@@ -72,7 +72,7 @@ impl TlsOptions {
     }
 
     /// Sets the TLS mode, and returns the TLS configuration. `system` trusts the root certificates of this machine.
-    pub fn apply(
+    pub(super) fn apply(
         &self,
         config: &mut Config,
         system: ClientConfig,

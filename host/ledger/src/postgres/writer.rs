@@ -31,7 +31,7 @@ const FINISH_WORKERS: usize = 2;
 const HINT_EVERY: Duration = Duration::from_millis(100);
 
 /// Sends jobs to the workers.
-pub struct Writer {
+pub(super) struct Writer {
     /// `None` once closed.
     queues: std::sync::Mutex<Option<Queues>>,
     workers: Mutex<Vec<tokio::task::JoinHandle<()>>>,
@@ -46,7 +46,7 @@ struct Queues {
 }
 
 /// One write.
-pub struct Job {
+pub(super) struct Job {
     step: JobStep,
     answer: oneshot::Sender<Result<Written, LedgerError>>,
 }
@@ -82,7 +82,7 @@ type Notified = Arc<std::sync::Mutex<HashMap<String, Instant>>>;
 // === impl Writer ===
 
 impl Writer {
-    pub fn start(pool: Pool) -> Writer {
+    pub(super) fn start(pool: Pool) -> Writer {
         let (accept, accept_jobs) = mpsc::channel(WAITING_MAX);
         let (finish, finish_jobs) = mpsc::channel(WAITING_MAX);
         let accept_jobs = Arc::new(Mutex::new(accept_jobs));
@@ -100,7 +100,7 @@ impl Writer {
         }
     }
 
-    pub async fn accept(
+    pub(super) async fn accept(
         &self,
         new: Box<NewEvent>,
         owner: Option<Uuid>,
@@ -119,7 +119,7 @@ impl Writer {
         }
     }
 
-    pub async fn finish(
+    pub(super) async fn finish(
         &self,
         fence: Fence,
         attempt: AttemptRecord,
@@ -139,12 +139,12 @@ impl Writer {
     }
 
     /// Queues a job without waiting for its result. `None` if the queue is full.
-    pub fn try_queue(&self, job: Job) -> Option<()> {
+    pub(super) fn try_queue(&self, job: Job) -> Option<()> {
         self.queues()?.finish.try_send(job).ok()
     }
 
     /// Returns when all queued jobs are done.
-    pub async fn close(&self) {
+    pub(super) async fn close(&self) {
         lock(&self.queues).take();
         for worker in self.workers.lock().await.drain(..) {
             worker.await.ok();
@@ -175,7 +175,11 @@ impl Writer {
 // === impl Job ===
 
 impl Job {
-    pub fn record(stored: Box<Stored>, attempt: AttemptRecord, disposition: Disposition) -> Job {
+    pub(super) fn record(
+        stored: Box<Stored>,
+        attempt: AttemptRecord,
+        disposition: Disposition,
+    ) -> Job {
         Job {
             step: JobStep::Record {
                 stored,

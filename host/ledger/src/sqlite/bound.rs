@@ -16,7 +16,7 @@ const STEP: i64 = 64;
 const OVERHEAD_BYTES: u64 = 512;
 
 /// The size limit of the file, and how many deliveries were removed because of it since the last report.
-pub struct SizeBound {
+pub(super) struct SizeBound {
     max_bytes: u64,
     removed: AtomicUsize,
     dead: AtomicUsize,
@@ -27,7 +27,7 @@ pub struct SizeBound {
 // === impl SizeBound ===
 
 impl SizeBound {
-    pub fn new(max_bytes: u64) -> SizeBound {
+    pub(super) fn new(max_bytes: u64) -> SizeBound {
         SizeBound {
             max_bytes,
             removed: AtomicUsize::new(0),
@@ -36,18 +36,18 @@ impl SizeBound {
         }
     }
 
-    pub fn max_bytes(&self) -> u64 {
+    pub(super) fn max_bytes(&self) -> u64 {
         self.max_bytes
     }
 
     /// Whether the file is larger than it may be.
-    pub fn is_exceeded(&self, connection: &Connection) -> rusqlite::Result<bool> {
+    pub(super) fn is_exceeded(&self, connection: &Connection) -> rusqlite::Result<bool> {
         Ok(used_bytes(connection)? > self.max_bytes)
     }
 
     /// One removal step: the hook with the most data loses its oldest ended deliveries. False: the file is small enough, or that hook has
     /// no ended delivery.
-    pub fn shrink(&self, connection: &Connection) -> rusqlite::Result<bool> {
+    pub(super) fn shrink(&self, connection: &Connection) -> rusqlite::Result<bool> {
         let excess = used_bytes(connection)?.saturating_sub(self.max_bytes);
         if excess == 0 {
             return Ok(false);
@@ -65,7 +65,7 @@ impl SizeBound {
 
     /// Makes room for an event of a hook. If the ledger has reached its size limit, the hook's own oldest ended deliveries are removed.
     /// False: the hook has none, and the event must be refused.
-    pub fn make_room(
+    pub(super) fn make_room(
         &self,
         connection: &Connection,
         hook: &str,
@@ -78,12 +78,12 @@ impl SizeBound {
     }
 
     /// How many ended deliveries were removed since it was asked last, and how many of them were dead letters.
-    pub fn take_removed(&self) -> (usize, usize) {
+    pub(super) fn take_removed(&self) -> (usize, usize) {
         (self.removed.swap(0, Relaxed), self.dead.swap(0, Relaxed))
     }
 
     /// How many ended deliveries were removed since the start.
-    pub fn total_removed(&self) -> usize {
+    pub(super) fn total_removed(&self) -> usize {
         self.total.load(Relaxed)
     }
 

@@ -9,7 +9,10 @@ use landfall_model::clock::to_ms;
 use landfall_model::{LedgerClock, LedgerTime};
 
 /// The clock, which continues from the ledger time that was stored last.
-pub fn resume(connection: &Connection, time_of_day: SystemTime) -> rusqlite::Result<LedgerClock> {
+pub(super) fn resume(
+    connection: &Connection,
+    time_of_day: SystemTime,
+) -> rusqlite::Result<LedgerClock> {
     let mut find = connection.prepare("SELECT value FROM node WHERE key = ?")?;
     let last: Option<i64> = find
         .query_row(["ledger_time"], |row| row.get(0))
@@ -29,7 +32,7 @@ pub fn resume(connection: &Connection, time_of_day: SystemTime) -> rusqlite::Res
 }
 
 /// Stores the ledger time, at each heartbeat: after a crash of the machine, the time since then is unknown.
-pub fn write_down(connection: &Connection, now: LedgerTime) -> rusqlite::Result<()> {
+pub(super) fn write_down(connection: &Connection, now: LedgerTime) -> rusqlite::Result<()> {
     let mut insert =
         connection.prepare_cached("INSERT OR REPLACE INTO node (key, value) VALUES (?, ?)")?;
     insert.execute(params!["ledger_time", now.0])?;

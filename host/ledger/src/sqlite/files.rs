@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use crate::error::{LedgerError, OpenError};
 
 /// Only the user of the node may read the files: they hold bodies and headers of requests.
-pub const MODE: u32 = 0o600;
+pub(super) const MODE: u32 = 0o600;
 
 /// The open files, each with the device and inode that its name had at the start.
-pub struct OpenFiles(Vec<(PathBuf, (u64, u64))>);
+pub(super) struct OpenFiles(Vec<(PathBuf, (u64, u64))>);
 
 /// Creates an empty database if there is none. Refuses if a log or a marker shows that there was one; with `accept_loss`, the log is moved
 /// aside instead.
-pub fn make_if_new(database: &Path, accept_loss: bool) -> Result<(), OpenError> {
+pub(super) fn make_if_new(database: &Path, accept_loss: bool) -> Result<(), OpenError> {
     let failed = |error: io::Error| OpenError::from_io(database, "be created", &error);
     let found = found(database).map_err(failed)?;
     if found.as_ref().is_some_and(|found| found.len() > 0) {
@@ -70,21 +70,21 @@ fn move_aside(database: &Path, log_bytes: u64) -> io::Result<()> {
     Ok(())
 }
 
-pub fn found(path: &Path) -> io::Result<Option<Metadata>> {
+pub(super) fn found(path: &Path) -> io::Result<Option<Metadata>> {
     fs::metadata(path)
         .map(Some)
         .or_else(|error| absent(error).map(|()| None))
 }
 
 /// The path of a file that SQLite or the node keeps next to the database, such as `ledger.db-wal`.
-pub fn beside(database: &Path, ending: &str) -> PathBuf {
+pub(super) fn beside(database: &Path, ending: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(ending);
     name.into()
 }
 
 /// Treats a missing file as success.
-pub fn absent(error: io::Error) -> io::Result<()> {
+pub(super) fn absent(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::NotFound {
         Ok(())
     } else {
@@ -96,7 +96,7 @@ pub fn absent(error: io::Error) -> io::Result<()> {
 
 impl OpenFiles {
     /// The files of a database that has been opened and written to, so that its log exists.
-    pub fn new(database: &Path) -> io::Result<OpenFiles> {
+    pub(super) fn new(database: &Path) -> io::Result<OpenFiles> {
         let paths = ["", "-wal", "-shm"].map(|ending| beside(database, ending));
         let files = paths
             .into_iter()
@@ -105,7 +105,7 @@ impl OpenFiles {
     }
 
     /// Refuses if a file was removed or replaced: the next start would not find what is written now.
-    pub fn check(&self) -> Result<(), LedgerError> {
+    pub(super) fn check(&self) -> Result<(), LedgerError> {
         for (path, opened) in &self.0 {
             let why = match identity(path) {
                 Ok(now) if now == *opened => continue,

@@ -59,6 +59,11 @@ pub(super) fn finish(
     deliveries::write_attempt(connection, fence, attempt)?;
     if let Disposition::Done(results) = disposition {
         store_results(connection, event, results, now)?;
+        if attempt.refuses() {
+            // The provider sends a refused event again, and that is no duplicate.
+            let sql = "DELETE FROM dedup WHERE event = (SELECT event FROM deliveries WHERE id = ?)";
+            connection.prepare_cached(sql)?.execute([fence.delivery])?;
+        }
     }
     if matches!(disposition, Disposition::Defer(_)) {
         deliveries::count_deferral(connection, fence, now)?;

@@ -15,7 +15,11 @@ const AT_START_BYTES_MAX: u64 = 256 << 20;
 pub type OnFatal = Arc<dyn Fn(&LedgerError) + Send + Sync>;
 
 /// Refuses a damaged file. A large file is checked in the background.
-pub fn check(connection: &Connection, path: &Path, on_fatal: OnFatal) -> Result<(), OpenError> {
+pub(super) fn check(
+    connection: &Connection,
+    path: &Path,
+    on_fatal: OnFatal,
+) -> Result<(), OpenError> {
     let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     if bytes > AT_START_BYTES_MAX {
         tracing::info!(

@@ -54,7 +54,7 @@ const OPERATOR_STEP: usize = 50;
 const SQLITE_OLDEST: i32 = 3_051_003;
 
 /// An open ledger.
-pub struct Sqlite {
+pub(crate) struct Sqlite {
     writer: Writer,
     readers: Arc<Readers>,
     clock: LedgerClock,
@@ -95,7 +95,7 @@ pub struct Recovered {
 
 impl Sqlite {
     /// Opens or creates the ledger of a data directory. `on_fatal` is called with an error that only a restart can resolve.
-    pub fn open(
+    pub(crate) fn open(
         dir: &Path,
         settings: SqliteSettings,
         time_of_day: SystemTime,

@@ -27,13 +27,13 @@ const UNFIT: [(u32, &str); 11] = [
 const TMPFS: u32 = 0x0102_1994;
 
 /// Held while the ledger is open. The system releases it when the process ends.
-pub struct DirLock {
+pub(super) struct DirLock {
     _dir: File,
     _file: File,
 }
 
 /// Locks the directory itself, so that removing a file does not remove the lock; and its lock file, which older versions check.
-pub fn lock(dir: &Path) -> Result<DirLock, OpenError> {
+pub(super) fn lock(dir: &Path) -> Result<DirLock, OpenError> {
     let path = dir.join("lock");
     let opened = File::open(dir).map_err(|error| OpenError::from_io(dir, "be opened", &error))?;
     lock_one(&opened, dir)?;
@@ -66,7 +66,7 @@ fn lock_one(file: &File, dir: &Path) -> Result<(), OpenError> {
 }
 
 /// Removes the permissions of other users from the directory and the files of the ledger, if this user owns them.
-pub fn make_private(dir: &Path) {
+pub(super) fn make_private(dir: &Path) {
     let database = dir.join("ledger.db");
     let names = ["", "-wal", "-shm", "-synced", "-wal.damaged"]
         .map(|ending| files::beside(&database, ending));
@@ -93,7 +93,7 @@ pub fn make_private(dir: &Path) {
 }
 
 /// Refuses a file system on which a ledger can lose events.
-pub fn check_file_system(dir: &Path) -> Result<(), OpenError> {
+pub(super) fn check_file_system(dir: &Path) -> Result<(), OpenError> {
     let status = statfs(dir).map_err(|error| {
         OpenError::Other(format!("{} cannot be examined: {error}", dir.display()))
     })?;
@@ -111,13 +111,13 @@ pub fn check_file_system(dir: &Path) -> Result<(), OpenError> {
 }
 
 /// Whether the file system takes no writes at all.
-pub fn is_read_only(dir: &Path) -> bool {
+pub(super) fn is_read_only(dir: &Path) -> bool {
     let open = OpenOptions::new().write(true).open(dir.join("lock"));
     open.is_err_and(|error| error.kind() == io::ErrorKind::ReadOnlyFilesystem)
 }
 
 /// Free bytes of the directory's file system.
-pub fn free_bytes(dir: &Path) -> io::Result<u64> {
+pub(super) fn free_bytes(dir: &Path) -> io::Result<u64> {
     let status = rustix::fs::statvfs(dir)?;
     Ok(status.f_bavail.saturating_mul(status.f_frsize))
 }

@@ -24,7 +24,7 @@ const STEPS: i32 = 10_000;
 const IDLE_MAX: usize = 4;
 
 /// Connections that only read.
-pub struct Readers {
+pub(super) struct Readers {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
 }
@@ -32,7 +32,7 @@ pub struct Readers {
 // === impl Readers ===
 
 impl Readers {
-    pub fn new(path: &Path) -> Readers {
+    pub(super) fn new(path: &Path) -> Readers {
         Readers {
             path: path.into(),
             idle: Mutex::default(),
@@ -40,7 +40,7 @@ impl Readers {
     }
 
     /// Runs a query on this thread.
-    pub fn ask<T>(
+    pub(super) fn ask<T>(
         &self,
         question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, LedgerError> {
@@ -58,7 +58,7 @@ impl Readers {
     }
 
     /// Closes idle connections.
-    pub fn close(&self) {
+    pub(super) fn close(&self) {
         lock(&self.idle).clear();
     }
 
@@ -115,7 +115,7 @@ fn text(row: &rusqlite::Row<'_>, at: usize) -> Option<String> {
 }
 
 /// A page of deliveries: newest first, or in ascending order if `after` is given. Postgres: `read::list`.
-pub fn list(
+pub(super) fn list(
     connection: &Connection,
     filter: &Filter,
     now: LedgerTime,
@@ -186,7 +186,7 @@ pub(super) const FIRST_DELIVERY: &str =
     "SELECT min(id) FROM deliveries INDEXED BY deliveries_event WHERE event >= ?";
 
 /// See `History::floor_since`. Postgres: `read::floor_since`.
-pub fn floor_since(connection: &Connection, since_ms: i64) -> rusqlite::Result<Option<i64>> {
+pub(super) fn floor_since(connection: &Connection, since_ms: i64) -> rusqlite::Result<Option<i64>> {
     let first_id = first_id_since(since_ms);
     let mut select = connection.prepare_cached(YOUNG_EVENTS)?;
     let (young, first): (i64, Option<i64>) = select
@@ -203,7 +203,7 @@ pub fn floor_since(connection: &Connection, since_ms: i64) -> rusqlite::Result<O
 }
 
 /// Parts of deliveries. Postgres: `read::contents`.
-pub fn contents(
+pub(super) fn contents(
     connection: &Connection,
     deliveries: &[i64],
     parts: Parts,
@@ -238,7 +238,7 @@ pub fn contents(
 }
 
 /// Events with ids between these two, in order. Postgres: `read::find_ids`.
-pub fn find_ids(
+pub(super) fn find_ids(
     connection: &Connection,
     first: &EventId,
     last: &EventId,
@@ -253,7 +253,7 @@ pub fn find_ids(
 }
 
 /// One event, if it is known. Postgres: `read::show`.
-pub fn show(
+pub(super) fn show(
     connection: &Connection,
     id: &EventId,
     now: LedgerTime,
@@ -328,7 +328,7 @@ fn attempt(row: &rusqlite::Row<'_>) -> rusqlite::Result<ShownAttempt> {
 }
 
 /// The number of deliveries by hook and state. Postgres: `read::count`.
-pub fn count(connection: &Connection) -> rusqlite::Result<Vec<Count>> {
+pub(super) fn count(connection: &Connection) -> rusqlite::Result<Vec<Count>> {
     let mut select = connection.prepare_cached(
         "SELECT hook, state, count(*) FROM deliveries GROUP BY hook, state ORDER BY hook, state",
     )?;

@@ -12,22 +12,22 @@ pub(super) struct Refusal(Arc<Mutex<Option<LedgerError>>>);
 // === impl Refusal ===
 
 impl Refusal {
-    pub fn new(why: Option<LedgerError>) -> Refusal {
+    pub(super) fn new(why: Option<LedgerError>) -> Refusal {
         Refusal(Arc::new(Mutex::new(why)))
     }
 
-    pub fn get(&self) -> Option<LedgerError> {
+    pub(super) fn get(&self) -> Option<LedgerError> {
         lock(&self.0).clone()
     }
 
-    pub fn set(&self, why: LedgerError) {
+    pub(super) fn set(&self, why: LedgerError) {
         let before = lock(&self.0).replace(why.clone());
         if before.as_ref() != Some(&why) {
             tracing::error!(error = %why, "the ledger accepts no events until a write succeeds again");
         }
     }
 
-    pub fn clear(&self) {
+    pub(super) fn clear(&self) {
         if lock(&self.0).take().is_some() {
             tracing::info!("a write to the ledger succeeded: events are accepted again");
         }

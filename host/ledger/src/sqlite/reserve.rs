@@ -16,7 +16,7 @@ use super::place;
 const TRY_EVERY: Duration = Duration::from_secs(1);
 
 /// The reserve file.
-pub struct Reserve {
+pub(super) struct Reserve {
     path: PathBuf,
     dir: PathBuf,
     /// 0: no reserve is kept.
@@ -31,7 +31,7 @@ pub struct Reserve {
 
 impl Reserve {
     /// Creates the file, if there is space for it.
-    pub fn new(dir: &Path, bytes: u64, beside: u64) -> Reserve {
+    pub(super) fn new(dir: &Path, bytes: u64, beside: u64) -> Reserve {
         let path = dir.join("reserve");
         let mut reserve = Reserve {
             path,
@@ -49,17 +49,17 @@ impl Reserve {
     }
 
     /// Whether the reserve exists, or none is configured.
-    pub fn is_there(&self) -> bool {
+    pub(super) fn is_there(&self) -> bool {
         self.is_there || self.bytes == 0
     }
 
     /// The data directory.
-    pub fn dir(&self) -> &Path {
+    pub(super) fn dir(&self) -> &Path {
         &self.dir
     }
 
     /// Removes the file. False: the reserve did not exist.
-    pub fn spend(&mut self) -> bool {
+    pub(super) fn spend(&mut self) -> bool {
         let was_there = std::mem::take(&mut self.is_there);
         if was_there {
             tracing::error!(
@@ -73,7 +73,7 @@ impl Reserve {
     }
 
     /// Creates the file again if there is space, at most once a second.
-    pub fn restore(&mut self) {
+    pub(super) fn restore(&mut self) {
         if self.is_there() || self.tried.is_some_and(|at| at.elapsed() < TRY_EVERY) {
             return;
         }
@@ -137,7 +137,7 @@ impl Reserve {
 }
 
 /// Removes the reserve, so that a node on a full disk can start. False: there is no reserve.
-pub fn give_up(dir: &Path) -> bool {
+pub(super) fn give_up(dir: &Path) -> bool {
     let path = dir.join("reserve");
     let is_ours =
         fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0);

@@ -13,7 +13,7 @@ const STEP: i64 = 500;
 const PAGES: i64 = 1000;
 
 /// One step. Returns how many items it removed. Fewer than a whole step: nothing is left to remove.
-pub fn step(
+pub(super) fn step(
     connection: &Connection,
     retention: &Retention,
     now: LedgerTime,
@@ -31,7 +31,7 @@ pub fn step(
 }
 
 /// Whether a step removed as much as one step may.
-pub fn is_whole_step(count: usize) -> bool {
+pub(super) fn is_whole_step(count: usize) -> bool {
     count as i64 >= STEP
 }
 

@@ -216,7 +216,7 @@ ALTER TABLE deliveries ADD COLUMN deferred_since INTEGER;
 ";
 
 /// Migrates the tables to this version.
-pub fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     let failed = |error: rusqlite::Error| match LedgerError::from(error) {
         error @ LedgerError::Full => {
             OpenError::Full(format!("the ledger cannot be prepared: {error}"))
@@ -284,7 +284,7 @@ fn expected() -> rusqlite::Result<Vec<(String, Option<String>)>> {
 }
 
 /// Pauses a hook, or lets it run again.
-pub fn pause(connection: &Connection, hook: &str, paused: bool) -> rusqlite::Result<()> {
+pub(super) fn pause(connection: &Connection, hook: &str, paused: bool) -> rusqlite::Result<()> {
     let sql = if paused {
         "INSERT OR IGNORE INTO paused (hook) VALUES (?)"
     } else {
@@ -294,7 +294,7 @@ pub fn pause(connection: &Connection, hook: &str, paused: bool) -> rusqlite::Res
 }
 
 /// The hooks that an operator has paused.
-pub fn paused(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+pub(super) fn paused(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     connection
         .prepare("SELECT hook FROM paused")?
         .query_map([], |row| row.get(0))?

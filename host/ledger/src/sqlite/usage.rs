@@ -17,7 +17,7 @@ const DEPTH_MAX: usize = 4;
 
 /// Reports a full disk, but not at every event.
 #[derive(Debug, Default)]
-pub struct SpaceReports {
+pub(super) struct SpaceReports {
     last: Mutex<Option<Instant>>,
 }
 
@@ -25,7 +25,7 @@ pub struct SpaceReports {
 
 impl SpaceReports {
     /// Logs the free space and the largest entries of the data directory, at most once a minute. Reads the disk on another thread.
-    pub fn report(&self, dir: &Path, min_free: u64) {
+    pub(super) fn report(&self, dir: &Path, min_free: u64) {
         let mut last = lock(&self.last);
         if last.is_some_and(|last| last.elapsed() < REPORT_EVERY) {
             return;

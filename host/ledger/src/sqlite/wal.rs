@@ -15,7 +15,7 @@ const FRAME_HEADER: usize = 24;
 const MAGIC: u32 = 0x377f_0682;
 
 /// The note: the two salts of the log, and how many of its frames were synced.
-pub struct Note {
+pub(super) struct Note {
     file: File,
     path: PathBuf,
     log: PathBuf,
@@ -25,7 +25,7 @@ pub struct Note {
 
 impl Note {
     /// Opens or creates the note of a database.
-    pub fn open(database: &Path) -> io::Result<Note> {
+    pub(super) fn open(database: &Path) -> io::Result<Note> {
         let path = beside(database, "-synced");
         let file = OpenOptions::new()
             .read(true)
@@ -42,7 +42,7 @@ impl Note {
     }
 
     /// Notes that so many frames are on stable storage.
-    pub fn write(&self, frames: u32) -> io::Result<()> {
+    pub(super) fn write(&self, frames: u32) -> io::Result<()> {
         let mut note = [0; 12];
         File::open(&self.log)?.read_exact_at(&mut note[..8], 16)?;
         note[8..].copy_from_slice(&frames.to_be_bytes());
@@ -50,13 +50,13 @@ impl Note {
     }
 
     /// Removes the note before the database is closed, which removes the log.
-    pub fn forget(self) {
+    pub(super) fn forget(self) {
         fs::remove_file(&self.path).ok();
     }
 }
 
 /// Refuses a log that has lost synced frames. With `accept_loss`, the log is copied aside and used as it is.
-pub fn check(database: &Path, accept_loss: bool) -> Result<(), OpenError> {
+pub(super) fn check(database: &Path, accept_loss: bool) -> Result<(), OpenError> {
     let failed = |error: io::Error| {
         OpenError::Other(format!(
             "{} cannot be read: {error}",

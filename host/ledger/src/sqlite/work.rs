@@ -10,7 +10,7 @@ use crate::error::LedgerError;
 
 /// How safe a write is when its caller is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sync {
+pub(super) enum Sync {
     /// On stable storage.
     Durable,
     /// In the log: it survives the end of the process, but maybe not of the machine.
@@ -19,7 +19,7 @@ pub enum Sync {
 
 /// What a write does to the size of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WriteKind {
+pub(super) enum WriteKind {
     /// It adds data: refused on a full disk.
     Insert,
     /// It ends, extends or removes what is stored: it may use the reserve of a full disk.
@@ -28,7 +28,7 @@ pub enum WriteKind {
 
 /// How something is written.
 #[derive(Debug, Clone)]
-pub struct WriteOptions {
+pub(super) struct WriteOptions {
     pub(super) sync: Sync,
     pub(super) kind: WriteKind,
     /// Set when the caller no longer wants it: it does not begin. None: it cannot be cancelled.
@@ -61,7 +61,7 @@ pub(super) struct Call<F, T> {
 
 impl WriteOptions {
     /// A write that adds data.
-    pub fn insert(sync: Sync) -> WriteOptions {
+    pub(super) fn insert(sync: Sync) -> WriteOptions {
         WriteOptions {
             sync,
             kind: WriteKind::Insert,
@@ -70,7 +70,7 @@ impl WriteOptions {
     }
 
     /// A write that ends, extends or removes what is stored.
-    pub fn reclaim(sync: Sync) -> WriteOptions {
+    pub(super) fn reclaim(sync: Sync) -> WriteOptions {
         WriteOptions {
             sync,
             kind: WriteKind::Reclaim,
@@ -79,14 +79,14 @@ impl WriteOptions {
     }
 
     /// The write does not begin once `cancelled` is set.
-    pub fn unless(self, cancelled: Arc<AtomicBool>) -> WriteOptions {
+    pub(super) fn unless(self, cancelled: Arc<AtomicBool>) -> WriteOptions {
         WriteOptions {
             cancelled: Some(cancelled),
             ..self
         }
     }
 
-    pub fn is_cancelled(&self) -> bool {
+    pub(super) fn is_cancelled(&self) -> bool {
         self.cancelled
             .as_ref()
             .is_some_and(|cancelled| cancelled.load(Ordering::Relaxed))
@@ -96,7 +96,7 @@ impl WriteOptions {
 // === impl Call ===
 
 impl<F, T> Call<F, T> {
-    pub fn new(
+    pub(super) fn new(
         act: F,
         answer: oneshot::Sender<Result<T, LedgerError>>,
         options: WriteOptions,

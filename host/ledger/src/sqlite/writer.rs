@@ -17,7 +17,7 @@ use crate::error::LedgerError;
 
 /// Sends work to the thread.
 #[derive(Clone)]
-pub struct Writer {
+pub(super) struct Writer {
     waiting: mpsc::Sender<Asked>,
     refusal: Refusal,
 }
@@ -26,7 +26,7 @@ pub struct Writer {
 
 impl Writer {
     /// Starts the thread, which ends when the last handle is dropped. `on_fatal` is called with an error that only a restart can resolve.
-    pub fn start(
+    pub(super) fn start(
         connection: Connection,
         note: Note,
         reserve: Reserve,
@@ -40,7 +40,7 @@ impl Writer {
     }
 
     /// Runs `act` in a transaction.
-    pub async fn write<T: Send + 'static>(
+    pub(super) async fn write<T: Send + 'static>(
         &self,
         options: WriteOptions,
         act: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -55,7 +55,7 @@ impl Writer {
     }
 
     /// Queues work without waiting for its result. `None` if the queue is full.
-    pub fn try_queue(
+    pub(super) fn try_queue(
         &self,
         act: impl FnMut(&Connection) -> rusqlite::Result<()> + Send + 'static,
     ) -> Option<()> {
@@ -65,7 +65,7 @@ impl Writer {
     }
 
     /// Returns when all queued work is done and the file is closed. Nothing is written after it.
-    pub async fn close(&self) {
+    pub(super) async fn close(&self) {
         let (closed, is_closed) = oneshot::channel();
         if self.waiting.send(Asked::Close(closed)).await.is_ok() {
             is_closed.await.ok();
@@ -73,7 +73,7 @@ impl Writer {
     }
 
     /// Why nothing new is accepted: a write did not fit, or only with the reserve, or the file system is read-only.
-    pub fn refuses(&self) -> Option<LedgerError> {
+    pub(super) fn refuses(&self) -> Option<LedgerError> {
         self.refusal.get()
     }
 }

@@ -54,7 +54,7 @@ pub(super) struct WriterThread {
 
 impl WriterThread {
     /// Starts the thread, which ends when every sender is dropped. Returns the way to send it work, and why it accepts no events.
-    pub fn spawn(
+    pub(super) fn spawn(
         connection: Connection,
         note: Note,
         reserve: Reserve,

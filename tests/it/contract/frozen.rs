@@ -9,7 +9,8 @@ const COPIES: &str = "tests/fixtures/wit";
 const WAY_OUT: &str = "Component authors depend on published text. To add a function or an interface, mark it \
     `@since(version = 0.1.n)`, raise the version of the package to 0.1.n, and add a copy of the file as NAME-0.1.n.wit beside \
     the earlier copies. To change anything else, also a comment, leave the file as it is and add a file with a new version of \
-    the package, NAME@0.2.0, with a copy of its own.";
+    the package, NAME@0.2.0, with a copy of its own. Only a package that no release contains yet may change together with its \
+    copy.";
 
 /// A package of wit/, or a copy of one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

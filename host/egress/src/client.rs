@@ -144,8 +144,12 @@ impl Client {
         let pool = self.pool.get_or_init(|| pool(self.policy.clone()));
         let mut left = self.policy.redirects();
         loop {
-            let (request, added) = self.request(outgoing.clone())?;
-            let mut received = exchange(pool, request, outgoing.memory.as_ref()).await?;
+            let is_redirected = left < self.policy.redirects();
+            let result = self.exchange(pool, &outgoing).await;
+            let (mut received, added) = match result {
+                Err(error) if is_redirected => return Err(after_redirect(&error)),
+                result => result?,
+            };
 
             if received.status == 401 {
                 self.credentials.report_rejected(&added);
@@ -166,6 +170,16 @@ impl Client {
                 _ => return Ok(received),
             }
         }
+    }
+
+    async fn exchange(
+        &self,
+        pool: &Pool,
+        outgoing: &Outgoing,
+    ) -> Result<(Received, Added), OutgoingError> {
+        let (request, added) = self.request(outgoing.clone())?;
+        let received = exchange(pool, request, outgoing.memory.as_ref()).await?;
+        Ok((received, added))
     }
 
     /// Whether the hook may make a call with this method to this URL. The addresses of the host are
@@ -239,6 +253,14 @@ impl Client {
         *request.headers_mut() = headers;
         Ok((request, added))
     }
+}
+
+/// The error of a call whose first receiver has answered with a redirect: that receiver may have acted.
+fn after_redirect(error: &OutgoingError) -> OutgoingError {
+    OutgoingError::Other(format!(
+        "the call was answered with a redirect that could not be followed: {}",
+        error.guest_text()
+    ))
 }
 
 fn checked_url(text: &str) -> Result<Url, OutgoingError> {

@@ -20,7 +20,7 @@ async fn special_addresses_are_never_connected() {
             .await
             .unwrap_err();
         assert!(
-            matches!(error, OutgoingError::Denied(_)),
+            matches!(error, OutgoingError::DeniedAddress { .. }),
             "{host}: {error:?}"
         );
     }
@@ -65,7 +65,14 @@ async fn literal_grants_do_not_cover_names() {
         .send(get(&named), "e")
         .await
         .unwrap_err();
-    assert!(matches!(error, OutgoingError::Denied(_)), "{error:?}");
+    assert!(
+        matches!(error, OutgoingError::DeniedAddress { .. }),
+        "{error:?}"
+    );
+    // The operator learns the address, and the component does not.
+    assert!(error.to_string().contains("127.0.0.1") || error.to_string().contains("::1"));
+    let told = error.guest_text();
+    assert!(told.contains("localhost") && !told.contains("127.0.0.1"), "{told}");
     let accepted = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
     assert!(accepted.is_err(), "something connected");
 }

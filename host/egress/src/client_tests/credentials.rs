@@ -31,7 +31,7 @@ async fn missing_credentials_stop_the_call() {
         .await
         .unwrap_err();
     assert!(
-        matches!(&error, OutgoingError::Other(text) if text.contains("the log of the node says why")),
+        matches!(&error, OutgoingError::Unavailable(text) if text.contains("the log of the node says why")),
         "{error:?}"
     );
 }

@@ -94,5 +94,7 @@ async fn redirects_are_limited_and_checked() {
         .send(get(&from), "event-1")
         .await
         .unwrap_err();
-    assert!(matches!(refused, OutgoingError::Denied(_)), "{refused}");
+    // The first receiver may have acted.
+    assert!(matches!(refused, OutgoingError::Other(_)), "{refused:?}");
+    assert!(refused.to_string().contains("redirect"), "{refused}");
 }

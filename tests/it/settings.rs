@@ -68,14 +68,15 @@ async fn bad_settings_keep_last_good_version() {
 
 #[tokio::test]
 async fn any_component_may_carry_a_schema() {
-    let in_toml = "[settings_schema]\nrequired = [\"branch\"]\n[settings_schema.properties.branch]\ntype = \"string\"\n";
-    let in_json = r#"settings_schema = '{"properties": {"branch": {"enum": ["main", "next"]}}}'"#;
+    let in_toml = "[settings-schema]\nrequired = [\"branch\"]\n[settings-schema.properties.branch]\ntype = \"string\"\n";
+    let in_json = r#"settings-schema = '{"properties": {"branch": {"enum": ["main", "next"]}}}'"#;
     let remote =
-        r#"settings_schema = '{"properties": {"branch": {"$ref": "http://127.0.0.1:9/"}}}'"#;
-    let endless = r##"settings_schema = '{"allOf": [{"$ref": "#"}, {"$ref": "#"}]}'"##;
+        r#"settings-schema = '{"properties": {"branch": {"$ref": "http://127.0.0.1:9/"}}}'"#;
+    let endless = r##"settings-schema = '{"allOf": [{"$ref": "#"}, {"$ref": "#"}]}'"##;
     let setup = Setup::new();
     let hook = |setup: Setup, name: &str, manifest: &str, settings: &str| {
-        let bytes = with_manifest(&component("answers_one"), manifest);
+        let manifest = format!("manifest = 1\n{manifest}");
+        let bytes = with_manifest(&component("answers_one"), &manifest);
         setup.file(&format!("{name}.wasm"), bytes).file(
             &format!("{name}.toml"),
             format!("{OPEN}[settings]\n{settings}\n"),
@@ -86,7 +87,7 @@ async fn any_component_may_carry_a_schema() {
     let setup = hook(setup, "other", in_json, "branch = \"mian\"");
     let setup = hook(setup, "remote", remote, "branch = \"x\"");
     let setup = hook(setup, "endless", endless, "branch = \"x\"");
-    let setup = hook(setup, "broken", "settings_schema = '{'", "branch = \"x\"");
+    let setup = hook(setup, "broken", "settings-schema = '{'", "branch = \"x\"");
     // Without a schema anything goes.
     let free = format!("{OPEN}[settings]\nnobody_knows = 1\n");
     let node = setup
@@ -106,7 +107,7 @@ async fn any_component_may_carry_a_schema() {
             "endless",
             "takes too much work to check, or refers to itself",
         ),
-        ("broken", "settings_schema is not JSON"),
+        ("broken", "settings-schema is not JSON"),
     ] {
         let why = problem(&node, hook, "unavailable").await;
         assert!(why.contains(words), "{why}");

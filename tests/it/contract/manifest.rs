@@ -12,6 +12,7 @@ async fn newer_manifests_load_with_warnings() {
                     colour = \"blue\"\n\
                     [settings-schema]\n\
                     required = [\"branch\"]\n\
+                    properties = { branch = { type = \"string\" } }\n\
                     [needs]\n\
                     teleport = true\n";
     let bytes = with_manifest(&component("answers_one"), manifest);

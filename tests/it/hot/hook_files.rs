@@ -212,7 +212,7 @@ async fn new_versions_need_their_grants() {
         "out.wasm",
         with_manifest(
             &plain,
-            "[allow]\nhttp = [\"https://api.example.com/\"]\nkv = true\n",
+            "manifest = 1\n[needs]\nhttp = [\"https://api.example.com/\"]\nkv = true\n",
         ),
     );
     let status = node.until("out", "stale").await;
@@ -239,16 +239,17 @@ async fn a_manifest_takes_no_path() {
     let node = running_one().await;
     let greedy = with_manifest(
         &component("answers_two"),
-        "path = \"/hook\"\nconcurrency = 999\n",
+        "manifest = 1\n[suggests]\npath = \"/hook\"\nconcurrency = 999\n",
     );
     node.put("greedy.toml", OPEN);
     node.put("greedy.wasm", greedy);
     let status = node.until("greedy", "serving").await;
     assert_eq!(status["path"], "/greedy");
-    let wants = status["wants"].as_str().unwrap();
+    let warnings = status["warnings"].to_string();
     assert!(
-        wants.contains("path = \"/hook\"") && wants.contains("concurrency = 999"),
-        "{wants}"
+        warnings.contains("`path` under [suggests] is not used")
+            && warnings.contains("`concurrency` under [suggests] is not used"),
+        "{warnings}"
     );
     assert_eq!(
         node.post("/greedy", &[], "{}").await,

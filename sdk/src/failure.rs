@@ -19,7 +19,7 @@ pub enum Failure {
         after: Option<Duration>,
     },
     /// Something that this event needs is not there yet. The event runs again later. The attempt does not count. The event is dead
-    /// when it is older than the hook's `[retry] max_age`.
+    /// when it has been deferred for longer than the hook's `[retry] max_age`.
     Defer {
         /// What is not there yet.
         reason: String,

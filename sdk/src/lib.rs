@@ -51,7 +51,7 @@
 //! | failure | meaning | what the host does |
 //! |---|---|---|
 //! | [`Failure::retry`] | something outside failed | runs the event again, as often as `[retry] attempts` says |
-//! | [`Failure::defer`] | something that the event needs is not there yet | runs it again without counting the attempt, until it is older than `[retry] max_age` |
+//! | [`Failure::defer`] | something that the event needs is not there yet | runs it again without counting the attempt, for at most `[retry] max_age` |
 //! | [`Failure::reject`] | the event can never succeed | the event is dead at once; the caller receives 422 or your reply |
 //!
 //! After each of them, nothing that the handler staged is kept. The reasons are for the operator; the caller never sees them. `?` on any

@@ -16,7 +16,7 @@ use landfall_tests::{Node, Setup, bundled, eventually};
 use serde_json::json;
 
 pub(crate) use self::accept::*;
-pub(crate) use self::failures::*;
+pub(super) use self::failures::*;
 pub(crate) use self::operator::*;
 pub(crate) use self::order::*;
 

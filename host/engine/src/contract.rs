@@ -40,7 +40,9 @@ pub(crate) enum ContractError {
         "does not export landfall:hook/handler@0.1.0: it exports {0}; build it with landfall-sdk or against wit/ of this version"
     )]
     NoHandler(String),
-    #[error("imports {0}, which this host does not have: build it again against wit/ of this version, or run a host that has it")]
+    #[error(
+        "imports {0}, which this host does not have: build it again against wit/ of this version, or run a host that has it"
+    )]
     NewInterface(String),
     #[error("{0}")]
     OtherDraft(String),

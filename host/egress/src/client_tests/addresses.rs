@@ -72,7 +72,10 @@ async fn literal_grants_do_not_cover_names() {
     // The operator learns the address, and the component does not.
     assert!(error.to_string().contains("127.0.0.1") || error.to_string().contains("::1"));
     let told = error.guest_text();
-    assert!(told.contains("localhost") && !told.contains("127.0.0.1"), "{told}");
+    assert!(
+        told.contains("localhost") && !told.contains("127.0.0.1"),
+        "{told}"
+    );
     let accepted = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
     assert!(accepted.is_err(), "something connected");
 }

@@ -182,8 +182,13 @@ fn one_delivery(delivery: &Value) {
     let why = why
         .map(|why| format!(": {}", printable(why)))
         .unwrap_or_default();
+    let deferred = match delivery["deferrals"].as_u64() {
+        None | Some(0) => String::new(),
+        Some(1) => ", deferred once".to_owned(),
+        Some(times) => format!(", deferred {times} times"),
+    };
     say!(
-        "\ndelivery {}   {}{due}{links}{why}",
+        "\ndelivery {}   {}{due}{deferred}{links}{why}",
         delivery["delivery"],
         text(&delivery["state"])
     );

@@ -29,7 +29,15 @@ pub struct TailFlags {
 
 /// State and attempt of the deliveries that have not ended, by delivery number.
 #[derive(Default)]
-struct Open(BTreeMap<i64, (String, u64)>);
+struct Open(BTreeMap<i64, Seen>);
+
+/// What the last poll saw of an open delivery.
+#[derive(Debug, Clone, PartialEq)]
+struct Seen {
+    state: String,
+    attempt: u64,
+    deferrals: u64,
+}
 
 /// Runs `landfall events tail`: until it is stopped, or the reader of its output is gone.
 pub async fn tail(node: &LedgerFlags, flags: &TailFlags, as_json: bool) -> anyhow::Result<()> {
@@ -130,19 +138,23 @@ impl Open {
     /// The change since the last poll, if it is one that is printed.
     fn change(&mut self, one: &Value) -> Option<&'static str> {
         let number = one["delivery"].as_i64()?;
-        let (state, attempt) = (
-            one["state"].as_str()?.to_owned(),
-            one["attempt"].as_u64().unwrap_or(0),
-        );
-        let before = match state.as_str() {
+        let seen = Seen {
+            state: one["state"].as_str()?.to_owned(),
+            attempt: one["attempt"].as_u64().unwrap_or(0),
+            deferrals: one["deferrals"].as_u64().unwrap_or(0),
+        };
+        let before = match seen.state.as_str() {
             "pending" | "running" if self.0.len() < OPEN_MAX || self.0.contains_key(&number) => {
-                self.0.insert(number, (state.clone(), attempt))
+                self.0.insert(number, seen.clone())
             }
             _ => self.0.remove(&number),
         };
 
-        match state.as_str() {
-            "pending" if attempt > 0 && before != Some((state.clone(), attempt)) => Some("retry"),
+        let deferred_before = before.as_ref().map_or(0, |before| before.deferrals);
+        match seen.state.as_str() {
+            "pending" if seen.attempt == 0 || before.as_ref() == Some(&seen) => None,
+            "pending" if seen.deferrals > deferred_before => Some("deferred"),
+            "pending" => Some("retry"),
             "done" => Some("done"),
             "dead" => Some("dead"),
             "discarded" => Some("discarded"),

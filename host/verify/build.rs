@@ -17,7 +17,8 @@ fn main() {
     packs.sort();
 
     let mut source = String::from(
-        "/// Name and text of every pack in the binary, by name.\npub(super) const EMBEDDED: &[(&str, &str)] = &[\n",
+        "/// Name and text of every pack in the binary, by name.\n\
+         pub(super) const EMBEDDED: &[(&str, &str)] = &[\n",
     );
     for path in packs {
         let name = path

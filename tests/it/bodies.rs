@@ -377,7 +377,9 @@ async fn large_bodies_fit_their_provider() {
     for hook in ["enough", "echo"] {
         node.until(hook, "serving").await;
     }
-    let why = "small.toml:4:1: memory 24.0 MiB is too small for max_body 26.0 MiB: a handler needs at least four times the body; write memory = \"108MiB\", or max_body = \"5MiB\"";
+    let why = "small.toml:4:1: memory 24.0 MiB is too small for max_body 26.0 MiB: a handler \
+               needs at least four times the body; write memory = \"108MiB\", or max_body = \
+               \"5MiB\"";
     assert_eq!(node.until("small", "unavailable").await["problem"], why);
     let body = format!("{{\"n\":1,\"text\":\"{}\"}}", "x".repeat(size));
     let signature = sign(SECRET, body.as_bytes());

@@ -129,7 +129,8 @@ fn a_provider_passes_its_vectors() {
 async fn a_handler_is_its_folder() {
     let plugins = repository().join("plugins");
     let page = std::fs::read_to_string(repository().join("docs/HANDLERS.md")).unwrap();
-    let row = "| [shout](../plugins/shout/README.md) | Answers with the text of each event in upper case |\n";
+    let row = "| [shout](../plugins/shout/README.md) | Answers with the text of each event in \
+               upper case |\n";
     assert!(handlers_page::with_rows(&page, &plugins).contains(row));
 
     let native = native_target();

@@ -40,7 +40,8 @@ const NOT_APPLICABLE: [(&str, &str, &str); 5] = [
     (
         "stored_but_unanswered_events_run_once",
         "sqlite",
-        "the answer of a file cannot get lost; tests/kills.rs ends the node between commit and answer",
+        "the answer of a file cannot get lost; tests/kills.rs ends the node between commit and \
+         answer",
     ),
     (
         "what_is_too_large_is_refused",

@@ -345,7 +345,8 @@ async fn duplicate_gets_the_first_reply_again() {
 
 #[tokio::test]
 async fn duplicates_do_not_await_late_retries() {
-    let backoff = "[retry]\nattempts = 2\nbackoff = { first = \"1h\", factor = 1.0, max = \"1h\", jitter = 0.0 }\n";
+    let backoff = "[retry]\nattempts = 2\n\
+                   backoff = { first = \"1h\", factor = 1.0, max = \"1h\", jitter = 0.0 }\n";
     let file = format!(
         "mode = \"auto\"\nanswer_within = \"60s\"\n{OPEN}{backoff}[dedup]\nid = {{ header = \"Id\" }}\n"
     );

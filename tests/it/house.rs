@@ -59,7 +59,8 @@ fn pages_name_existing_files() {
 
 #[test]
 fn the_top_level_is_as_agreed() {
-    let agreed = "Cargo.toml Cargo.lock LICENSE README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md Dockerfile rustfmt.toml clippy.toml deny.toml host sdk plugins wit tests docs target";
+    let agreed = "Cargo.toml Cargo.lock LICENSE README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md \
+                  Dockerfile rustfmt.toml clippy.toml deny.toml host sdk plugins wit tests docs target";
     let agreed: BTreeSet<&str> = agreed.split(' ').collect();
     for entry in std::fs::read_dir(root()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();

@@ -46,7 +46,8 @@ fn certificates(dir: &Path) {
     .unwrap();
     openssl(
         dir,
-        "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -out cert.pem -days 2 -extfile more",
+        "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -out cert.pem -days 2 \
+         -extfile more",
     );
 }
 

@@ -49,7 +49,8 @@ impl PubSub {
     pub async fn start() -> Option<Arc<PubSub>> {
         let Some(program) = emulator() else {
             missing(
-                "the Pub/Sub emulator is not installed (gcloud beta emulators pubsub, or PUBSUB_EMULATOR=PROGRAM)",
+                "the Pub/Sub emulator is not installed (gcloud beta emulators pubsub, or \
+                 PUBSUB_EMULATOR=PROGRAM)",
             );
             return None;
         };

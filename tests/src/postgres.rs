@@ -222,7 +222,8 @@ impl Postgres {
 
 /// A shell that ends the server when we are gone.
 fn serve(bin: &Path, dir: &Path, port: u16, settings: &[&str]) -> Child {
-    let script = "\"$0\" \"$@\" >/dev/null 2>&1 & server=$!; cat >/dev/null; kill -INT $server 2>/dev/null; wait $server";
+    let script = "\"$0\" \"$@\" >/dev/null 2>&1 & server=$!; cat >/dev/null; kill -INT $server \
+                  2>/dev/null; wait $server";
     let mut command = as_postgres(Path::new("sh"));
     command
         .args(["-c", script])

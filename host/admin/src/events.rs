@@ -237,7 +237,8 @@ pub(super) async fn rows(
             refused(
                 StatusCode::NOT_FOUND,
                 &format!(
-                    "hook `{hook}` has no table `{table}`: no row is in it, and no hook file allows it"
+                    "hook `{hook}` has no table `{table}`: no row is in it, and no hook file \
+                     allows it"
                 ),
             )
         }

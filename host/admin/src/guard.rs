@@ -116,7 +116,8 @@ impl Guard {
                 "admin_token_unreadable",
                 StatusCode::SERVICE_UNAVAILABLE,
                 format!("the admin token cannot be read: {error}"),
-                "give admin.token a value, or remove the setting and start the node again: it then makes a token",
+                "give admin.token a value, or remove the setting and start the node again: it \
+                 then makes a token",
             )
         })?;
         match given {
@@ -131,7 +132,8 @@ impl Guard {
                 "admin_token_missing",
                 StatusCode::UNAUTHORIZED,
                 "the request has no admin token".into(),
-                "send `Authorization: Bearer TOKEN` with the value of admin.token, or of the file `admin-token` in the data directory",
+                "send `Authorization: Bearer TOKEN` with the value of admin.token, or of the file \
+                 `admin-token` in the data directory",
             )),
         }
     }

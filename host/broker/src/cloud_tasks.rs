@@ -87,7 +87,8 @@ fn plan(settings: &Settings<'_>) -> Result<Arc<dyn BrokerPlan>, SettingsError> {
     };
     let endpoint = settings.emulator(EMULATOR).map(str::to_owned);
     let Some(push) = push::spec(settings, endpoint.is_some())? else {
-        let why = "Cloud Tasks calls this service: set queue.push_to to its https:// address, and queue.push_account";
+        let why = "Cloud Tasks calls this service: set queue.push_to to its https:// address, and \
+                   queue.push_account";
         return Err(SettingsError(why.into()));
     };
     Ok(Arc::new(CloudTasksSpec {
@@ -167,19 +168,24 @@ impl CloudTasks {
         let path = self.path();
         let Some(found) = self.rest.find(&format!("v2/{path}"), "Cloud Tasks").await? else {
             return Err(BrokerError::Misconfigured(format!(
-                "Cloud Tasks has no {path}: gcloud tasks queues create {queue} --location={location} --project={project} --max-attempts=-1"
+                "Cloud Tasks has no {path}: gcloud tasks queues create {queue} \
+                 --location={location} --project={project} --max-attempts=-1"
             )));
         };
 
         if gives_up(&found["retryConfig"]) {
             return Err(BrokerError::Misconfigured(format!(
-                "queue {queue} of Cloud Tasks drops a task after some attempts or some time, and its event would be lost: gcloud tasks queues update {queue} --location={location} --project={project} --max-attempts=-1 --max-retry-duration=0s"
+                "queue {queue} of Cloud Tasks drops a task after some attempts or some time, and \
+                 its event would be lost: gcloud tasks queues update {queue} \
+                 --location={location} --project={project} --max-attempts=-1 \
+                 --max-retry-duration=0s"
             )));
         }
         match found["state"].as_str() {
             None | Some("RUNNING" | "STATE_UNSPECIFIED") => Ok(()),
             Some(state) => Err(BrokerError::Misconfigured(format!(
-                "queue {queue} of Cloud Tasks is {state}: gcloud tasks queues resume {queue} --location={location} --project={project}"
+                "queue {queue} of Cloud Tasks is {state}: gcloud tasks queues resume {queue} \
+                 --location={location} --project={project}"
             ))),
         }
     }
@@ -197,7 +203,8 @@ impl CloudTasks {
     async fn create_first(&self, envelope: &Envelope) -> Result<Published, BrokerError> {
         if envelope.order_key.is_some() {
             return Err(BrokerError::Rejected(format!(
-                "hook {} has order_by, and Cloud Tasks keeps no order: use another queue, or leave it out",
+                "hook {} has order_by, and Cloud Tasks keeps no order: use another queue, or \
+                 leave it out",
                 envelope.hook()
             )));
         }

@@ -196,7 +196,8 @@ impl Envelope {
             .landfall;
         if format > FORMAT {
             return Err(DecodeError::Later(format!(
-                "an event waits for a newer host: it is of format {format}, this host knows {FORMAT}"
+                "an event waits for a newer host: it is of format {format}, this host knows \
+                 {FORMAT}"
             )));
         }
         if format < FORMAT {

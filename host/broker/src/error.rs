@@ -19,7 +19,8 @@ pub enum BrokerError {
     Rejected(String),
     /// The broker never takes an event of this size.
     #[error(
-        "an event of {bytes} bytes is larger than the {most} that the queue takes: lower max_body, or raise the queue's limit"
+        "an event of {bytes} bytes is larger than the {most} that the queue takes: lower \
+         max_body, or raise the queue's limit"
     )]
     TooLarge {
         /// The size of the envelope.

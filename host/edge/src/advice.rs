@@ -37,10 +37,15 @@ fn usual_hint(auth: AuthTarget<'_>, reason: Reason) -> Option<String> {
              secret = \"env:{}_SECRET\", or scheme = \"none\" to accept every caller",
             name.to_ascii_uppercase().replace('-', "_")
         ),
-        Reason::NoSecret if secrets.is_empty() => format!("write `secret` in `[verify]` of {name}.toml"),
-        Reason::NoSecret => format!("give {secrets} a value, or name another `secret` in {name}.toml"),
+        Reason::NoSecret if secrets.is_empty() => {
+            format!("write `secret` in `[verify]` of {name}.toml")
+        }
+        Reason::NoSecret => {
+            format!("give {secrets} a value, or name another `secret` in {name}.toml")
+        }
         Reason::SignatureMismatch => format!(
-            "compare the secret at the provider with {secrets}; if they are equal, a proxy may have changed the body or the URL"
+            "compare the secret at the provider with {secrets}; if they are equal, a proxy may \
+             have changed the body or the URL"
         ),
         Reason::MalformedSignature => format!(
             "the signature is not written as [verify] of {name}.toml says: compare `encoding`, `prefix` and `list` with what the \
@@ -50,19 +55,27 @@ fn usual_hint(auth: AuthTarget<'_>, reason: Reason) -> Option<String> {
             "the time is not written as [verify] of {name}.toml says: compare timestamp = {{ unit = … }} with what the provider \
              documents"
         ),
-        Reason::TokenMismatch => format!("compare the token or password at the provider with {secrets}"),
+        Reason::TokenMismatch => {
+            format!("compare the token or password at the provider with {secrets}")
+        }
         Reason::MissingSignature | Reason::MissingToken => format!(
             "set the secret of this webhook at the provider; a request from elsewhere, such as a browser or a scanner, has none \
              (hook {name})"
         ),
         Reason::TimestampTooOld | Reason::TimestampInFuture => {
-            "compare the clock of this machine with the real time; a retry with its first timestamp is refused too"
+            "compare the clock of this machine with the real time; a retry with its first \
+             timestamp is refused too"
                 .into()
         }
         Reason::AudienceMismatch => {
-            format!("`aud` is the audience that is configured at the provider: compare it with `[verify]` of {name}.toml")
+            format!(
+                "`aud` is the audience that is configured at the provider: compare it with \
+                 `[verify]` of {name}.toml"
+            )
         }
-        Reason::TopicNotAllowed => format!("list it in `config` in `[verify]` of {name}.toml, if you want its events"),
+        Reason::TopicNotAllowed => {
+            format!("list it in `config` in `[verify]` of {name}.toml, if you want its events")
+        }
         _ => return None,
     })
 }

@@ -76,7 +76,8 @@ pub(crate) fn apply_rules(counters: &Counters, hook: &Hook, response: Response) 
         None => response,
         Some(instead) => {
             if counters.avoided(&hook.spec.name, status) {
-                let what = "a status that the provider punishes was not sent; further ones are only counted";
+                let what = "a status that the provider punishes was not sent; further ones are \
+                            only counted";
                 tracing::warn!(hook = &*hook.spec.name, status, sent = instead, what);
             }
 

@@ -32,7 +32,8 @@ pub(crate) fn check_address(hook: &Hook, caller: &Caller) -> Result<(), Rejectio
     );
     let why = match caller.proxy {
         Some(proxy) => why.with_hint(format!(
-            "the request was forwarded by {proxy}: if that is your proxy, list it in trusted_proxies in landfall.toml"
+            "the request was forwarded by {proxy}: if that is your proxy, list it in \
+             trusted_proxies in landfall.toml"
         )),
         None => why.with_hint(format!(
             "add the range to `from_addresses` in {}.toml, if it is the provider's",

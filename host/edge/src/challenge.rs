@@ -59,7 +59,8 @@ async fn store_paired(edge: &Edge, hook: &Hook, secret: &str) -> Result<(), Reje
         return Err(Rejection::Unauthorized(
             hook.verifier.answers().refused_status,
             why.with_hint(
-                "close the pairing: remove handshake_open from `[verify] config`; to pair anew, remove the secret first",
+                "close the pairing: remove handshake_open from `[verify] config`; to pair anew, \
+                 remove the secret first",
             ),
         ));
     }

@@ -87,7 +87,8 @@ impl Connections {
         *logged = Some(Instant::now());
         if longest.is_some() {
             tracing::warn!(
-                "limits.connections is reached: the connection that has been idle for longest is closed"
+                "limits.connections is reached: the connection that has been idle for longest is \
+                 closed"
             );
         } else {
             tracing::warn!(

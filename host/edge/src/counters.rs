@@ -70,7 +70,8 @@ impl Counters {
             help,
             &["hook", "outcome"],
         );
-        let help = "Requests that were the same delivery as an earlier event: not run, or replayed because that one was dead.";
+        let help = "Requests that were the same delivery as an earlier event: not run, or replayed \
+                    because that one was dead.";
         let duplicates = counter(
             &registry,
             "landfall_duplicates_total",
@@ -80,7 +81,8 @@ impl Counters {
         let help =
             "Events with the delivery identity of an earlier event and a different body; both ran.";
         let conflicts = counter(&registry, "landfall_conflicts_total", help, &["hook"]);
-        let help = "Messages of the broker that were not run, because Landfall did not write them or they are damaged.";
+        let help = "Messages of the broker that were not run, because Landfall did not write them \
+                    or they are damaged.";
         let messages = counter(
             &registry,
             "landfall_messages_refused_total",

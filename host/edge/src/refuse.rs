@@ -49,7 +49,8 @@ pub(crate) fn refuse_broken(edge: &Edge, broken: Broken, peer: IpAddr) {
         Broken::LargeHead => (Some(431), large_head()),
         Broken::BadHead => (Some(400), bad_head("the request head is not HTTP/1.1")),
         Broken::Http2 => {
-            let hint = "set http2 = true (LANDFALL_HTTP2) to take HTTP/2 without TLS, or let the proxy speak HTTP/1.1";
+            let hint = "set http2 = true (LANDFALL_HTTP2) to take HTTP/2 without TLS, or let the \
+                        proxy speak HTTP/1.1";
             (
                 Some(400),
                 bad_head("HTTP/2, and this node takes HTTP/1.1 only").with_hint(hint),
@@ -158,51 +159,83 @@ fn explain(
     let why = match rejection {
         Rejection::Options(_) | Rejection::Head => return None,
         Rejection::UnknownPath => {
-            let why = Why::new("unknown_path", format!("{method} {path}: no hook has this path"));
-            let near =
-                edge.hints.take(NO_HOOK, 0).then(|| edge.hooks.table().nearest_path(caller.uri.path())).flatten();
+            let why = Why::new(
+                "unknown_path",
+                format!("{method} {path}: no hook has this path"),
+            );
+            let near = edge
+                .hints
+                .take(NO_HOOK, 0)
+                .then(|| edge.hooks.table().nearest_path(caller.uri.path()))
+                .flatten();
             match near {
                 Some(near) => why.with_hint(format!("{path}: did you mean {near}?")),
                 None => why.with_hint("`landfall hooks` lists the hooks and their paths"),
             }
         }
-        Rejection::Method(allow) => method_not_allowed(caller, hook, allow.to_str().unwrap_or_default(), name),
+        Rejection::Method(allow) => {
+            method_not_allowed(caller, hook, allow.to_str().unwrap_or_default(), name)
+        }
         Rejection::BadHead(what) => bad_head(format!("{method} {path}: {what}")),
         Rejection::LargeHead => large_head(),
-        Rejection::BadBody => {
-            Why::new("body_broken", format!("{method} {path}: the body ended too soon or is not well framed"))
-                .with_hint("the caller or a proxy closed the connection before the whole body had come")
-        }
-        Rejection::SlowBody => Why::new("body_timeout", format!("{method} {path}: the body did not come in time"))
-            .with_hint(
-                "limits.body_timeout bounds a whole body, limits.head_timeout the pause between two pieces of it",
-            ),
+        Rejection::BadBody => Why::new(
+            "body_broken",
+            format!("{method} {path}: the body ended too soon or is not well framed"),
+        )
+        .with_hint("the caller or a proxy closed the connection before the whole body had come"),
+        Rejection::SlowBody => Why::new(
+            "body_timeout",
+            format!("{method} {path}: the body did not come in time"),
+        )
+        .with_hint(
+            "limits.body_timeout bounds a whole body, limits.head_timeout the pause between \
+             two pieces of it",
+        ),
         Rejection::TooLarge => body_too_large(edge, caller, hook, name),
         Rejection::UnknownEncoding => Why::new(
             "encoding_unknown",
             format!("{method} {path}: the Content-Encoding is not known, or there are several"),
         )
-        .with_hint("gzip, deflate, br and zstd are decoded: let the provider or the proxy send one of them, or none"),
-        Rejection::BadEncoding => {
-            Why::new("encoding_broken", format!("{method} {path}: the body is not what its Content-Encoding says"))
-                .with_hint("a proxy on the way may have decoded or cut the body and left the header")
-        }
-        Rejection::TooLargeToKeep(error) => Why::new("event_too_large", error.clone())
-            .with_hint("the ledger or the broker bounds the size of an event, beside max_body of the hook"),
-        Rejection::Unauthorized(_, why) | Rejection::Challenge(_, why) | Rejection::Unavailable(why) => why.clone(),
+        .with_hint(
+            "gzip, deflate, br and zstd are decoded: let the provider or the proxy send one of \
+             them, or none",
+        ),
+        Rejection::BadEncoding => Why::new(
+            "encoding_broken",
+            format!("{method} {path}: the body is not what its Content-Encoding says"),
+        )
+        .with_hint("a proxy on the way may have decoded or cut the body and left the header"),
+        Rejection::TooLargeToKeep(error) => Why::new("event_too_large", error.clone()).with_hint(
+            "the ledger or the broker bounds the size of an event, beside max_body of the \
+             hook",
+        ),
+        Rejection::Unauthorized(_, why)
+        | Rejection::Challenge(_, why)
+        | Rejection::Unavailable(why) => why.clone(),
         Rejection::Busy("concurrency") => {
-            let detail = "as many attempts run as `concurrency` allows, and none ended within limits.queue_timeout";
-            Why::new("busy", detail).with_hint(format!("raise `concurrency` in {name}.toml, or use mode = \"async\""))
+            let detail = "as many attempts run as `concurrency` allows, and none ended within \
+                          limits.queue_timeout";
+            Why::new("busy", detail).with_hint(format!(
+                "raise `concurrency` in {name}.toml, or use mode = \"async\""
+            ))
         }
         Rejection::Busy("decoders") => {
-            let detail = "as many compressed bodies are decoded as the machine has cores, and none ended within limits.body_timeout";
-            Why::new("busy", detail)
-                .with_hint("let the provider send its bodies without Content-Encoding, or add cores")
+            let detail = "as many compressed bodies are decoded as the machine has cores, and \
+                          none ended within limits.body_timeout";
+            Why::new("busy", detail).with_hint(
+                "let the provider send its bodies without Content-Encoding, or add cores",
+            )
         }
-        Rejection::Busy(setting) => Why::new("busy", format!("the request bodies in memory reach {setting}"))
-            .with_hint(format!("raise {setting} in landfall.toml, or lower max_body of hooks")),
+        Rejection::Busy(setting) => Why::new(
+            "busy",
+            format!("the request bodies in memory reach {setting}"),
+        )
+        .with_hint(format!(
+            "raise {setting} in landfall.toml, or lower max_body of hooks"
+        )),
         Rejection::NotKept(error) => Why::new("not_stored", error.clone()).with_hint(
-            "the event was not stored and the caller retries: `landfall doctor` checks the ledger and the queue",
+            "the event was not stored and the caller retries: `landfall doctor` checks the ledger \
+             and the queue",
         ),
     };
 
@@ -216,7 +249,8 @@ fn method_not_allowed(caller: &Caller, hook: Option<&Hook>, allow: &str, name: &
         .unwrap_or_default();
     let hint = if checks.is_empty() {
         format!(
-            "the provider must send one of {allow}; a browser sends GET. `methods` in {name}.toml adds others"
+            "the provider must send one of {allow}; a browser sends GET. `methods` in {name}.toml \
+             adds others"
         )
     } else {
         format!(
@@ -246,7 +280,8 @@ fn body_too_large(edge: &Edge, caller: &Caller, hook: Option<&Hook>, name: &str)
 
     let bodies = edge.limits.body_memory;
     let hint = format!(
-        "raise max_body in {name}.toml (it is within limits.body_memory = {bodies} bytes of the node)"
+        "raise max_body in {name}.toml (it is within limits.body_memory = {bodies} bytes of the \
+         node)"
     );
     Why::new(
         "body_too_large",
@@ -256,8 +291,14 @@ fn body_too_large(edge: &Edge, caller: &Caller, hook: Option<&Hook>, name: &str)
 }
 
 fn large_head() -> Box<Why> {
-    Why::new("head_too_large", "the request head has more than 64 KiB or more than 100 headers")
-        .with_hint("these bounds are fixed: remove headers, cookies or query parameters at the provider or the proxy")
+    Why::new(
+        "head_too_large",
+        "the request head has more than 64 KiB or more than 100 headers",
+    )
+    .with_hint(
+        "these bounds are fixed: remove headers, cookies or query parameters at the provider \
+         or the proxy",
+    )
 }
 
 fn bad_head(what: impl Into<String>) -> Box<Why> {

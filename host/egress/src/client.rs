@@ -156,7 +156,8 @@ impl Client {
             }
 
             if !added.is_empty() && is_encoded(&received.headers) {
-                let why = "the answer is compressed although none was asked for: what it may repeat cannot be seen";
+                let why = "the answer is compressed although none was asked for: what it may \
+                           repeat cannot be seen";
                 return Err(OutgoingError::Other(why.into()));
             }
 
@@ -463,7 +464,8 @@ fn tls_of_machine() -> rustls::ClientConfig {
     let (added, _) = roots.add_parsable_certificates(found.certs);
     if added == 0 {
         tracing::error!(
-            "no root certificates on this machine: every https call will fail; install ca-certificates"
+            "no root certificates on this machine: every https call will fail; install \
+             ca-certificates"
         );
     }
 

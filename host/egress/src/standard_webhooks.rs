@@ -11,7 +11,8 @@ pub(crate) enum SignError {
     #[error("the secret of standard_webhooks is `whsec_` and base64")]
     Secret,
     #[error(
-        "the Idempotency-Key becomes the webhook-id of standard_webhooks, which must not contain `.`"
+        "the Idempotency-Key becomes the webhook-id of standard_webhooks, which must not contain \
+         `.`"
     )]
     Id,
 }

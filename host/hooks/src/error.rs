@@ -32,11 +32,13 @@ pub(crate) enum HookError {
     #[error("{key} {why}")]
     NotOnThisNode { key: String, why: &'static str },
     #[error(
-        "order_by needs a queue that keeps order, and Cloud Tasks keeps none: use another queue, or leave it out"
+        "order_by needs a queue that keeps order, and Cloud Tasks keeps none: use another queue, \
+         or leave it out"
     )]
     NoOrder,
     #[error(
-        "the new {component} asks for more than it was granted: {grants}; write that under [allow] in {name}.toml, or keep the old one"
+        "the new {component} asks for more than it was granted: {grants}; write that under \
+         [allow] in {name}.toml, or keep the old one"
     )]
     NewGrants {
         component: String,
@@ -62,6 +64,7 @@ pub(crate) fn missing_component(component: &str, similar: Option<&str>) -> Strin
         .map(|similar| format!("; did you mean {similar}?"))
         .unwrap_or_default();
     format!(
-        "component {component} is missing: put it into the plugins directory, or name its folder with --bundled{hint}"
+        "component {component} is missing: put it into the plugins directory, or name its folder \
+         with --bundled{hint}"
     )
 }

@@ -43,7 +43,8 @@ fn shorten(hook: &str, key: &str, time: &mut Duration, max: Duration, timeout: D
         key,
         time = ?*time,
         platform_timeout = ?timeout,
-        "the platform ends requests sooner: its time counts; raise its request time-out, and platform_timeout with it, or lower the key"
+        "the platform ends requests sooner: its time counts; raise its request time-out, and \
+         platform_timeout with it, or lower the key"
     );
     *time = max;
 }

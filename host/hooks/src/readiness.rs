@@ -41,7 +41,8 @@ impl ReadinessGate {
             let hooks = names(&not_served);
             tracing::error!(
                 hooks,
-                "the node is not ready, since these hook files are not served: fix or remove them, or set readiness = \"any\""
+                "the node is not ready, since these hook files are not served: fix or remove \
+                 them, or set readiness = \"any\""
             );
         }
         *self.not_served() = not_served;

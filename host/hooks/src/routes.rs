@@ -155,7 +155,8 @@ fn route_error(error: InsertError, path: &str) -> RouteError {
     match error {
         InsertError::Conflict { with } => RouteError::Taken(as_typed(&with)),
         error => RouteError::Unusable(format!(
-            "path `{path}` cannot be served: {error}; a parameter is a whole segment such as `/shop/{{id}}`"
+            "path `{path}` cannot be served: {error}; a parameter is a whole segment such as \
+             `/shop/{{id}}`"
         )),
     }
 }

@@ -43,7 +43,12 @@ impl Watch {
         self.watcher = inode.and_then(|_| {
             self.watcher()
                 .map_err(|error| {
-                    tracing::info!(dir = %self.dir.display(), %error, "the file system sends no change notifications: changes are found by polling");
+                    tracing::info!(
+                        dir = %self.dir.display(),
+                        %error,
+                        "the file system sends no change notifications: changes are found by \
+                         polling"
+                    );
                 })
                 .ok()
         });

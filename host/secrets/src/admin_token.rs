@@ -35,7 +35,11 @@ pub fn create_admin_token(data: &Path) -> std::io::Result<SecretRef> {
 fn restrict_mode(path: &Path) -> std::io::Result<()> {
     let mode = std::fs::symlink_metadata(path)?.permissions().mode();
     if mode & 0o077 != 0 {
-        tracing::warn!(path = %path.display(), "the admin token was readable by others: it is now readable by this user alone; delete the file and start again for a new one");
+        tracing::warn!(
+            path = %path.display(),
+            "the admin token was readable by others: it is now readable by this user alone; \
+             delete the file and start again for a new one"
+        );
         std::fs::set_permissions(path, PermissionsExt::from_mode(0o600))?;
     }
 

@@ -86,7 +86,8 @@ async fn credentials(api: &ApiClient) -> Result<Keys, FetchError> {
         }
         None => instance_credentials(api).await.map_err(|error| {
             FetchError::NoCredentials {
-                problem: "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set and the machine has no role",
+                problem: "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set and the machine has \
+                          no role",
                 error: Box::new(error),
             }
         })?,

@@ -114,7 +114,8 @@ impl Gcp<'_> {
         let Some(path) = path else {
             return self.ask_metadata_server(claim).await.map_err(|error| {
                 FetchError::NoCredentials {
-                    problem: "GOOGLE_APPLICATION_CREDENTIALS is not set and there is no metadata server",
+                    problem: "GOOGLE_APPLICATION_CREDENTIALS is not set and there is no metadata \
+                              server",
                     error: Box::new(error),
                 }
             });
@@ -131,7 +132,8 @@ impl Gcp<'_> {
             }
             (other, _) => {
                 return Err(credentials.unusable(&format!(
-                    "credentials of type `{other}` cannot be used: use service_account or authorized_user"
+                    "credentials of type `{other}` cannot be used: use service_account or \
+                     authorized_user"
                 )));
             }
         };

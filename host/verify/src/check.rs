@@ -198,7 +198,8 @@ fn authenticate_sender(
     mac: Option<StreamingMac>,
 ) -> Result<Option<usize>, Refusal> {
     if matches!(verifier.auth_scheme, AuthScheme::Closed) {
-        let detail = "no `[verify]`: write how senders authenticate, or `scheme = \"none\"` to accept every request";
+        let detail = "no `[verify]`: write how senders authenticate, or `scheme = \"none\"` to \
+                      accept every request";
         return Err(Refusal::new(Reason::Closed, detail));
     }
 
@@ -207,7 +208,12 @@ fn authenticate_sender(
     let is_rest_of_token = request.body.is_empty()
         && matches!(&verifier.auth_scheme, AuthScheme::Signature(signature) if signature.payload.len() > 1);
     let could_be_challenge = is_token(&request.body) || is_rest_of_token;
-    if could_be_challenge && verifier.challenges.iter().any(Challenge::signs_for_anybody) {
+    if could_be_challenge
+        && verifier
+            .challenges
+            .iter()
+            .any(Challenge::signs_for_unauthenticated)
+    {
         // Any caller can have such a text signed by sending it in an ownership check.
         return Err(Refusal::new(
             Reason::MalformedBody,

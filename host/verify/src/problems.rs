@@ -92,7 +92,8 @@ impl Verifier {
                 from: ValueLocation::Header(_),
                 ..
             } if http::HeaderValue::from_bytes(key).is_err() => Some(
-                "the secret holds a line end or another control character, and no header value does",
+                "the secret holds a line end or another control character, and no header value \
+                 does",
             ),
             AuthScheme::Signature(signature) if !is_public_key(signature.algorithm, key) => {
                 Some(NOT_A_KEY)

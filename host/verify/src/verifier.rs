@@ -23,7 +23,8 @@ use landfall_model::{
     ValueLocation, VerifySpec,
 };
 
-const BODY_NOT_COVERED: &str = "the signature does not cover the whole body: a captured request is also accepted with other values in what it leaves out";
+const BODY_NOT_COVERED: &str = "the signature does not cover the whole body: a captured request \
+                                is also accepted with other values in what it leaves out";
 
 /// The rules by which requests of one hook are checked.
 #[derive(Debug, Clone)]
@@ -100,11 +101,13 @@ impl Verifier {
         let challenges: Vec<Challenge> = challenges
             .collect::<Result<_, _>>()
             .map_err(|why| wrong("challenge", why))?;
-        if challenges.iter().any(Challenge::signs_for_anybody) && !auth_scheme.tells_tokens_apart()
+        if challenges.iter().any(Challenge::signs_for_unauthenticated)
+            && !auth_scheme.tells_tokens_apart()
         {
             return Err(wrong(
                 "challenge",
-                "this ownership check signs values for unauthenticated callers, who could use the result as a delivery: verify_first must stay on",
+                "this ownership check signs values for unauthenticated callers, who could use the \
+                 result as a delivery: verify_first must stay on",
             ));
         }
 
@@ -118,7 +121,8 @@ impl Verifier {
             None => None,
             Some(FromAddresses::Ranges(ranges)) => Some(ranges.clone()),
             Some(FromAddresses::Provider) if pack.from_addresses.is_empty() => {
-                let what = "the pack has no published address ranges: write a list such as [\"192.0.2.0/24\"], or leave it out";
+                let what = "the pack has no published address ranges: write a list such as \
+                            [\"192.0.2.0/24\"], or leave it out";
                 return Err(wrong("from_addresses", what));
             }
             Some(FromAddresses::Provider) => Some(pack.from_addresses.clone()),

@@ -52,7 +52,8 @@ async fn nodes_may_die(backend: Backend, events: usize, fault: impl AsyncFnOnce(
         "SELECT count(*) - count(DISTINCT delivery) FROM landfall.attempts",
     );
     println!(
-        "{:?}: {events} events over three nodes, {again} times without an answer of 2xx; lost 0, twice 0; attempts run again: {attempts}",
+        "{:?}: {events} events over three nodes, {again} times without an answer of 2xx; lost 0, \
+         twice 0; attempts run again: {attempts}",
         backend.kind
     );
 }
@@ -250,7 +251,7 @@ async fn events_lost_by_broker_are_replayable() {
     };
     // Without an id of the sender the broker knows the event by its own.
     let slow = "[retry]\nattempts = 5\n\
-         backoff = { first = \"10m\", factor = 1.0, max = \"10m\", jitter = 0.0 }\n";
+                backoff = { first = \"10m\", factor = 1.0, max = \"10m\", jitter = 0.0 }\n";
     let file = format!("mode = \"async\"\n{OPEN}{slow}");
     let setup = Setup::new()
         .hook("traps", &guest("traps"), &file)

@@ -206,7 +206,8 @@ async fn nats_uses_tls_and_hidden_passwords() {
     ) && openssl(
         "req -newkey rsa:2048 -nodes -keyout key.pem -out request.pem -subj /CN=localhost",
     ) && openssl(
-        "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out cert.pem -extfile names",
+        "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out cert.pem \
+         -extfile names",
     );
     if !made {
         missing("openssl is not installed");

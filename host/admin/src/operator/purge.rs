@@ -57,7 +57,8 @@ async fn purge_page(
 
     if hooks.statuses().iter().any(|status| status.name == hook) {
         let why = format!(
-            "hook `{}` exists: purge removes all that a hook without a hook file and component has left; remove those first",
+            "hook `{}` exists: purge removes all that a hook without a hook file and component \
+             has left; remove those first",
             hook.escape_debug()
         );
         return Err(Box::new(refused(StatusCode::CONFLICT, &why)));

@@ -73,7 +73,9 @@ fn options(
             Some(known) if *known == given => {}
             Some(_) => {
                 return Err(BrokerError::Misconfigured(
-                    "all servers in queue.url must have the same user and password, and these differ".into(),
+                    "all servers in queue.url must have the same user and password, and these \
+                     differ"
+                        .into(),
                 ));
             }
         }

@@ -35,11 +35,19 @@ async fn describe_sync(stream: &Stream, monitor: Option<&Client>, replicas: usiz
     match syncs_every_write(stream, monitor).await {
         Sync::Always => "the server syncs every write: accepted events survive power loss".into(),
         Sync::Sometimes if replicas > 1 => format!(
-            "the server syncs now and then: accepted events survive the loss of {} of {replicas} servers, but not of all of them at once",
+            "the server syncs now and then: accepted events survive the loss of {} of {replicas} \
+             servers, but not of all of them at once",
             (replicas - 1) / 2
         ),
-        Sync::Sometimes => "the server syncs now and then, and there is one replica: events accepted just before a loss of power may be lost; set sync_interval: always, or queue.replicas = 3".into(),
-        Sync::Unknown(why) => format!("whether the server syncs every write is not known ({why}); by default it does so every 2 minutes only"),
+        Sync::Sometimes => {
+            "the server syncs now and then, and there is one replica: events accepted just before \
+             a loss of power may be lost; set sync_interval: always, or queue.replicas = 3"
+                .into()
+        }
+        Sync::Unknown(why) => format!(
+            "whether the server syncs every write is not known ({why}); by default it does so \
+             every 2 minutes only"
+        ),
     }
 }
 

@@ -3,7 +3,8 @@
 use crate::error::SettingsError;
 use crate::kind::Settings;
 
-pub(super) const URL_FORM: &str = "nats://HOST:4222 (with ${env:PASSWORD} if it has a password, or a secret reference that is the whole URL)";
+pub(super) const URL_FORM: &str = "nats://HOST:4222 (with ${env:PASSWORD} if it has a password, \
+                                   or a secret reference that is the whole URL)";
 
 /// A stream of events, and one of dead letters.
 #[derive(Debug, Clone, PartialEq)]

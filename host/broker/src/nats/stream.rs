@@ -282,7 +282,9 @@ fn check_config(wanted: &Config, found: &Config) -> Result<(), BrokerError> {
 fn config_fault(wanted: &Config, found: &Config) -> Option<String> {
     if found.retention != wanted.retention {
         return Some(
-            "does not have the retention policy that it must have (`workqueue` for events, `limits` for dead letters)".into(),
+            "does not have the retention policy that it must have (`workqueue` for events, \
+             `limits` for dead letters)"
+                .into(),
         );
     }
     if found.no_ack || found.sealed {

@@ -103,12 +103,14 @@ fn check_subscription(found: &Value, spec: &PubSubSpec) -> Result<(), BrokerErro
     }
     if found["ackDeadlineSeconds"].as_u64() != Some(PUSH_DEADLINE_SECONDS) {
         return wrong(format!(
-            "pushes an event again that has run for less than ten minutes: {change} --ack-deadline={PUSH_DEADLINE_SECONDS}"
+            "pushes an event again that has run for less than ten minutes: {change} \
+             --ack-deadline={PUSH_DEADLINE_SECONDS}"
         ));
     }
     if found["retryPolicy"].is_null() {
         return wrong(format!(
-            "pushes an event again at once that is not due yet: {change} --min-retry-delay=10s --max-retry-delay=600s"
+            "pushes an event again at once that is not due yet: {change} --min-retry-delay=10s \
+             --max-retry-delay=600s"
         ));
     }
 
@@ -123,7 +125,9 @@ async fn check_dead_letters(rest: &Rest, project: &str, topic: &str) -> Result<(
     match found["subscriptions"].as_array() {
         Some(some) if !some.is_empty() => Ok(()),
         _ => Err(BrokerError::Misconfigured(format!(
-            "topic {name} of the dead letters has no subscription, so that what is sent there is lost: gcloud pubsub subscriptions create {name} --topic={name} --project={project} --expiration-period=never"
+            "topic {name} of the dead letters has no subscription, so that what is sent there is \
+             lost: gcloud pubsub subscriptions create {name} --topic={name} --project={project} \
+             --expiration-period=never"
         ))),
     }
 }
@@ -156,10 +160,17 @@ impl Subscription {
             "the subscription keeps no order: hooks with order_by accept nothing".into()
         });
         if let Some(time) = &self.expires {
-            facts.push(format!("the subscription, and every event that waits, is deleted after {time} without traffic: {change} --expiration-period=never"));
+            facts.push(format!(
+                "the subscription, and every event that waits, is deleted after {time} without \
+                 traffic: {change} --expiration-period=never"
+            ));
         }
         if let Some(times) = self.gives_up {
-            facts.push(format!("a message that has been delivered {times} times goes to the subscription's own dead-letter topic, also if it was only deferred: {change} --clear-dead-letter-policy"));
+            facts.push(format!(
+                "a message that has been delivered {times} times goes to the subscription's own \
+                 dead-letter topic, also if it was only deferred: {change} \
+                 --clear-dead-letter-policy"
+            ));
         }
         facts
     }

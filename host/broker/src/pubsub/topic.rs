@@ -126,7 +126,8 @@ impl Topic {
         let keeps_order = self.subscription.get().is_some_and(|one| one.keeps_order);
         if envelope.order_key.is_some() && !keeps_order {
             return Err(BrokerError::Rejected(format!(
-                "hook {} has order_by, and subscription {} keeps no order: make one with --enable-message-ordering",
+                "hook {} has order_by, and subscription {} keeps no order: make one with \
+                 --enable-message-ordering",
                 envelope.hook(),
                 self.spec.subscription
             )));
@@ -218,7 +219,8 @@ impl Topic {
             ..
         } = &self.spec;
         let mut facts = vec![format!(
-            "Pub/Sub: topic {topic} of {project}, subscription {subscription}, {way}; dead letters go to {dead_letter}"
+            "Pub/Sub: topic {topic} of {project}, subscription {subscription}, {way}; dead \
+             letters go to {dead_letter}"
         )];
         if let Some(found) = self.subscription.get() {
             facts.extend(found.describe(&self.spec));

@@ -166,7 +166,8 @@ async fn repeated_credentials_are_redacted() {
 #[tokio::test]
 async fn credentials_are_redacted_in_every_form() {
     let added = crate::credentials::Added::of(&["t/k+n \"x\""]);
-    let text = "t/k+n \"x\" | t%2Fk%2Bn%20%22x%22 | t%2fk%2bn%20%22x%22 | t%2Fk%2Bn+%22x%22 | t/k+n \\\"x\\\" | dC9rK24gIngi";
+    let text = "t/k+n \"x\" | t%2Fk%2Bn%20%22x%22 | t%2fk%2bn%20%22x%22 | t%2Fk%2Bn+%22x%22 | \
+                t/k+n \\\"x\\\" | dC9rK24gIngi";
     let mut body = Bytes::from_static(text.as_bytes());
     added.redact(&mut HeaderMap::new(), &mut body);
     assert_eq!(body, ["[redacted]"; 6].join(" | "));

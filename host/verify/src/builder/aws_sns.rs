@@ -8,7 +8,8 @@ use landfall_model::VerifySpec;
 pub(super) fn build(spec: &VerifySpec) -> Result<ProviderScheme, BuildError> {
     let topics = topics(spec).ok_or_else(|| {
         let way_out =
-            "write config = { topic_arns = [\"arn:aws:sns:…\"] }, or [\"*\"] to accept every topic of every account";
+            "write config = { topic_arns = [\"arn:aws:sns:…\"] }, or [\"*\"] to accept every \
+             topic of every account";
         wrong("config", format!("every AWS account can send from a topic of its own: {way_out}"))
     })?;
 

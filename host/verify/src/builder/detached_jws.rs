@@ -53,7 +53,8 @@ pub(super) fn build(spec: &VerifySpec) -> Result<DetachedJws, BuildError> {
     if *rules != known {
         return Err(wrong(
             "jwt",
-            "a detached signature has no claims: only algorithms, jwks, header_time and max_age are read",
+            "a detached signature has no claims: only algorithms, jwks, header_time and max_age \
+             are read",
         ));
     }
 
@@ -73,7 +74,8 @@ pub(super) fn build(spec: &VerifySpec) -> Result<DetachedJws, BuildError> {
         return Err(wrong(
             "from",
             format!(
-                "the signature ({}) is part of the body that it signs: no sender can make such a signature",
+                "the signature ({}) is part of the body that it signs: no sender can make such a \
+                 signature",
                 describe(&from)
             ),
         ));

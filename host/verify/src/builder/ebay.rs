@@ -18,7 +18,8 @@ pub(super) fn build(spec: &VerifySpec) -> Result<Ebay, BuildError> {
     if !names_url(spec) && !spec.config.contains_key("endpoint") {
         return Err(wrong(
             "public_url",
-            "public_url is missing: eBay's check of the endpoint hashes its address; write public_url = \"https://hooks.example.com\"",
+            "public_url is missing: eBay's check of the endpoint hashes its address; write \
+             public_url = \"https://hooks.example.com\"",
         ));
     }
 

@@ -225,7 +225,8 @@ fn check_claim_names(rules: &JwtSpec) -> Result<(), BuildError> {
         .find(|(name, _)| rules.claims.contains_key(*name))
     {
         let why = format!(
-            "the claim {name} is a time, which differs from token to token: remove it from claims; {field} judges it"
+            "the claim {name} is a time, which differs from token to token: remove it from \
+             claims; {field} judges it"
         );
         return Err(wrong("jwt", why));
     }
@@ -251,7 +252,8 @@ fn check_claim_names(rules: &JwtSpec) -> Result<(), BuildError> {
             return Err(wrong(
                 "jwt",
                 format!(
-                    "{field} reads the claim {claim}, which has another meaning: name the right claim"
+                    "{field} reads the claim {claim}, which has another meaning: name the right \
+                     claim"
                 ),
             ));
         }

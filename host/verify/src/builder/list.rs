@@ -84,7 +84,8 @@ pub(super) fn check_signed_labels(list: &List, signed: &[String]) -> Result<(), 
         && signed.contains(label)
     {
         let why = format!(
-            "{{list:{label}}} is the signed time, which is read apart from the labels: write {{timestamp}}"
+            "{{list:{label}}} is the signed time, which is read apart from the labels: write \
+             {{timestamp}}"
         );
         return Err(wrong("payload", why));
     }
@@ -93,7 +94,8 @@ pub(super) fn check_signed_labels(list: &List, signed: &[String]) -> Result<(), 
         Some(label) => Err(wrong(
             "payload",
             format!(
-                "{{list:{label}}} is the signature itself: no sender can make such a signature; remove it from payload"
+                "{{list:{label}}} is the signature itself: no sender can make such a signature; \
+                 remove it from payload"
             ),
         )),
         None => Ok(()),
@@ -121,7 +123,8 @@ fn check_labels(list: &List) -> Result<(), BuildError> {
         Some(time) => Err(wrong(
             "list",
             format!(
-                "`{time}` is the label of the time and one of labels: an entry is one of both; remove it from labels"
+                "`{time}` is the label of the time and one of labels: an entry is one of both; \
+                 remove it from labels"
             ),
         )),
         None => Ok(()),
@@ -155,7 +158,8 @@ fn check_marks(list: &List, encoding: Encoding, unit: Option<TimeUnit>) -> Resul
         return Err(wrong(
             "list",
             format!(
-                "separator `{escaped}` is in assign: each entry ends before its value; write another separator"
+                "separator `{escaped}` is in assign: each entry ends before its value; write \
+                 another separator"
             ),
         ));
     }
@@ -175,7 +179,8 @@ fn check_marks(list: &List, encoding: Encoding, unit: Option<TimeUnit>) -> Resul
         return Err(wrong(
             "list",
             format!(
-                "separator `{escaped}` may be part of the time in the list, which would be cut there: write another one"
+                "separator `{escaped}` may be part of the time in the list, which would be cut \
+                 there: write another one"
             ),
         ));
     }
@@ -191,7 +196,8 @@ fn check_marks(list: &List, encoding: Encoding, unit: Option<TimeUnit>) -> Resul
             Err(wrong(
                 "list",
                 format!(
-                    "a signature without a label may begin with `{}`, the mark of the time: name the labels of signatures in labels",
+                    "a signature without a label may begin with `{}`, the mark of the time: name \
+                     the labels of signatures in labels",
                     format!("{label}{assign}").escape_debug()
                 ),
             ))

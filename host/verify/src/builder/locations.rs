@@ -72,7 +72,8 @@ pub(super) fn check_value(key: &'static str, place: &ValueLocation) -> Result<()
         ValueLocation::Each(_) => Err(wrong(
             key,
             format!(
-                "{key} = {{ each = … }} names many values: only from of scheme = \"token\" can read them; use json"
+                "{key} = {{ each = … }} names many values: only from of scheme = \"token\" can \
+                 read them; use json"
             ),
         )),
         ValueLocation::Claim(_) => Err(wrong(
@@ -149,7 +150,8 @@ pub(crate) fn no_such_segment(place: &ValueLocation, path: &str) -> String {
             format!("`{name}` is read from the path: write path = \"{path}/{{{name}}}\"")
         }
         _ => format!(
-            "the last segment of the path is the same in each request: write path = \"{path}/{{id}}\""
+            "the last segment of the path is the same in each request: write path = \
+             \"{path}/{{id}}\""
         ),
     }
 }
@@ -211,7 +213,8 @@ pub(crate) fn check_fact(place: &ValueLocation, has_claims: bool) -> Result<(), 
         )),
         ValueLocation::Claim(_) if !has_claims => Err(wrong(
             "from",
-            "{ claim = … } is read from a verified token, and this scheme has none: use json, header or query",
+            "{ claim = … } is read from a verified token, and this scheme has none: use json, \
+             header or query",
         )),
         place => check_place(place),
     }

@@ -69,7 +69,8 @@ impl PayloadRules<'_> {
         if unclear && is_open {
             return Err(wrong(
                 "payload",
-                "a time of unit iso8601 must be followed by a text such as \":\", or end what is signed",
+                "a time of unit iso8601 must be followed by a text such as \":\", or end what is \
+                 signed",
             ));
         }
 

@@ -89,7 +89,8 @@ pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature,
         list.as_ref().and_then(|list| list.assign.as_ref()),
     ) {
         let message = format!(
-            "{{list:{label}}} is signed: say in list = {{ separator = …, assign = … }} how it is written"
+            "{{list:{label}}} is signed: say in list = {{ separator = …, assign = … }} how it is \
+             written"
         );
         return Err(wrong("payload", message));
     }
@@ -183,8 +184,9 @@ pub(super) fn build(spec: &VerifySpec, is_documented: bool) -> Result<Signature,
         .flat_map(|part| places_in(part))
         .any(|place| is_same_place(place, &ValueLocation::Header("host".into())))
     {
-        let why = "{header:Host} is the sender's choice, and a request that was signed for another receiver would be accepted: write {url} \
-                   and public_url, or the host itself";
+        let why = "{header:Host} is the sender's choice, and a request that was signed for \
+                   another receiver would be accepted: write {url} and public_url, or the host \
+                   itself";
         return Err(wrong("payload", why));
     }
 
@@ -246,7 +248,8 @@ fn check_apart(from: &ValueLocation, parts: &[&Part]) -> Result<(), BuildError> 
         return Err(wrong(
             "from",
             format!(
-                "the signature ({}) is part of what payload signs: no sender can make such a signature",
+                "the signature ({}) is part of what payload signs: no sender can make such a \
+                 signature",
                 describe(from)
             ),
         ));
@@ -325,7 +328,8 @@ fn check_required(
         {
             let name = name.escape_debug();
             let why = format!(
-                "the header {name} has another value in each request ({key} reads it): remove it from require"
+                "the header {name} has another value in each request ({key} reads it): remove it \
+                 from require"
             );
             return Err(wrong("require", why));
         }

@@ -5,10 +5,14 @@ use crate::payload::configured_text;
 use crate::view::PublicUrl;
 use landfall_model::VerifySpec;
 
-pub(super) const NEEDS_URL: &str = "public_url is missing: this provider signs the URL that it calls; write public_url = \"https://hooks.example.com\", or the whole URL as url = …";
+pub(super) const NEEDS_URL: &str = "public_url is missing: this provider signs the URL that it \
+                                    calls; write public_url = \"https://hooks.example.com\", or \
+                                    the whole URL as url = …";
 
-pub(super) const NEEDS_HOST: &str = "public_url is missing: the signature covers the host that senders call, and the Host header of a request is the \
-                         sender's choice; write public_url = \"https://hooks.example.com\", or the whole URL as url = …";
+pub(super) const NEEDS_HOST: &str = "public_url is missing: the signature covers the host that \
+                                     senders call, and the Host header of a request is the \
+                                     sender's choice; write public_url = \
+                                     \"https://hooks.example.com\", or the whole URL as url = …";
 
 pub(super) fn names_url(spec: &VerifySpec) -> bool {
     spec.public_url.is_some() || spec.url.is_some()

@@ -115,7 +115,7 @@ impl Challenge {
     }
 
     /// Whether the rule signs a value for unauthenticated callers.
-    pub(crate) fn signs_for_anybody(&self) -> bool {
+    pub(crate) fn signs_for_unauthenticated(&self) -> bool {
         let texts = self
             .text
             .iter()

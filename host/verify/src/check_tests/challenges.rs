@@ -39,7 +39,8 @@ fn challenges_are_answered_after_authentication() {
         }))
     ));
 
-    let rule = "[[challenge]]\njson = \"/ping/id\"\nverify_first = false\nanswer = { text = \"{json:/ping/id}\" }";
+    let rule = "[[challenge]]\njson = \"/ping/id\"\nverify_first = false\n\
+                answer = { text = \"{json:/ping/id}\" }";
     let unsigned = verifier(&format!("{TOKEN}\n{rule}"));
     match check(
         &unsigned,

@@ -120,7 +120,8 @@ impl Guide {
 
     fn deduplication(&self) -> String {
         let Some(id) = &self.pack.delivery_id else {
-            return "none: the provider documents no identity that stays the same on a retry, so every request runs"
+            return "none: the provider documents no identity that stays the same on a retry, so \
+                    every request runs"
                 .into();
         };
 
@@ -176,7 +177,8 @@ impl Guide {
                     }
                     (ReplyBody::Handler, []) => "sent as the handler wrote it".into(),
                     (ReplyBody::Handler, types) => format!(
-                        "sent as the handler wrote it if its `Content-Type` is {}; replaced by the body above otherwise",
+                        "sent as the handler wrote it if its `Content-Type` is {}; replaced by \
+                         the body above otherwise",
                         listed_or(types.iter().map(|one| format!("`{one}`")))
                     ),
                 },

@@ -136,7 +136,8 @@ impl Guide {
         if !self.needs_secret() {
             if *self.verifier.auth_scheme() != AuthScheme::Open {
                 texts.push(
-                    "The hook has no secret: the provider signs with a private key and publishes the public one."
+                    "The hook has no secret: the provider signs with a private key and publishes \
+                     the public one."
                         .into(),
                 );
             }
@@ -151,7 +152,8 @@ impl Guide {
                 KeyForm::Whsec => "It is written as `whsec_` and base64.",
                 KeyForm::WhsecOrText => "With `whsec_` in front it is base64, otherwise a text.",
                 KeyForm::Pem => {
-                    "It is a public key in PEM: a text that begins with `-----BEGIN PUBLIC KEY-----`."
+                    "It is a public key in PEM: a text that begins with `-----BEGIN PUBLIC \
+                     KEY-----`."
                 }
                 KeyForm::SpkiBase64 => "It is a public key (SubjectPublicKeyInfo) in base64.",
                 KeyForm::Ed25519Hex => "It is an Ed25519 public key in hexadecimal digits.",

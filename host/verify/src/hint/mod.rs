@@ -75,7 +75,9 @@ pub fn hint(
         && holds_with(&timeless, verifier.key_form(), &trimmed, request.clone())
     {
         return Some(
-            "it matches without the white space or quotes around the secret: remove them where it is stored".into(),
+            "it matches without the white space or quotes around the secret: remove them where it \
+             is stored"
+                .into(),
         );
     }
 
@@ -189,7 +191,8 @@ fn other_form(verifier: &Verifier, request: &Unverified, secrets: &[Secret]) -> 
             };
             if check(&other, request.clone(), &context, None).is_ok() {
                 return Some(format!(
-                    "the signature matches if it is read as {word} after `{0}`: write encoding = \"{word}\" and prefix = \"{0}\"",
+                    "the signature matches if it is read as {word} after `{0}`: write encoding = \
+                     \"{word}\" and prefix = \"{0}\"",
                     prefix.escape_debug()
                 ));
             }

@@ -92,7 +92,8 @@ fn keys_come_from_a_set() {
     let typed = |id: &str| {
         let typed = "scheme = \"signature\"\nalgorithm = \"ed25519\"\nencoding = \"hex\"\nprefix = \"\"\nfrom = { header = \"Sig\" }";
         build(&format!(
-            "{typed}\nconfig = {{ host = \"keys.example\" }}\nkey_set = {{ url = \"https://{{config.host}}/set\"{id} }}"
+            "{typed}\nconfig = {{ host = \"keys.example\" }}\n\
+             key_set = {{ url = \"https://{{config.host}}/set\"{id} }}"
         ))
     };
 

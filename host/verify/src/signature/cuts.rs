@@ -47,7 +47,8 @@ pub(super) fn check_cuts(
 ) -> Result<(), Refusal> {
     if payload.contains(&Part::FormSorted) && !view.is_urlencoded() {
         // Bodies of another content type with the same pairs could differ in order or escapes.
-        let why = "{form_sorted} is signed, and the content type is not application/x-www-form-urlencoded";
+        let why = "{form_sorted} is signed, and the content type is not \
+                   application/x-www-form-urlencoded";
         return Err(Refusal::new(Reason::MalformedBody, why));
     }
 

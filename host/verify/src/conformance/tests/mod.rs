@@ -32,7 +32,8 @@ fn every_handshake_is_answered_as_expected() {
 #[test]
 fn readme_claims_no_more_providers() {
     const README: &str = include_str!("../../../../../README.md");
-    const CLAIM: &str = "[more than 250 providers](docs/providers/README.md), tested with more than 1,100 request vectors";
+    const CLAIM: &str = "[more than 250 providers](docs/providers/README.md), tested with more \
+                         than 1,100 request vectors";
     let is_provider = |name: &&str| {
         let pack = Packs::default().find(name).unwrap();
         pack.evidence.is_some() && pack.variant_of.is_none()

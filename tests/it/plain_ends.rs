@@ -99,6 +99,29 @@ async fn a_body_may_precede_its_response() {
     assert_eq!((status, body.len()), (200, 1_000_000), "{}", node.log());
 }
 
+#[tokio::test]
+async fn stored_headers_count_as_memory() {
+    for stored in ["keeps=900", "requests=900"] {
+        let node = plain("[limits]\nmemory = \"8MiB\"\n").await;
+        let (status, text) = node.post(&format!("/plain?{stored}"), &[], "").await;
+        assert!(status >= 500, "{stored}: {status} {text}");
+        let attempt = attempt(&node).await;
+        assert_eq!(attempt["outcome"], "out-of-memory", "{stored}: {attempt}");
+    }
+}
+
+#[tokio::test]
+async fn dropped_headers_release_their_memory() {
+    let node = plain("[limits]\nmemory = \"8MiB\"\n").await;
+    for taken in ["drops=3000", "keeps=50"] {
+        let (status, text) = node.post(&format!("/plain?{taken}"), &[], "").await;
+        let (_, count) = taken.split_once('=').unwrap();
+        assert_eq!((status, text), (200, format!("made {count}")), "{taken}");
+    }
+    let peak = attempt(&node).await["memory_kib"].as_u64().unwrap();
+    assert!(peak < 8 << 10, "{peak} KiB");
+}
+
 /// Bytes that the host took for 32 calls, and what came of the first one.
 async fn uploaded(node: &Node, url: &str) -> (usize, String) {
     let (status, text) = node.post(&format!("/plain?upload={url}"), &[], "").await;

@@ -284,7 +284,8 @@ impl Handler {
         store.set_max_component_handles(HANDLES_MAX);
 
         // A guest that computes for long yields, so that it does not block a thread of the executor.
-        store.epoch_deadline_callback(move |_| {
+        store.epoch_deadline_callback(move |mut store| {
+            store.data_mut().count_resources();
             if Instant::now() >= until {
                 Err(wasmtime::Error::new(DeadlinePassed))
             } else if memory.is_overdrawn() {

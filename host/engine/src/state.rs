@@ -7,7 +7,7 @@ use wasmtime_wasi::{HostMonotonicClock, WasiCtx, WasiCtxBuilder, WasiCtxView, Wa
 
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use super::caps::http::Http;
+use super::caps::http::{Http, resource_bytes};
 use super::caps::keyvalue;
 use super::caps::log::{Log, SharedLines};
 use super::caps::settings::Settings;
@@ -15,17 +15,21 @@ use super::caps::stdio::Stdio;
 use super::caps::{Capabilities, HasCapabilities};
 use super::environment::Resolved;
 use super::limits::ResourceLimits;
-use landfall_model::Effects;
+use landfall_model::{Effects, MemoryHold};
 
 /// The most random bytes in one call.
 const RANDOM_BYTES_MAX: u64 = 64 << 10;
 /// The most bytes of the headers of one `wasi:http` message.
-const FIELD_BYTES_MAX: usize = 32 << 10;
+pub(crate) const FIELD_BYTES_MAX: usize = 32 << 10;
+/// The most resources of one attempt: requests, responses, headers, streams, pollables.
+const RESOURCES_MAX: usize = 2048;
 
 /// The contexts of all capabilities of one attempt.
 pub(crate) struct AttemptState {
     wasi: WasiCtx,
     resources: ResourceTable,
+    /// The memory that the resources occupy.
+    resource_memory: MemoryHold,
     pub(crate) limits: ResourceLimits,
     pub(crate) log: Log,
     pub(crate) settings: Settings,
@@ -47,9 +51,13 @@ impl AttemptState {
     ) -> AttemptState {
         let Resolved { variables, secrets } = environment;
         let lines = SharedLines::new(limits.memory().clone(), secrets);
+        let mut resources = ResourceTable::new();
+        resources.set_max_capacity(RESOURCES_MAX);
+
         AttemptState {
             wasi: denying_wasi(&lines, &variables),
-            resources: ResourceTable::new(),
+            resources,
+            resource_memory: limits.memory().hold_nothing(),
             limits,
             log: Log::new(lines),
             settings,
@@ -64,6 +72,13 @@ impl AttemptState {
             kv: &mut self.capabilities.kv,
             resources: &mut self.resources,
         }
+    }
+
+    /// Counts what the resources occupy as memory of the attempt. wasmtime stores them without asking, so an attempt that
+    /// exceeds its limit is stopped.
+    pub(crate) fn count_resources(&mut self) {
+        let bytes = resource_bytes(&mut self.resources);
+        self.resource_memory.resize_or_overdraw(bytes);
     }
 
     /// The staged effects, at the end of the attempt.
@@ -88,7 +103,9 @@ impl WasiView for AttemptState {
 }
 
 impl WasiHttpView for AttemptState {
+    // wasmtime calls this for every host function of `wasi:http`.
     fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.count_resources();
         WasiHttpCtxView {
             hooks: &mut self.http,
             table: &mut self.resources,

@@ -83,6 +83,14 @@ impl MemoryBudget {
         self.0.is_overdrawn.load(Ordering::Relaxed)
     }
 
+    /// Counts no bytes yet.
+    pub fn hold_nothing(&self) -> MemoryHold {
+        MemoryHold {
+            budget: self.clone(),
+            bytes: 0,
+        }
+    }
+
     /// Counts bytes until the returned value is dropped.
     pub fn hold(&self, bytes: usize) -> Result<MemoryHold, MemoryExhausted> {
         self.take(bytes)?;
@@ -101,6 +109,19 @@ impl MemoryHold {
         self.budget.take(bytes)?;
         self.bytes += bytes;
         Ok(())
+    }
+
+    /// Counts this many bytes from now on. They are in use already, so they cannot be refused: if they exceed the limit, the
+    /// attempt is stopped.
+    pub fn resize_or_overdraw(&mut self, bytes: usize) {
+        let released = self.bytes.saturating_sub(bytes);
+        self.budget.0.used.fetch_sub(released, Ordering::Relaxed);
+        self.bytes -= released;
+
+        let added = bytes - self.bytes;
+        if added > 0 && self.grow(added).is_err() {
+            self.budget.0.is_overdrawn.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -132,6 +153,19 @@ mod tests {
         assert_eq!(budget.left(), 60);
         budget.take(60).unwrap();
         assert_eq!((budget.peak(), budget.left()), (100, 0));
+    }
+
+    #[test]
+    fn holds_follow_their_size() {
+        let budget = MemoryBudget::new(100);
+        let mut hold = budget.hold_nothing();
+        hold.resize_or_overdraw(80);
+        hold.resize_or_overdraw(30);
+        assert_eq!((budget.peak(), budget.left()), (80, 70));
+        hold.resize_or_overdraw(101);
+        assert!(budget.is_overdrawn());
+        drop(hold);
+        assert_eq!(budget.left(), 100);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! A component that knows nothing of Landfall: `wasi:http/incoming-handler` alone. The query says
 //! what it does: `status=N` answers so, `call=URL` calls out and answers with what came of it,
 //! `silent` sets no response, `upload=URL` begins 32 calls with bodies that do not end and answers
-//! with how many bytes the host took, `writes-first` sets the response after its body, `does=X`
+//! with how many bytes the host took, `keeps=N` keeps N `fields` of 30 KiB, `drops=N` makes and
+//! drops them, `requests=N` keeps N requests with long methods, `writes-first` sets the response after its body, `does=X`
 //! leaves its response unfinished in some way; without one it tells what it got.
 
 use wasip2::exports::http::incoming_handler::Guest;
@@ -31,6 +32,10 @@ impl Guest for Plain {
         }
         if let Some(url) = query.strip_prefix("upload=") {
             let text = upload(url);
+            return answer(out, 200, &text, false);
+        }
+        if let Some((what @ ("keeps" | "drops" | "requests"), count)) = query.split_once('=') {
+            let text = store(what, count.parse().expect("a number"));
             return answer(out, 200, &text, false);
         }
         if query == "writes-first" {
@@ -82,6 +87,30 @@ fn answer(out: ResponseOutparam, status: u16, text: &str, later: bool) {
         }
     }
     OutgoingBody::finish(body, None).expect("whole");
+}
+
+/// Lets the host store headers or requests. Returns how many of them the host took.
+fn store(what: &str, count: usize) -> String {
+    let large = ["x".repeat(30 << 10).into_bytes()];
+    let mut made = 0;
+    for _ in 0..count {
+        let fields = Fields::new();
+        match what {
+            "requests" => {
+                let request = OutgoingRequest::new(fields);
+                let method = Method::Other("X".repeat(30 << 10));
+                if request.set_method(&method).is_err() {
+                    break;
+                }
+                std::mem::forget(request);
+            }
+            _ if fields.set("x", &large).is_err() => break,
+            "keeps" => std::mem::forget(fields),
+            _ => drop(fields),
+        }
+        made += 1;
+    }
+    format!("made {made}")
 }
 
 /// Writes the body in one piece before it sets the response, as some JavaScript adapters do.

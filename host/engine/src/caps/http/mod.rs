@@ -4,8 +4,10 @@ mod call;
 mod context;
 mod hook;
 mod record;
+mod resources;
 mod wasi;
 
 pub(crate) use context::Http;
 pub(crate) use hook::{link, link_types};
 pub(crate) use record::ANSWER_BYTES_MAX;
+pub(crate) use resources::resource_bytes;

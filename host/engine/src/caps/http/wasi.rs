@@ -15,9 +15,11 @@ use wasmtime_wasi_http::{
 
 use super::context::{Http, Transferred};
 use super::record::{CallRecord, StartedCall};
+use super::resources::header_bytes;
 use crate::caps::held::Held;
+use crate::state::FIELD_BYTES_MAX;
 use landfall_egress::{BODY_BYTES_MAX, Client, CollectError, Outgoing, OutgoingError, Received};
-use landfall_model::MemoryBudget;
+use landfall_model::{MemoryBudget, MemoryHold};
 
 /// The most bytes of one write to a body, as wasmtime has it by default: some runtimes write a whole body at once.
 const CHUNK_BYTES_MAX: usize = 1 << 20;
@@ -45,6 +47,8 @@ struct PendingCall {
     memory: MemoryBudget,
     transferred: Transferred,
     record: CallRecord,
+    /// The memory that the head of the request occupies until the call ends.
+    _head: MemoryHold,
 }
 
 impl WasiHttpHooks for Http {
@@ -74,7 +78,9 @@ impl WasiHttpHooks for Http {
             SMALL_CHUNK_BYTES_MAX
         };
 
-        self.memory.take_or_overdraw(chunk * CHUNKS_WAITING);
+        // The guest may also finish the body with trailers.
+        self.memory
+            .take_or_overdraw(chunk * CHUNKS_WAITING + FIELD_BYTES_MAX);
         chunk
     }
 
@@ -89,8 +95,11 @@ impl WasiHttpHooks for Http {
 
         // The check is made now: before the first byte of the body is kept, and even if the guest does not wait for the
         // response.
-        let idempotency_key = match self.start_call(&call.method, &call.url) {
-            Ok(key) => key,
+        let permitted = self
+            .start_call(&call.method, &call.url)
+            .and_then(|key| Ok((key, self.hold_head(&head)?)));
+        let (idempotency_key, held_head) = match permitted {
+            Ok(permitted) => permitted,
             Err(error) => {
                 self.record.add_failure(&call, &error);
                 tokio::spawn(discard(body));
@@ -115,8 +124,21 @@ impl WasiHttpHooks for Http {
             memory: self.memory.clone(),
             transferred: self.transferred.clone(),
             record: self.record.clone(),
+            _head: held_head,
         };
         Box::new(pending.send(head, body))
+    }
+}
+
+// === impl Http ===
+
+impl Http {
+    fn hold_head(&self, head: &Parts) -> Result<MemoryHold, OutgoingError> {
+        let uri = head.uri.authority().map_or(0, |it| it.as_str().len())
+            + head.uri.path_and_query().map_or(0, |it| it.as_str().len());
+        self.memory
+            .hold(header_bytes(&head.headers) + head.method.as_str().len() + uri)
+            .map_err(|error| OutgoingError::Limit(error.to_string()))
     }
 }
 

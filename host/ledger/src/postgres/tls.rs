@@ -77,7 +77,9 @@ impl TlsOptions {
         config: &mut Config,
         system: ClientConfig,
     ) -> Result<ClientConfig, TlsOptionError> {
-        let is_local = config.get_hosts().iter().all(is_local);
+        // With `hostaddr`, the connection goes to that address, and the name of the host is only compared with the certificate.
+        let is_local = config.get_hosts().iter().all(is_local)
+            && config.get_hostaddrs().iter().all(IpAddr::is_loopback);
         let mode = match self.mode.as_deref() {
             None if is_local && self.root.is_none() => SslMode::Prefer,
             None | Some("require" | "verify-ca" | "verify-full") => SslMode::Require,
@@ -240,6 +242,25 @@ mod tests {
                 SslMode::Require,
                 "{other}"
             );
+        }
+    }
+
+    #[test]
+    fn other_addresses_need_tls() {
+        for (addresses, expected) in [
+            ("127.0.0.1", SslMode::Prefer),
+            ("::1", SslMode::Prefer),
+            ("192.0.2.2", SslMode::Require),
+        ] {
+            let url = format!("postgres://u:p@localhost:5555/d?hostaddr={addresses}");
+            assert_eq!(mode(&url).unwrap(), expected, "{addresses}");
+        }
+        for url in [
+            "postgres://u:p@localhost,localhost/d?hostaddr=127.0.0.1,192.0.2.2",
+            "postgres:///d?user=u&password=p&hostaddr=192.0.2.2",
+            "postgres://u:p@localhost/d?host=192.0.2.2",
+        ] {
+            assert_eq!(mode(url).unwrap(), SslMode::Require, "{url}");
         }
     }
 

@@ -12,7 +12,7 @@ use landfall_config::Config;
 use landfall_engine::{Engine, EngineSettings};
 use landfall_hooks::{Hooks, Platform, Setup};
 use landfall_model::{Clock, SecretGrant, SecretRef};
-use landfall_secrets::{Secrets, admin_token_path, create_admin_token};
+use landfall_secrets::{Secrets, create_admin_token};
 use tokio::net::TcpListener;
 
 use crate::connect::{new_secrets, plan_broker};
@@ -101,13 +101,7 @@ pub(crate) fn admin_token(config: &Config) -> anyhow::Result<SecretRef> {
         return Ok(token.clone());
     }
 
-    let path = admin_token_path(&config.settings.data);
-    create_admin_token(&config.settings.data).with_context(|| {
-        format!(
-            "{} cannot be written: make the data directory writable, or set admin.token (LANDFALL_ADMIN_TOKEN)",
-            path.display()
-        )
-    })
+    Ok(create_admin_token(&config.settings.data)?)
 }
 
 pub(crate) fn prepare_dirs(config: &Config) -> anyhow::Result<()> {

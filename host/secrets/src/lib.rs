@@ -22,7 +22,7 @@ mod store;
 mod tokens;
 mod vault;
 
-pub use admin_token::{admin_token_path, create_admin_token};
+pub use admin_token::{AdminTokenError, admin_token_path, create_admin_token};
 pub use documents::{BudgetError, KeyDocumentError, KeyDocuments, KeyRequest, TokenRequest};
 pub use error::PairError;
 pub use store::{Secrets, Sources};

@@ -44,8 +44,14 @@ pub(crate) fn create_file(path: &Path, secret: &str) -> std::io::Result<()> {
         .create_new(true)
         .mode(0o600)
         .open(path)?;
-    file.write_all(secret.as_bytes())?;
-    file.sync_all()
+    let written = file
+        .write_all(secret.as_bytes())
+        .and_then(|()| file.sync_all());
+    if written.is_err() {
+        // The next start must not find a part of the secret.
+        std::fs::remove_file(path).ok();
+    }
+    written
 }
 
 /// A variable that a remote source needs. `purpose` is for the error.

@@ -18,10 +18,14 @@ use tokio::sync::Semaphore;
 
 use landfall_model::{Peer, SecretRef, SecretSource};
 
-/// An answer to a wrong token is held back for this long.
+/// An answer to a wrong token is held back for this long, and its turn with it.
 const WRONG_TOKEN_PAUSE: Duration = Duration::from_millis(500);
-/// Answers that are held back concurrently. Further wrong tokens get 429 immediately.
-const PAUSES_MAX: usize = 8;
+/// Tokens that are checked at a time, so that at most 16 wrong ones are checked in a second.
+const TURNS_MAX: usize = 8;
+/// Requests with a token that wait for a turn. Further ones are answered at once, and their token is
+/// not compared: the answer is the same for a right one. Fewer than the connections of the
+/// listener, so that the probes have some left.
+const WAITING_MAX: usize = 40;
 
 /// Checks every request except those for the probes.
 #[derive(Clone)]
@@ -29,7 +33,8 @@ pub struct Guard {
     token: SecretRef,
     secrets: Arc<dyn SecretSource>,
     names: Arc<BTreeSet<String>>,
-    pauses: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
     on_refused: OnRefused,
 }
 
@@ -66,16 +71,47 @@ impl Guard {
             token,
             secrets,
             names: Arc::new(names),
-            pauses: Arc::new(Semaphore::new(PAUSES_MAX)),
+            turns: Arc::new(Semaphore::new(TURNS_MAX)),
+            waiting: Arc::new(Semaphore::new(WAITING_MAX)),
             on_refused,
         }
     }
 
-    fn check(&self, request: &Request) -> Result<(), Refused> {
+    fn check_sender(&self, request: &Request) -> Result<(), Refused> {
         let host = self.check_host(request)?;
-        check_origin(request.headers(), &host)?;
-        self.check_token(request.headers())?;
-        check_content_type(request.method(), request.headers())
+        check_origin(request.headers(), &host)
+    }
+
+    /// Makes guessing slow: right and wrong tokens wait for their turn in one queue, and a wrong one
+    /// keeps its turn during the pause.
+    async fn check_token_in_turn(&self, headers: &HeaderMap) -> Result<(), Refused> {
+        let turn = match self.turns.clone().try_acquire_owned() {
+            Ok(turn) => turn,
+            Err(_) => {
+                let _waiting = self.waiting.try_acquire().map_err(|_| {
+                    refused(
+                        "admin_tokens_pending",
+                        StatusCode::TOO_MANY_REQUESTS,
+                        "too many requests wait because of wrong admin tokens: this token was not compared".into(),
+                        "send it again; `landfall explain` shows which clients send wrong tokens",
+                    )
+                })?;
+                let turn = self.turns.clone().acquire_owned().await;
+                turn.expect("the semaphore is never closed")
+            }
+        };
+
+        let checked = self.check_token(headers);
+        if matches!(&checked, Err(why) if why.reason == "admin_token_wrong") {
+            // A task of its own: a client that closes its connection does not end the turn.
+            let pause = tokio::spawn(async move {
+                tokio::time::sleep(WRONG_TOKEN_PAUSE).await;
+                drop(turn);
+            });
+            pause.await.ok();
+        }
+
+        checked
     }
 
     /// A web page whose name was made to resolve to this node (DNS rebinding) sends that name as
@@ -141,7 +177,12 @@ impl Guard {
 
 /// Passes an authorized request on, and answers any other with the reason.
 pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    let Err(why) = guard.check(&request) else {
+    let checked = match guard.check_sender(&request) {
+        Ok(()) => guard.check_token_in_turn(request.headers()).await,
+        Err(why) => Err(why),
+    };
+    let checked = checked.and_then(|()| check_content_type(request.method(), request.headers()));
+    let Err(why) = checked else {
         return next.run(request).await;
     };
 
@@ -149,17 +190,7 @@ pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Ne
         .extensions()
         .get::<Peer>()
         .map(|Peer(peer)| peer.ip().to_canonical());
-    let mut why = Refused { client, ..why };
-
-    // A pause makes guessing slow. Only a few requests wait at once, so that guesses do not use up
-    // the connections.
-    if why.reason == "admin_token_wrong" {
-        match guard.pauses.try_acquire() {
-            Ok(_pause) => tokio::time::sleep(WRONG_TOKEN_PAUSE).await,
-            Err(_) => why.status = StatusCode::TOO_MANY_REQUESTS,
-        }
-    }
-
+    let why = Refused { client, ..why };
     let mut response = (
         why.status,
         Json(json!({ "error": why.detail, "hint": why.hint })),

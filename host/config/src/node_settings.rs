@@ -113,7 +113,7 @@ settings! {
         #[range(1, 1000000)]
         table_elements: usize = 20000,
 
-        /// Open connections. At the limit, the connection that has been idle longest is closed for a new one
+        /// Open connections. At the limit, the connection that has been idle longest is closed for a new one; if none is idle, the oldest one without a complete request head
         #[range(1, 1000000)]
         connections: usize = 8192,
 

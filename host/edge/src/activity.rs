@@ -159,7 +159,7 @@ impl ConnectionActivity {
         self.slow_head.load(Ordering::Relaxed)
     }
 
-    /// Returns when this idle connection must make room for another.
+    /// Returns when this connection must make room for another.
     pub(crate) async fn closed(&self) {
         self.close.notified().await;
     }
@@ -203,10 +203,20 @@ impl ConnectionActivity {
             self.reading() == Reading::Idle
         };
 
-        (is_idle && !self.is_closed.load(Ordering::Relaxed)).then(|| *lock(&self.last))
+        (is_idle && !self.is_closing()).then(|| *lock(&self.last))
     }
 
-    /// Closes an idle connection.
+    /// Whether no request of this connection is being handled, and a request head is not complete.
+    pub(crate) fn awaits_head(&self) -> bool {
+        !self.is_http2.load(Ordering::Relaxed) && self.reading() == Reading::Head
+    }
+
+    /// Whether the connection is being closed for another one.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.is_closed.load(Ordering::Relaxed)
+    }
+
+    /// Closes a connection that handles no request.
     pub(crate) fn close(&self) {
         self.is_closed.store(true, Ordering::Relaxed);
         self.close.notify_one();

@@ -1,5 +1,6 @@
-//! The open connections of a listener, of which there are at most `limits.connections`. If all
-//! permits are in use, the connection that has been idle for longest is closed.
+//! The open connections of a listener, which have a maximum. If all permits are in use, the
+//! connection that has been idle for longest is closed; if none is idle, the oldest of those that
+//! have not sent a complete request head.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::activity::ConnectionActivity;
 
-/// How often a full listener looks for a connection that has become idle.
+/// How often a full listener looks for a connection that it can close.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(20);
 /// How often the log says that the listener is full.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
@@ -21,6 +22,8 @@ pub(crate) struct Connections {
     permits: Arc<Semaphore>,
     open: OpenConnections,
     next_id: AtomicU64,
+    /// What sets the maximum, for the log.
+    limited_by: &'static str,
     logged: Mutex<Option<Instant>>,
 }
 
@@ -37,23 +40,24 @@ pub(crate) struct ConnectionSlot {
 // === impl Connections ===
 
 impl Connections {
-    pub(crate) fn new(max: usize) -> Connections {
+    pub(crate) fn new(max: usize, limited_by: &'static str) -> Connections {
         Connections {
             permits: Arc::new(Semaphore::new(max)),
             open: OpenConnections::default(),
             next_id: AtomicU64::new(0),
+            limited_by,
             logged: Mutex::new(None),
         }
     }
 
-    /// Waits for a permit. If none is free, closes the connection that has been idle for longest.
+    /// Waits for a permit. If none is free, closes a connection that waits for its client.
     pub(crate) async fn acquire(&self) -> ConnectionSlot {
         loop {
             if let Ok(permit) = self.permits.clone().try_acquire_owned() {
                 return self.open_slot(permit);
             }
 
-            self.close_longest_idle();
+            self.close_one();
             let released = self.permits.clone().acquire_owned();
             if let Ok(permit) = tokio::time::timeout(RECHECK_INTERVAL, released).await {
                 return self.open_slot(permit.expect("the semaphore is never closed"));
@@ -73,9 +77,9 @@ impl Connections {
         }
     }
 
-    fn close_longest_idle(&self) {
-        let longest = self.longest_idle();
-        if let Some(activity) = &longest {
+    fn close_one(&self) {
+        let closed = self.longest_idle().or_else(|| self.oldest_without_head());
+        if let Some(activity) = &closed {
             activity.close();
         }
 
@@ -85,14 +89,15 @@ impl Connections {
         }
 
         *logged = Some(Instant::now());
-        if longest.is_some() {
+        let limited_by = self.limited_by;
+        if closed.is_some() {
             tracing::warn!(
-                "limits.connections is reached: the connection that has been idle for longest is \
-                 closed"
+                "{limited_by} is reached: the connection that has been idle for longest, or that \
+                 has sent no request head, is closed"
             );
         } else {
             tracing::warn!(
-                "limits.connections is reached and no connection is idle: new connections wait"
+                "{limited_by} is reached and every connection has a request: new connections wait"
             );
         }
     }
@@ -105,10 +110,51 @@ impl Connections {
         let (_, longest) = idle.min_by_key(|(since, _)| *since)?;
         Some(longest.clone())
     }
+
+    fn oldest_without_head(&self) -> Option<Arc<ConnectionActivity>> {
+        let open = lock(&self.open);
+        let waiting = open
+            .iter()
+            .filter(|(_, activity)| activity.awaits_head() && !activity.is_closing());
+        let (_, oldest) = waiting.min_by_key(|(id, _)| **id)?;
+        Some(oldest.clone())
+    }
 }
 
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         lock(&self.open).remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn oldest_without_head_is_closed() {
+        let connections = Connections::new(3, "limits.connections");
+        let mut slots = Vec::new();
+        for _ in 0..3 {
+            slots.push(connections.acquire().await);
+        }
+        let running = slots[0].activity.start_request(http::Version::HTTP_11);
+        let is_closing = |slots: &[ConnectionSlot]| -> Vec<bool> {
+            slots
+                .iter()
+                .map(|slot| slot.activity.is_closing())
+                .collect()
+        };
+
+        connections.close_one();
+        assert_eq!(is_closing(&slots), [false, true, false]);
+        // One that has become idle is closed first.
+        drop(running);
+        slots[0].activity.start_idle();
+        connections.close_one();
+        assert_eq!(is_closing(&slots), [true, true, false]);
+        connections.close_one();
+        assert_eq!(is_closing(&slots), [true, true, true]);
+        connections.close_one();
     }
 }

@@ -61,6 +61,7 @@ pub async fn serve(
         listener,
         router(edge.clone()),
         edge.limits,
+        "limits.connections",
         http2,
         on_broken,
         stop,
@@ -69,17 +70,20 @@ pub async fn serve(
     .await;
 }
 
-/// Serves another router, such as the admin API, with the same guards against slow clients.
+/// Serves another router, such as the admin API, with the same guards against slow clients. `limited_by`
+/// tells the log what sets `limits.connections` of this listener.
 pub async fn serve_router(
     listener: TcpListener,
     router: Router,
     limits: EdgeLimits,
+    limited_by: &'static str,
     stop: impl Future<Output = ()>,
 ) {
     listener::serve(
         listener,
         router,
         limits,
+        limited_by,
         false,
         Arc::new(|_, _| {}),
         stop,

@@ -37,13 +37,14 @@ pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     limits: EdgeLimits,
+    limited_by: &'static str,
     http2: bool,
     on_broken: OnBroken,
     stop: impl Future<Output = ()>,
     drain: Duration,
 ) {
     let builder = builder(limits, http2);
-    let connections = Connections::new(limits.connections);
+    let connections = Connections::new(limits.connections, limited_by);
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
 
@@ -128,7 +129,7 @@ async fn connection(
             if activity.is_head_slow() { Some(Broken::SlowHead) } else { broken(&*error) }
         }
         () = activity.closed() => {
-            tracing::debug!(%peer, "an idle connection is closed: its slot is needed");
+            tracing::debug!(%peer, "a connection without a request is closed: its slot is needed");
             None
         }
         () = activity.stalled(&limits) => {

@@ -190,6 +190,7 @@ impl App {
             self.admin_listener,
             admin,
             ADMIN_LIMITS,
+            "the maximum of 64 connections to the admin listener",
             std::future::pending(),
         ));
         tracing::info!(listen = %public, admin = %admin_at, plugins = %self.config.settings.plugins.display(), "serving");

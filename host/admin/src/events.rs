@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::query_error::QueryError;
 use landfall_dispatch::Dispatcher;
 use landfall_hooks::Hooks;
-use landfall_ledger::{History, LedgerError, Shown};
+use landfall_ledger::{Filter, History, LedgerError, Shown, UNDECODABLE};
 use landfall_model::clock::to_ms;
 use landfall_model::{Clock, DeliveryState, Event, EventId};
 
@@ -268,6 +268,34 @@ impl Events {
             _ => Err(bad_request(format!(
                 "several events have ids that begin with `{typed}`: write more of it"
             ))),
+        }
+    }
+
+    /// Refuses a hook that neither exists on the running node nor has a delivery in the ledger.
+    pub(super) async fn require_known(&self, hook: &str) -> Result<(), Box<Response>> {
+        let exists = self.running.as_ref().is_some_and(|(_, hooks)| {
+            // A hook that is not in the directory yet may be in a file that has not been read.
+            !hooks.is_complete() || hooks.statuses().iter().any(|status| status.name == hook)
+        });
+        if exists || hook == UNDECODABLE {
+            return Ok(());
+        }
+
+        let one = Filter {
+            hook: Some(hook.to_owned()),
+            limit: 1,
+            ..Filter::default()
+        };
+        match self.ledger.list(one).await {
+            Ok(found) if !found.is_empty() => Ok(()),
+            Ok(_) => {
+                let why = format!(
+                    "there is no hook `{}`, and no event of it: `landfall hooks` and `landfall events stats` list the names",
+                    hook.escape_debug()
+                );
+                Err(Box::new(refused(StatusCode::NOT_FOUND, &why)))
+            }
+            Err(error) => Err(Box::new(answer::<()>(Err(error)))),
         }
     }
 

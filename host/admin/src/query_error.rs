@@ -1,5 +1,6 @@
 //! Why the parameters of a request cannot be used.
 
+use landfall_model::OUTCOME_WORDS;
 use thiserror::Error;
 
 /// Why the parameters of a request cannot be used. Each text says what to write.
@@ -15,6 +16,12 @@ pub(crate) enum QueryError {
         text = .0.escape_debug()
     )]
     State(String),
+    #[error(
+        "`{text}` is not an outcome: {}",
+        OUTCOME_WORDS.join(", "),
+        text = .0.escape_debug()
+    )]
+    Outcome(String),
     #[error("`{text}` is no delivery", text = .0.escape_debug())]
     Delivery(String),
     /// The most deliveries of one request.

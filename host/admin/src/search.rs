@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::events::{Events, PAGE_MAX, answer, is_shown, refused, state, time};
 use super::query_error::QueryError;
 use landfall_ledger::{Content as Read, Filter, LedgerError, Listed, Parts};
-use landfall_model::{Clock, Event};
+use landfall_model::{Clock, Event, OUTCOME_WORDS};
 
 const PAGE_DEFAULT: usize = 50;
 /// The most deliveries whose events or attempts one request reads, and the most time that it takes.
@@ -94,6 +94,12 @@ pub(super) async fn list(
         }
     };
 
+    if let Some(hook) = &search.hook
+        && let Err(refusal) = events.require_known(hook).await
+    {
+        return *refusal;
+    }
+
     let reason = search.reason.as_deref();
     let found = find(&events, filter, reason, &content, search.page).await;
     if search.page {
@@ -148,6 +154,12 @@ impl Search {
             .filter(|(pointer, _)| !pointer.starts_with('/'))
         {
             return Err(QueryError::Pointer(pointer.clone()));
+        }
+
+        if let Some(word) = self.outcome.as_deref()
+            && !OUTCOME_WORDS.contains(&word)
+        {
+            return Err(QueryError::Outcome(word.to_owned()));
         }
 
         let slower = self.slower.as_deref().map(|text| {

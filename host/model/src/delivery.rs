@@ -132,6 +132,23 @@ impl Attempt {
     }
 }
 
+/// The words for outcomes in the ledger: those of [`Outcome::word`], and two for attempts without an
+/// outcome: the event could not be read, or the node ended first.
+pub const OUTCOME_WORDS: [&str; 12] = [
+    "done",
+    "retry",
+    "defer",
+    "reject",
+    "trap",
+    "timeout",
+    "out-of-memory",
+    "over-limit",
+    "bad-reply",
+    "host-fault",
+    "unread",
+    "unfinished",
+];
+
 // === impl Outcome ===
 
 impl Outcome {

@@ -219,9 +219,33 @@ async fn operators_see_what_a_command_does() {
     );
     let (code, said) = command("events purge --hook gone");
     assert!(
-        code == Some(0) && said.contains("0 deliveries with their events"),
+        code == Some(1) && said.contains("there is no hook `gone`"),
         "{said}"
     );
+    for unknown in [
+        "list",
+        "tail",
+        "replay",
+        "replay --dry-run",
+        "discard --reason x",
+        "retry-now",
+        "purge --dry-run",
+    ] {
+        let (code, said) = command(&format!("events {unknown} --hook nope"));
+        assert!(
+            code == Some(1) && said.contains("there is no hook `nope`"),
+            "{unknown}: {said}"
+        );
+        assert!(!said.contains("RECEIVED"), "{unknown}: {said}");
+    }
+    let (code, said) = command("events list --outcome nope");
+    assert!(
+        code == Some(1) && said.contains("`nope` is not an outcome: done, retry, defer"),
+        "{said}"
+    );
+    // A hook without events is known.
+    let (code, said) = command("events list --hook traps --outcome done");
+    assert!(code == Some(0) && said.starts_with("RECEIVED"), "{said}");
 }
 
 #[test]

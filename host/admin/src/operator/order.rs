@@ -107,6 +107,11 @@ impl Order {
         states: Vec<DeliveryState>,
         pick: Pick,
     ) -> Result<Selected, Refusal> {
+        // Later pages are of a hook that was known.
+        if let Some(hook) = self.hook.as_ref().filter(|_| self.after.is_none()) {
+            events.require_known(hook).await?;
+        }
+
         let before = match self.before {
             Some(before) => before,
             // Deliveries that this command creates are not selected by its later pages.

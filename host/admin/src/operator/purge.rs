@@ -71,7 +71,14 @@ async fn purge_page(
         ..Filter::default()
     };
     if dry_run {
-        let purged = events.ledger.purgeable(hook).await.map_err(failed)?;
+        let purged = events
+            .ledger
+            .purgeable(hook.clone())
+            .await
+            .map_err(failed)?;
+        if purged == Purged::default() {
+            events.require_known(&hook).await?;
+        }
         return Ok(PurgedPage {
             purged,
             dry_run,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::listing::{lines, printable, query, text};
+use super::listing::{Columns, printable, query, text};
 use super::operator::{self, DiscardFlags, PurgeFlags, ReplayFlags, RetryFlags};
 use super::output::say;
 use super::show::{self, ShowFlags};
@@ -86,8 +86,8 @@ struct ListFlags {
     /// Only deliveries with this text in the reason of a retry or death.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// Only deliveries with an attempt of this outcome: done, retry, reject, trap, timeout,
-    /// out-of-memory, over-limit …
+    /// Only deliveries with an attempt of this outcome: done, retry, defer, reject, trap, timeout,
+    /// out-of-memory, over-limit, bad-reply, host-fault, unread or unfinished.
     #[arg(long)]
     outcome: Option<String>,
     /// Only deliveries with an attempt that took at least this long, such as 2s.
@@ -194,7 +194,7 @@ pub async fn events(flags: &EventsFlags) -> anyhow::Result<ExitCode> {
                     "{:<24} {:<8} {:>10}{orphaned}",
                     text(&one["hook"]),
                     text(&one["state"]),
-                    one["deliveries"]
+                    one["deliveries"].to_string()
                 )
             });
         }
@@ -238,18 +238,10 @@ async fn list(flags: &EventsFlags, which: &ListFlags) -> anyhow::Result<()> {
             filters += &format!("&{name}={}", query(wanted));
         }
     }
-    if !flags.json {
-        say!(
-            "{:<24}  {:>8}  {:<18}  {:<20}  STATE",
-            "RECEIVED",
-            "DELIVERY",
-            "EVENT",
-            "HOOK"
-        );
-    }
 
     // A response may have fewer deliveries than were asked for, and a cursor.
     let (mut left, mut next, mut looked_at) = (which.limit, which.after, 0);
+    let mut columns: Option<Columns> = None;
     loop {
         let before = next.map(|next| format!("&before={next}"));
         let before = before.unwrap_or_default();
@@ -261,7 +253,16 @@ async fn list(flags: &EventsFlags, which: &ListFlags) -> anyhow::Result<()> {
         if flags.json {
             events.iter().for_each(|one| say!("{one}"));
         } else {
-            lines(events).iter().for_each(|line| say!("{line}"));
+            // The columns of later pages are at least as wide as those of the first.
+            let is_first = columns.is_none();
+            let widths = columns.unwrap_or_default().widened(events);
+            if is_first {
+                say!("{}", widths.header());
+            }
+            for one in events {
+                say!("{}", widths.line(one));
+            }
+            columns = Some(widths);
         }
 
         left = left.saturating_sub(events.len());

@@ -7,21 +7,95 @@ use serde_json::Value;
 
 /// Characters of a short id: the time of arrival and some more.
 const SHORT: usize = 18;
+/// Characters of a whole id.
+const WHOLE: usize = 36;
+const DELIVERY_WIDTH: usize = 8;
+const HOOK_WIDTH: usize = 20;
+
+/// The widths of the columns of a list.
+#[derive(Debug, Clone, Copy)]
+pub struct Columns {
+    event: usize,
+    delivery: usize,
+    hook: usize,
+}
+
+// === impl Columns ===
+
+impl Default for Columns {
+    fn default() -> Columns {
+        Columns {
+            event: SHORT,
+            delivery: DELIVERY_WIDTH,
+            hook: HOOK_WIDTH,
+        }
+    }
+}
+
+impl Columns {
+    /// For whole ids.
+    pub fn whole() -> Columns {
+        Columns {
+            event: WHOLE,
+            ..Columns::default()
+        }
+    }
+
+    /// Wide enough for these deliveries too. Ids are shortened as far as they stay distinct.
+    pub fn widened(self, all: &[Value]) -> Columns {
+        let ids: BTreeSet<&str> = all.iter().filter_map(|one| one["event"].as_str()).collect();
+        let event = (self.event..WHOLE).find(|length| {
+            let shorts = ids.iter().map(|id| id.get(..*length).unwrap_or(id));
+            shorts.collect::<BTreeSet<_>>().len() == ids.len()
+        });
+        let widest = |key: &str, width: usize| {
+            let widths = all.iter().map(|one| shown(&one[key]).chars().count());
+            widths.fold(width, usize::max)
+        };
+
+        Columns {
+            event: event.unwrap_or(WHOLE),
+            delivery: widest("delivery", self.delivery),
+            hook: widest("hook", self.hook),
+        }
+    }
+
+    pub fn header(&self) -> String {
+        self.row("RECEIVED", "DELIVERY", "EVENT", "HOOK", "STATE")
+    }
+
+    /// One delivery.
+    pub fn line(&self, one: &Value) -> String {
+        let event = text(&one["event"]);
+        self.row(
+            &text(&one["received_at"]),
+            &shown(&one["delivery"]),
+            event.get(..self.event).unwrap_or(&event),
+            &text(&one["hook"]),
+            &state(one),
+        )
+    }
+
+    fn row(&self, received: &str, delivery: &str, event: &str, hook: &str, state: &str) -> String {
+        let Columns {
+            event: event_width,
+            delivery: delivery_width,
+            hook: hook_width,
+        } = self;
+        format!(
+            "{received:<24}  {delivery:>delivery_width$}  {event:<event_width$}  {hook:<hook_width$}  {state}"
+        )
+    }
+}
 
 /// One line a delivery, with ids shortened as far as they stay distinct.
 pub fn lines(all: &[Value]) -> Vec<String> {
-    let ids: BTreeSet<&str> = all.iter().filter_map(|one| one["event"].as_str()).collect();
-    let length = (SHORT..36).find(|length| {
-        let shorts = ids.iter().map(|id| id.get(..*length).unwrap_or(id));
-        shorts.collect::<BTreeSet<_>>().len() == ids.len()
-    });
-    let length = length.unwrap_or(36);
-
-    all.iter().map(|one| line(one, length)).collect()
+    let columns = Columns::default().widened(all);
+    all.iter().map(|one| columns.line(one)).collect()
 }
 
-/// One delivery, with so many characters of its event's id.
-pub fn line(one: &Value, length: usize) -> String {
+/// The state of a delivery, its attempt, and what explains them.
+fn state(one: &Value) -> String {
     let reason = one["reason"]
         .as_str()
         .map(|why| format!("  {}", printable(why)))
@@ -50,15 +124,16 @@ pub fn line(one: &Value, length: usize) -> String {
     let repeats = count(one, "duplicates", "not run as duplicates")
         + &count(one, "conflicts", "with this id and another body");
     format!(
-        "{}  {:>8}  {}  {:<20}  {}{resolved}{} attempt {}{replayed}{repeats}{reason}{discarded}",
-        text(&one["received_at"]),
-        one["delivery"],
-        text(&one["event"]).get(..length).unwrap_or_default(),
-        text(&one["hook"]),
+        "{}{resolved}{} attempt {}{replayed}{repeats}{reason}{discarded}",
         text(&one["state"]),
         due.unwrap_or_default(),
         one["attempt"]
     )
+}
+
+/// A text or a number.
+fn shown(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), printable)
 }
 
 fn count(one: &Value, key: &str, noun: &str) -> String {
@@ -94,7 +169,40 @@ pub fn query(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn columns_are_aligned() {
+        let one = |delivery: u64, event: &str, hook: &str| {
+            json!({
+                "received_at": "2026-01-31T08:15:30.000Z", "delivery": delivery, "event": event, "hook": hook,
+                "state": "done", "attempt": 1,
+            })
+        };
+        let all = [
+            one(7, "01994c1e-0000-7000-8000-000000000001", "a"),
+            one(
+                1_234_567_890,
+                "01994c1e-0000-7000-8000-000000000002",
+                "a-hook-with-a-rather-long-name",
+            ),
+        ];
+        let columns = Columns::default().widened(&all);
+        let header = columns.header();
+        let starts = |name: &str| header.find(name).unwrap();
+        for one in &all {
+            let line = columns.line(one);
+            let (hook, event) = (text(&one["hook"]), text(&one["event"]));
+            assert_eq!(line.find("done attempt 1"), Some(starts("STATE")), "{line}");
+            assert_eq!(line.find(&event), Some(starts("EVENT")), "{line}");
+            assert_eq!(line[starts("HOOK")..].find(&hook), Some(0), "{line}");
+            let end = line.find(&one["delivery"].to_string()).unwrap()
+                + one["delivery"].to_string().len();
+            assert_eq!(end, starts("DELIVERY") + "DELIVERY".len(), "{line}");
+        }
+    }
 
     #[test]
     fn quotes_stay_and_control_characters_go() {

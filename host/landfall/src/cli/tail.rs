@@ -8,7 +8,7 @@ use anyhow::ensure;
 use clap::Args;
 use serde_json::Value;
 
-use super::listing::{line, query};
+use super::listing::{Columns, query};
 use super::output::{reader_gone, say};
 use super::target::LedgerFlags;
 
@@ -86,7 +86,7 @@ async fn follow(node: &LedgerFlags, flags: &TailFlags, as_json: bool) -> anyhow:
         if as_json {
             say!("{one}");
         } else {
-            say!("{change:<9} {}", line(&one, 36));
+            say!("{change:<9} {}", Columns::whole().line(&one));
         }
     };
     loop {

@@ -339,7 +339,7 @@ async fn a_missing_component_is_a_warning() {
         stray["problem"]
             .as_str()
             .unwrap()
-            .contains("do not begin with `-`"),
+            .contains("do not begin with `-` or `_`"),
         "{stray}"
     );
     assert!(

@@ -51,6 +51,58 @@ async fn mistakes_are_found_at_load() {
 }
 
 #[tokio::test]
+async fn settings_without_grants_are_found() {
+    let get = "[allow]\nhttp = [\"GET https://a.example/\"]\n";
+    let tables = "[allow]\ntable = [\"t\"]\n";
+    for (handler, settings, allow, words) in [
+        (
+            "forward",
+            "targets = []",
+            get,
+            "`targets` has to be at least 1 items",
+        ),
+        (
+            "forward",
+            "targets = [\"https://a.example/\"]",
+            get,
+            "`targets[0]` is not in [allow] http for POST",
+        ),
+        (
+            "store",
+            "table = \"t2\"",
+            tables,
+            "`table` is \"t2\", which is not in [allow] table",
+        ),
+        (
+            "store",
+            "table = \"t\"\nfields = { a = \"x\" }",
+            tables,
+            "`fields.a` is not a JSON pointer: write \"/x\"",
+        ),
+        (
+            "trigger",
+            "url = \"https://a.example/\"\nmethod = \"GET\"\nwhen = [{ json = \"ref\", exists = true }]",
+            get,
+            "`when[0].json` is not a JSON pointer: write \"/ref\"",
+        ),
+        (
+            "fan-out",
+            "hooks = [\"next\"]",
+            "[allow]\nemit = [\"other\"]\n",
+            "`hooks[0]` is \"next\", which is not in [allow] emit",
+        ),
+    ] {
+        let file = format!("[verify]\nscheme = \"none\"\n[settings]\n{settings}\n{allow}");
+        let node = Setup::new()
+            .hook("hook", &bundled(handler), &file)
+            .start()
+            .await;
+        let why = problem(&node, "hook", "unavailable").await;
+        assert!(why.contains(words), "{settings}\n got {why}\nwant {words}");
+    }
+}
+
+#[tokio::test]
 async fn bad_settings_keep_last_good_version() {
     let good = |url: &str| {
         format!("{OPEN}[settings]\nurl = \"{url}\"\n[allow]\nhttp = [\"https://a.example/\"]\n")

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::error::nearest;
 use super::settings_text;
-use landfall_model::HttpGrant;
+use landfall_model::Allow;
 
 /// What is wrong with a table of settings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,7 +33,9 @@ pub(crate) struct Properties<'a> {
 /// One check of one table.
 pub(crate) struct Check<'a> {
     root: &'a Value,
-    pub(crate) http: &'a [HttpGrant],
+    pub(crate) allow: &'a Allow,
+    /// The text of the key `method` beside the value.
+    pub(crate) method_beside: Option<String>,
     steps: u32,
     path: Vec<String>,
 }
@@ -50,10 +52,11 @@ const COMBINED: [&str; 3] = ["allOf", "anyOf", "oneOf"];
 // === impl Check ===
 
 impl<'a> Check<'a> {
-    pub(crate) fn new(root: &'a Value, http: &'a [HttpGrant]) -> Check<'a> {
+    pub(crate) fn new(root: &'a Value, allow: &'a Allow) -> Check<'a> {
         Check {
             root,
-            http,
+            allow,
+            method_beside: None,
             steps: 0,
             path: Vec::new(),
         }
@@ -221,6 +224,9 @@ impl<'a> Check<'a> {
             let Some(schema) = known(key).or(others) else {
                 continue;
             };
+            // Only a text of this table is called with the method that the table names.
+            let method = table.get("method").filter(|_| value.is_string());
+            self.method_beside = method.and_then(Value::as_str).map(str::to_owned);
             self.path.push(key.clone());
             self.value(schema, value, depth + 1)?;
             self.path.pop();

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::settings_check::{Check, Properties, SettingsMistake};
-use landfall_model::HttpGrant;
+use landfall_model::Allow;
 
 /// The schema of one component.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,19 +41,20 @@ impl SettingsSchema {
         &self.0
     }
 
-    /// Checks a table of settings, and returns its first mistake. URLs must be covered by `http`.
+    /// Checks a table of settings, and returns its first mistake. `allow` must cover its URLs, tables and hooks.
     pub fn check(
         &self,
         settings: &Map<String, Value>,
-        http: &[HttpGrant],
+        allow: &Allow,
     ) -> Result<(), SettingsMistake> {
         let settings = Value::Object(settings.clone());
-        Check::new(&self.0, http).value(&self.0, &settings, 0)
+        Check::new(&self.0, allow).value(&self.0, &settings, 0)
     }
 
     /// The top-level settings: name, accepted type, whether the setting is required, and its description.
     pub fn listed(&self) -> Vec<(String, String, bool, String)> {
-        let mut check = Check::new(&self.0, &[]);
+        let nothing = Allow::default();
+        let mut check = Check::new(&self.0, &nothing);
         let mut found = Properties::default();
         check.collect(&self.0, &mut found, 0).ok();
 

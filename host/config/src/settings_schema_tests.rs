@@ -13,8 +13,19 @@ fn mistake(of: &Value, settings: Value) -> String {
     let Value::Object(settings) = settings else {
         panic!("settings are a table")
     };
-    let http = ["https://a.example/in/".parse().unwrap()];
-    let checked = schema(of).check(&settings, &http);
+    let mut allow = Allow {
+        http: vec![
+            "https://a.example/in/".parse().unwrap(),
+            "GET https://g.example/".parse().unwrap(),
+        ],
+        ..Allow::default()
+    };
+    let tables = vec!["rows".to_owned()];
+    allow.capabilities.grant_names("table", tables);
+    allow
+        .capabilities
+        .grant_names("emit", vec!["next".to_owned()]);
+    let checked = schema(of).check(&settings, &allow);
     checked.map_or_else(
         |mistake| format!("{}: {}", mistake.path.join("/"), mistake.message),
         |()| String::new(),
@@ -131,6 +142,62 @@ fn mistakes_name_the_way_out() {
         broken.starts_with("body: `body` is not a template: "),
         "{broken}"
     );
+}
+
+#[test]
+fn values_need_their_grants() {
+    let schema = json!({
+        "properties": {
+            "table": { "type": "string", "x-landfall": "table" },
+            "hooks": { "items": { "type": "string", "x-landfall": "hook" } },
+            "url": { "type": "string", "x-landfall": "url", "x-landfall-method": "POST" },
+            "method": { "type": "string" },
+            "targets": { "items": { "type": "string", "x-landfall": "url", "x-landfall-method": "POST" } },
+            "json": { "type": ["string", "null"], "format": "json-pointer" },
+        },
+    });
+    let of_url = "`url` is not in [allow] http, so no call to it would be made: write [allow] http = [\"https://b.example/\"]";
+    for (settings, expected) in [
+        (json!({ "table": "rows", "hooks": ["next"] }), ""),
+        (
+            json!({ "table": "t2" }),
+            "table: `table` is \"t2\", which is not in [allow] table, so no row would be stored: write [allow] table = [\"t2\"]",
+        ),
+        (
+            json!({ "hooks": ["next", "rows"] }),
+            "hooks/1: `hooks[1]` is \"rows\", which is not in [allow] emit, so no event would be sent to it: write [allow] emit = [\"rows\"]",
+        ),
+        (json!({ "json": "/ref" }), ""),
+        (json!({ "json": "" }), ""),
+        (
+            json!({ "json": "ref" }),
+            "json: `json` is not a JSON pointer: write \"/ref\"",
+        ),
+        (json!({ "url": "https://a.example/in/x" }), ""),
+        (json!({ "url": "https://g.example/", "method": "get" }), ""),
+        (
+            json!({ "url": "https://g.example/" }),
+            "url: `url` is not in [allow] http for POST, so no call to it would be made: write [allow] http = [\"POST https://g.example/\"]",
+        ),
+        (
+            json!({ "url": "https://g.example/", "method": "PUT" }),
+            "url: `url` is not in [allow] http for PUT, so no call to it would be made: write [allow] http = [\"PUT https://g.example/\"]",
+        ),
+        (
+            json!({ "url": "https://b.example/" }),
+            &format!("url: {of_url}"),
+        ),
+        (
+            json!({ "url": "https://g.example/", "method": "NO WORD" }),
+            "url: `url` is called with `NO WORD`, which is not a method",
+        ),
+        (
+            json!({ "targets": ["https://g.example/"], "method": "GET" }),
+            "targets/0: `targets[0]` is not in [allow] http for POST, so no call to it would be made: write [allow] http = [\"POST https://g.example/\"]",
+        ),
+    ] {
+        assert_eq!(mistake(&schema, settings.clone()), expected, "{settings}");
+    }
 }
 
 #[test]

@@ -11,10 +11,18 @@ pub(crate) enum Kind {
     BaseUrl,
     /// A Jinja template, which the SDK renders.
     Template,
+    /// A table that the component appends rows to.
+    Table,
+    /// A hook that the component emits events to.
+    Hook,
+    /// The place of a value in a JSON document.
+    JsonPointer,
 }
 
-/// The keyword of a schema for the meanings that JSON Schema does not have: `url`, `base-url` or `template`.
+/// The keyword of a schema for the meanings that JSON Schema does not have: `url`, `base-url`, `template`, `table` or `hook`.
 const KEYWORD: &str = "x-landfall";
+/// The keyword for the method of the calls of a URL, unless the same table has the key `method`.
+const METHOD_KEYWORD: &str = "x-landfall-method";
 /// The most characters of a template in an error.
 const SHOWN_CHARACTERS_MAX: usize = 40;
 
@@ -25,8 +33,16 @@ pub(crate) fn kind_of_text(schema: &Map<String, Value>) -> Option<Kind> {
         (Some("template"), _) => Some(Kind::Template),
         (Some("base-url"), _) => Some(Kind::BaseUrl),
         (Some("url"), _) | (None, Some("uri" | "url")) => Some(Kind::Url),
+        (Some("table"), _) => Some(Kind::Table),
+        (Some("hook"), _) => Some(Kind::Hook),
+        (None, Some("json-pointer")) => Some(Kind::JsonPointer),
         _ => None,
     }
+}
+
+/// The method of the calls of a URL, if the schema names one.
+pub(crate) fn method_of_calls(schema: &Map<String, Value>) -> Option<&str> {
+    schema.get(METHOD_KEYWORD).and_then(Value::as_str)
 }
 
 /// Whether a text contains an expression of a template.
@@ -128,6 +144,9 @@ pub(crate) fn takes(schema: &Value) -> String {
     match kind_of_text(table) {
         Some(Kind::Url | Kind::BaseUrl) => return "a URL".into(),
         Some(Kind::Template) => return "a template".into(),
+        Some(Kind::Table) => return "the name of a table".into(),
+        Some(Kind::Hook) => return "the name of a hook".into(),
+        Some(Kind::JsonPointer) => return "a JSON pointer".into(),
         None => {}
     }
     if let Some(Value::Array(values)) = table.get("enum") {

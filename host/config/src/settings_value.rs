@@ -1,5 +1,6 @@
-//! Checks of single values of `[settings]`: numbers, lengths, patterns, templates and URLs.
+//! Checks of single values of `[settings]`: numbers, lengths, patterns, templates, URLs, and names of tables and hooks.
 
+use http::Method;
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -67,8 +68,14 @@ impl Check<'_> {
             None => Ok(()),
             Some(Kind::Template) => self.template(text),
             Some(Kind::Url) if settings_text::is_template(text) => self.template(text),
-            Some(Kind::Url) => self.granted(text, HttpGrant::covers_url),
-            Some(Kind::BaseUrl) => self.granted(text, HttpGrant::covers_some_below),
+            Some(Kind::Url) => match settings_text::method_of_calls(schema) {
+                Some(method) => self.called(text, method),
+                None => self.granted(text, "", HttpGrant::covers_url),
+            },
+            Some(Kind::BaseUrl) => self.granted(text, "", HttpGrant::covers_some_below),
+            Some(Kind::Table) => self.named(text, "table", "no row would be stored"),
+            Some(Kind::Hook) => self.named(text, "emit", "no event would be sent to it"),
+            Some(Kind::JsonPointer) => self.json_pointer(text),
         }
     }
 
@@ -91,18 +98,59 @@ impl Check<'_> {
         settings_text::check_template(text).or_else(|error| self.wrong(error))
     }
 
-    /// Checks that a text is a URL, and that a grant covers it.
+    /// Checks that a text is a URL, and that a grant covers a call of it with the method beside it, or with `default`.
+    fn called(&self, text: &str, default: &str) -> Result<(), SettingsMistake> {
+        let typed = self.method_beside.as_deref().unwrap_or(default);
+        let typed = typed.to_ascii_uppercase();
+        match Method::from_bytes(typed.as_bytes()) {
+            Ok(method) => self.granted(text, &format!("{method} "), |grant, url| {
+                grant.covers(&method, url)
+            }),
+            Err(_) => self.wrong(format!(
+                "is called with `{}`, which is not a method",
+                typed.escape_debug()
+            )),
+        }
+    }
+
+    /// Checks that a text is a URL, and that a grant covers it. The grant to write begins with `method`.
     fn granted(
         &self,
         text: &str,
-        covers: fn(&HttpGrant, &Url) -> bool,
+        method: &str,
+        covers: impl Fn(&HttpGrant, &Url) -> bool,
     ) -> Result<(), SettingsMistake> {
         let url = self.whole_url(text)?;
-        if self.http.iter().any(|grant| covers(grant, &url)) {
+        let grants = &self.allow.http;
+        if grants.iter().any(|grant| covers(grant, &url)) {
             return Ok(());
         }
 
-        Err(self.not_granted(url))
+        // The method is only worth a word if the URL is granted for others.
+        let is_other_method = grants.iter().any(|grant| grant.covers_url(&url));
+        Err(self.not_granted(url, if is_other_method { method } else { "" }))
+    }
+
+    /// Checks that `[allow]` has this name under the key. `effect` is what happens without.
+    fn named(&self, name: &str, key: &str, effect: &str) -> Result<(), SettingsMistake> {
+        let names = self.allow.capabilities.names(key);
+        if names.iter().any(|allowed| allowed == name) {
+            return Ok(());
+        }
+
+        let shown = name.escape_debug();
+        self.wrong(format!(
+            "is \"{shown}\", which is not in [allow] {key}, so {effect}: write [allow] {key} = [\"{shown}\"]"
+        ))
+    }
+
+    fn json_pointer(&self, text: &str) -> Result<(), SettingsMistake> {
+        if text.is_empty() || text.starts_with('/') {
+            return Ok(());
+        }
+
+        let shown = text.escape_debug();
+        self.wrong(format!("is not a JSON pointer: write \"/{shown}\""))
     }
 
     fn whole_url(&self, text: &str) -> Result<Url, SettingsMistake> {
@@ -112,13 +160,18 @@ impl Check<'_> {
         url.ok_or_else(|| self.mistake("is not a whole URL: write \"https://…\""))
     }
 
-    fn not_granted(&self, mut url: Url) -> SettingsMistake {
+    fn not_granted(&self, mut url: Url, method: &str) -> SettingsMistake {
         url.set_query(None);
         url.set_fragment(None);
         url.set_username("").ok();
         url.set_password(None).ok();
         self.mistake(format!(
-            "is not in [allow] http, so no call to it would be made: write [allow] http = [\"{url}\"]"
+            "is not in [allow] http{}, so no call to it would be made: write [allow] http = [\"{method}{url}\"]",
+            if method.is_empty() {
+                String::new()
+            } else {
+                format!(" for {}", method.trim_end())
+            }
         ))
     }
 }

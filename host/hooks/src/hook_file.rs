@@ -96,7 +96,7 @@ impl<'a> HookFile<'a> {
         };
 
         schema
-            .check(&spec.settings, &spec.allow.http)
+            .check(&spec.settings, &spec.allow)
             .map_err(|mistake| {
                 let path: Vec<&str> = ["settings"]
                     .into_iter()

@@ -88,6 +88,7 @@ struct Typed {
     field: Option<Field>,
     header: Option<String>,
     attribute: Option<String>,
+    #[schemars(extend("format" = "json-pointer"))]
     json: Option<String>,
     form: Option<String>,
     equals: Option<Value>,

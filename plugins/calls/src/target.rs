@@ -43,7 +43,7 @@ impl JsonSchema for Target {
     expecting = "a target is a URL, or a table with url, when, method, headers and body"
 )]
 enum Typed {
-    Url(#[schemars(extend("x-landfall" = "url"))] String),
+    Url(#[schemars(extend("x-landfall" = "url", "x-landfall-method" = "POST"))] String),
     Table(Table),
 }
 
@@ -53,7 +53,7 @@ enum Typed {
 struct Table {
     #[serde(default)]
     when: Vec<Condition>,
-    #[schemars(extend("x-landfall" = "url"))]
+    #[schemars(extend("x-landfall" = "url", "x-landfall-method" = "POST"))]
     url: String,
     method: Option<String>,
     #[serde(default)]

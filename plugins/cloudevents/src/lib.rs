@@ -18,7 +18,7 @@ struct Settings {
     #[serde(default)]
     when: Vec<Condition>,
     /// Where to send.
-    #[schemars(extend("x-landfall" = "url"))]
+    #[schemars(extend("x-landfall" = "url", "x-landfall-method" = "POST"))]
     url: String,
     #[serde(default)]
     mode: Mode,

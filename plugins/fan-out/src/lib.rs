@@ -15,6 +15,7 @@ struct Settings {
     #[serde(default)]
     when: Vec<Condition>,
     #[serde(default)]
+    #[schemars(extend("items" = { "type": "string", "x-landfall": "hook" }))]
     hooks: Vec<String>,
     /// Called by this hook itself; it must be allowed to emit to itself.
     #[serde(default)]

@@ -15,6 +15,7 @@ struct Settings {
     #[serde(default)]
     when: Vec<Condition>,
     /// What is called: URLs, or tables.
+    #[schemars(extend("minItems" = 1))]
     targets: Vec<Target>,
 }
 

@@ -29,7 +29,7 @@ struct Settings {
     #[serde(default)]
     when: Vec<Condition>,
     /// Of the incoming webhook; default: `chat.postMessage`.
-    #[schemars(extend("x-landfall" = "url"))]
+    #[schemars(extend("x-landfall" = "url", "x-landfall-method" = "POST"))]
     url: Option<String>,
     /// A template; needed without a webhook's `url`.
     channel: Option<Template>,

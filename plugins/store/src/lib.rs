@@ -18,9 +18,11 @@ struct Settings {
     #[serde(default)]
     when: Vec<Condition>,
     /// Where the rows go.
+    #[schemars(extend("x-landfall" = "table"))]
     table: String,
     /// Column to JSON pointer.
     #[serde(default)]
+    #[schemars(extend("additionalProperties" = { "type": "string", "format": "json-pointer" }))]
     fields: BTreeMap<String, String>,
     /// Column to template: its text.
     #[serde(default)]

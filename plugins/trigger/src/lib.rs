@@ -15,7 +15,7 @@ struct Settings {
     #[serde(default)]
     when: Vec<Condition>,
     /// What is called.
-    #[schemars(extend("x-landfall" = "url"))]
+    #[schemars(extend("x-landfall" = "url", "x-landfall-method" = "POST"))]
     url: String,
     method: Option<String>,
     #[serde(default)]

@@ -19,7 +19,7 @@ struct Settings {
     text: Template,
     /// A template: the id of the post that this one answers.
     reply_to: Option<Template>,
-    #[schemars(extend("x-landfall" = "url"))]
+    #[schemars(extend("x-landfall" = "url", "x-landfall-method" = "POST"))]
     url: Option<String>,
 }
 

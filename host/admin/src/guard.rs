@@ -281,12 +281,17 @@ fn refused(
     }
 }
 
-/// The host without its port.
+/// The host without its port. A text after the last colon that is not a port belongs to the host, so
+/// that `127.0.0.1:1@evil` is not taken for an address.
 fn name_of(host: &str) -> &str {
     let after_address = host.rfind(']').map_or(0, |end| end + 1);
-    host[after_address..]
-        .rfind(':')
-        .map_or(host, |colon| &host[..after_address + colon])
+    let port = host[after_address..].rsplit_once(':');
+    match port {
+        Some((_, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
+            &host[..host.len() - port.len() - 1]
+        }
+        _ => host,
+    }
 }
 
 fn is_address(name: &str) -> bool {
@@ -318,6 +323,10 @@ mod tests {
                 "127.0.0.1.evil.example",
                 false,
             ),
+            ("127.0.0.1:1@evil", "127.0.0.1:1@evil", false),
+            ("127.0.0.1:80@evil:80", "127.0.0.1:80@evil", false),
+            ("evil@127.0.0.1:80", "evil@127.0.0.1", false),
+            ("[::1]:80@evil", "[::1]:80@evil", false),
             ("", "", false),
         ] {
             assert_eq!(

@@ -6,12 +6,12 @@ pub fn var(name: &str) -> Option<String> {
     Some(value.to_string_lossy().into_owned())
 }
 
-/// Names and values of the variables with this prefix that are not empty.
+/// Names and values of the variables with this prefix.
 pub(crate) fn vars_with(prefix: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for (name, value) in std::env::vars_os() {
         let name = name.to_string_lossy();
-        if name.starts_with(prefix) && !value.is_empty() {
+        if name.starts_with(prefix) {
             found.push((name.into_owned(), value.to_string_lossy().into_owned()));
         }
     }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::error::{ABOVE_TABLES, IN_VERIFY};
 use crate::manifest::Manifest;
-use landfall_model::{GrantForm, LedgerWrites};
+use landfall_model::{Allow, GrantForm, LedgerWrites};
 
 const CAPABILITIES: [GrantKey; 2] = [
     GrantKey {
@@ -346,4 +346,49 @@ fn keys_are_named_where_they_belong() {
             "{key}"
         );
     }
+}
+
+#[test]
+fn granted_needs_are_not_listed() {
+    let text = r#"
+        manifest = 1
+        [needs]
+        http = ["POST https://a.example/v1/", "https://b.example/", "https://*.c.example/"]
+        emit = ["rows", "more"]
+        kv = true
+    "#;
+    let manifest = Manifest::parse("x.wasm", text, &CAPABILITIES).unwrap();
+    let lacking = |http: &[&str], hooks: &[&str], kv: bool| {
+        let mut allow = Allow {
+            http: http.iter().map(|grant| grant.parse().unwrap()).collect(),
+            ..Allow::default()
+        };
+        let hooks = hooks.iter().map(|name| name.to_string()).collect();
+        allow.capabilities.grant_names("emit", hooks);
+        if kv {
+            allow.capabilities.grant("kv");
+        }
+        manifest.lacking_lines(&allow)
+    };
+
+    assert_eq!(lacking(&[], &[], false), manifest.needed_lines());
+    let some = lacking(
+        &["https://a.example/", "GET https://b.example/"],
+        &["rows"],
+        true,
+    )
+    .unwrap();
+    let lines: Vec<&str> = some.lines().collect();
+    assert_eq!(lines.len(), 2, "{some}");
+    assert!(
+        lines.contains(&"http = [\"https://b.example/\", \"https://*.c.example/\"]")
+            && lines.contains(&"emit = [\"more\"]"),
+        "{some}"
+    );
+    let all = [
+        "https://a.example/",
+        "https://b.example/",
+        "https://*.c.example/",
+    ];
+    assert_eq!(lacking(&all, &["rows", "more"], true), None);
 }

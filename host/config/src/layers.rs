@@ -24,7 +24,7 @@ impl Config {
         Config::from_layers(flags, env::var, clock)
     }
 
-    /// Refuses `LANDFALL_*` variables that are no setting. For commands that run a node or check its settings.
+    /// Refuses `LANDFALL_*` variables that are no setting. For commands that run a node, check its settings, or ask one.
     pub fn reject_unknown_variables() -> Result<(), ConfigError> {
         variables::reject_unknown()
     }

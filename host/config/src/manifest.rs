@@ -12,7 +12,7 @@ use super::error::ConfigError;
 use super::hook_tables::{HookFile, ModeName};
 use super::settings_schema::SettingsSchema;
 use super::values::{MethodName, Time};
-use landfall_model::{Allow, GrantKey};
+use landfall_model::{Allow, GrantKey, HttpGrant};
 
 /// The number of the format that this host knows.
 const FORMAT: i64 = 1;
@@ -122,6 +122,19 @@ impl Manifest {
         (!self.needs.is_empty()).then(|| self.needs.to_string())
     }
 
+    /// The grants that it needs and that these lack, as lines of `[allow]`. `None`: they lack none.
+    pub fn lacking_lines(&self, granted: &Allow) -> Option<String> {
+        let mut lacking = self.needs.clone();
+        lacking.retain(|key, needed| match needed {
+            Value::Array(names) => {
+                names.retain(|name| !is_granted(granted, key, name.as_str().unwrap_or_default()));
+                !names.is_empty()
+            }
+            _ => !granted.capabilities.contains(key),
+        });
+        (!lacking.is_empty()).then(|| lacking.to_string())
+    }
+
     /// What it suggests for keys that the hook file leaves out.
     pub(crate) fn suggestions(&self) -> HookFile {
         HookFile {
@@ -228,6 +241,24 @@ impl<'a> Reader<'a> {
     fn warn(&mut self, what: String) {
         self.warnings.push(format!("the manifest: {what}"));
     }
+}
+
+/// Whether this name, or the URLs of this text, are granted under the key.
+fn is_granted(granted: &Allow, key: &str, name: &str) -> bool {
+    if key == HTTP {
+        let needed = name.parse::<HttpGrant>();
+        return needed.is_ok_and(|needed| {
+            granted
+                .http
+                .iter()
+                .any(|grant| grant.covers_all_of(&needed))
+        });
+    }
+    granted
+        .capabilities
+        .names(key)
+        .iter()
+        .any(|granted| granted == name)
 }
 
 fn unknown(table: &Table, is_known: impl Fn(&str) -> bool) -> Vec<String> {

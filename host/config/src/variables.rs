@@ -6,10 +6,10 @@ use super::node_settings::NodeSettings;
 use super::setting::{Setting, SettingsTable, variable};
 
 const PREFIX: &str = "LANDFALL_";
-/// Variables that are not settings: the settings file, the clients, and the tests of Landfall.
-const OTHERS: [&str; 10] = [
-    "LANDFALL_CONFIG",
-    "LANDFALL_ADMIN",
+/// Variables that are not settings: the settings file and the clients.
+const DOCUMENTED: [&str; 2] = ["LANDFALL_CONFIG", "LANDFALL_ADMIN"];
+/// Variables of the tests of Landfall, which are never suggested.
+const INTERNAL: [&str; 8] = [
     "LANDFALL_SDK",
     "LANDFALL_SDK_NODE",
     "LANDFALL_LONG",
@@ -22,11 +22,11 @@ const OTHERS: [&str; 10] = [
 
 /// Refuses the first variable of the environment that looks like a setting and is none, with a suggestion.
 pub(crate) fn reject_unknown() -> Result<(), ConfigError> {
-    let known = known();
-    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let documented = documented();
+    let documented: Vec<&str> = documented.iter().map(String::as_str).collect();
     let mut unknown: Vec<_> = env::vars_with(PREFIX)
         .into_iter()
-        .filter(|variable| is_unknown(&known, variable))
+        .filter(|variable| is_unknown(&documented, variable))
         .collect();
     unknown.sort();
 
@@ -34,30 +34,37 @@ pub(crate) fn reject_unknown() -> Result<(), ConfigError> {
         None => Ok(()),
         Some((name, _)) => Err(ConfigError::whole(
             &format!("environment variable {name}"),
-            describe(name, &known),
+            describe(name, &documented),
         )),
     }
 }
 
-/// Every variable that Landfall reads.
+/// Every variable that Landfall reads, those of its tests included.
+#[cfg(test)]
 pub(crate) fn known() -> Vec<String> {
+    let internal = INTERNAL.iter().map(|name| name.to_string());
+    documented().into_iter().chain(internal).collect()
+}
+
+fn documented() -> Vec<String> {
     let settings = NodeSettings::all();
     let settings = settings.iter().map(Setting::variable);
     settings
-        .chain(OTHERS.iter().map(|name| name.to_string()))
+        .chain(DOCUMENTED.iter().map(|name| name.to_string()))
         .collect()
 }
 
-fn is_unknown(known: &[&str], (name, value): &(String, String)) -> bool {
-    !known.contains(&name.as_str()) && !is_service_link(name, value)
+fn is_unknown(documented: &[&str], (name, value): &(String, String)) -> bool {
+    let name = name.as_str();
+    !documented.contains(&name) && !INTERNAL.contains(&name) && !is_service_link(name, value)
 }
 
-fn describe(name: &str, known: &[&str]) -> String {
+fn describe(name: &str, documented: &[&str]) -> String {
     if let Some((_, present)) = RENAMED.iter().find(|(old, _)| variable(old) == name) {
         return format!("it is now {}: rename it", variable(present));
     }
 
-    let meant = match nearest(name, known) {
+    let meant = match nearest(name, documented) {
         Some(meant) => format!("did you mean {meant}?"),
         None => "docs/CONFIG.md lists them".into(),
     };
@@ -128,7 +135,20 @@ mod tests {
             describe("LANDFALL_LEDGER_KEEP_BODIES", &known),
             "it is now LANDFALL_LEDGER_BODY_RETENTION: rename it"
         );
-        assert!(is_unknown(&known, &("LANDFALL_LISTN".into(), "1".into())));
+        for value in ["1", ""] {
+            let misspelled = ("LANDFALL_LISTN".into(), value.into());
+            assert!(is_unknown(&known, &misspelled), "{value:?}");
+        }
+        assert!(!is_unknown(&known, &("LANDFALL_LONG".into(), "1".into())));
+        let documented = documented();
+        let documented: Vec<&str> = documented.iter().map(String::as_str).collect();
+        for name in ["LANDFALL_PORT", "LANDFALL_LONGER", "LANDFALL_NAT"] {
+            let said = describe(name, &documented);
+            assert!(
+                INTERNAL.iter().all(|internal| !said.contains(internal)),
+                "{said}"
+            );
+        }
         assert!(!is_unknown(&known, &("LANDFALL_LISTEN".into(), "1".into())));
     }
 }

@@ -24,7 +24,7 @@ pub struct HookStatus {
     pub digest: Option<String>,
     /// What is wrong and what to do.
     pub problem: Option<String>,
-    /// What the component's manifest requests and the hook file may grant.
+    /// What the component's manifest needs and the hook file does not grant.
     pub wants: Option<String>,
     /// What of the component's manifest is not used.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -135,7 +135,7 @@ impl Hook {
             state,
             digest: component.map(|component| component.digest.clone()),
             problem,
-            wants: self.manifest.needed_lines(),
+            wants: self.manifest.lacking_lines(&self.spec.allow),
             warnings: self.manifest.warnings.clone(),
             denied: component
                 .filter(|component| component.can_call_out() && self.spec.allow.http.is_empty())

@@ -25,7 +25,8 @@ pub async fn check(config: &Config) -> anyhow::Result<(Hooks, Vec<String>)> {
     let engine = Arc::new(Engine::new(engine_settings(config)?, None)?);
     let broker = plan_broker(config)?;
     let hooks = Hooks::once(setup(config, broker.as_deref(), engine, secrets.clone())).await;
-    let warnings = exposed_files(config, &secrets);
+    let mut warnings = exposed_files(config, &secrets);
+    warnings.extend(empty_plugins(config)?);
     Ok((hooks, warnings))
 }
 
@@ -105,18 +106,9 @@ pub(crate) fn admin_token(config: &Config) -> anyhow::Result<SecretRef> {
 }
 
 pub(crate) fn prepare_dirs(config: &Config) -> anyhow::Result<()> {
-    let (data, plugins) = (&config.settings.data, &config.settings.plugins);
-    // The plugins directory is not created: a wrong path, or a volume that is not mounted, must not
-    // look like a node without hooks.
-    let mut entries = std::fs::read_dir(plugins).with_context(|| {
-        format!(
-            "plugins = {} cannot be read: create the directory, or name another with --plugins (LANDFALL_PLUGINS)",
-            plugins.display()
-        )
-    })?;
-    if entries.next().is_none() {
-        let plugins = plugins.display();
-        tracing::warn!(%plugins, "the plugins directory is empty: every request is answered 404 until you put a hook file into it");
+    let data = &config.settings.data;
+    if let Some(warning) = empty_plugins(config)? {
+        tracing::warn!("{warning}");
     }
 
     // A mounted directory exists already, and may be read-only.
@@ -127,6 +119,25 @@ pub(crate) fn prepare_dirs(config: &Config) -> anyhow::Result<()> {
     }
 
     Ok(())
+}
+
+/// A warning if the plugins directory is empty. It is not created: a wrong path, or a volume that is
+/// not mounted, must not look like a node without hooks.
+fn empty_plugins(config: &Config) -> anyhow::Result<Option<String>> {
+    let plugins = &config.settings.plugins;
+    let shown = plugins.display();
+    let mut entries = std::fs::read_dir(plugins).with_context(|| {
+        format!(
+            "plugins = {shown} cannot be read: create the directory, or name another with --plugins (LANDFALL_PLUGINS)"
+        )
+    })?;
+    let is_empty = entries.next().is_none();
+
+    Ok(is_empty.then(|| {
+        format!(
+            "the plugins directory {shown} is empty: every request is answered 404 until you put a hook file into it"
+        )
+    }))
 }
 
 pub(crate) async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpListener> {

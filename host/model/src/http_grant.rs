@@ -53,6 +53,22 @@ impl HttpGrant {
             .is_some_and(|prefix| prefix.covers(base) || prefix.is_below(base))
     }
 
+    /// Whether this entry allows every call that the other one allows. `false` if that is not certain.
+    pub fn covers_all_of(&self, other: &HttpGrant) -> bool {
+        let has_methods = self.methods.is_empty()
+            || (!other.methods.is_empty()
+                && other
+                    .methods
+                    .iter()
+                    .all(|method| self.methods.contains(method)));
+        let has_urls = if other.is_suffix {
+            self.is_suffix && self.prefix == other.prefix
+        } else {
+            Url::parse(&other.prefix.to_string()).is_ok_and(|url| self.covers_url(&url))
+        };
+        has_methods && has_urls
+    }
+
     /// The prefix with the called host in place of the star. `None`: the star does not match that host.
     fn prefix_for(&self, url: &Url) -> Option<UrlPrefix> {
         if !self.is_suffix {

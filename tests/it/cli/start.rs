@@ -28,8 +28,23 @@ fn a_missing_plugins_directory_fails() {
 
 #[test]
 fn unknown_variables_get_a_suggestion() {
-    for command in ["serve", "check", "doctor", "up"] {
-        let output = run_with(&[command], &[("LANDFALL_LEDGER_ULR", "postgres://h/d")]);
+    let commands = [
+        "serve",
+        "check",
+        "doctor",
+        "up",
+        "hooks",
+        "events list",
+        "rows a b",
+        "explain",
+        "ready",
+    ];
+    for (command, value) in commands
+        .iter()
+        .flat_map(|command| [(command, "postgres://h/d"), (command, "")])
+    {
+        let arguments: Vec<&str> = command.split(' ').collect();
+        let output = run_with(&arguments, &[("LANDFALL_LEDGER_ULR", value)]);
         let said = stderr(&output);
         assert!(!output.status.success(), "{command}");
         assert!(
@@ -39,6 +54,48 @@ fn unknown_variables_get_a_suggestion() {
         assert!(
             said.contains("did you mean LANDFALL_LEDGER_URL?"),
             "{command}: {said}"
+        );
+    }
+}
+
+#[test]
+fn check_warns_of_an_empty_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let plugins = dir.path().join("plugins");
+    std::fs::create_dir(&plugins).unwrap();
+    for command in ["check", "doctor"] {
+        let output = run(&[
+            command,
+            "--plugins",
+            plugins.to_str().unwrap(),
+            "--data",
+            data.to_str().unwrap(),
+        ]);
+        let said = stdout(&output);
+        assert!(
+            said.contains("warning: the plugins directory") && said.contains("is empty"),
+            "{command}: {said}"
+        );
+    }
+}
+
+#[test]
+fn unwritable_help_is_an_error() {
+    for arguments in [&["--help"][..], &["events", "--help"], &["--version"]] {
+        let full = std::fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let output = std::process::Command::new(landfall_tests::landfall())
+            .args(arguments)
+            .stdout(full)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(
+            stderr(&output).contains("standard output cannot be written"),
+            "{output:?}"
         );
     }
 }

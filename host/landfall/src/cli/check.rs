@@ -141,7 +141,10 @@ fn print(status: &HookStatus) {
     }
 
     if let Some(wants) = &status.wants {
-        say!("    its manifest needs under [allow]:\n{}", indented(wants));
+        say!(
+            "    its manifest also needs under [allow]:\n{}",
+            indented(wants)
+        );
     }
     status
         .warnings

@@ -146,3 +146,20 @@ pub(super) struct CheckFlags {
     #[arg(long)]
     pub(super) json: bool,
 }
+
+// === impl Command ===
+
+impl Command {
+    /// Whether the command calls the admin API of a running node.
+    pub fn asks_a_node(&self) -> bool {
+        matches!(
+            self,
+            Command::Ready(_)
+                | Command::Build { .. }
+                | Command::Explain(_)
+                | Command::Hooks(_)
+                | Command::Events(_)
+                | Command::Rows(_)
+        )
+    }
+}

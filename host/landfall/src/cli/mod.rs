@@ -24,11 +24,13 @@ mod up;
 mod verify;
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use landfall_config::Config;
 
 use crate::app::{self, App};
 use crate::shutdown::Shutdown;
@@ -43,7 +45,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match manual::parse(&arguments) {
         Ok(cli) => cli,
         Err(usage) => {
-            usage.print().ok();
+            let printed = usage.print().and_then(|()| std::io::stdout().flush());
+            if !usage.use_stderr() {
+                output::written(printed);
+            }
             return ExitCode::from(usage.exit_code() as u8);
         }
     };
@@ -55,6 +60,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    // The commands that run a node check this with its settings.
+    if command.asks_a_node() {
+        Config::reject_unknown_variables()?;
+    }
+
     match command {
         Command::Compile { target } => app::compile_child(&target),
         Command::Up(flags) => block_on(up::up(flags)),

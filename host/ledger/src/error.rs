@@ -35,14 +35,16 @@ pub enum LedgerError {
     /// A sync or write failed. Only a restart can find out what is on the disk.
     #[error("the disk failed: {0}")]
     Disk(String),
-    /// A file of the ledger was removed or replaced while it was open.
+    /// A file of the ledger was removed, replaced, cut or overwritten while it was open.
     #[error(
-        "{0} while the node was running, and what it writes now would be lost: put the file back, or restore a backup; events that \
-         were acknowledged are in the file that was there"
+        "{0} while the node was running, and what it writes now would be lost: put the same file back, or start with a backup in an empty \
+         data directory; events that were acknowledged are in the files that were there"
     )]
     Gone(String),
     /// The database is damaged.
-    #[error("the ledger is corrupt: {0}; restore a backup, or move the data directory aside")]
+    #[error(
+        "the ledger is corrupt: {0}; start with a backup in an empty data directory, or move the data directory aside"
+    )]
     Corrupt(String),
     /// The writer ended before it answered.
     #[error("the ledger has stopped")]

@@ -1,18 +1,14 @@
-//! The files of a ledger. A database is created only if no trace shows that there was one before. While a node runs, it checks that the
-//! files that it has open still exist under their names.
+//! The files of a ledger on the disk. A database is created only if no trace shows that there was one before.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::error::{LedgerError, OpenError};
+use crate::error::OpenError;
 
 /// Only the user of the node may read the files: they hold bodies and headers of requests.
 pub(super) const MODE: u32 = 0o600;
-
-/// The open files, each with the device and inode that its name had at the start.
-pub(super) struct OpenFiles(Vec<(PathBuf, (u64, u64))>);
 
 /// Creates an empty database if there is none. Refuses if a log or a marker shows that there was one; with `accept_loss`, the log is moved
 /// aside instead.
@@ -90,37 +86,6 @@ pub(super) fn absent(error: io::Error) -> io::Result<()> {
     } else {
         Err(error)
     }
-}
-
-// === impl OpenFiles ===
-
-impl OpenFiles {
-    /// The files of a database that has been opened and written to, so that its log exists.
-    pub(super) fn new(database: &Path) -> io::Result<OpenFiles> {
-        let paths = ["", "-wal", "-shm"].map(|ending| beside(database, ending));
-        let files = paths
-            .into_iter()
-            .map(|path| identity(&path).map(|identity| (path, identity)));
-        Ok(OpenFiles(files.collect::<io::Result<_>>()?))
-    }
-
-    /// Refuses if a file was removed or replaced: the next start would not find what is written now.
-    pub(super) fn check(&self) -> Result<(), LedgerError> {
-        for (path, opened) in &self.0 {
-            let why = match identity(path) {
-                Ok(now) if now == *opened => continue,
-                Ok(_) => "was replaced".to_owned(),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => "was removed".to_owned(),
-                Err(error) => format!("can no longer be examined ({error})"),
-            };
-            return Err(LedgerError::Gone(format!("{} {why}", path.display())));
-        }
-        Ok(())
-    }
-}
-
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    fs::metadata(path).map(|file| (file.dev(), file.ino()))
 }
 
 #[cfg(test)]

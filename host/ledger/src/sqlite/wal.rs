@@ -9,8 +9,11 @@ use std::path::{Path, PathBuf};
 use super::files::{MODE, beside};
 use crate::error::OpenError;
 
-const HEADER: usize = 32;
-const FRAME_HEADER: usize = 24;
+pub(super) const HEADER: usize = 32;
+pub(super) const FRAME_HEADER: usize = 24;
+/// Where the header of the log, and each header of a frame, has the salts.
+pub(super) const SALTS: usize = 16;
+pub(super) const FRAME_SALTS: usize = 8;
 /// The log's checksums are over little-endian words. This number plus one: over big-endian words.
 const MAGIC: u32 = 0x377f_0682;
 
@@ -18,7 +21,6 @@ const MAGIC: u32 = 0x377f_0682;
 pub(super) struct Note {
     file: File,
     path: PathBuf,
-    log: PathBuf,
 }
 
 // === impl Note ===
@@ -34,17 +36,13 @@ impl Note {
             .truncate(false)
             .mode(MODE)
             .open(&path)?;
-        Ok(Note {
-            file,
-            path,
-            log: beside(database, "-wal"),
-        })
+        Ok(Note { file, path })
     }
 
-    /// Notes that so many frames are on stable storage.
-    pub(super) fn write(&self, frames: u32) -> io::Result<()> {
+    /// Notes that so many frames of the log with these salts are on stable storage.
+    pub(super) fn write(&self, salts: &[u8; 8], frames: u32) -> io::Result<()> {
         let mut note = [0; 12];
-        File::open(&self.log)?.read_exact_at(&mut note[..8], 16)?;
+        note[..8].copy_from_slice(salts);
         note[8..].copy_from_slice(&frames.to_be_bytes());
         self.file.write_all_at(&note, 0)
     }
@@ -134,7 +132,7 @@ fn readable_frames(log: &[u8]) -> u32 {
     frames
 }
 
-fn has_whole_header(log: &[u8]) -> bool {
+pub(super) fn has_whole_header(log: &[u8]) -> bool {
     log.len() >= HEADER
         && word(&log[..4], true) & !1 == MAGIC
         && checksum((0, 0), &log[..24], word(&log[..4], true) & 1 == 1) == stored(&log[24..32])

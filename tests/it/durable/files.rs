@@ -246,7 +246,7 @@ async fn cut_ledger_files_end_the_node() {
     for (name, is_cut, refused) in [
         ("ledger.db-wal", true, "can be read"),
         ("ledger.db", true, "ledger.db is empty"),
-        ("ledger.db", false, "the ledger is corrupt"),
+        ("ledger.db", false, "is a backup"),
     ] {
         let setup = Setup::new()
             .hook("store", &bundled("store"), &store("async"))

@@ -142,6 +142,7 @@ impl Sqlite {
         let mut connection = Connection::open_with_flags(&path, access).map_err(failed)?;
         set_up(&connection).map_err(failed)?;
         schema::migrate(&mut connection)?;
+        files::mark(&path)?;
         integrity::check(&connection, &path, on_fatal.clone())?;
         if let Some(taken) = backup::restored(&connection).map_err(failed)? {
             warn_of_backup(taken, time_of_day);

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::files::{MODE, beside};
+use super::files::{MODE, beside, free_aside};
 use crate::error::OpenError;
 
 pub(super) const HEADER: usize = 32;
@@ -83,13 +83,14 @@ pub(super) fn check(database: &Path, accept_loss: bool) -> Result<(), OpenError>
     if !accept_loss {
         return Err(OpenError::Other(format!(
             "{}: of {noted} frames that were on stable storage {readable} can be read: events that were acknowledged would be \
-             lost; restore a backup or the file, or start with --recover-with-data-loss (the log is copied aside first)",
+             lost; put the same file back, or start with a backup in an empty data directory, or start with \
+             --recover-with-data-loss (the log is copied aside first)",
             beside(database, "-wal").display()
         )));
     }
 
     if !log.is_empty() {
-        let aside = beside(database, "-wal.damaged");
+        let aside = free_aside(database)?;
         fs::copy(beside(database, "-wal"), &aside).map_err(failed)?;
         tracing::error!(noted, readable, aside = %aside.display(), "a damaged log is used as it is: events are lost");
     }

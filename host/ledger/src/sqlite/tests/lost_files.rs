@@ -1,4 +1,4 @@
-//! Files of the ledger that are cut or overwritten.
+//! Files of the ledger that are cut, overwritten or removed.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -105,4 +105,37 @@ async fn damage_that_a_reader_finds_is_fatal() {
     assert!(ledger.count().await.is_err());
     let why = reported(&fatal).await;
     assert!(matches!(why, LedgerError::Corrupt(_)), "{why:?}");
+}
+
+#[tokio::test]
+async fn lost_databases_are_noticed_after_clean_stops() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open_reporting(dir.path());
+    accept(&ledger, new(event("h", "1"))).await;
+    ledger.close().await;
+    drop(ledger);
+    let path = dir.path().join("ledger.db");
+    assert!(!files::beside(&path, "-wal").exists() && !files::beside(&path, "-synced").exists());
+
+    let open = |settings| {
+        let quiet = Arc::new(|_: &LedgerError| {});
+        Sqlite::open(dir.path(), settings, SystemTime::UNIX_EPOCH, quiet).map(drop)
+    };
+    for is_removed in [false, true] {
+        if is_removed {
+            fs::remove_file(&path).unwrap();
+        } else {
+            fs::write(&path, "").unwrap();
+        }
+        let why = open(SETTINGS).unwrap_err().to_string();
+        assert!(
+            why.contains("ledger.db-created") && why.contains("--recover-with-data-loss"),
+            "{why}"
+        );
+    }
+    let anew = SqliteSettings {
+        recover_with_data_loss: true,
+        ..SETTINGS
+    };
+    open(anew).unwrap();
 }

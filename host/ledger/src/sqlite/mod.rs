@@ -47,6 +47,7 @@ use usage::SpaceReports;
 use writer::Writer;
 
 pub use backup::{BackedUp, take as backup};
+pub use bound::describe_size;
 pub use integrity::OnFatal;
 
 /// Events or deliveries that one write of an operator changes. Other writes wait for it.

@@ -315,6 +315,9 @@ impl WriterThread {
             }
         }
 
+        if let Err(error) = self.bound.observe(&self.connection) {
+            self.report_if_fatal(&self.classify_error(error.into()));
+        }
         if Instant::now() < self.next_report {
             return;
         }

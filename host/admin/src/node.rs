@@ -147,7 +147,13 @@ pub(crate) async fn queue(State(admin): State<Admin>) -> Response {
     let dispatcher = &admin.dispatcher;
     let facts = dispatcher.describe_broker().await;
     let (running, leased) = ((admin.running)(), dispatcher.leases());
-    let json = json!({ "accepts": dispatcher.can_accept(), "facts": facts, "running": running, "leased": leased });
+    let json = json!({
+        "accepts": dispatcher.can_accept(),
+        "refusal": dispatcher.refusal(),
+        "facts": facts,
+        "running": running,
+        "leased": leased,
+    });
     ([(header::CACHE_CONTROL, "no-store")], Json(json)).into_response()
 }
 

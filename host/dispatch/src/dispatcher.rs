@@ -64,6 +64,11 @@ impl Dispatcher {
         self.work.can_accept()
     }
 
+    /// Why the ledger accepts no events, if so.
+    pub fn refusal(&self) -> Option<String> {
+        self.work.refusal().map(|why| why.to_string())
+    }
+
     /// The ledger.
     pub fn ledger(&self) -> &Arc<dyn Ledger> {
         self.work.ledger()

@@ -72,6 +72,11 @@ impl Work {
         self.ledger.can_accept() && broker.is_none_or(|queue| queue.broker().is_available())
     }
 
+    /// Why the ledger accepts no events, if so.
+    pub fn refusal(&self) -> Option<LedgerError> {
+        self.ledger.refusal()
+    }
+
     /// Stores an event, unless `cancelled` becomes true before that is begun. Must be awaited to its end. The lease, if this node is to
     /// run the event at once.
     pub async fn accept(

@@ -93,7 +93,9 @@ impl Edge {
         }
 
         if !self.dispatcher.can_accept() {
-            return Some("no event can be stored now: the log says why".into());
+            let why = self.dispatcher.refusal();
+            let why = why.unwrap_or_else(|| "the log says why".into());
+            return Some(format!("no event can be stored now: {why}"));
         }
 
         self.hooks.not_ready()

@@ -27,10 +27,7 @@ pub type Finding = (&'static str, anyhow::Result<Vec<String>>);
 pub async fn doctor(config: &Config) -> Vec<Finding> {
     let secrets = new_secrets(config);
     let ledger = match config.ledger_url() {
-        None => Ok(vec![format!(
-            "a file in {}, synced with every event that is accepted",
-            config.settings.data.display()
-        )]),
+        None => file_facts(config),
         Some(url) => ledger_facts(config, url, &secrets).await,
     };
     let plan = plan_broker(config);
@@ -88,6 +85,16 @@ fn compiler_facts() -> anyhow::Result<Vec<String>> {
         .context("components do not compile, because their compiler cannot be confined")?;
     let gaps = found.gaps().into_iter().map(String::from);
     Ok([found.summary()].into_iter().chain(gaps).collect())
+}
+
+fn file_facts(config: &Config) -> anyhow::Result<Vec<String>> {
+    let data = &config.settings.data;
+    let size = landfall_ledger::describe_size(data, config.retention().max_size)?;
+    let file = format!(
+        "a file in {}, synced with every event that is accepted",
+        data.display()
+    );
+    Ok([file].into_iter().chain(size).collect())
 }
 
 async fn ledger_facts(

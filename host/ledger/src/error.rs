@@ -19,13 +19,9 @@ pub enum LedgerError {
     /// The disk is full, or has less than `ledger.min_free_space` left.
     #[error("the disk is full: free some space, or give the data directory more")]
     Full,
-    /// The ledger has reached its size limit, and the hook has no ended delivery to remove.
-    #[error(
-        "the ledger has reached ledger.max_size = {} and none of this hook's deliveries has ended, so none can be removed: let its pending \
-         events run (is the hook paused?), or raise ledger.max_size",
-        bytesize::ByteSize(*.0).display().iec()
-    )]
-    OverBound(u64),
+    /// The ledger has reached its size limit, and nothing can be removed to make room.
+    #[error("{0}")]
+    OverBound(Box<OverBound>),
     /// The data directory or the database is read only.
     #[error("the {0} is read only: the node accepts again once it can write there")]
     ReadOnly(&'static str),
@@ -35,14 +31,16 @@ pub enum LedgerError {
     /// A sync or write failed. Only a restart can find out what is on the disk.
     #[error("the disk failed: {0}")]
     Disk(String),
-    /// A file of the ledger was removed or replaced while it was open.
+    /// A file of the ledger was removed, replaced, cut or overwritten while it was open.
     #[error(
-        "{0} while the node was running, and what it writes now would be lost: put the file back, or restore a backup; events that \
-         were acknowledged are in the file that was there"
+        "{0} while the node was running, and what it writes now would be lost: put the same file back, or start with a backup in an empty \
+         data directory; events that were acknowledged are in the files that were there"
     )]
     Gone(String),
     /// The database is damaged.
-    #[error("the ledger is corrupt: {0}; restore a backup, or move the data directory aside")]
+    #[error(
+        "the ledger is corrupt: {0}; start with a backup in an empty data directory, or move the data directory aside"
+    )]
     Corrupt(String),
     /// The writer ended before it answered.
     #[error("the ledger has stopped")]
@@ -50,6 +48,54 @@ pub enum LedgerError {
     /// An unexpected error of the database: a fault of Landfall.
     #[error("the ledger refused: {0}")]
     Other(String),
+}
+
+/// The size limit of a ledger, and the hook that uses most of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OverBound {
+    /// `ledger.max_size` in bytes.
+    pub max_size: u64,
+    /// The hook that uses most.
+    pub largest: String,
+    /// Bytes of its rows and values.
+    pub kept: u64,
+    /// Bytes of its events and attempts.
+    pub events: u64,
+}
+
+// === impl OverBound ===
+
+impl fmt::Display for OverBound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let iec = |bytes| bytesize::ByteSize(bytes).display().iec();
+        let OverBound {
+            max_size,
+            largest,
+            kept,
+            events,
+        } = self;
+        write!(
+            f,
+            "the ledger has reached ledger.max_size = {}, and no finished delivery can be removed to make room: hook `{largest}` uses most \
+             ({} of rows and values, {} of events); raise ledger.max_size, or ",
+            iec(*max_size),
+            iec(*kept),
+            iec(*events)
+        )?;
+        if kept > events {
+            write!(
+                f,
+                "remove all that the hook stored: move its hook file and component away, then run \
+                 `landfall events purge --hook {largest}`"
+            )
+        } else {
+            write!(
+                f,
+                "let its pending events run (is the hook paused?), or run \
+                 `landfall events discard --hook {largest} --state pending`"
+            )
+        }
+    }
 }
 
 // === impl LedgerError ===

@@ -19,13 +19,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-pub use error::{LedgerError, OpenError};
+pub use error::{LedgerError, OpenError, OverBound};
 pub use landfall_model::{Corrupt, DedupKey, Stored};
 pub use postgres::PostgresSettings;
 pub use shown::{
     Content, Count, Filter, Listed, Parts, Pick, Purged, Repeats, Shown, ShownAttempt, StoredRow,
 };
-pub use sqlite::{BackedUp, OnFatal, Recovered, SqliteSettings, backup};
+pub use sqlite::{BackedUp, OnFatal, Recovered, SqliteSettings, backup, describe_size};
 pub use steps::{
     Accepted, AlreadyEnded, AttemptRecord, Claimed, Committed, Deferred, Disposition, Fence,
     HEARTBEAT_INTERVAL, LEASE, NewEvent, OpenState, Received, Refused, ReplayOrder, Replayed,

@@ -33,6 +33,11 @@ pub trait Deliveries: Send + Sync {
     /// Whether events can be accepted, as far as is known.
     fn can_accept(&self) -> bool;
 
+    /// Why events cannot be accepted, if the ledger itself refuses them.
+    fn refusal(&self) -> Option<LedgerError> {
+        None
+    }
+
     /// Ended deliveries that were removed because of `ledger.max_size` since the start. Postgres has no such bound.
     fn removed_by_size(&self) -> usize {
         0

@@ -240,6 +240,53 @@ async fn removed_ledger_files_end_the_node() {
     }
 }
 
+/// Another program cuts or overwrites a file of the ledger in place while events wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn cut_ledger_files_end_the_node() {
+    for (name, is_cut, refused) in [
+        ("ledger.db-wal", true, "can be read"),
+        ("ledger.db", true, "ledger.db is empty"),
+        ("ledger.db", false, "is a backup"),
+    ] {
+        let setup = Setup::new()
+            .hook("store", &bundled("store"), &store("async"))
+            .env("LANDFALL_LEDGER_RESERVE", "0B");
+        let node = Arc::new(setup.serving("store").await);
+        node.order("/api/hooks/store/pause", json!({})).await;
+        assert_eq!(load(&node, 0..30, 2).await.len(), 30);
+
+        let (data, file) = (node.data(), node.data().join(name));
+        if is_cut {
+            let file = std::fs::OpenOptions::new().write(true).open(&file).unwrap();
+            file.set_len(0).unwrap();
+            let later = load(&node, 100..140, 4).await;
+            assert!(later.is_empty(), "{name}: acknowledged and lost: {later:?}");
+        } else {
+            let backup = data.with_file_name("backup.db");
+            let done = run(&["backup", backup.to_str().unwrap()], &data);
+            assert!(done.status.success(), "{done:?}");
+            std::fs::copy(&backup, &file).unwrap();
+        }
+
+        let mut node = Arc::into_inner(node).expect("the callers are gone");
+        assert_eq!(
+            node.ended().await.code(),
+            Some(70),
+            "{name}\n{}",
+            node.log()
+        );
+        let log = node.log();
+        let (cut, corrupt) = (format!("{name} was cut"), "the ledger is corrupt");
+        let overwritten = format!("{name} was overwritten");
+        // A copy cuts the file before it writes, and a query may find the foreign pages first.
+        let is_named =
+            log.contains(&cut) || !is_cut && (log.contains(&overwritten) || log.contains(corrupt));
+        assert!(is_named, "{log}");
+        let log = node.killed().refusal().await;
+        assert!(log.contains(refused), "{log}");
+    }
+}
+
 /// It is neither a full disk nor a reason to wait for the next event.
 #[tokio::test(flavor = "multi_thread")]
 async fn lost_directories_are_no_full_disk() {

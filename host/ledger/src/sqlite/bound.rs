@@ -1,14 +1,19 @@
-//! `ledger.max_size`: which history is removed when the file has reached its size limit. The hook with the most data loses its oldest ended
-//! deliveries first, so that a busy hook does not displace the history of a quiet one. Pending and running deliveries are never removed:
-//! if nothing else is left, new events are refused.
+//! `ledger.max_size`: which history is removed when the file has reached its size limit. The hook with the most data, rows and values
+//! included, loses its oldest ended deliveries first, so that a busy hook does not displace the history of a quiet one. To store more, a
+//! hook gives its own history, or takes that of a larger hook. Pending and running deliveries, rows and values are never removed: if
+//! nothing else is left, the largest hook can store no more.
 
+use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, params};
 
 use super::retention;
+use crate::error::{LedgerError, OverBound};
 use crate::state_column::{DISCARDED, DONE, StateColumn};
-use landfall_model::DeliveryState;
+use landfall_model::{DeliveryState, lock};
 
 /// Deliveries that are removed in one step.
 const STEP: i64 = 64;
@@ -22,6 +27,19 @@ pub(super) struct SizeBound {
     dead: AtomicUsize,
     /// Since the start.
     total: AtomicUsize,
+    /// Why room was refused last.
+    refused: Mutex<Option<Box<OverBound>>>,
+    /// While the file is full and no delivery of any hook can be removed.
+    stuck: Mutex<Option<Box<OverBound>>>,
+}
+
+/// The bytes that a hook uses.
+struct HookUse {
+    hook: String,
+    /// Rows and values.
+    kept: u64,
+    /// Events, bodies and attempts.
+    events: u64,
 }
 
 // === impl SizeBound ===
@@ -33,6 +51,8 @@ impl SizeBound {
             removed: AtomicUsize::new(0),
             dead: AtomicUsize::new(0),
             total: AtomicUsize::new(0),
+            refused: Mutex::default(),
+            stuck: Mutex::default(),
         }
     }
 
@@ -53,18 +73,14 @@ impl SizeBound {
             return Ok(false);
         }
 
-        let largest = "SELECT hook FROM used ORDER BY history_bytes DESC LIMIT 1";
-        let largest = connection
-            .prepare_cached(largest)?
-            .query_row([], |row| row.get::<_, String>(0))
-            .optional()?;
-        largest.map_or(Ok(false), |hook| {
-            self.remove_oldest(connection, &hook, excess)
-        })
+        match by_size(connection)?.first() {
+            Some(largest) => self.remove_oldest(connection, &largest.hook, excess),
+            None => Ok(false),
+        }
     }
 
-    /// Makes room for an event of a hook. If the ledger has reached its size limit, the hook's own oldest ended deliveries are removed.
-    /// False: the hook has none, and the event must be refused.
+    /// Makes room for what a hook stores. If the ledger has reached its size limit, the hook's own oldest ended deliveries are removed. If
+    /// it has none, those of the largest hook that uses more than this one. False: there are none, and `last_refusal` says why.
     pub(super) fn make_room(
         &self,
         connection: &Connection,
@@ -74,7 +90,60 @@ impl SizeBound {
         if used_bytes(connection)? <= self.max_bytes {
             return Ok(true);
         }
-        self.remove_oldest(connection, hook, bytes as u64 + OVERHEAD_BYTES)
+
+        let bytes = bytes as u64 + OVERHEAD_BYTES;
+        if self.remove_oldest(connection, hook, bytes)? {
+            return Ok(true);
+        }
+        let hooks = by_size(connection)?;
+        let own = hooks.iter().find(|one| one.hook == hook);
+        let own = own.map_or(0, HookUse::total) + bytes;
+        for larger in hooks.iter().take_while(|one| one.total() > own) {
+            if self.remove_oldest(connection, &larger.hook, bytes)? {
+                return Ok(true);
+            }
+        }
+        *lock(&self.refused) = Some(Box::new(self.describe(&hooks)));
+        Ok(false)
+    }
+
+    /// Why `make_room` has refused last.
+    pub(super) fn last_refusal(&self) -> LedgerError {
+        let refused = lock(&self.refused).clone();
+        LedgerError::OverBound(refused.unwrap_or_else(|| Box::new(self.describe(&[]))))
+    }
+
+    /// Finds out whether the file is full and no delivery of any hook can be removed.
+    pub(super) fn observe(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let is_stuck = self.is_exceeded(connection)? && !has_ended(connection)?;
+        let now = if is_stuck {
+            Some(Box::new(self.describe(&by_size(connection)?)))
+        } else {
+            None
+        };
+        let mut before = lock(&self.stuck);
+        match (&*before, &now) {
+            (None, Some(why)) => tracing::error!(%why, "the ledger is full: the node is not ready"),
+            (Some(_), None) => tracing::info!("the ledger has room again"),
+            _ => {}
+        }
+        *before = now;
+        Ok(())
+    }
+
+    /// Why no hook can store more, while that is so.
+    pub(super) fn stuck(&self) -> Option<LedgerError> {
+        lock(&self.stuck).clone().map(LedgerError::OverBound)
+    }
+
+    fn describe(&self, hooks: &[HookUse]) -> OverBound {
+        let largest = hooks.first();
+        OverBound {
+            max_size: self.max_bytes,
+            largest: largest.map_or_else(String::new, |one| one.hook.clone()),
+            kept: largest.map_or(0, |one| one.kept),
+            events: largest.map_or(0, |one| one.events),
+        }
     }
 
     /// How many ended deliveries were removed since it was asked last, and how many of them were dead letters.
@@ -127,6 +196,63 @@ impl SizeBound {
         }
         Ok(!oldest.is_empty())
     }
+}
+
+// === impl HookUse ===
+
+impl HookUse {
+    fn total(&self) -> u64 {
+        self.kept + self.events
+    }
+}
+
+/// How much of `ledger.max_size` the ledger of a data directory uses, also while a node uses it. `None`: there is no ledger, or it cannot
+/// be read. An error: it is full, and no delivery can be removed.
+pub fn describe_size(dir: &Path, max_bytes: u64) -> Result<Option<String>, LedgerError> {
+    let read = || -> rusqlite::Result<(u64, Option<LedgerError>)> {
+        let access = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(dir.join("ledger.db"), access)?;
+        // Only the node writes the log back and removes it.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        let bound = SizeBound::new(max_bytes);
+        bound.observe(&connection)?;
+        Ok((used_bytes(&connection)?, bound.stuck()))
+    };
+    match read() {
+        Ok((_, Some(full))) => Err(full),
+        Ok((used, None)) => {
+            let iec = |bytes| bytesize::ByteSize(bytes).display().iec();
+            let (used, max) = (iec(used), iec(max_bytes));
+            Ok(Some(format!(
+                "uses {used} of at most {max} (ledger.max_size)"
+            )))
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+/// All hooks with their bytes, the largest first.
+fn by_size(connection: &Connection) -> rusqlite::Result<Vec<HookUse>> {
+    let sql = "SELECT hook, kv_bytes + row_bytes, history_bytes FROM used
+               ORDER BY kv_bytes + row_bytes + history_bytes DESC, hook";
+    let mut select = connection.prepare_cached(sql)?;
+    let hooks = select.query_map([], |row| {
+        Ok(HookUse {
+            hook: row.get(0)?,
+            kept: row.get::<_, i64>(1)?.max(0) as u64,
+            events: row.get::<_, i64>(2)?.max(0) as u64,
+        })
+    })?;
+    hooks.collect()
+}
+
+fn has_ended(connection: &Connection) -> rusqlite::Result<bool> {
+    let sql = format!(
+        "SELECT EXISTS (SELECT 1 FROM deliveries WHERE state >= {DONE} AND state <= {DISCARDED})"
+    );
+    connection
+        .prepare_cached(&sql)?
+        .query_row([], |row| row.get(0))
 }
 
 /// The size of the file without its free pages.

@@ -1,47 +1,47 @@
-//! The files of a ledger. A database is created only if no trace shows that there was one before. While a node runs, it checks that the
-//! files that it has open still exist under their names.
+//! The files of a ledger on the disk. A database is created only if no trace shows that there was one before.
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::error::{LedgerError, OpenError};
+use crate::error::OpenError;
 
 /// Only the user of the node may read the files: they hold bodies and headers of requests.
 pub(super) const MODE: u32 = 0o600;
-
-/// The open files, each with the device and inode that its name had at the start.
-pub(super) struct OpenFiles(Vec<(PathBuf, (u64, u64))>);
+/// A file with this ending says that the directory has had a ledger. It stays until an operator removes it.
+const MARKER: &str = "-created";
+const MARKER_TEXT: &str = "Landfall has created a ledger in this directory. If ledger.db is missing, the node does not start: an empty ledger \
+     would hide that events are lost.\n";
+/// Damaged logs that are kept, each under a name of its own.
+const ASIDE_MAX: usize = 100;
+/// Where the header of a database says how it is written. 2: with a log. 1: without one, as in a backup.
+const WRITE_VERSION: usize = 18;
 
 /// Creates an empty database if there is none. Refuses if a log or a marker shows that there was one; with `accept_loss`, the log is moved
-/// aside instead.
+/// aside instead. Refuses a backup beside the log of another database.
 pub(super) fn make_if_new(database: &Path, accept_loss: bool) -> Result<(), OpenError> {
     let failed = |error: io::Error| OpenError::from_io(database, "be created", &error);
     let found = found(database).map_err(failed)?;
-    if found.as_ref().is_some_and(|found| found.len() > 0) {
-        return Ok(());
-    }
-
-    let (log, marker) = (beside(database, "-wal"), beside(database, "-synced"));
+    let log = beside(database, "-wal");
     let log_bytes = self::found(&log)
         .map_err(failed)?
         .map_or(0, |log| log.len());
-    let has_marker = self::found(&marker).map_err(failed)?.is_some();
-    if log_bytes > 0 || has_marker {
-        let traces = match (log_bytes, has_marker) {
-            (0, _) => format!("its marker {} shows that it was in use", marker.display()),
-            (bytes, _) => format!("its log {} has {bytes} bytes", log.display()),
-        };
+    if found.as_ref().is_some_and(|found| found.len() > 0) {
+        return refuse_foreign_log(database, log_bytes);
+    }
+
+    if let Some(traces) = traces(database, log_bytes).map_err(failed)? {
         if !accept_loss {
             let state = if found.is_some() { "empty" } else { "missing" };
             return Err(OpenError::Other(format!(
-                "{} is {state}, but {traces}: events that were acknowledged would be lost; put the file or a backup back, or start \
-                 with --recover-with-data-loss (an empty ledger is begun, and the log is moved aside)",
+                "{} is {state}, but {traces}: events that were acknowledged would be lost; put the same file back beside its log, or \
+                 start with a backup in an empty data directory, or begin an empty ledger with --recover-with-data-loss (a log is \
+                 moved aside)",
                 database.display()
             )));
         }
-        move_aside(database, log_bytes).map_err(failed)?;
+        move_aside(database, log_bytes)?;
         tracing::error!(database = %database.display(), "an empty ledger is begun in place of a lost one: events are lost");
     }
 
@@ -52,22 +52,104 @@ pub(super) fn make_if_new(database: &Path, accept_loss: bool) -> Result<(), Open
             .mode(MODE)
             .open(database)
             .map_err(failed)?;
-        database
-            .parent()
-            .map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+        sync_directory_of(database).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// What shows that there was a database.
+fn traces(database: &Path, log_bytes: u64) -> io::Result<Option<String>> {
+    if log_bytes > 0 {
+        let log = beside(database, "-wal");
+        return Ok(Some(format!(
+            "its log {} has {log_bytes} bytes",
+            log.display()
+        )));
+    }
+    for (ending, what) in [("-synced", "in use"), (MARKER, "created")] {
+        let marker = beside(database, ending);
+        if found(&marker)?.is_some() {
+            return Ok(Some(format!(
+                "its marker {} shows that it was {what}",
+                marker.display()
+            )));
+        }
+    }
+    Ok(None)
+}
+
+/// A backup is written without a log. SQLite would apply the log of another database to it, and call it malformed.
+fn refuse_foreign_log(database: &Path, log_bytes: u64) -> Result<(), OpenError> {
+    let mut header = [0; WRITE_VERSION + 1];
+    let read = File::open(database).and_then(|mut file| file.read_exact(&mut header));
+    // A damaged database is reported when it is opened.
+    if log_bytes == 0 || read.is_err() || header[WRITE_VERSION] != 1 {
+        return Ok(());
+    }
+
+    let path = database.display();
+    Err(OpenError::Other(format!(
+        "{path} is a backup, but {path}-wal is the log of another ledger: start with the backup in an empty data directory, or first \
+         move {path}-wal, {path}-shm and {path}-synced away (events that only this log has are then lost)"
+    )))
+}
+
+/// Creates the marker of a database that has been opened, so that its loss is noticed also after a clean stop.
+pub(super) fn mark(database: &Path) -> Result<(), OpenError> {
+    let path = beside(database, MARKER);
+    let create = || -> io::Result<()> {
+        if found(&path)?.is_some() {
+            return Ok(());
+        }
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(MODE)
+            .open(&path)?;
+        file.write_all(MARKER_TEXT.as_bytes())?;
+        file.sync_all()?;
+        sync_directory_of(database)
+    };
+    create().map_err(|error| OpenError::from_io(&path, "be created", &error))
+}
+
+fn sync_directory_of(path: &Path) -> io::Result<()> {
+    path.parent()
+        .map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+}
+
+fn move_aside(database: &Path, log_bytes: u64) -> Result<(), OpenError> {
+    let failed = |error: io::Error| OpenError::from_io(database, "be begun anew", &error);
+    if log_bytes > 0 {
+        fs::rename(beside(database, "-wal"), free_aside(database)?).map_err(failed)?;
+    }
+    for ending in ["-synced", "-shm", "-wal"] {
+        fs::remove_file(beside(database, ending))
+            .or_else(absent)
             .map_err(failed)?;
     }
     Ok(())
 }
 
-fn move_aside(database: &Path, log_bytes: u64) -> io::Result<()> {
-    if log_bytes > 0 {
-        fs::rename(beside(database, "-wal"), beside(database, "-wal.damaged"))?;
-    }
-    for ending in ["-synced", "-shm", "-wal"] {
-        fs::remove_file(beside(database, ending)).or_else(absent)?;
-    }
-    Ok(())
+/// The names under which damaged logs are kept: `ledger.db-wal.damaged`, `ledger.db-wal.damaged-2` and so on.
+pub(super) fn aside_names(database: &Path) -> impl Iterator<Item = PathBuf> {
+    (1..=ASIDE_MAX).map(move |number| match number {
+        1 => beside(database, "-wal.damaged"),
+        _ => beside(database, &format!("-wal.damaged-{number}")),
+    })
+}
+
+/// A name for a damaged log that no file has yet: an earlier one may be the only copy of its events.
+pub(super) fn free_aside(database: &Path) -> Result<PathBuf, OpenError> {
+    aside_names(database)
+        .find(|path| fs::symlink_metadata(path).is_err())
+        .ok_or_else(|| {
+            OpenError::Other(format!(
+                "{} and {} more damaged logs are kept: remove those that you do not need",
+                beside(database, "-wal.damaged").display(),
+                ASIDE_MAX - 1
+            ))
+        })
 }
 
 pub(super) fn found(path: &Path) -> io::Result<Option<Metadata>> {
@@ -90,37 +172,6 @@ pub(super) fn absent(error: io::Error) -> io::Result<()> {
     } else {
         Err(error)
     }
-}
-
-// === impl OpenFiles ===
-
-impl OpenFiles {
-    /// The files of a database that has been opened and written to, so that its log exists.
-    pub(super) fn new(database: &Path) -> io::Result<OpenFiles> {
-        let paths = ["", "-wal", "-shm"].map(|ending| beside(database, ending));
-        let files = paths
-            .into_iter()
-            .map(|path| identity(&path).map(|identity| (path, identity)));
-        Ok(OpenFiles(files.collect::<io::Result<_>>()?))
-    }
-
-    /// Refuses if a file was removed or replaced: the next start would not find what is written now.
-    pub(super) fn check(&self) -> Result<(), LedgerError> {
-        for (path, opened) in &self.0 {
-            let why = match identity(path) {
-                Ok(now) if now == *opened => continue,
-                Ok(_) => "was replaced".to_owned(),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => "was removed".to_owned(),
-                Err(error) => format!("can no longer be examined ({error})"),
-            };
-            return Err(LedgerError::Gone(format!("{} {why}", path.display())));
-        }
-        Ok(())
-    }
-}
-
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    fs::metadata(path).map(|file| (file.dev(), file.ino()))
 }
 
 #[cfg(test)]
@@ -150,7 +201,7 @@ mod tests {
             ]),
             None
         );
-        for trace in ["ledger.db-wal", "ledger.db-synced"] {
+        for trace in ["ledger.db-wal", "ledger.db-synced", "ledger.db-created"] {
             let missing = refusal(&[(trace, b"x")]).unwrap();
             assert!(
                 missing.contains("ledger.db is missing") && missing.contains(trace),
@@ -174,5 +225,39 @@ mod tests {
         assert_eq!(fs::read(path("ledger.db-wal.damaged")).unwrap(), b"frames");
         assert_eq!(fs::metadata(path("ledger.db")).unwrap().len(), 0);
         assert!(!path("ledger.db-wal").exists() && !path("ledger.db-synced").exists());
+    }
+
+    #[test]
+    fn earlier_damaged_logs_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = dir.path().join("ledger.db");
+        for number in 1..=3 {
+            fs::write(dir.path().join("ledger.db-wal"), format!("log {number}")).unwrap();
+            fs::remove_file(&database).ok();
+            make_if_new(&database, true).unwrap();
+        }
+        for (number, name) in [(1, "damaged"), (2, "damaged-2"), (3, "damaged-3")] {
+            let kept = fs::read_to_string(dir.path().join(format!("ledger.db-wal.{name}")));
+            assert_eq!(kept.unwrap(), format!("log {number}"));
+        }
+
+        aside_names(&database).for_each(|name| fs::write(name, "").unwrap());
+        let why = free_aside(&database).unwrap_err().to_string();
+        assert!(why.contains("remove those"), "{why}");
+    }
+
+    #[test]
+    fn backups_beside_foreign_logs_are_refused() {
+        let mut backup = [0; 100];
+        backup[WRITE_VERSION] = 1;
+        let why = refusal(&[("ledger.db", &backup), ("ledger.db-wal", b"x")]).unwrap();
+        assert!(
+            why.contains("is a backup") && why.contains("ledger.db-wal is the log of another"),
+            "{why}"
+        );
+        assert_eq!(refusal(&[("ledger.db", &backup)]), None);
+        backup[WRITE_VERSION] = 2;
+        let own = [("ledger.db", &backup[..]), ("ledger.db-wal", b"x")];
+        assert_eq!(refusal(&own), None);
     }
 }

@@ -19,8 +19,9 @@ pub(super) fn finish(
     attempt: &AttemptRecord,
     disposition: &Disposition,
     now: LedgerTime,
+    bound: &SizeBound,
 ) -> rusqlite::Result<Committed> {
-    if let Some(refused) = refusal(connection, event.2, disposition, now)? {
+    if let Some(refused) = refusal(connection, event.2, disposition, now, bound)? {
         return Ok(Committed::Refused(refused, ()));
     }
 
@@ -80,13 +81,21 @@ fn refusal(
     hook: &str,
     disposition: &Disposition,
     now: LedgerTime,
+    bound: &SizeBound,
 ) -> rusqlite::Result<Option<Refused>> {
-    match disposition {
-        Disposition::Done(results) => {
-            kv::refusal(connection, hook, &results.effects, &results.quota, now)
-        }
-        Disposition::Retry(_) | Disposition::Defer(_) | Disposition::Dead(_) => Ok(None),
+    let Disposition::Done(results) = disposition else {
+        return Ok(None);
+    };
+    let refused = kv::refusal(connection, hook, &results.effects, &results.quota, now)?;
+    if refused.is_some() {
+        return Ok(refused);
     }
+
+    // Rows and values stay until the hook or the operator removes them, so they need room of their own.
+    let (values, rows) = kv::growth(connection, hook, &results.effects)?;
+    let added = values.max(0) + rows;
+    let has_room = added == 0 || bound.make_room(connection, hook, added as usize)?;
+    Ok((!has_room).then(|| Refused::OverQuota(bound.last_refusal().to_string())))
 }
 
 /// Stores rows, values and emitted events in the step that ends their attempt. Postgres: `effects::store_results`.
@@ -131,7 +140,7 @@ pub(super) fn record(
     bound: &SizeBound,
 ) -> rusqlite::Result<Committed> {
     let hook = &*stored.event().hook;
-    if let Some(refused) = refusal(connection, hook, disposition, now)? {
+    if let Some(refused) = refusal(connection, hook, disposition, now, bound)? {
         return Ok(Committed::Refused(refused, ()));
     }
 

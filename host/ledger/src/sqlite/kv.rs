@@ -101,24 +101,36 @@ pub(super) fn refusal(
         }
     }
 
-    let mut growth = 0;
     for write in &effects.writes {
         let KvWrite { key, change } = write;
         if !matches!(change, KvChange::Delete) && result(connection, hook, write, now)?.is_none() {
             return Ok(Some(Refused::Changed(key.clone())));
         }
-        if let KvChange::Set(value, _) = change {
-            growth += (key.len() + value.bytes.len()) as i64 - size(connection, hook, key)?;
-        }
     }
 
-    let rows: i64 = effects.rows.iter().map(|row| row.text.len() as i64).sum();
+    let (growth, rows) = growth(connection, hook, effects)?;
     let (kv_bytes, row_bytes) = if growth > 0 || rows > 0 {
         used(connection, hook)?
     } else {
         (0, 0)
     };
     Ok(Refused::over(quota, (growth, kv_bytes), (rows, row_bytes)))
+}
+
+/// How many bytes of values and of rows the effects add.
+pub(super) fn growth(
+    connection: &Connection,
+    hook: &str,
+    effects: &Effects,
+) -> rusqlite::Result<(i64, i64)> {
+    let mut values = 0;
+    for KvWrite { key, change } in &effects.writes {
+        if let KvChange::Set(value, _) = change {
+            values += (key.len() + value.bytes.len()) as i64 - size(connection, hook, key)?;
+        }
+    }
+    let rows = effects.rows.iter().map(|row| row.text.len() as i64).sum();
+    Ok((values, rows))
 }
 
 /// Stores the changes. Postgres: `effects::store_results`.

@@ -12,9 +12,11 @@ mod finish;
 mod integrity;
 mod kv;
 mod leases;
+mod open_files;
 mod operator;
 mod place;
 mod read;
+mod readers;
 mod refusal;
 mod reserve;
 mod retention;
@@ -37,14 +39,15 @@ use uuid::Uuid;
 
 use super::error::{LedgerError, OpenError};
 use bound::SizeBound;
-use files::OpenFiles;
 use landfall_model::{LedgerClock, LedgerTime, Retention};
-use read::Readers;
+use open_files::OpenFiles;
+use readers::Readers;
 use reserve::Reserve;
 use usage::SpaceReports;
 use writer::Writer;
 
 pub use backup::{BackedUp, take as backup};
+pub use bound::describe_size;
 pub use integrity::OnFatal;
 
 /// Events or deliveries that one write of an operator changes. Other writes wait for it.
@@ -140,6 +143,7 @@ impl Sqlite {
         let mut connection = Connection::open_with_flags(&path, access).map_err(failed)?;
         set_up(&connection).map_err(failed)?;
         schema::migrate(&mut connection)?;
+        files::mark(&path)?;
         integrity::check(&connection, &path, on_fatal.clone())?;
         if let Some(taken) = backup::restored(&connection).map_err(failed)? {
             warn_of_backup(taken, time_of_day);
@@ -154,7 +158,10 @@ impl Sqlite {
                 path.display()
             ))
         })?;
-        let files = OpenFiles::new(&path)
+        let page_size = connection
+            .pragma_query_value(None, "page_size", |row| row.get(0))
+            .map_err(failed)?;
+        let files = OpenFiles::new(&path, page_size)
             .map_err(|error| OpenError::from_io(&path, "be examined", &error))?;
 
         let SqliteSettings {
@@ -164,14 +171,21 @@ impl Sqlite {
         } = settings;
         let reserve = Reserve::new(dir, settings.reserve, min_free_space);
         let bound = Arc::new(SizeBound::new(retention.max_size));
-        let writer = Writer::start(connection, note, reserve, files, bound.clone(), on_fatal)
-            .map_err(|error| {
-                OpenError::Other(format!(
-                    "the writer thread of the ledger cannot start: {error}"
-                ))
-            })?;
+        let writer = Writer::start(
+            connection,
+            note,
+            reserve,
+            files,
+            bound.clone(),
+            on_fatal.clone(),
+        )
+        .map_err(|error| {
+            OpenError::Other(format!(
+                "the writer thread of the ledger cannot start: {error}"
+            ))
+        })?;
 
-        let readers = Arc::new(Readers::new(&path));
+        let readers = Arc::new(Readers::new(&path, on_fatal));
         let ledger = Sqlite {
             writer,
             readers,

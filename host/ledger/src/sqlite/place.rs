@@ -68,20 +68,22 @@ fn lock_one(file: &File, dir: &Path) -> Result<(), OpenError> {
 /// Removes the permissions of other users from the directory and the files of the ledger, if this user owns them.
 pub(super) fn make_private(dir: &Path) {
     let database = dir.join("ledger.db");
-    let names = ["", "-wal", "-shm", "-synced", "-wal.damaged"]
-        .map(|ending| files::beside(&database, ending));
+    let names =
+        ["", "-wal", "-shm", "-synced", "-created"].map(|ending| files::beside(&database, ending));
+    let damaged = files::aside_names(&database);
     for path in [dir.to_owned(), dir.join("lock"), dir.join("reserve")]
-        .iter()
-        .chain(&names)
+        .into_iter()
+        .chain(names)
+        .chain(damaged)
     {
-        let Ok(Some(found)) = files::found(path) else {
+        let Ok(Some(found)) = files::found(&path) else {
             continue;
         };
         let is_open = found.mode() & 0o077 != 0;
         if !is_open || found.uid() != rustix::process::geteuid().as_raw() {
             continue;
         }
-        match fs::set_permissions(path, Permissions::from_mode(found.mode() & 0o700)) {
+        match fs::set_permissions(&path, Permissions::from_mode(found.mode() & 0o700)) {
             Ok(()) => {
                 tracing::info!(path = %path.display(), "other users can no longer read this part of the data directory")
             }

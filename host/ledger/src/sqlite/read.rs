@@ -1,74 +1,18 @@
-//! Queries of the admin API and the command line: read-only connections, pages by key, and a time limit.
+//! Queries of the admin API and the command line: pages by key.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::events::{self, COLUMNS};
-use crate::error::LedgerError;
 use crate::shown::{
     Content, Count, Filter, Listed, Parts, Repeats, SINCE_EVENTS_MAX, Shown, ShownAttempt,
     first_id_since, time_of_day,
 };
 use crate::state_column::StateColumn;
-use landfall_model::{DeliveryState, EventId, LedgerTime, lock};
-
-/// The time limit of one query.
-const TIME_MAX: Duration = Duration::from_secs(5);
-/// SQLite instructions between two checks of the time limit.
-const STEPS: i32 = 10_000;
-const IDLE_MAX: usize = 4;
-
-/// Connections that only read.
-pub(super) struct Readers {
-    path: PathBuf,
-    idle: Mutex<Vec<Connection>>,
-}
-
-// === impl Readers ===
-
-impl Readers {
-    pub(super) fn new(path: &Path) -> Readers {
-        Readers {
-            path: path.into(),
-            idle: Mutex::default(),
-        }
-    }
-
-    /// Runs a query on this thread.
-    pub(super) fn ask<T>(
-        &self,
-        question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> Result<T, LedgerError> {
-        let idle = lock(&self.idle).pop();
-        let mut connection = idle.map_or_else(|| self.open(), Ok)?;
-        let until = Instant::now() + TIME_MAX;
-        connection.progress_handler(STEPS, Some(move || Instant::now() > until))?;
-        let answer = question(&connection);
-
-        let mut idle = lock(&self.idle);
-        if idle.len() < IDLE_MAX {
-            idle.push(connection);
-        }
-        Ok(answer?)
-    }
-
-    /// Closes idle connections.
-    pub(super) fn close(&self) {
-        lock(&self.idle).clear();
-    }
-
-    fn open(&self) -> Result<Connection, LedgerError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.path, flags)?;
-        connection.busy_timeout(TIME_MAX)?;
-        Ok(connection)
-    }
-}
+use landfall_model::{DeliveryState, EventId, LedgerTime};
 
 const LISTED: &str = "d.id, e.id, d.hook, e.received_ms, d.state, d.attempt, d.due, d.reason, d.replayed, e.body_bytes,
     e.duplicates, e.conflicts, d.replay_of, d.resolved_by, d.discarded, d.deferrals";

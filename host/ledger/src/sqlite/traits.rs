@@ -39,7 +39,11 @@ impl Deliveries for Sqlite {
     }
 
     fn can_accept(&self) -> bool {
-        self.refuses().is_none()
+        self.refusal().is_none()
+    }
+
+    fn refusal(&self) -> Option<LedgerError> {
+        self.refuses().or_else(|| self.bound.stuck())
     }
 
     async fn accept(
@@ -58,7 +62,7 @@ impl Deliveries for Sqlite {
             .writer
             .write(WriteOptions::insert(Sync::Durable).unless(cancelled), act)
             .await?;
-        accepted.ok_or(LedgerError::OverBound(self.bound.max_bytes()))
+        accepted.ok_or_else(|| self.bound.last_refusal())
     }
 
     async fn start(&self, received: Received) -> Result<Started, LedgerError> {
@@ -73,7 +77,7 @@ impl Deliveries for Sqlite {
             .writer
             .write(WriteOptions::insert(Sync::Relaxed), act)
             .await?;
-        started.ok_or(LedgerError::OverBound(self.bound.max_bytes()))
+        started.ok_or_else(|| self.bound.last_refusal())
     }
 
     async fn find_duplicate(
@@ -144,7 +148,7 @@ impl Deliveries for Sqlite {
         attempt: AttemptRecord,
         disposition: Disposition,
     ) -> Result<Committed, LedgerError> {
-        let clock = self.clock;
+        let (clock, bound) = (self.clock, self.bound.clone());
         let act = move |connection: &Connection| {
             finish::finish(
                 connection,
@@ -153,6 +157,7 @@ impl Deliveries for Sqlite {
                 &attempt,
                 &disposition,
                 clock.now(),
+                &bound,
             )
         };
         self.writer

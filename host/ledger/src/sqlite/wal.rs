@@ -6,11 +6,14 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::files::{MODE, beside};
+use super::files::{MODE, beside, free_aside};
 use crate::error::OpenError;
 
-const HEADER: usize = 32;
-const FRAME_HEADER: usize = 24;
+pub(super) const HEADER: usize = 32;
+pub(super) const FRAME_HEADER: usize = 24;
+/// Where the header of the log, and each header of a frame, has the salts.
+pub(super) const SALTS: usize = 16;
+pub(super) const FRAME_SALTS: usize = 8;
 /// The log's checksums are over little-endian words. This number plus one: over big-endian words.
 const MAGIC: u32 = 0x377f_0682;
 
@@ -18,7 +21,6 @@ const MAGIC: u32 = 0x377f_0682;
 pub(super) struct Note {
     file: File,
     path: PathBuf,
-    log: PathBuf,
 }
 
 // === impl Note ===
@@ -34,17 +36,13 @@ impl Note {
             .truncate(false)
             .mode(MODE)
             .open(&path)?;
-        Ok(Note {
-            file,
-            path,
-            log: beside(database, "-wal"),
-        })
+        Ok(Note { file, path })
     }
 
-    /// Notes that so many frames are on stable storage.
-    pub(super) fn write(&self, frames: u32) -> io::Result<()> {
+    /// Notes that so many frames of the log with these salts are on stable storage.
+    pub(super) fn write(&self, salts: &[u8; 8], frames: u32) -> io::Result<()> {
         let mut note = [0; 12];
-        File::open(&self.log)?.read_exact_at(&mut note[..8], 16)?;
+        note[..8].copy_from_slice(salts);
         note[8..].copy_from_slice(&frames.to_be_bytes());
         self.file.write_all_at(&note, 0)
     }
@@ -85,13 +83,14 @@ pub(super) fn check(database: &Path, accept_loss: bool) -> Result<(), OpenError>
     if !accept_loss {
         return Err(OpenError::Other(format!(
             "{}: of {noted} frames that were on stable storage {readable} can be read: events that were acknowledged would be \
-             lost; restore a backup or the file, or start with --recover-with-data-loss (the log is copied aside first)",
+             lost; put the same file back, or start with a backup in an empty data directory, or start with \
+             --recover-with-data-loss (the log is copied aside first)",
             beside(database, "-wal").display()
         )));
     }
 
     if !log.is_empty() {
-        let aside = beside(database, "-wal.damaged");
+        let aside = free_aside(database)?;
         fs::copy(beside(database, "-wal"), &aside).map_err(failed)?;
         tracing::error!(noted, readable, aside = %aside.display(), "a damaged log is used as it is: events are lost");
     }
@@ -134,7 +133,7 @@ fn readable_frames(log: &[u8]) -> u32 {
     frames
 }
 
-fn has_whole_header(log: &[u8]) -> bool {
+pub(super) fn has_whole_header(log: &[u8]) -> bool {
     log.len() >= HEADER
         && word(&log[..4], true) & !1 == MAGIC
         && checksum((0, 0), &log[..24], word(&log[..4], true) & 1 == 1) == stored(&log[24..32])

@@ -6,8 +6,8 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::bound::SizeBound;
-use super::files::OpenFiles;
 use super::integrity::OnFatal;
+use super::open_files::OpenFiles;
 use super::refusal::Refusal;
 use super::reserve::Reserve;
 use super::wal::Note;

@@ -10,8 +10,8 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::bound::SizeBound;
-use super::files::OpenFiles;
 use super::integrity::OnFatal;
+use super::open_files::OpenFiles;
 use super::place;
 use super::refusal::Refusal;
 use super::reserve::Reserve;
@@ -135,7 +135,7 @@ impl WriterThread {
             self.checkpoint();
         }
 
-        match self.files.check() {
+        match self.check_files() {
             // Closing the last connection writes the log back and removes it.
             Ok(()) => self.note.forget(),
             // The log stays as it is: the next start compares it with the note.
@@ -165,7 +165,7 @@ impl WriterThread {
             .timer
             .block_on(async { tokio::time::timeout_at(until, received).await });
         if received.is_err()
-            && let Err(error) = self.files.check()
+            && let Err(error) = self.check_files()
         {
             self.report_if_fatal(&error);
         }
@@ -202,6 +202,11 @@ impl WriterThread {
         }
     }
 
+    fn check_files(&mut self) -> Result<(), LedgerError> {
+        let frames = self.frames().unwrap_or(0);
+        self.files.check(frames)
+    }
+
     /// Writes a new value each time, because SQLite does not write a page whose bytes stay the same.
     fn write_probe(&mut self) -> Result<(), LedgerError> {
         self.set_sync(Sync::Durable)?;
@@ -210,8 +215,7 @@ impl WriterThread {
             "INSERT OR REPLACE INTO node (key, value) VALUES ('probe', ?)",
             [&value.as_bytes()[..]],
         )?;
-        self.write_note();
-        Ok(())
+        self.write_note()
     }
 
     fn commit_alone(&mut self, work: Box<dyn Work>) {
@@ -250,6 +254,7 @@ impl WriterThread {
             return Ok(());
         }
 
+        self.check_files()?;
         let durable = batch
             .iter()
             .any(|work| work.options().sync == Sync::Durable);
@@ -270,20 +275,22 @@ impl WriterThread {
         transaction.commit()?;
 
         // Before any caller is answered.
-        self.files.check()?;
+        self.check_files()?;
         landfall_model::kill_point!("ledger-before-note");
         if durable {
-            self.write_note();
+            self.write_note()?;
         }
         landfall_model::kill_point!("ledger-after-commit");
         Ok(())
     }
 
     /// Notes how many frames of the log are on stable storage. If the note cannot be written, the next start checks fewer frames.
-    fn write_note(&self) {
+    fn write_note(&mut self) -> Result<(), LedgerError> {
         if let Ok(frames) = self.frames() {
-            self.note.write(frames).ok();
+            let salts = self.files.check_log(frames)?;
+            self.note.write(&salts, frames).ok();
         }
+        Ok(())
     }
 
     fn frames(&self) -> rusqlite::Result<u32> {
@@ -308,6 +315,9 @@ impl WriterThread {
             }
         }
 
+        if let Err(error) = self.bound.observe(&self.connection) {
+            self.report_if_fatal(&self.classify_error(error.into()));
+        }
         if Instant::now() < self.next_report {
             return;
         }
@@ -355,14 +365,23 @@ impl WriterThread {
             return;
         }
 
+        if let Err(error) = self.try_checkpoint() {
+            self.report_if_fatal(&self.classify_error(error));
+        }
+    }
+
+    fn try_checkpoint(&mut self) -> Result<(), LedgerError> {
+        self.check_files()?;
         landfall_model::kill_point!("ledger-before-checkpoint");
         let done = self
             .connection
             .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
         landfall_model::kill_point!("ledger-after-checkpoint");
-        if let Err(error) = done.map_err(LedgerError::from) {
-            self.report_if_fatal(&self.classify_error(error));
-        }
+        // Also after an error: a part of the log may be in the database.
+        self.files
+            .written_back()
+            .map_err(|error| LedgerError::Disk(error.to_string()))?;
+        Ok(done?)
     }
 }
 

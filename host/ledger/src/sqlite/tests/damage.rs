@@ -106,7 +106,7 @@ async fn damaged_files_are_refused() {
     std::fs::write(dir.path().join("ledger.db"), [7; 8192]).unwrap();
     let why = refuse();
     assert!(
-        why.contains("ledger.db") && why.contains("restore a backup"),
+        why.contains("ledger.db") && why.contains("start with a backup"),
         "{why}"
     );
 }

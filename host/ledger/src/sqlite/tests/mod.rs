@@ -4,6 +4,7 @@ mod attempts;
 mod damage;
 mod duplicates;
 mod history;
+mod lost_files;
 mod pruning;
 mod values;
 

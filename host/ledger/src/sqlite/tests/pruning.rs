@@ -137,10 +137,10 @@ async fn done_bodies_are_pruned_first() {
         .ledger
         .accept(new(event("waits", "4")), Arc::default())
         .await;
-    assert_eq!(
-        refused,
-        Err(LedgerError::OverBound(1)),
-        "and nothing of its hook can make room"
+    let why = refused.unwrap_err().to_string();
+    assert!(
+        why.contains("hook `waits` uses most") && why.contains("is the hook paused?"),
+        "nothing of its hook can make room: {why}"
     );
     let again = NewEvent {
         dedup,
@@ -155,4 +155,147 @@ async fn done_bodies_are_pruned_first() {
         expected,
         "the id still counts"
     );
+}
+
+fn rows_of(kib: usize) -> Disposition {
+    let row = Row {
+        table: "t".into(),
+        text: format!("\"{}\"", "r".repeat(kib << 10)),
+    };
+    let effects = Effects {
+        rows: vec![row],
+        ..Effects::default()
+    };
+    let quota = Quota {
+        kv: 0,
+        rows: 1 << 30,
+    };
+    Disposition::Done(Results {
+        effects,
+        ..Results::empty(quota)
+    })
+}
+
+/// Accepts and runs one event. Returns why it was refused, if so.
+async fn run(ledger: &Sqlite, hook: &str, body: &str, ending: Disposition) -> Option<String> {
+    if let Err(error) = ledger.accept(new(event(hook, body)), Arc::default()).await {
+        return Some(error.to_string());
+    }
+    let claimed = claim(ledger, hook, 1).await.remove(0);
+    let event = Arc::new(claimed.event.unwrap().unwrap());
+    let committed = ledger.finish(claimed.fence, event, attempt("x"), ending);
+    match committed.await.unwrap() {
+        Committed::Stored => None,
+        Committed::Refused(Refused::OverQuota(why), _) => {
+            ledger
+                .finish(
+                    claimed.fence,
+                    Arc::new(self::event(hook, body).event().clone()),
+                    attempt("x"),
+                    Disposition::Dead(why.clone()),
+                )
+                .await
+                .unwrap();
+            Some(why)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn rows_displace_no_other_history() {
+    let dir = tempfile::tempdir().unwrap();
+    let retention = Retention {
+        max_size: 4 << 20,
+        ..KEEP
+    };
+    let settings = SqliteSettings {
+        retention,
+        ..SETTINGS
+    };
+    let ledger = open_with(dir.path(), settings).ledger;
+    let large = "x".repeat(40_000);
+    for number in 0..20 {
+        run(
+            &ledger,
+            "quiet",
+            &number.to_string(),
+            well(Effects::default()),
+        )
+        .await;
+        run(&ledger, "busy", &large, Disposition::Dead("no".into())).await;
+    }
+
+    let mut refused = None;
+    for _ in 0..500 {
+        refused = refused.or(run(&ledger, "store", "x", rows_of(20)).await);
+    }
+    let why = refused.expect("its rows are over the limit");
+    assert!(
+        why.contains("hook `store` uses most") && why.contains("events purge --hook store"),
+        "{why}"
+    );
+    let hooks = |counts: Vec<crate::Count>, hook: &str| -> i64 {
+        let own = counts.iter().filter(|count| count.hook == hook);
+        own.map(|count| count.deliveries).sum()
+    };
+    let counts = ledger.count().await.unwrap();
+    assert_eq!(hooks(counts.clone(), "quiet"), 20);
+    assert_eq!(hooks(counts, "busy"), 20);
+    for hook in ["quiet", "busy", "new"] {
+        let refused = run(&ledger, hook, "x", well(Effects::default())).await;
+        assert_eq!(refused, None, "{hook} is accepted");
+    }
+    assert!(ledger.can_accept());
+}
+
+#[tokio::test]
+async fn full_ledgers_name_the_largest_hook() {
+    let dir = tempfile::tempdir().unwrap();
+    let retention = Retention {
+        max_size: 1 << 20,
+        ..KEEP
+    };
+    let settings = SqliteSettings {
+        retention,
+        ..SETTINGS
+    };
+    let ledger = open_with(dir.path(), settings).ledger;
+    let large = event("paused", &"x".repeat(40_000));
+    let fill = async || {
+        for _ in 0..100 {
+            let one = Stored::new(Event {
+                id: EventId::new(SystemTime::UNIX_EPOCH),
+                ..large.event().clone()
+            });
+            if let Err(error) = ledger.accept(new(one), Arc::default()).await {
+                return error.to_string();
+            }
+        }
+        panic!("the limit is not kept");
+    };
+    fill().await;
+    let other = ledger
+        .accept(new(event("other", "x")), Arc::default())
+        .await;
+    let why = other.unwrap_err().to_string();
+    assert!(why.contains("hook `paused` uses most"), "{why}");
+
+    // The writer looks after each step.
+    ledger.prune().await.unwrap();
+    ledger.prune().await.unwrap();
+    assert!(!ledger.can_accept());
+    let refusal = ledger.refusal().unwrap().to_string();
+    assert!(refusal.contains("hook `paused` uses most"), "{refusal}");
+    let described = describe_size(dir.path(), 1 << 20).unwrap_err().to_string();
+    assert_eq!(described, refusal);
+
+    // What runs makes room again.
+    for _ in 0..5 {
+        let one = claim(&ledger, "paused", 1).await.remove(0);
+        finish(&ledger, one, well(Effects::default())).await;
+    }
+    ledger.prune().await.unwrap();
+    ledger.prune().await.unwrap();
+    assert!(ledger.can_accept());
 }

@@ -78,11 +78,7 @@ async fn signatures_cover_what_the_pack_says() {
             !has_header(&event, "content-encoding") && !has_header(&event, "content-length"),
             "{event}"
         );
-        let attributes = event["attributes"].to_string();
-        assert!(
-            attributes.contains("[\"event-type\",\"push\"]"),
-            "{hook}: {attributes}"
-        );
+        assert_eq!(event["event_type"], "push", "{hook}: {event}");
         assert_eq!(post(hook, other).await.0, 401, "{hook}");
     }
 }
@@ -297,7 +293,7 @@ async fn forms_are_read_by_field() {
     };
     assert_eq!(
         post(FORM, format!("token={SECRET}&From=%2B1&Body=url+encoded")).await,
-        200
+        202
     );
     assert_eq!(
         post(
@@ -305,7 +301,7 @@ async fn forms_are_read_by_field() {
             multipart(&[("token", SECRET), ("From", "+1"), ("Body", "multi part")])
         )
         .await,
-        200
+        202
     );
     // A condition leaves it out; a wrong token, or one that occurs twice, is rejected.
     assert_eq!(
@@ -314,7 +310,7 @@ async fn forms_are_read_by_field() {
             multipart(&[("token", SECRET), ("From", "1"), ("Body", "left out")])
         )
         .await,
-        200
+        202
     );
     assert_eq!(post(MULTIPART, multipart(&[("token", "other")])).await, 401);
     assert_eq!(
@@ -346,7 +342,7 @@ async fn forms_are_read_by_field() {
         ("x-github-event", "push"),
     ];
     let answer = node.post("/github", &headers, body).await;
-    assert_eq!(answer.0, 200, "{answer:?} {}", node.log());
+    assert_eq!(answer.0, 202, "{answer:?} {}", node.log());
     assert_eq!(
         node.rows("github", "rows").await[0]["row"]["branch"],
         "refs/heads/main"
@@ -389,7 +385,11 @@ async fn large_bodies_fit_their_provider() {
             ("x-github-event", "push"),
         ];
         let (status, _) = node.post(&format!("/{hook}"), &headers, body.clone()).await;
-        assert_eq!(status, 200, "{hook}: {}", node.log());
+        assert!(
+            (200..300).contains(&status),
+            "{hook}: {status} {}",
+            node.log()
+        );
     }
     assert_eq!(node.rows("github", "rows").await[0]["row"]["n"], 1);
 }

@@ -19,10 +19,7 @@ async fn special_addresses_are_never_connected() {
             .send(get(&origin), "e")
             .await
             .unwrap_err();
-        assert!(
-            error.word() == "denied",
-            "{host}: {error:?}"
-        );
+        assert!(error.word() == "denied", "{host}: {error:?}");
     }
 
     for host in [

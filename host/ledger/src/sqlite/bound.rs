@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, params};
 
+use super::files::beside;
 use super::retention;
 use crate::error::{LedgerError, OverBound};
 use crate::state_column::{DISCARDED, DONE, StateColumn};
@@ -206,12 +207,18 @@ impl HookUse {
     }
 }
 
-/// How much of `ledger.max_size` the ledger of a data directory uses, also while a node uses it. `None`: there is no ledger, or it cannot
-/// be read. An error: it is full, and no delivery can be removed.
+/// How much of `ledger.max_size` the ledger of a data directory uses, while a node uses it. `None`: no node does, or it cannot be
+/// read. An error: it is full, and no delivery can be removed.
 pub fn describe_size(dir: &Path, max_bytes: u64) -> Result<Option<String>, LedgerError> {
+    // If no node runs, a reader would create these files, maybe as another user.
+    let database = dir.join("ledger.db");
+    if !beside(&database, "-wal").exists() || !beside(&database, "-shm").exists() {
+        return Ok(None);
+    }
+
     let read = || -> rusqlite::Result<(u64, Option<LedgerError>)> {
         let access = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(dir.join("ledger.db"), access)?;
+        let connection = Connection::open_with_flags(&database, access)?;
         // Only the node writes the log back and removes it.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         let bound = SizeBound::new(max_bytes);

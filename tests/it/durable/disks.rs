@@ -236,6 +236,49 @@ async fn the_ledger_size_stays_bounded() {
     .await;
 }
 
+/// Waiting events of one hook use the whole ledger: the node names the hook until there is room.
+#[tokio::test(flavor = "multi_thread")]
+async fn full_ledgers_are_not_ready() {
+    let file = format!("mode = \"async\"\n{OPEN}");
+    let setup = Setup::new()
+        .hook("quiet", &guest("answers_one"), &file)
+        .hook("loud", &guest("rejects"), &file)
+        .env("LANDFALL_LEDGER_MAX_SIZE", "8MiB");
+    let node = setup.serving("quiet").await;
+    node.until("loud", "serving").await;
+    node.order("/api/hooks/loud/pause", json!({})).await;
+    let mut waiting = 0;
+    while node.post("/loud", &[], "x".repeat(100_000)).await.0 == 202 {
+        waiting += 1;
+        assert!(waiting < 400, "the bound is not kept");
+    }
+
+    let queue = eventually("the node accepts none", || async {
+        let queue = node.ask("/api/queue").await;
+        (queue["accepts"] == false).then_some(queue)
+    })
+    .await;
+    let named = "hook `loud` uses most";
+    assert!(
+        queue["refusal"].as_str().unwrap().contains(named),
+        "{queue}"
+    );
+    let ready = || async {
+        let url = format!("http://{}/readyz", node.admin);
+        let answer = node.client.get(url).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let (status, why) = ready().await;
+    assert!(status == 503 && why.contains(named), "{status} {why}");
+
+    node.order("/api/hooks/loud/resume", json!({})).await;
+    eventually("the node is ready again", || async {
+        (ready().await.0 == 200).then_some(())
+    })
+    .await;
+    assert_eq!(node.post("/quiet", &[], "x").await.0, 202);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_disks_make_callers_retry() {
     let Some(library) = faults() else { return };

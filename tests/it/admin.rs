@@ -250,11 +250,16 @@ async fn pending_tokens_reveal_nothing() {
     if started.elapsed() < Duration::from_millis(400) {
         assert_eq!(early, ["429", "429"]);
     }
+    // On a busy machine the early ones may have taken turns of these.
+    let mut compared = 0;
     for mut stream in pending {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+        let status = answer.split(' ').nth(1).unwrap();
+        assert!(["401", "429"].contains(&status), "{answer}");
+        compared += usize::from(status == "401");
     }
+    assert!(compared >= 46, "{compared}");
     assert_eq!(
         node.admin_get("/api/hooks").send().await.unwrap().status(),
         200

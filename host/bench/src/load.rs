@@ -13,7 +13,7 @@ use tokio::time::timeout_at;
 /// The size of the buffer that an answer is read into.
 pub(crate) const ANSWER_BYTES_MAX: usize = 256 << 10;
 /// How long a hook may take to load.
-const LOAD_TIMEOUT: Duration = Duration::from_secs(60);
+const LOAD_TIMEOUT: Duration = Duration::from_secs(300);
 const PROBE_INTERVAL: Duration = Duration::from_millis(1);
 
 /// What one run measured.

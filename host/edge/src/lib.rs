@@ -43,7 +43,7 @@ pub use edge::{Edge, EdgeSetup};
 pub use refuse::refuse_admin;
 pub use rejection::Why;
 
-use listener::OnBroken;
+use listener::{OnBroken, Rules};
 
 /// Serves hooks until `stop` returns, then waits for running requests, for at most `drain`.
 pub async fn serve(
@@ -57,17 +57,13 @@ pub async fn serve(
     let on_broken: OnBroken =
         Arc::new(move |broken, peer| refuse::refuse_broken(&recorder, broken, peer));
 
-    listener::serve(
-        listener,
-        router(edge.clone()),
-        edge.limits,
-        "limits.connections",
+    let rules = Rules {
+        limits: edge.limits,
+        limited_by: "limits.connections",
         http2,
-        on_broken,
-        stop,
         drain,
-    )
-    .await;
+    };
+    listener::serve(listener, router(edge.clone()), rules, on_broken, stop).await;
 }
 
 /// Serves another router, such as the admin API, with the same guards against slow clients. `limited_by`
@@ -79,17 +75,13 @@ pub async fn serve_router(
     limited_by: &'static str,
     stop: impl Future<Output = ()>,
 ) {
-    listener::serve(
-        listener,
-        router,
+    let rules = Rules {
         limits,
         limited_by,
-        false,
-        Arc::new(|_, _| {}),
-        stop,
-        Duration::ZERO,
-    )
-    .await;
+        http2: false,
+        drain: Duration::ZERO,
+    };
+    listener::serve(listener, router, rules, Arc::new(|_, _| {}), stop).await;
 }
 
 /// Every public route. Hooks have their own table, which changes at run time.

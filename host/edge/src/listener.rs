@@ -32,17 +32,30 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Called with a connection that is refused before it has a request.
 pub(crate) type OnBroken = Arc<dyn Fn(Broken, IpAddr) + Send + Sync>;
 
-/// Serves until `stop` returns, then waits for running requests, for at most `drain`.
+/// How a listener treats its connections.
+pub(crate) struct Rules {
+    pub(crate) limits: EdgeLimits,
+    /// What sets `limits.connections`, for the log.
+    pub(crate) limited_by: &'static str,
+    pub(crate) http2: bool,
+    /// How long running requests may take after the stop.
+    pub(crate) drain: Duration,
+}
+
+/// Serves until `stop` returns, then waits for running requests.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
-    limits: EdgeLimits,
-    limited_by: &'static str,
-    http2: bool,
+    rules: Rules,
     on_broken: OnBroken,
     stop: impl Future<Output = ()>,
-    drain: Duration,
 ) {
+    let Rules {
+        limits,
+        limited_by,
+        http2,
+        drain,
+    } = rules;
     let builder = builder(limits, http2);
     let connections = Connections::new(limits.connections, limited_by);
     let graceful = GracefulShutdown::new();

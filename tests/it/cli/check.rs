@@ -92,7 +92,7 @@ fn inspect_shows_identity_and_requested_grants() {
         "digest   sha256:",
         "memory   ",
         "exports  landfall:hook/handler@0.1.0",
-        "imports  landfall:hook/table@0.1.0",
+        "imports  landfall:table/table@0.1.0",
         "needs [allow] table = [\"NAME\"]",
         "of WASI, with nothing behind them",
     ] {

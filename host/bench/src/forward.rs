@@ -36,7 +36,12 @@ pub(crate) async fn measure(flags: &RunFlags) -> anyhow::Result<()> {
     let (node_sink, plain_sink) = (Sink::start().await?, Sink::start().await?);
     let url = node_sink.url();
     let tables = format!("[settings]\ntargets = [\"{url}\"]\n[allow]\nhttp = [\"{url}\"]\n");
-    let env = BenchEnv::create(flags, "forward", "mode = \"sync\"\naccepted.status = 200\n", &tables)?;
+    let env = BenchEnv::create(
+        flags,
+        "forward",
+        "mode = \"sync\"\naccepted.status = 200\n",
+        &tables,
+    )?;
     let node = env.start_node().await?;
     let plain = env.start_plain_server(Some(&plain_sink.url())).await?;
 

@@ -278,7 +278,7 @@ fn newer_manifests_load_with_warnings() {
         "format 2",
         "`name` cannot be read",
         "`licence` is unknown",
-        "`suggests` cannot be read",
+        "`suggests.mode` cannot be read",
         "needs `sql`",
     ] {
         assert!(warnings.contains(words), "{words}: {warnings}");

@@ -44,7 +44,21 @@ pub(crate) fn path(typed: Option<String>, name: &HookName) -> Result<String, Mis
             format!("path `{path}`: `{{rest...}}` is a whole segment, and the last one"),
         );
     }
+    if let Some(name) = repeated_parameter(&path) {
+        return mistake(
+            &["path"],
+            format!("path `{path}` names `{{{name}}}` twice: give each segment a name of its own"),
+        );
+    }
     Ok(path)
+}
+
+fn repeated_parameter(path: &str) -> Option<String> {
+    let mut names = std::collections::BTreeSet::new();
+    path.split('{').skip(1).find_map(|after| {
+        let name = after.split('}').next()?.trim_end_matches("...");
+        (!names.insert(name)).then(|| name.to_owned())
+    })
 }
 
 /// The path parameter that a component with `strip_prefix` receives as its path.

@@ -197,9 +197,8 @@ impl<'a> Reader<'a> {
             ));
             table.remove(&key);
         }
-        let read = table
-            .try_into()
-            .map_err(|error: toml::de::Error| error.message().to_owned());
+        self.keep_readable(&mut table, "suggests", suggestions);
+        let read = suggestions(&table);
         Ok(self.lenient(&["suggests"], read)?.unwrap_or_default())
     }
 
@@ -217,9 +216,33 @@ impl<'a> Reader<'a> {
             ));
             table.remove(&key);
         }
+        self.keep_readable(&mut table, "needs", |one| needed(one, capabilities));
         let read = needed(&table, capabilities);
         let needed = self.lenient(&["needs"], read)?;
         Ok(needed.map(|needed| (table, needed)).unwrap_or_default())
+    }
+
+    /// If the format is newer: removes the keys whose values cannot be read.
+    fn keep_readable<T>(
+        &mut self,
+        table: &mut Table,
+        name: &str,
+        read: impl Fn(&Table) -> Result<T, String>,
+    ) {
+        if !self.is_newer {
+            return;
+        }
+        let keys: Vec<String> = table.keys().cloned().collect();
+        for key in keys {
+            let alone = Table::from_iter([(key.clone(), table[&key].clone())]);
+            if let Err(why) = read(&alone) {
+                self.warn(format!(
+                    "`{name}.{}` cannot be read: {why}",
+                    key.escape_debug()
+                ));
+                table.remove(&key);
+            }
+        }
     }
 
     /// `None` instead of the error, if the format is newer.
@@ -264,6 +287,13 @@ fn is_granted(granted: &Allow, key: &str, name: &str) -> bool {
 fn unknown(table: &Table, is_known: impl Fn(&str) -> bool) -> Vec<String> {
     let keys = table.keys().filter(|key| !is_known(key));
     keys.cloned().collect()
+}
+
+fn suggestions(table: &Table) -> Result<Suggestions, String> {
+    table
+        .clone()
+        .try_into()
+        .map_err(|error: toml::de::Error| error.message().to_owned())
 }
 
 fn needed(table: &Table, capabilities: &[GrantKey]) -> Result<Allow, String> {

@@ -240,15 +240,19 @@ impl Dispatcher {
             return Ok(Answer::accepted(first));
         }
 
+        if state == OpenState::Replayed {
+            self.replies.forget_outcome(first);
+        }
         let (waiter, recent) = self.replies.join(first);
-        if let Some(reply) = recent {
-            return Ok(Answer::replied(first, reply));
+        if let Some(outcome) = recent {
+            return Ok(answer_to(first, Some(outcome)));
         }
         // The event may have ended before this caller began to wait, at another node or long ago.
         match self.ledger().show(first).await {
             Ok(Some(shown)) if is_open(&shown) => Ok(reply_within(left, waiter, first).await),
             // The handler's reply refused the event, and this caller gets no 2xx for that: sent again, the event runs.
             Ok(Some(shown)) if is_refused(&shown) => Err(LedgerError::Busy.into()),
+            Ok(Some(shown)) if is_rejected(&shown) => Ok(Answer::rejected(first, None)),
             _ => Ok(Answer::accepted(first)),
         }
     }
@@ -280,9 +284,24 @@ fn is_refused(shown: &Shown) -> bool {
     is_done && status.is_some_and(|status| !(200..=299).contains(&status))
 }
 
+/// The latest delivery is dead, because the handler rejected the event.
+fn is_rejected(shown: &Shown) -> bool {
+    let latest = shown.deliveries.first();
+    let is_dead = latest.is_some_and(|latest| latest.state == DeliveryState::Dead);
+    is_dead
+        && shown
+            .attempts
+            .last()
+            .is_some_and(|last| last.outcome == "reject")
+}
+
 /// The answer to a caller that waits. What is retried or deferred is stored, so the caller is told that it was accepted.
 async fn reply_within(left: Duration, waiter: Waiter<'_>, event: EventId) -> Answer {
-    match waiter.within(left).await {
+    answer_to(event, waiter.within(left).await)
+}
+
+fn answer_to(event: EventId, outcome: Option<Outcome>) -> Answer {
+    match outcome {
         Some(Outcome::Done(reply)) => Answer::replied(event, reply),
         Some(Outcome::Reject { reply, .. }) => Answer::rejected(event, reply),
         _ => Answer::accepted(event),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use landfall_model::{EventId, Outcome, Reply, lock};
+use landfall_model::{EventId, Outcome, lock};
 
 /// The callers that wait, by event.
 #[derive(Default)]
@@ -17,8 +17,8 @@ pub(crate) struct Replies {
 #[derive(Default)]
 struct Waiting {
     by_event: HashMap<EventId, Vec<Caller>>,
-    /// The latest replies: a caller may begin to wait just after its event has ended.
-    recent: VecDeque<(EventId, Option<Reply>)>,
+    /// The latest outcomes with an answer: a caller may begin to wait just after its event has ended.
+    recent: VecDeque<(EventId, Outcome)>,
     next: u64,
 }
 
@@ -55,8 +55,8 @@ impl Replies {
         }
     }
 
-    /// The caller of a duplicate waits for the first event. Also what its handler replied, if the event is done since a short time.
-    pub fn join(&self, event: EventId) -> (Waiter<'_>, Option<Option<Reply>>) {
+    /// The caller of a duplicate waits for the first event. Also the outcome, if the event is done or rejected since a short time.
+    pub fn join(&self, event: EventId) -> (Waiter<'_>, Option<Outcome>) {
         let waiter = self.wait(event);
         let recent = self
             .waiting()
@@ -64,9 +64,14 @@ impl Replies {
             .iter()
             .rev()
             .find(|(ended, _)| *ended == event)
-            .map(|(_, reply)| reply.clone());
+            .map(|(_, outcome)| outcome.clone());
 
         (waiter, recent)
+    }
+
+    /// The event runs again: its last outcome is no answer to a duplicate any more.
+    pub fn forget_outcome(&self, event: EventId) {
+        self.waiting().recent.retain(|(ended, _)| *ended != event);
     }
 
     /// Whether anybody waits for this event.
@@ -91,9 +96,7 @@ impl Replies {
     pub fn publish(&self, event: EventId, outcome: &Outcome) -> bool {
         let callers = {
             let mut waiting = self.waiting();
-            if let Outcome::Done(reply) = outcome {
-                waiting.remember(event, reply);
-            }
+            waiting.remember(event, outcome);
             waiting.by_event.remove(&event)
         };
         callers
@@ -112,7 +115,7 @@ impl Replies {
             waiting
                 .recent
                 .iter()
-                .map(|(_, reply)| reply_bytes(reply))
+                .map(|(_, outcome)| reply_bytes(outcome))
                 .sum(),
         )
     }
@@ -146,9 +149,11 @@ impl Waiting {
         }
     }
 
-    fn remember(&mut self, event: EventId, reply: &Option<Reply>) {
-        if reply_bytes(reply) <= RECENT_BYTES_MAX {
-            self.recent.push_back((event, reply.clone()));
+    fn remember(&mut self, event: EventId, outcome: &Outcome) {
+        self.recent.retain(|(ended, _)| *ended != event);
+        let is_answer = matches!(outcome, Outcome::Done(_) | Outcome::Reject { .. });
+        if is_answer && reply_bytes(outcome) <= RECENT_BYTES_MAX {
+            self.recent.push_back((event, outcome.clone()));
             if self.recent.len() > RECENT_MAX {
                 self.recent.pop_front();
             }
@@ -156,8 +161,8 @@ impl Waiting {
     }
 }
 
-fn reply_bytes(reply: &Option<Reply>) -> usize {
-    reply.as_ref().map_or(0, |reply| reply.body.len())
+fn reply_bytes(outcome: &Outcome) -> usize {
+    outcome.reply().map_or(0, |reply| reply.body.len())
 }
 
 // === impl Waiter ===
@@ -212,18 +217,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn late_duplicates_get_the_reply() {
+    async fn late_duplicates_get_the_outcome() {
         let replies = Replies::default();
         assert_eq!(replies.join(EVENT).1, None);
 
-        let reply = Reply {
+        let reply = landfall_model::Reply {
             status: 200,
             headers: Default::default(),
             body: Default::default(),
         };
-        for reply in [None, Some(reply)] {
-            replies.publish(EVENT, &Outcome::Done(reply.clone()));
-            assert_eq!(replies.join(EVENT).1, Some(reply));
+        for outcome in [
+            Outcome::Done(None),
+            Outcome::Done(Some(reply)),
+            Outcome::reject("never"),
+        ] {
+            replies.publish(EVENT, &outcome);
+            assert_eq!(replies.join(EVENT).1, Some(outcome));
         }
+        replies.forget_outcome(EVENT);
+        assert_eq!(replies.join(EVENT).1, None);
     }
 }

@@ -33,7 +33,7 @@ const SHOWN_CHARACTERS_MAX: usize = 500;
 const USER_AGENT: &str = concat!("landfall/", env!("CARGO_PKG_VERSION"));
 
 /// Headers that the host writes itself.
-const OWN_HEADERS: [&str; 10] = [
+const OWN_HEADERS: [&str; 11] = [
     "host",
     "content-length",
     "transfer-encoding",
@@ -44,6 +44,7 @@ const OWN_HEADERS: [&str; 10] = [
     "upgrade",
     "proxy-connection",
     "proxy-authorization",
+    "proxy-authenticate",
 ];
 
 /// Headers that a cloud's metadata server requires: of Google and IBM, Azure, Azure App Service,
@@ -147,7 +148,7 @@ impl Client {
             let is_redirected = left < self.policy.redirects();
             let result = self.exchange(pool, &outgoing).await;
             let (mut received, added) = match result {
-                Err(error) if is_redirected => return Err(after_redirect(&error)),
+                Err(error) if is_redirected => return Err(after_redirect(error)),
                 result => result?,
             };
 
@@ -257,11 +258,8 @@ impl Client {
 }
 
 /// The error of a call whose first receiver has answered with a redirect: that receiver may have acted.
-fn after_redirect(error: &OutgoingError) -> OutgoingError {
-    OutgoingError::Other(format!(
-        "the call was answered with a redirect that could not be followed: {}",
-        error.guest_text()
-    ))
+fn after_redirect(error: OutgoingError) -> OutgoingError {
+    OutgoingError::Redirected(Box::new(error))
 }
 
 fn checked_url(text: &str) -> Result<Url, OutgoingError> {
@@ -415,7 +413,11 @@ fn classify(error: legacy::Error) -> OutgoingError {
         }
 
         if let Some(tls) = current.downcast_ref::<rustls::Error>() {
-            return OutgoingError::Tls(format!("no trusted TLS session: {tls}"));
+            return if is_connect {
+                OutgoingError::Tls(format!("no trusted TLS session: {tls}"))
+            } else {
+                OutgoingError::Interrupted(format!("the TLS session broke: {tls}"))
+            };
         }
 
         last = current.to_string();

@@ -72,6 +72,9 @@ pub enum OutgoingError {
     Timeout(String),
     #[error("{0}")]
     Limit(String),
+    /// The first receiver has answered with a redirect, and may have acted. The error of the call after it.
+    #[error("the call was answered with a redirect that could not be followed: {0}")]
+    Redirected(Box<OutgoingError>),
     #[error("{0}")]
     Other(String),
 }
@@ -91,7 +94,7 @@ impl OutgoingError {
             OutgoingError::Tls(_) => "tls",
             OutgoingError::Timeout(_) => "timeout",
             OutgoingError::Limit(_) => "limit",
-            OutgoingError::Other(_) => "other",
+            OutgoingError::Redirected(_) | OutgoingError::Other(_) => "other",
         }
     }
 
@@ -101,6 +104,10 @@ impl OutgoingError {
             OutgoingError::DeniedAddress { host, .. } => {
                 format!("the address of `{host}` is not in `[allow] addresses` of this hook")
             }
+            OutgoingError::Redirected(error) => format!(
+                "the call was answered with a redirect that could not be followed: {}",
+                error.guest_text()
+            ),
             error => error.to_string(),
         }
     }

@@ -49,6 +49,7 @@ pub mod types {
 pub use types::{CapabilityError, Payload};
 pub use v0_1::HookPre;
 pub use v0_1::landfall::event::types::{
-    Event as GuestEvent, Failure as GuestFailure, PayloadParam, Reply as GuestReply,
+    Event as GuestEvent, Failure as GuestFailure, PayloadParam, Rejection as GuestRejection,
+    Reply as GuestReply,
 };
 pub use v0_1_responder::RespondingPre as ResponderPre;

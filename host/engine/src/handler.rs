@@ -183,6 +183,7 @@ impl Handler {
         };
 
         let mut store = self.store(Some(event.clone()), environment, budget);
+        store.data_mut().http.serve_responder();
         let call = call_responder(&responder, &mut store, &event);
         let outcome = match tokio::time::timeout(limit, call).await {
             Ok(Ok(outcome)) => outcome,

@@ -5,24 +5,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::bindings::{GuestFailure, GuestReply, Payload};
+use super::bindings::{GuestFailure, GuestRejection, GuestReply, Payload};
 use super::text::bounded;
 use landfall_egress::BODY_BYTES_MAX;
-use landfall_model::{Failure, Outcome, Reply};
+use landfall_model::{Failure, Outcome, Reply, remove_hop_by_hop};
 
 const HEADERS_MAX: usize = 100;
 
-/// Headers that the host writes itself.
-const OUR_HEADERS: [&str; 8] = [
-    "content-length",
-    "transfer-encoding",
-    "connection",
-    "date",
-    "keep-alive",
-    "upgrade",
-    "te",
-    "trailer",
-];
+/// Headers that the host writes itself, besides hop-by-hop headers.
+const OUR_HEADERS: [&str; 2] = ["content-length", "date"];
 
 /// Why a reply cannot be sent.
 #[derive(Debug, thiserror::Error)]
@@ -39,11 +30,13 @@ enum ReplyError {
 
 /// The outcome for the answer of a handler.
 pub(crate) fn outcome(answer: Result<Option<GuestReply>, GuestFailure>) -> Outcome {
-    let checked = match answer {
-        Ok(reply) => reply.map(checked).transpose().map(Outcome::Done),
-        Err(failure) => failure_of(failure).map(Outcome::from),
-    };
-    checked.unwrap_or_else(|error| Outcome::BadReply(bounded(&error.to_string())))
+    match answer {
+        Ok(reply) => match reply.map(checked).transpose() {
+            Ok(reply) => Outcome::Done(reply),
+            Err(error) => Outcome::BadReply(bounded(&error.to_string())),
+        },
+        Err(failure) => Outcome::from(failure_of(failure)),
+    }
 }
 
 /// The outcome for the answer of a responder. Its error is for the operator.
@@ -60,9 +53,7 @@ pub(crate) fn of_response(status: StatusCode, mut headers: HeaderMap, body: Byte
         return Outcome::BadReply(error.to_string());
     }
 
-    for name in OUR_HEADERS {
-        headers.remove(name);
-    }
+    remove_own(&mut headers);
     let reply = Reply {
         status: status.as_u16(),
         headers,
@@ -71,8 +62,8 @@ pub(crate) fn of_response(status: StatusCode, mut headers: HeaderMap, body: Byte
     Outcome::of_failed_response(&reply).unwrap_or(Outcome::Done(Some(reply)))
 }
 
-fn failure_of(failure: GuestFailure) -> Result<Failure, ReplyError> {
-    Ok(match failure {
+fn failure_of(failure: GuestFailure) -> Failure {
+    match failure {
         GuestFailure::Retry(hint) => Failure::Retry {
             reason: bounded(&hint.reason),
             after: seconds(hint.after_s),
@@ -81,11 +72,20 @@ fn failure_of(failure: GuestFailure) -> Result<Failure, ReplyError> {
             reason: bounded(&hint.reason),
             after: seconds(hint.after_s),
         },
-        GuestFailure::Reject(rejection) => Failure::Reject {
-            reason: bounded(&rejection.reason),
-            reply: rejection.reply.map(checked).transpose()?,
+        GuestFailure::Reject(rejection) => rejection_of(rejection),
+    }
+}
+
+/// A rejection stays one if its reply cannot be sent: the caller then gets the answer of a rejection without a reply.
+fn rejection_of(rejection: GuestRejection) -> Failure {
+    let reason = bounded(&rejection.reason);
+    match rejection.reply.map(checked).transpose() {
+        Ok(reply) => Failure::Reject { reason, reply },
+        Err(error) => Failure::Reject {
+            reason: bounded(&format!("{reason}; its reply cannot be sent: {error}")),
+            reply: None,
         },
-    })
+    }
 }
 
 fn seconds(seconds: Option<u32>) -> Option<Duration> {
@@ -110,10 +110,9 @@ fn checked(reply: GuestReply) -> Result<Reply, ReplyError> {
         let Some((parsed, value)) = parse_header(&name, value) else {
             return Err(ReplyError::Header(name));
         };
-        if !OUR_HEADERS.contains(&parsed.as_str()) {
-            headers.append(parsed, value);
-        }
+        headers.append(parsed, value);
     }
+    remove_own(&mut headers);
 
     let body: Bytes = match reply.body {
         Payload::Text(text) => text.into(),
@@ -127,6 +126,13 @@ fn checked(reply: GuestReply) -> Result<Reply, ReplyError> {
         headers,
         body,
     })
+}
+
+fn remove_own(headers: &mut HeaderMap) {
+    remove_hop_by_hop(headers);
+    for name in OUR_HEADERS {
+        headers.remove(name);
+    }
 }
 
 fn parse_header(name: &str, value: String) -> Option<(HeaderName, HeaderValue)> {

@@ -17,6 +17,7 @@ mod effects;
 mod event;
 mod grants;
 pub mod hook;
+mod hop_by_hop;
 mod http_grant;
 mod jwt_spec;
 mod kill_point;
@@ -60,6 +61,7 @@ pub use hook::{
     AcceptedSpec, Allow, DedupId, DedupSpec, EnvironmentVariable, HookName, HookNameError,
     HookSpec, Mode,
 };
+pub use hop_by_hop::remove_hop_by_hop;
 pub use http_grant::{HttpGrant, HttpGrantError};
 pub use jwt_spec::{ClaimValue, JwtSpec, LookupSpec};
 pub use ledger_time::{LedgerClock, LedgerTime};

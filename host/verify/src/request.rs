@@ -4,10 +4,10 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderMap, Method};
 use serde::{Deserialize, Serialize};
 
-use landfall_model::{Event, EventId, HookName, ValueLocation};
+use landfall_model::{Event, EventId, HookName, ValueLocation, remove_hop_by_hop};
 
 /// Which form of a compressed body is signed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -156,11 +156,10 @@ impl Verified {
             ..
         } = self;
 
-        facts.extend(
-            attributes
-                .into_iter()
-                .filter(|(_, value)| Some(value) != secret_segment.as_ref()),
-        );
+        facts.extend(attributes.into_iter().filter_map(|(name, value)| {
+            let value = without_segment(value, secret_segment.as_deref())?;
+            Some((name, value))
+        }));
 
         let mut headers = request.headers;
         remove_hop_by_hop(&mut headers);
@@ -179,34 +178,6 @@ impl Verified {
     }
 }
 
-/// Headers that describe one connection (RFC 9110 section 7.6.1), besides those that `Connection` names.
-const HOP_BY_HOP: [&str; 8] = [
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(http::header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in named {
-        headers.remove(name);
-    }
-    for name in HOP_BY_HOP {
-        headers.remove(name);
-    }
-}
-
 /// Replaces the last segment by `-` and returns it.
 fn take_last_segment(path: &mut String) -> Option<String> {
     let start = path.rfind('/')? + 1;
@@ -214,6 +185,20 @@ fn take_last_segment(path: &mut String) -> Option<String> {
     path.push('-');
 
     Some(segment)
+}
+
+/// An attribute without the segment of the path that was a secret. `None`: it was the secret.
+fn without_segment(value: String, secret: Option<&str>) -> Option<String> {
+    let Some(secret) = secret else {
+        return Some(value);
+    };
+    if value == secret {
+        return None;
+    }
+    match value.strip_suffix(secret) {
+        Some(before) if before.ends_with('/') => Some(format!("{before}-")),
+        _ => Some(value),
+    }
 }
 
 /// Removes every parameter with this name from the query. The rest stays byte for byte.
@@ -228,27 +213,6 @@ fn without_query(query: Option<&str>, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hop_by_hop_headers_are_removed() {
-        let mut headers = HeaderMap::new();
-        for (name, value) in [
-            ("connection", "close, X-Hop"),
-            ("connection", "x-second"),
-            ("x-hop", "1"),
-            ("x-second", "2"),
-            ("te", "trailers"),
-            ("transfer-encoding", "chunked"),
-            ("x-event", "push"),
-        ] {
-            let name: HeaderName = name.parse().unwrap();
-            headers.append(name, value.parse().unwrap());
-        }
-        remove_hop_by_hop(&mut headers);
-
-        let left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
-        assert_eq!(left, ["x-event"]);
-    }
 
     #[test]
     fn only_the_named_parameter_is_removed() {

@@ -95,6 +95,9 @@ async fn redirects_are_limited_and_checked() {
         .await
         .unwrap_err();
     // The first receiver may have acted.
-    assert!(matches!(refused, OutgoingError::Other(_)), "{refused:?}");
+    assert!(
+        matches!(refused, OutgoingError::Redirected(_)),
+        "{refused:?}"
+    );
     assert!(refused.to_string().contains("redirect"), "{refused}");
 }

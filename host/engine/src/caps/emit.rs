@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use wasmtime::component::{HasSelf, Linker};
 
@@ -12,6 +13,7 @@ use super::capability::{AttemptContext, Capability};
 use crate::bindings::{CapabilityError, Payload};
 use landfall_model::{
     Clock, Effects, Emission, EventId, GrantForm, GrantKey, LedgerWrites, MemoryBudget,
+    remove_hop_by_hop,
 };
 
 #[allow(missing_docs, clippy::pedantic)]
@@ -78,10 +80,9 @@ impl Emit {
             .map(|(name, value)| name.len() + value.len())
             .sum();
         let bytes = body.len() + header_bytes;
-        self.bytes += bytes;
         if body.len() > BODY_BYTES_MAX
             || self.emissions.len() >= EVENTS_MAX
-            || self.bytes > BYTES_MAX
+            || self.bytes + bytes > BYTES_MAX
         {
             return Err(CapabilityError::Limit(
                 "a body has at most 1 MiB, an attempt 100 events and 8 MiB".into(),
@@ -89,7 +90,9 @@ impl Emit {
         }
         self.memory
             .take(bytes)
-            .map_err(|error| CapabilityError::Limit(error.to_string()))
+            .map_err(|error| CapabilityError::Limit(error.to_string()))?;
+        self.bytes += bytes;
+        Ok(())
     }
 }
 
@@ -158,5 +161,7 @@ fn checked(headers: Vec<(String, String)>) -> Result<HeaderMap, CapabilityError>
         };
         map.append(parsed, value);
     }
+    remove_hop_by_hop(&mut map);
+    map.remove(CONTENT_LENGTH);
     Ok(map)
 }

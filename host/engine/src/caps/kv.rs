@@ -136,15 +136,16 @@ impl Kv {
 
     /// Counts bytes that are held in memory for this attempt.
     fn count(&mut self, bytes: usize) -> Result<(), CapabilityError> {
-        self.bytes += bytes;
-        if self.bytes > BYTES_MAX {
+        if self.bytes + bytes > BYTES_MAX {
             return Err(CapabilityError::Limit(
                 "the values of one attempt have at most 16 MiB".into(),
             ));
         }
         self.memory
             .take(bytes)
-            .map_err(|error| CapabilityError::Limit(error.to_string()))
+            .map_err(|error| CapabilityError::Limit(error.to_string()))?;
+        self.bytes += bytes;
+        Ok(())
     }
 
     /// Counts bytes that the host holds for the guest in addition to the values.

@@ -7,6 +7,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::flags::{NodeFlags, node_config};
+use super::listing::printable;
 use super::output::say;
 use crate::app::{self, CAPABILITIES, HookState, HookStatus, Inspected, grant_for};
 use crate::telemetry;
@@ -208,13 +209,14 @@ fn iec(bytes: u64) -> impl std::fmt::Display {
 fn print_receipt(inspected: &Inspected, manifest: &Manifest) {
     if let Some(name) = &manifest.name {
         let version = manifest.version.as_deref().unwrap_or_default();
-        say!("name     {}", format!("{name} {version}").trim_end());
+        let identity = format!("{name} {version}");
+        say!("name     {}", printable(identity.trim_end()));
     }
     if let Some(description) = &manifest.description {
-        say!("about    {description}");
+        say!("about    {}", printable(description));
     }
     if !manifest.event_types.is_empty() {
-        say!("events   {}", manifest.event_types.join(", "));
+        say!("events   {}", printable(&manifest.event_types.join(", ")));
     }
     say!("digest   sha256:{}", inspected.digest);
     say!(

@@ -110,11 +110,13 @@ fn path_secrets_reach_no_component() {
 
     let attributes = vec![
         ("param:secret".to_owned(), "s3".to_owned()),
+        ("param:rest".to_owned(), "a/s3".to_owned()),
         ("param:x".to_owned(), "y".to_owned()),
     ];
 
     let event = verified.into_event(&"dh".parse().unwrap(), UNIX_EPOCH, attributes);
     assert_eq!(event.path, "/dh/-");
+    assert_eq!(event.attribute("param:rest"), Some("a/-"));
     assert!(!format!("{event:?}").contains("s3"), "{event:?}");
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Http {
     calls: u32,
     /// How many calls the attempt has made, by method and URL.
     same_calls: HashMap<(String, String), u32>,
+    /// The calls are those of a responder.
+    is_responder: bool,
 }
 
 /// The bytes of all bodies so far.
@@ -57,7 +59,13 @@ impl Http {
             until,
             calls: 0,
             same_calls: HashMap::new(),
+            is_responder: false,
         }
+    }
+
+    /// The calls of a responder have other idempotency keys than those of the handler.
+    pub(crate) fn serve_responder(&mut self) {
+        self.is_responder = true;
     }
 
     /// How many calls the attempt has made.
@@ -92,7 +100,12 @@ impl Http {
         *same += 1;
 
         let event = self.untrusted.as_ref().map(|event| event.id.to_string());
-        call_key(&event.unwrap_or_default(), method, url, ordinal)
+        let exported = if self.is_responder {
+            "respond"
+        } else {
+            "handle"
+        };
+        call_key(&event.unwrap_or_default(), exported, method, url, ordinal)
     }
 
     /// The time for one call: what the guest wants, within what is left of the attempt.
@@ -107,10 +120,10 @@ pub(super) fn time_left(until: Instant, wanted: Option<Duration>) -> Duration {
     wanted.unwrap_or(TIMEOUT_DEFAULT).min(left)
 }
 
-/// The event's id, and a digest of method, URL and the number of earlier calls with both.
-fn call_key(event: &str, method: &str, url: &str, ordinal: u32) -> String {
+/// The event's id, and a digest of the exported function that runs, of method, URL and the number of earlier calls with both.
+fn call_key(event: &str, exported: &str, method: &str, url: &str, ordinal: u32) -> String {
     let mut digest = Sha256::new();
-    for part in [method, url] {
+    for part in [exported, method, url] {
         digest.update((part.len() as u64).to_be_bytes());
         digest.update(part);
     }
@@ -127,6 +140,7 @@ fn call_key(event: &str, method: &str, url: &str, ordinal: u32) -> String {
 impl Transferred {
     pub(super) fn add(&self, bytes: usize) -> Result<(), OutgoingError> {
         if self.0.fetch_add(bytes, Ordering::Relaxed) + bytes > BYTES_MAX {
+            self.0.fetch_sub(bytes, Ordering::Relaxed);
             let why = format!("the calls of one attempt may move {BYTES_MAX} bytes");
             return Err(OutgoingError::Limit(why));
         }
@@ -140,16 +154,20 @@ mod tests {
 
     #[test]
     fn keys_differ_for_each_call() {
-        let first = call_key("e", "POST", "https://a.example/", 0);
-        assert_eq!(first, call_key("e", "POST", "https://a.example/", 0));
+        let first = call_key("e", "handle", "POST", "https://a.example/", 0);
+        assert_eq!(
+            first,
+            call_key("e", "handle", "POST", "https://a.example/", 0)
+        );
         assert!(first.starts_with("e-") && first.len() == 18, "{first}");
 
         for other in [
-            call_key("f", "POST", "https://a.example/", 0),
-            call_key("e", "PUT", "https://a.example/", 0),
-            call_key("e", "POST", "https://a.example/x", 0),
-            call_key("e", "POST", "https://a.example/", 1),
-            call_key("e", "POSTh", "ttps://a.example/", 0),
+            call_key("f", "handle", "POST", "https://a.example/", 0),
+            call_key("e", "respond", "POST", "https://a.example/", 0),
+            call_key("e", "handle", "PUT", "https://a.example/", 0),
+            call_key("e", "handle", "POST", "https://a.example/x", 0),
+            call_key("e", "handle", "POST", "https://a.example/", 1),
+            call_key("e", "handle", "POSTh", "ttps://a.example/", 0),
         ] {
             assert_ne!(first, other);
         }

@@ -115,6 +115,6 @@ fn http_error(error: OutgoingError) -> HttpError {
         OutgoingError::Interrupted(_) => HttpError::Interrupted(text),
         OutgoingError::Timeout(_) => HttpError::Timeout(text),
         OutgoingError::Limit(_) => HttpError::Limit(text),
-        OutgoingError::Other(_) => HttpError::Other(text),
+        OutgoingError::Redirected(_) | OutgoingError::Other(_) => HttpError::Other(text),
     }
 }

@@ -246,8 +246,8 @@ fn wasi_error(error: OutgoingError) -> Error {
         OutgoingError::Tls(_) => Error::TlsProtocolError,
         OutgoingError::Timeout(_) => Error::HttpResponseTimeout,
         OutgoingError::Limit(_) => Error::HttpResponseBodySize(None),
-        OutgoingError::Unavailable(text) | OutgoingError::Other(text) => {
-            Error::InternalError(Some(text))
+        OutgoingError::Unavailable(_) | OutgoingError::Redirected(_) | OutgoingError::Other(_) => {
+            Error::InternalError(Some(error.guest_text()))
         }
     }
 }

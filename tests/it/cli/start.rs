@@ -35,7 +35,7 @@ fn unknown_variables_get_a_suggestion() {
         "up",
         "hooks",
         "events list",
-        "rows a b",
+        "rows --hook a b",
         "explain",
         "ready",
     ];
@@ -153,18 +153,13 @@ async fn service_links_and_short_addresses_serve() {
 #[tokio::test]
 async fn an_empty_plugins_directory_warns() {
     let node = Setup::new().start().await;
-    let line = node
-        .logged("a warning", |line| {
-            line["level"] == "WARN" && line["plugins"].is_string()
-        })
-        .await;
-    assert!(
-        line["message"]
-            .as_str()
-            .unwrap()
-            .contains("the plugins directory is empty"),
-        "{line}"
-    );
+    node.logged("a warning", |line| {
+        let message = line["message"].as_str().unwrap_or_default();
+        line["level"] == "WARN"
+            && message.starts_with("the plugins directory ")
+            && message.contains(" is empty")
+    })
+    .await;
 }
 
 #[test]

@@ -256,7 +256,7 @@ async fn calls_reach_only_granted_urls() {
 async fn swallowed_failures_are_recorded() {
     for (allow, case) in [
         ("", "denied"),
-        ("[allow]\nhttp = [\"http://127.0.0.1:9/\"]\n", "connection"),
+        ("[allow]\nhttp = [\"http://127.0.0.1:9/\"]\n", "unreachable"),
     ] {
         let hook = format!("{OPEN}[settings]\nurl = \"http://127.0.0.1:9/x?key=k3y\"\n{allow}");
         let node = node("calls", &hook).await;

@@ -68,8 +68,8 @@ async fn plain_responses_become_the_outcome() {
     assert_eq!(node.post("/plain?status=429", &[], "").await.0, 503);
     assert_eq!(
         node.post("/plain?status=404", &[], "").await.0,
-        422,
-        "another 4xx rejects the event"
+        404,
+        "another 4xx rejects the event, and the caller gets it"
     );
     assert_eq!(
         node.post("/plain?silent", &[], "").await.0,
@@ -89,7 +89,15 @@ async fn plain_responses_become_the_outcome() {
         inside.got()[0].headers["host"],
         inside.address.to_string().as_str()
     );
-    assert_eq!(inside.got()[0].headers["idempotency-key"].len(), 36);
+    let key = inside.got()[0].headers["idempotency-key"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(
+        key.len(),
+        36 + 1 + 16,
+        "the event's id and a digest of the call: {key}"
+    );
     let denied = node
         .post(&format!("/plain?call={}", inside.url("/other")), &[], "")
         .await;

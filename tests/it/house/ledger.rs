@@ -24,6 +24,7 @@ const OF_THE_LEDGER: [(&str, &[&str]); 2] = [
             "Replayed",
             "Shown",
             "Step",
+            "UNDECODABLE",
         ],
     ),
 ];

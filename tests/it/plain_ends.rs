@@ -170,7 +170,7 @@ async fn failed_calls_are_recorded() {
         "{denied}"
     );
     let failed = node
-        .logged("the failure", |line| line["error"] == "connection")
+        .logged("the failure", |line| line["error"] == "unreachable")
         .await;
     assert_eq!(failed["url"], "http://127.0.0.1:9/absent");
 

@@ -349,7 +349,7 @@ async fn refused_tokens_are_fetched_again() {
             .last()
             .map(|got| got.headers["authorization"].clone())
     };
-    assert_eq!(node.post("/out", &[], "{}").await.0, 200, "{}", node.log());
+    assert_eq!(node.post("/out", &[], "{}").await.0, 202, "{}", node.log());
     assert_eq!(bearer().unwrap(), "Bearer token-one");
     // It is withdrawn before its end.
     called.answer(401);

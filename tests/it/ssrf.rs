@@ -269,13 +269,14 @@ async fn redirects_reach_only_granted_urls() {
         .iter()
         .map(|place| format!("http://{from}/{place}"))
         .collect();
+    // The redirecting server may have acted, so the error is not one after which nothing was sent.
     for (url, end) in ends(&node, &urls).await {
-        assert_eq!(end, "denied", "{url}");
+        assert_eq!(end, "other", "{url}");
     }
     // One that only leads back is followed so often and no further.
     let round = ends(&node, &[format!("http://{from}//{from}/")]).await;
     assert!(
-        ["302", "denied"].contains(&round[0].1.as_str()),
+        ["302", "other"].contains(&round[0].1.as_str()),
         "{round:?}"
     );
     assert_eq!(socket.accepted.load(Ordering::SeqCst), 0);

@@ -199,7 +199,8 @@ fn several_calls_end_in_order() {
 
 #[test]
 fn errors_tell_whether_something_was_sent() {
-    let cases: [(fn(String) -> HttpError, bool); 10] = [
+    type Case = fn(String) -> HttpError;
+    let cases: [(Case, bool); 10] = [
         (HttpError::Denied, true),
         (HttpError::Invalid, true),
         (HttpError::Unavailable, true),

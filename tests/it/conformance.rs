@@ -16,7 +16,7 @@ use landfall_tests::{Node, Setup, bundled, eventually};
 use serde_json::json;
 
 pub(crate) use self::accept::*;
-pub(super) use self::failures::*;
+use self::failures::*;
 pub(crate) use self::operator::*;
 pub(crate) use self::order::*;
 

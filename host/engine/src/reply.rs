@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use super::bindings::{GuestFailure, GuestRejection, GuestReply, Payload};
 use super::text::bounded;
 use landfall_egress::BODY_BYTES_MAX;
-use landfall_model::{Failure, Outcome, Reply, remove_hop_by_hop};
+use landfall_model::{Outcome, Reply, remove_hop_by_hop};
 
 const HEADERS_MAX: usize = 100;
 
@@ -35,7 +35,7 @@ pub(crate) fn outcome(answer: Result<Option<GuestReply>, GuestFailure>) -> Outco
             Ok(reply) => Outcome::Done(reply),
             Err(error) => Outcome::BadReply(bounded(&error.to_string())),
         },
-        Err(failure) => Outcome::from(failure_of(failure)),
+        Err(failure) => failure_outcome(failure),
     }
 }
 
@@ -62,26 +62,26 @@ pub(crate) fn of_response(status: StatusCode, mut headers: HeaderMap, body: Byte
     Outcome::of_failed_response(&reply).unwrap_or(Outcome::Done(Some(reply)))
 }
 
-fn failure_of(failure: GuestFailure) -> Failure {
+fn failure_outcome(failure: GuestFailure) -> Outcome {
     match failure {
-        GuestFailure::Retry(hint) => Failure::Retry {
+        GuestFailure::Retry(hint) => Outcome::Retry {
             reason: bounded(&hint.reason),
             after: seconds(hint.after_s),
         },
-        GuestFailure::Defer(hint) => Failure::Defer {
+        GuestFailure::Defer(hint) => Outcome::Defer {
             reason: bounded(&hint.reason),
             after: seconds(hint.after_s),
         },
-        GuestFailure::Reject(rejection) => rejection_of(rejection),
+        GuestFailure::Reject(rejection) => rejected(rejection),
     }
 }
 
 /// A rejection stays one if its reply cannot be sent: the caller then gets the answer of a rejection without a reply.
-fn rejection_of(rejection: GuestRejection) -> Failure {
+fn rejected(rejection: GuestRejection) -> Outcome {
     let reason = bounded(&rejection.reason);
     match rejection.reply.map(checked).transpose() {
-        Ok(reply) => Failure::Reject { reason, reply },
-        Err(error) => Failure::Reject {
+        Ok(reply) => Outcome::Reject { reason, reply },
+        Err(error) => Outcome::Reject {
             reason: bounded(&format!("{reason}; its reply cannot be sent: {error}")),
             reply: None,
         },

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::header::RETRY_AFTER;
 
 use super::effects::Effects;
-use super::event::{Failure, Reply};
+use super::event::Reply;
 
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -233,16 +233,6 @@ impl Outcome {
             | Outcome::OverLimit(text)
             | Outcome::BadReply(text)
             | Outcome::HostFault(text) => Some(text),
-        }
-    }
-}
-
-impl From<Failure> for Outcome {
-    fn from(failure: Failure) -> Outcome {
-        match failure {
-            Failure::Retry { reason, after } => Outcome::Retry { reason, after },
-            Failure::Defer { reason, after } => Outcome::Defer { reason, after },
-            Failure::Reject { reason, reply } => Outcome::Reject { reason, reply },
         }
     }
 }

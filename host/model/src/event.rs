@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -45,32 +45,6 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// The whole body.
     pub body: Bytes,
-}
-
-/// The failure that a handler returns.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Failure {
-    /// The same event may succeed later.
-    Retry {
-        /// For the operator.
-        reason: String,
-        /// The shortest time until the next attempt.
-        after: Option<Duration>,
-    },
-    /// Something that the event needs is not there yet. The attempt does not count.
-    Defer {
-        /// For the operator.
-        reason: String,
-        /// The shortest time until the next attempt.
-        after: Option<Duration>,
-    },
-    /// The event can never succeed.
-    Reject {
-        /// For the operator.
-        reason: String,
-        /// For the caller, if it still waits.
-        reply: Option<Reply>,
-    },
 }
 
 /// A text that is not an event id.
@@ -177,6 +151,8 @@ impl fmt::Display for EventId {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -55,7 +55,7 @@ pub use documents::Documents;
 pub use dot_segments::has_dot_segment;
 pub use edge_limits::EdgeLimits;
 pub use effects::{Effects, Emission, KvChange, KvExpected, KvValue, KvWrite, Quota, Row};
-pub use event::{Event, EventId, EventIdError, Failure, Reply};
+pub use event::{Event, EventId, EventIdError, Reply};
 pub use grants::{GrantForm, GrantKey, Grants, LedgerWrites};
 pub use hook::{
     AcceptedSpec, Allow, DedupId, DedupSpec, EnvironmentVariable, HookName, HookNameError,

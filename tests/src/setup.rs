@@ -108,6 +108,12 @@ impl Setup {
         self
     }
 
+    /// The node compiles its components itself, and finds no machine code that was made for the tests.
+    pub fn compiles(mut self) -> Setup {
+        self.launch.compiles = true;
+        self
+    }
+
     /// Another binary of Landfall.
     pub fn binary(mut self, path: &Path) -> Setup {
         self.launch.binary = Some(path.into());

@@ -1,7 +1,7 @@
 //! Connections to the server: the URL, TLS, limits of a session, and a check that the server does not lose commits.
 
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::{
     Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Timeouts,
@@ -19,6 +19,8 @@ use landfall_model::{LedgerClock, LedgerTime, lock};
 const CONNECTIONS: usize = 16;
 /// Time limit to connect.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// How long a node tries to connect when it starts.
+const FIRST_WITHIN: Duration = Duration::from_secs(30);
 /// Options of each session: the schema, and time limits for statements, locks and idle transactions.
 const SESSION: &str = "-c search_path=landfall -c statement_timeout=10s -c lock_timeout=5s \
                        -c idle_in_transaction_session_timeout=30s -c synchronous_commit=on";
@@ -93,6 +95,20 @@ impl Connector {
         pool.map_err(|error| {
             OpenError::Other(format!("the ledger in Postgres cannot be opened: {error}"))
         })
+    }
+
+    /// The first connection of a node. A server that is slow to answer, because it starts at the same time or is busy, is asked again.
+    pub(super) async fn first(&self, pool: &Pool) -> Result<Object, OpenError> {
+        let until = Instant::now() + FIRST_WITHIN;
+        loop {
+            match pool.get().await {
+                Ok(client) => return Ok(client),
+                Err(PoolError::Timeout(_)) if Instant::now() < until => {
+                    tracing::warn!("Postgres has not answered yet: trying again");
+                }
+                Err(error) => return Err(self.unreachable(&error)),
+            }
+        }
     }
 
     /// A connection outside the pool.

@@ -28,7 +28,7 @@ pub(crate) fn dir() -> &'static Path {
     })
 }
 
-/// Compiles a component, unless its machine code is there.
+/// Compiles the component of a hook, unless its machine code is there. Components that a test adds later are compiled by its node.
 pub(crate) fn compile(component: &Path) {
     static DONE: Mutex<Option<HashMap<PathBuf, Arc<OnceLock<()>>>>> = Mutex::new(None);
     let done = {

@@ -66,7 +66,7 @@ fn build_binaries() -> Vec<PathBuf> {
 pub fn bundled(name: &str) -> PathBuf {
     static DIR: OnceLock<PathBuf> = OnceLock::new();
     let dir = DIR.get_or_init(|| build("plugins", false));
-    compiled(dir, name)
+    dir.join(format!("{name}.wasm"))
 }
 
 /// The directory of all bundled handlers with their machine code, for `--bundled`, as in the image.
@@ -84,13 +84,7 @@ pub fn bundle() -> PathBuf {
 pub fn guest(name: &str) -> PathBuf {
     static DIR: OnceLock<PathBuf> = OnceLock::new();
     let dir = DIR.get_or_init(|| build("tests/guests", true));
-    compiled(dir, &name.replace('_', "-"))
-}
-
-fn compiled(dir: &Path, name: &str) -> PathBuf {
-    let component = dir.join(format!("{name}.wasm"));
-    compiled::compile(&component);
-    component
+    dir.join(format!("{}.wasm", name.replace('_', "-")))
 }
 
 fn build(sources: &str, examples: bool) -> PathBuf {

@@ -1,5 +1,6 @@
 //! Connections to the server: the URL, TLS, limits of a session, and a check that the server does not lose commits.
 
+use std::io;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,7 @@ const CONNECTIONS: usize = 16;
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// How long a node tries to connect when it starts.
 const FIRST_WITHIN: Duration = Duration::from_secs(30);
+const FIRST_AGAIN: Duration = Duration::from_millis(500);
 /// Options of each session: the schema, and time limits for statements, locks and idle transactions.
 const SESSION: &str = "-c search_path=landfall -c statement_timeout=10s -c lock_timeout=5s \
                        -c idle_in_transaction_session_timeout=30s -c synchronous_commit=on";
@@ -103,8 +105,10 @@ impl Connector {
         loop {
             match pool.get().await {
                 Ok(client) => return Ok(client),
-                Err(PoolError::Timeout(_)) if Instant::now() < until => {
-                    tracing::warn!("Postgres has not answered yet: trying again");
+                Err(error) if is_passing(&error) && Instant::now() < until => {
+                    let error = describe_error(&error);
+                    tracing::warn!(error, "Postgres has not answered yet: trying again");
+                    tokio::time::sleep(FIRST_AGAIN).await;
                 }
                 Err(error) => return Err(self.unreachable(&error)),
             }
@@ -139,6 +143,20 @@ impl Connector {
             "the ledger in Postgres at {hosts} cannot be reached: {why}{hint}"
         ))
     }
+}
+
+/// Whether the server did not answer, or ended the connection without a reason.
+fn is_passing(error: &PoolError) -> bool {
+    let PoolError::Backend(error) = error else {
+        return matches!(error, PoolError::Timeout(_));
+    };
+    let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    io.is_some_and(|io| {
+        matches!(
+            io.kind(),
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset
+        )
+    })
 }
 
 /// The error for a statement that fails while the ledger is opened.

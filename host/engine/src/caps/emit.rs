@@ -80,12 +80,15 @@ impl Emit {
             .map(|(name, value)| name.len() + value.len())
             .sum();
         let bytes = body.len() + header_bytes;
-        if body.len() > BODY_BYTES_MAX
-            || self.emissions.len() >= EVENTS_MAX
-            || self.bytes + bytes > BYTES_MAX
-        {
+        if body.len() > BODY_BYTES_MAX {
+            return Err(CapabilityError::Invalid(format!(
+                "a body of {} bytes: at most {BODY_BYTES_MAX}",
+                body.len()
+            )));
+        }
+        if self.emissions.len() >= EVENTS_MAX || self.bytes + bytes > BYTES_MAX {
             return Err(CapabilityError::Limit(
-                "a body has at most 1 MiB, an attempt 100 events and 8 MiB".into(),
+                "the events of one attempt: at most 100 and 8 MiB".into(),
             ));
         }
         self.memory

@@ -313,7 +313,7 @@ fn checked(value: Payload) -> Result<KvValue, CapabilityError> {
 
     let bytes = value.bytes.len();
     if bytes > VALUE_BYTES_MAX {
-        return Err(CapabilityError::Limit(format!(
+        return Err(CapabilityError::Invalid(format!(
             "a value of {bytes} bytes: at most {VALUE_BYTES_MAX}"
         )));
     }

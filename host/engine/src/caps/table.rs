@@ -76,10 +76,15 @@ impl Host for Table {
             )));
         }
 
-        self.bytes += row.len();
-        if row.len() > ROW_BYTES_MAX || self.rows.len() >= ROWS_MAX || self.bytes > BYTES_MAX {
+        let bytes = row.len();
+        if bytes > ROW_BYTES_MAX {
+            return Err(CapabilityError::Invalid(format!(
+                "a row of {bytes} bytes: at most {ROW_BYTES_MAX}"
+            )));
+        }
+        if self.rows.len() >= ROWS_MAX || self.bytes + bytes > BYTES_MAX {
             return Err(CapabilityError::Limit(
-                "a row has at most 256 KiB, an attempt 10,000 rows and 16 MiB".into(),
+                "the rows of one attempt: at most 10,000 and 16 MiB".into(),
             ));
         }
 
@@ -92,7 +97,41 @@ impl Host for Table {
         self.memory
             .take(table.len() + text.len())
             .map_err(|error| CapabilityError::Limit(error.to_string()))?;
+        self.bytes += bytes;
         self.rows.push(Row { table, text });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use landfall_model::MemoryBudget;
+
+    fn table() -> Table {
+        Table {
+            granted: ["t".to_owned()].into(),
+            rows: Vec::new(),
+            bytes: 0,
+            memory: MemoryBudget::new(64 << 20),
+        }
+    }
+
+    #[test]
+    fn large_rows_are_invalid_many_exceed() {
+        let mut table = table();
+        let row = |bytes: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(bytes));
+        for _ in 0..100 {
+            let refused = table.append("t".into(), row(ROW_BYTES_MAX));
+            assert!(matches!(refused, Err(CapabilityError::Invalid(_))));
+        }
+
+        // What was refused is not counted.
+        let large = row(ROW_BYTES_MAX - 100);
+        for _ in 0..BYTES_MAX / ROW_BYTES_MAX {
+            table.append("t".into(), large.clone()).unwrap();
+        }
+        let refused = table.append("t".into(), large);
+        assert!(matches!(refused, Err(CapabilityError::Limit(_))));
     }
 }

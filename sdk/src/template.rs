@@ -52,6 +52,11 @@ impl Template {
         self.rendered(AutoEscape::None, event)
     }
 
+    /// The HTML that the template makes of `event`. Every value is escaped, so that a sender cannot add markup.
+    pub fn render_html(&self, event: &Event) -> Result<String, Failure> {
+        self.rendered(AutoEscape::Html, event)
+    }
+
     fn rendered(&self, escape: AutoEscape, event: &Event) -> Result<String, Failure> {
         let mut environment = Environment::new();
         environment.set_auto_escape_callback(move |_| escape.clone());
@@ -230,6 +235,13 @@ mod tests {
             made("[\"{{ event.json.title }}\"]"),
             Err(Failure::Reject { .. })
         ));
+    }
+
+    #[test]
+    fn values_in_html_are_escaped() {
+        let event = testing::event(json!({ "title": "<b>&" }));
+        let made = Template::new("<i>{{ event.json.title }}</i>").render_html(&event);
+        assert_eq!(made.as_deref(), Ok("<i>&lt;b&gt;&amp;</i>"));
     }
 
     #[test]

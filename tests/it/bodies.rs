@@ -408,7 +408,11 @@ async fn handlers_take_every_body() {
         ("forward", format!("[settings]\ntargets = [\"{url}\"]\n{call}")),
         ("trigger", format!("[settings]\nurl = \"{url}\"\nbody = \"{{{{ event.id | tojson }}}}\"\n{call}")),
         ("fan-out", "[settings]\nhooks = [\"echo\"]\n[allow]\nemit = [\"echo\"]\n".to_owned()),
+        ("filter", "[settings]\nhooks = [\"echo\"]\nwhen = [{ field = \"method\", equals = \"POST\" }]\n[allow]\nemit = [\"echo\"]\n".to_owned()),
+        ("archive", format!("[settings]\nurl = \"{url}\"\n{call}")),
         ("slack-notify", format!("[settings]\nurl = \"{url}\"\ntext = \"{{{{ event.hook }}}}\"\n{call}")),
+        ("discord-notify", format!("[settings]\nurl = \"{url}\"\ntext = \"{{{{ event.hook }}}}\"\n{call}")),
+        ("teams-notify", format!("[settings]\nurl = \"{url}\"\ntext = \"{{{{ event.hook }}}}\"\n{call}")),
         (
             "cloudevents",
             format!("[settings]\nurl = \"{url}\"\nsource = \"/a\"\ntype = \"b\"\nmode = \"structured\"\n{call}"),
@@ -423,7 +427,11 @@ async fn handlers_take_every_body() {
         "forward",
         "trigger",
         "fan-out",
+        "filter",
+        "archive",
         "slack-notify",
+        "discord-notify",
+        "teams-notify",
         "cloudevents",
     ] {
         node.until(hook, "serving").await;

@@ -82,7 +82,7 @@ impl Apis {
         let at = &self.at;
         let settings = settings.replace("@AT@", at);
         let allow = format!(
-            "[allow]\nhttp = [\"POST {at}/\"]\n[[credentials]]\nfor = \"{at}/\"\n{}\n",
+            "[allow]\nhttp = [\"POST,PUT {at}/\"]\n[[credentials]]\nfor = \"{at}/\"\n{}\n",
             credential.replace("@AT@", at)
         );
         setup.hook(
@@ -339,4 +339,40 @@ async fn signed_calls_pass_independent_verification() {
         ),
         (1, 1)
     );
+}
+
+#[tokio::test]
+async fn archives_hold_each_event_once() {
+    let Some(apis) = Apis::start() else { return };
+    let sigv4 = "aws_sigv4 = { region = \"eu-west-1\", service = \"s3\", access_key = \"env:ID\", secret_key = \"env:KEY\" }";
+    let more =
+        "key = \"day {{ event.json.n }}/é.json\"\nmetadata = { who = \"{{ event.json.who }}\" }\n";
+    let s3 = format!("[settings]\nurl = \"@AT@/bucket\"\n{more}");
+    let gcs = format!("[settings]\ngcs_bucket = \"bucket\"\nendpoint = \"@AT@\"\n{more}");
+    let mut setup = google(Setup::new(), &apis)
+        .env("ID", "AKID")
+        .env("KEY", "secret-key-of-the-test");
+    setup = apis.hook(setup, "s3", "archive", &s3, sigv4);
+    setup = apis.hook(setup, "gcs", "archive", &gcs, GOOGLE);
+    let node = setup.start().await;
+
+    let json = [("content-type", "application/json")];
+    let body = "{\"n\":1,\"who\":\"Ada   L.\"}";
+    for hook in ["s3", "gcs"] {
+        node.until(hook, "serving").await;
+        for _ in 0..2 {
+            let answer = node.post(&format!("/{hook}"), &json, body).await;
+            assert_eq!(answer.0, 202, "{hook}: {answer:?}\n{}", node.log());
+        }
+    }
+    let objects = apis.seen(&node, "object").await;
+    let object = |key: &str, who: &str| json!({ "method": "object", "key": key, "type": "application/json", "content": body, "metadata": { "who": who } });
+    assert_eq!(
+        objects,
+        [
+            object("/bucket/day%201/%C3%A9.json", "Ada   L."),
+            object("day 1/é.json", "Ada   L.")
+        ]
+    );
+    node.until_log("day 1/é.json exists").await;
 }

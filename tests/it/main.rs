@@ -43,6 +43,7 @@ mod refusals;
 mod sdk;
 mod secret_grants;
 mod secrets;
+mod services;
 mod settings;
 mod ssrf;
 mod tls;

@@ -1,9 +1,11 @@
 """The other side of the bundled handlers: checks each call as the real service would, and answers as it does.
 
 Google's APIs are judged by the discovery documents that google-api-python-client ships: path, method, every field and its type.
-OAuth 1.0a is checked by oauthlib, SigV4 by botocore, Slack's blocks by slack_sdk, Standard Webhooks by standardwebhooks.
+OAuth 1.0a is checked by oauthlib, SigV4 by botocore, Slack's blocks by slack_sdk, Standard Webhooks by standardwebhooks, uploads
+to Cloud Storage by the standard library's reader of multipart messages.
 Prints `PORT N`, then serves until standard input closes. `GET /seen` lists what was accepted."""
 
+import email
 import json
 import os
 import re
@@ -23,7 +25,7 @@ from slack_sdk.models.blocks import Block
 from discovery import load, problem, routes
 
 TOKEN = os.environ["API_TOKEN"]
-APIS = load("bigquery.v2", "fcm.v1", "pubsub.v1", "dialogflow.v2", "dialogflow.v3", "cloudtasks.v2")
+APIS = load("bigquery.v2", "fcm.v1", "pubsub.v1", "dialogflow.v2", "dialogflow.v3", "cloudtasks.v2", "storage.v1")
 ROUTES = routes(APIS)
 SEEN = []
 
@@ -97,21 +99,61 @@ def slack(raw, headers):
     return 200, {"ok": True, "channel": body["channel"], "ts": "1.0"}
 
 
-def sigv4(method, path, raw, headers, url):
+def is_signed(auth_type, service, method, raw, headers, url):
     signed = re.search(r"SignedHeaders=([^,]+)", headers.get("authorization", ""))
     names = signed.group(1).split(";") if signed else []
     request = botocore.awsrequest.AWSRequest(method, url, data=raw)
     for name in names:
         if name != "host":
             request.headers[name] = headers.get(name, "")
-    auth = botocore.auth.SigV4Auth(botocore.credentials.Credentials("AKID", "secret-key-of-the-test"), "sqs", "eu-west-1")
+    auth = auth_type(botocore.credentials.Credentials("AKID", "secret-key-of-the-test"), service, "eu-west-1")
     request.context["timestamp"] = headers.get("x-amz-date")
     canonical = auth.canonical_request(request)
     expected = auth.signature(auth.string_to_sign(request, canonical), request)
-    if f"Signature={expected}" not in headers.get("authorization", ""):
+    return f"Signature={expected}" in headers.get("authorization", "")
+
+
+def sigv4(method, path, raw, headers, url):
+    if not is_signed(botocore.auth.SigV4Auth, "sqs", method, raw, headers, url):
         return 403, {"message": "signature does not match"}
     SEEN.append({"method": "sigv4"})
     return 200, {}
+
+
+def has_object(key):
+    return any(one["method"] == "object" and one["key"] == key for one in SEEN)
+
+
+def s3(method, path, raw, headers, url):
+    if not is_signed(botocore.auth.S3SigV4Auth, "s3", method, raw, headers, url):
+        return 403, {"message": "signature does not match"}
+    if headers.get("if-none-match") == "*" and has_object(path):
+        return 412, {}
+    metadata = {name[11:]: value for name, value in headers.items() if name.startswith("x-amz-meta-")}
+    SEEN.append({"method": "object", "key": path, "type": headers.get("content-type"), "metadata": metadata, "content": raw.decode()})
+    return 200, None
+
+
+def gcs(path, query, raw, headers):
+    storage = next(api for api in APIS if api["name"] == "storage")
+    insert = storage["resources"]["objects"]["methods"]["insert"]
+    upload = insert["mediaUpload"]["protocols"]["simple"]["path"].replace("{bucket}", "[^/]+")
+    unknown = [name for name in query if name not in insert["parameters"] and name != "uploadType"]
+    if not re.fullmatch(upload, path) or unknown or query.get("uploadType") != ["multipart"]:
+        return google_error(404, "NOT_FOUND", f"{path} {query} is no upload")
+    if headers.get("authorization") != f"Bearer {TOKEN}":
+        return google_error(401, "UNAUTHENTICATED", "no token")
+    message = email.message_from_bytes(b"content-type: " + headers["content-type"].encode() + b"\r\n\r\n" + raw)
+    description, content = message.get_payload()
+    described = json.loads(description.get_payload())
+    found = problem(storage, insert["request"], described)
+    if found:
+        return google_error(400, "INVALID_ARGUMENT", found)
+    if query.get("ifGenerationMatch") == ["0"] and has_object(described["name"]):
+        return google_error(412, "FAILED_PRECONDITION", "exists")
+    SEEN.append({"method": "object", "key": described["name"], "type": content["content-type"], "metadata": described["metadata"],
+                 "content": content.get_payload()})
+    return 200, {"name": described["name"]}
 
 
 def github(method, path, body, headers):
@@ -150,6 +192,11 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(200 if good else 403, {"access_token": TOKEN, "expires_in": 3599, "token_type": "Bearer"})
         self.answer(404, {})
 
+    def do_PUT(self):
+        raw = self.rfile.read(int(self.headers.get("content-length", 0)))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.answer(*s3("PUT", urlsplit(self.path).path, raw, headers, f"http://{headers.get('host')}{self.path}"))
+
     def do_POST(self):
         raw = self.rfile.read(int(self.headers.get("content-length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -161,6 +208,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(*slack(raw, headers))
         if path.startswith("/aws/"):
             return self.answer(*sigv4("POST", path, raw, headers, url))
+        if path.startswith("/upload/"):
+            return self.answer(*gcs(path, parse_qs(urlsplit(self.path).query), raw, headers))
         if path == "/partner":
             try:
                 standardwebhooks.Webhook("whsec_" + "c2VjcmV0LW9mLXRoZS10ZXN0").verify(raw, headers)

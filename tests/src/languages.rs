@@ -1,5 +1,5 @@
-//! Components in TypeScript, Python and C (`tests/guests/typescript`, `python`, `c`), built with the tools that authors of these
-//! languages use. `.ci/run sdks` installs the tools in the folder that `LANDFALL_SDK` names.
+//! Components in TypeScript, Python, C and Zig (`tests/guests/typescript`, `python`, `c`, `zig`), built with the tools that authors of
+//! these languages use. `.ci/run sdks` installs the tools in the folder that `LANDFALL_SDK` names.
 //!
 //! A build takes seconds to a minute, so components are kept in that folder. The name of a file has a hash of everything that the
 //! component is made of.
@@ -36,15 +36,18 @@ pub enum Language {
     Python,
     /// The compiler is `zig cc`, the bindings are those of wit-bindgen.
     C,
+    /// The bindings are those of C, by `zig translate-c`.
+    Zig,
 }
 
 impl Language {
     /// Every language in which `contract_cases` is written.
-    pub const ALL: [Language; 4] = [
+    pub const ALL: [Language; 5] = [
         Language::Rust,
         Language::TypeScript,
         Language::Python,
         Language::C,
+        Language::Zig,
     ];
 
     fn name(self) -> &'static str {
@@ -53,6 +56,7 @@ impl Language {
             Language::TypeScript => "typescript",
             Language::Python => "python",
             Language::C => "c",
+            Language::Zig => "zig",
         }
     }
 
@@ -62,7 +66,7 @@ impl Language {
             Language::Rust => &[],
             Language::TypeScript => &[JCO, TSC],
             Language::Python => &[COMPONENTIZE_PY],
-            Language::C => &[ZIG],
+            Language::C | Language::Zig => &[ZIG],
         }
     }
 }
@@ -78,7 +82,7 @@ const JS_ENGINE: &str = "node_modules/componentize-qjs/package.json";
 /// The component `contract_cases` of a language. None if a tool is not installed; with `LANDFALL_REQUIRE_ALL=1` that fails the
 /// test.
 pub fn contract_cases(language: Language) -> Option<PathBuf> {
-    static BUILT: [OnceLock<Option<PathBuf>>; 4] = [const { OnceLock::new() }; 4];
+    static BUILT: [OnceLock<Option<PathBuf>>; 5] = [const { OnceLock::new() }; 5];
     BUILT[language as usize]
         .get_or_init(|| match language {
             Language::Rust => Some(guest("contract_cases")),
@@ -97,7 +101,7 @@ fn build(language: Language) -> Option<PathBuf> {
         folder.path(),
     );
     copy(&root().join("wit"), &folder.path().join("wit/deps"));
-    if language == Language::C {
+    if matches!(language, Language::C | Language::Zig) {
         c_bindings(folder.path());
     }
 
@@ -120,6 +124,7 @@ fn build(language: Language) -> Option<PathBuf> {
         Language::TypeScript => typescript(&tools, folder.path()),
         Language::Python => python(&tools, folder.path()),
         Language::C => c(&tools, folder.path()),
+        Language::Zig => zig(&tools, folder.path()),
     }
     // Another process may build the same: the file appears as a whole.
     let unfinished = kept.join(format!("{}.{}", language.name(), std::process::id()));
@@ -132,7 +137,7 @@ fn build(language: Language) -> Option<PathBuf> {
 fn installed(language: Language) -> Option<PathBuf> {
     let Some(folder) = std::env::var_os("LANDFALL_SDK").map(PathBuf::from) else {
         missing(
-            "LANDFALL_SDK names no folder with the tools for TypeScript, Python and C (.ci/run sdks)",
+            "LANDFALL_SDK names no folder with the tools for TypeScript, Python, C and Zig (.ci/run sdks)",
         );
         return None;
     };
@@ -174,15 +179,38 @@ fn python(tools: &Path, folder: &Path) {
 }
 
 fn c(tools: &Path, folder: &Path) {
-    run(Command::new(tools.join(ZIG))
+    run(python_zig(tools, folder)
         .args(["cc", "-target", "wasm32-wasi", "-mexec-model=reactor"])
         .args(["-Os", "-Wall", "-Werror", "-Wl,--strip-all"])
         .args(["contract_cases.c", "json.c", "bindings.c"])
-        .args(["bindings_component_type.o", "-o", "core.wasm"])
+        .args(["bindings_component_type.o", "-o", "core.wasm"]));
+    encode(folder);
+}
+
+fn zig(tools: &Path, folder: &Path) {
+    let bindings = run(python_zig(tools, folder)
+        .args(["translate-c", "-target", "wasm32-wasi", "-lc"])
+        .arg("bindings.h"));
+    std::fs::write(folder.join("bindings.zig"), bindings).expect("a writable folder");
+    run(python_zig(tools, folder)
+        .args(["build-exe", "-target", "wasm32-wasi"])
+        .args(["-mexec-model=reactor", "-lc", "-OReleaseSmall", "-fstrip"])
+        .args(["contract_cases.zig", "bindings.c"])
+        .args(["bindings_component_type.o", "-femit-bin=core.wasm"]));
+    encode(folder);
+}
+
+fn python_zig(tools: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(tools.join(ZIG));
+    command
         .env("ZIG_GLOBAL_CACHE_DIR", tools.join("zig-cache"))
         .env("ZIG_LOCAL_CACHE_DIR", folder.join("zig-cache"))
-        .current_dir(folder));
+        .current_dir(folder);
+    command
+}
 
+/// `component.wasm`, made of `core.wasm`.
+fn encode(folder: &Path) {
     let core = std::fs::read(folder.join("core.wasm")).expect("zig wrote it");
     let component = ComponentEncoder::default()
         .module(&core)
@@ -218,8 +246,8 @@ fn c_bindings(folder: &Path) {
 
 // === Helpers ===
 
-/// Runs a tool; its output is shown only if it fails.
-fn run(command: &mut Command) {
+/// Runs a tool and returns what it prints, which is shown only if it fails.
+fn run(command: &mut Command) -> Vec<u8> {
     let program = command.get_program().to_owned();
     let output = command
         .output()
@@ -232,6 +260,7 @@ fn run(command: &mut Command) {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
+    output.stdout
 }
 
 /// Of the sources and the contract in `folder`, the versions of the tools, and the commands in this file.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use tokio::sync::watch;
 
@@ -31,6 +32,7 @@ pub struct Receiver {
     got: Arc<Mutex<Vec<Got>>>,
     status: Arc<AtomicU16>,
     body: Arc<Mutex<String>>,
+    retry_after: Arc<Mutex<Option<String>>>,
     is_held: watch::Sender<bool>,
     /// Where it listens.
     pub address: SocketAddr,
@@ -49,6 +51,7 @@ impl Receiver {
             got: Arc::default(),
             status: Arc::new(AtomicU16::new(200)),
             body: Arc::default(),
+            retry_after: Arc::default(),
             is_held: watch::Sender::new(false),
             address,
         };
@@ -70,6 +73,11 @@ impl Receiver {
     /// The body of every answer from now on.
     pub fn say(&self, body: &str) {
         *self.body.lock().expect("the lock is not poisoned") = body.to_owned();
+    }
+
+    /// The header `Retry-After` of every answer from now on.
+    pub fn retry_after(&self, text: &str) {
+        *self.retry_after.lock().expect("the lock is not poisoned") = Some(text.to_owned());
     }
 
     /// Holds every answer until `release`.
@@ -112,7 +120,7 @@ async fn keep(
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
-) -> (StatusCode, String) {
+) -> (StatusCode, HeaderMap, String) {
     let got = Got {
         method: method.to_string(),
         path: uri.to_string(),
@@ -128,8 +136,14 @@ async fn keep(
     is_held.wait_for(|is_held| !is_held).await.ok();
     let status = StatusCode::from_u16(receiver.status.load(Ordering::SeqCst))
         .expect("a test gives a status");
+    let mut headers = HeaderMap::new();
+    let retry_after = receiver.retry_after.lock();
+    if let Some(text) = &*retry_after.expect("the lock is not poisoned") {
+        headers.insert(RETRY_AFTER, text.parse().expect("a test gives a header"));
+    }
     (
         status,
+        headers,
         receiver
             .body
             .lock()

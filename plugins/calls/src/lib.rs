@@ -3,11 +3,15 @@
 //!
 //! Shared by the bundled handlers. Which addresses may be reached, and with which credentials, is the host's part.
 
+pub mod answer;
 mod condition;
 mod document;
+pub mod emission;
+mod encode;
 pub mod google;
 mod target;
 
-pub use condition::{Condition, skipped};
+pub use condition::{Condition, skipped, unmet};
 pub use document::document;
+pub use encode::percent_encoded;
 pub use target::{Target, send};

@@ -2,9 +2,10 @@
 //!
 //! For each target this hook emits an event to itself. That second event makes the call.
 
+use landfall_calls::emission::{copy, copy_with_headers, send};
 use landfall_calls::{Condition, Target, skipped};
 use landfall_sdk::emit::Emission;
-use landfall_sdk::{CapabilityError, Event, Failure, emit, handler, log, settings};
+use landfall_sdk::{Event, Failure, handler, log, settings};
 use serde::Deserialize;
 
 #[settings]
@@ -27,8 +28,6 @@ struct Settings {
 
 /// Which target an event of this hook to itself is for.
 const TARGET: &str = "landfall-target";
-/// The longest `event-type` of an emission.
-const EVENT_TYPE_BYTES_MAX: usize = 256;
 
 /// The one function of this component.
 #[handler(settings = Settings)]
@@ -45,7 +44,7 @@ pub fn fan_out(event: Event) -> Result<(), Failure> {
     let to_hooks = settings
         .hooks
         .iter()
-        .map(|hook| settings.for_hook(hook, &event));
+        .map(|hook| copy_with_headers(hook, &event, &settings.headers));
     let wanting = settings
         .targets
         .iter()
@@ -80,18 +79,6 @@ impl Settings {
         }
     }
 
-    fn for_hook(&self, hook: &str, event: &Event) -> Emission {
-        let along = self
-            .headers
-            .iter()
-            .map(String::as_str)
-            .chain(["content-type"]);
-        let found = along.filter_map(|name| Some((name, event.header(name)?)));
-        found.fold(copy(hook, event), |one, (name, value)| {
-            one.header(name, value)
-        })
-    }
-
     /// The call that this event of ours is for.
     fn deliver(&self, mut event: Event) -> Result<(), Failure> {
         let url = event.header(TARGET).unwrap_or_default().to_owned();
@@ -100,24 +87,6 @@ impl Settings {
         let target = target
             .ok_or_else(|| Failure::reject(format!("{url} is no target of this hook any more")))?;
         target.call(&event).map(drop)
-    }
-}
-
-/// An event above a limit is rejected, because it would be above it again.
-fn send(emission: Emission) -> Result<String, Failure> {
-    match emission.send() {
-        Ok(event) => Ok(event),
-        Err(error @ CapabilityError::Limit(_)) => Err(Failure::reject(error.to_string())),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// The same body and kind of event for a hook. A kind that is too long for an emission is left out.
-fn copy(hook: &str, event: &Event) -> Emission {
-    let event_type = event.event_type.clone();
-    Emission {
-        event_type: event_type.filter(|text| text.len() <= EVENT_TYPE_BYTES_MAX),
-        ..emit::to(hook).body(event.body.clone())
     }
 }
 

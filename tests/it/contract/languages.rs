@@ -1,4 +1,4 @@
-//! The component `contract_cases` in Rust, TypeScript, Python and C: the same cases end the same way in each language.
+//! The component `contract_cases` in Rust, TypeScript, Python, C and Zig: the same cases end the same way in each language.
 
 use std::net::SocketAddr;
 
@@ -29,6 +29,11 @@ async fn python_components_keep_the_contract() {
 #[tokio::test]
 async fn c_components_keep_the_contract() {
     keeps_the_contract(Language::C).await;
+}
+
+#[tokio::test]
+async fn zig_components_keep_the_contract() {
+    keeps_the_contract(Language::Zig).await;
 }
 
 /// Every case of one language on one node. All hooks have the same component.

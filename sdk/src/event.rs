@@ -51,6 +51,23 @@ impl Event {
             .map_err(|error| Failure::reject(format!("the body is not the JSON expected: {error}")))
     }
 
+    /// The same event; if it is a form, [`json`](Self::json) reads this field of it, whatever the host found.
+    #[cfg(feature = "github")]
+    pub(crate) fn with_json_body(&self, field: &str) -> std::borrow::Cow<'_, Self> {
+        use std::borrow::Cow;
+        let is_form = self
+            .header("content-type")
+            .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+        if !is_form || self.attribute("json-form-field").is_some() {
+            return Cow::Borrowed(self);
+        }
+        let mut event = self.clone();
+        event
+            .attributes
+            .push(("json-form-field".into(), field.into()));
+        Cow::Owned(event)
+    }
+
     /// The fields of an HTML form as a type of yours. A body that does not fit is a [`Failure::Reject`].
     #[cfg(feature = "form")]
     pub fn form<T: DeserializeOwned>(&self) -> Result<T, Failure> {

@@ -121,7 +121,7 @@ mod host {
 #[cfg(not(target_arch = "wasm32"))]
 mod host {
     use super::{CapabilityError, Emission};
-    use crate::testing::{Host, fake};
+    use crate::testing::{Host, allowed, fake};
 
     impl Host {
         /// The events for other hooks so far.
@@ -131,6 +131,7 @@ mod host {
     }
 
     pub fn emit(emission: Emission) -> Result<String, CapabilityError> {
+        allowed("emit")?;
         fake(|emissions: &mut Vec<Emission>| {
             emissions.push(emission);
             Ok(format!("019c1234-5678-7abc-8def-{:012x}", emissions.len()))

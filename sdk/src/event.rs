@@ -2,7 +2,7 @@
 //!
 //! The host has verified the event. Nothing here checks the sender.
 
-use crate::{Failure, form};
+use crate::{Failure, form, json};
 use serde::de::DeserializeOwned;
 
 /// A webhook request that the host has verified, or an event that another hook has emitted. It is the same on every attempt and
@@ -40,15 +40,32 @@ pub struct Event {
 }
 
 impl Event {
-    /// The body as a type of yours. A body that does not fit is a [`Failure::Reject`], because it can never succeed. If the provider
-    /// sends a form that has the JSON document in one field, such as GitHub's `payload`, that field is read.
+    /// The body as a type of yours. A body that does not fit is a [`Failure::Reject`], because it can never succeed; its reason names
+    /// the place in the document. If the provider sends a form that has the JSON document in one field, such as GitHub's `payload`, that field is read.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         let field = self
             .attribute("json-form-field")
             .and_then(|name| self.form_field(name));
         field
-            .map_or_else(|| self.body.json(), |text| serde_json::from_str(&text))
+            .map_or_else(|| json::read(&self.body), |text| json::read_text(&text))
             .map_err(|error| Failure::reject(format!("the body is not the JSON expected: {error}")))
+    }
+
+    /// The same event; if it is a form, [`json`](Self::json) reads this field of it, whatever the host found.
+    #[cfg(feature = "github")]
+    pub(crate) fn with_json_body(&self, field: &str) -> std::borrow::Cow<'_, Self> {
+        use std::borrow::Cow;
+        let is_form = self
+            .header("content-type")
+            .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+        if !is_form || self.attribute("json-form-field").is_some() {
+            return Cow::Borrowed(self);
+        }
+        let mut event = self.clone();
+        event
+            .attributes
+            .push(("json-form-field".into(), field.into()));
+        Cow::Owned(event)
     }
 
     /// The fields of an HTML form as a type of yours. A body that does not fit is a [`Failure::Reject`].
@@ -173,11 +190,18 @@ impl From<Vec<u8>> for Payload {
 
 /// A type that the argument of a handler may have.
 #[diagnostic::on_unimplemented(
-    message = "the argument of a handler is an `Event` or a `Json<T>`, not `{Self}`"
+    message = "`{Self}` cannot be an argument of a handler",
+    label = "this is not read from an event",
+    note = "arguments are `Event`, `Json<T>` (the body), `Settings<T>` (the hook's settings) and the types of `providers`"
 )]
 pub trait FromEvent: Sized {
     /// Takes the event apart.
     fn from_event(event: Event) -> Result<Self, Failure>;
+
+    /// The same for a handler that has several arguments: the event is also for the others.
+    fn from_event_ref(event: &Event) -> Result<Self, Failure> {
+        Self::from_event(event.clone())
+    }
 }
 
 impl FromEvent for Event {
@@ -192,6 +216,10 @@ pub struct Json<T>(pub T);
 
 impl<T: DeserializeOwned> FromEvent for Json<T> {
     fn from_event(event: Event) -> Result<Self, Failure> {
+        Self::from_event_ref(&event)
+    }
+
+    fn from_event_ref(event: &Event) -> Result<Self, Failure> {
         event.json().map(Json)
     }
 }

@@ -3,33 +3,36 @@
 //! Public only because the code that `#[handler]` and `#[responder]` write calls it.
 
 use crate::bindings::landfall::event::types;
+use crate::function::HandlerFn;
 use crate::time::whole_seconds;
-use crate::{CapabilityError, Event, Failure, FromEvent, IntoReply, Payload, Reply};
+use crate::{CapabilityError, Event, Failure, Payload, Reply};
 
 /// Runs `handler` on the event of the host.
-pub fn handle<A, R, F>(
+pub fn handle<A>(
     event: types::Event,
-    handler: F,
-) -> Result<Option<types::Reply>, types::Failure>
-where
-    A: FromEvent,
-    R: IntoReply,
-    F: FnOnce(A) -> Result<R, Failure>,
-{
-    let reply = A::from_event(event.into()).and_then(handler)?;
-    Ok(reply.into_reply().map(Into::into))
+    handler: impl HandlerFn<A>,
+) -> Result<Option<types::Reply>, types::Failure> {
+    set_up();
+    let reply = handler.call(event.into())?;
+    Ok(reply.map(Into::into))
 }
 
 /// Runs `responder` on the event of the host. Only the reason of a failure goes to the host.
-pub fn respond<A, R, F>(event: types::Event, responder: F) -> Result<Option<types::Reply>, String>
-where
-    A: FromEvent,
-    R: IntoReply,
-    F: FnOnce(A) -> Result<R, Failure>,
-{
-    let reply = A::from_event(event.into()).and_then(responder);
-    let reply = reply.map_err(Failure::into_reason)?;
-    Ok(reply.into_reply().map(Into::into))
+pub fn respond<A>(
+    event: types::Event,
+    responder: impl HandlerFn<A>,
+) -> Result<Option<types::Reply>, String> {
+    set_up();
+    let reply = responder.call(event.into()).map_err(Failure::into_reason)?;
+    Ok(reply.map(Into::into))
+}
+
+/// What an instance needs before the author's function runs.
+fn set_up() {
+    crate::facade::install();
+    // Without WASI there is no standard error: the host reads the text of a panic from the log.
+    #[cfg(target_os = "unknown")]
+    std::panic::set_hook(Box::new(|panic| crate::log::error(panic)));
 }
 
 impl From<types::Event> for Event {

@@ -7,6 +7,11 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+/// The most bytes of a reason that is made of an error. The host keeps as many.
+const REASON_BYTES_MAX: usize = 4 << 10;
+/// The most sources of an error that its reason names.
+const SOURCES_MAX: usize = 32;
+
 /// Why the event is not handled, and what happens to it. Nothing that the attempt staged is kept. The reasons are for the operator.
 /// The caller never sees them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,43 +40,46 @@ pub enum Failure {
     },
 }
 
+/// A reason is a text or an error. Of an error, the reason has its text and the texts of its sources: `a: b: c`.
 impl Failure {
     /// Run the event again, on the schedule of the hook.
-    pub fn retry(reason: impl Into<String>) -> Self {
+    pub fn retry(reason: impl Into<Box<dyn Error>>) -> Self {
         Self::Retry {
-            reason: reason.into(),
+            reason: chain(reason),
             after: None,
         }
     }
 
     /// Run the event again, at the earliest after this time. A part of a second is rounded up.
-    pub fn retry_after(reason: impl Into<String>, after: Duration) -> Self {
+    pub fn retry_after(reason: impl Into<Box<dyn Error>>, after: Duration) -> Self {
         Self::Retry {
-            reason: reason.into(),
+            reason: chain(reason),
             after: Some(after),
         }
     }
 
     /// Run the event again on the schedule of the hook, and do not count this attempt.
-    pub fn defer(reason: impl Into<String>) -> Self {
+    pub fn defer(reason: impl Into<Box<dyn Error>>) -> Self {
         Self::Defer {
-            reason: reason.into(),
+            reason: chain(reason),
             after: None,
         }
     }
 
     /// Run the event again at the earliest after this time, and do not count this attempt. A part of a second is rounded up.
-    pub fn defer_after(reason: impl Into<String>, after: Duration) -> Self {
+    pub fn defer_after(reason: impl Into<Box<dyn Error>>, after: Duration) -> Self {
         Self::Defer {
-            reason: reason.into(),
+            reason: chain(reason),
             after: Some(after),
         }
     }
 
     /// Do not run this event again. The caller, if it still waits, receives 422 without the reason.
-    pub fn reject(reason: impl Into<String>) -> Self {
+    ///
+    /// `map_err(Failure::reject)` rejects the event for any error.
+    pub fn reject(reason: impl Into<Box<dyn Error>>) -> Self {
         Self::Reject {
-            reason: reason.into(),
+            reason: chain(reason),
             reply: None,
         }
     }
@@ -122,16 +130,37 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Every error is a [`Failure::Retry`] whose reason is the error and its sources.
-impl<E: Error> From<E> for Failure {
+/// Every error is a [`Failure::Retry`] whose reason is the error and its sources: errors of `std`, `anyhow::Error`,
+/// `Box<dyn Error>`, and texts.
+impl<E: Into<Box<dyn Error>>> From<E> for Failure {
     fn from(error: E) -> Self {
-        let mut reason = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            reason.push_str(": ");
-            reason.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        Self::retry(reason)
+        Self::retry(error)
     }
+}
+
+fn chain(error: impl Into<Box<dyn Error>>) -> String {
+    chain_of(&*error.into())
+}
+
+/// The text of an error and of its sources: `a: b: c`.
+pub(crate) fn chain_of(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    let mut count = 0;
+    while let Some(cause) = source
+        && count < SOURCES_MAX
+        && text.len() < REASON_BYTES_MAX
+    {
+        let words = cause.to_string();
+        // Some errors have the text of their source in their own.
+        if !text.ends_with(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        source = cause.source();
+        count += 1;
+    }
+
+    text.truncate(text.floor_char_boundary(REASON_BYTES_MAX));
+    text
 }

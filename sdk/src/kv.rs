@@ -152,45 +152,75 @@ mod host {
     }
 }
 
-/// The fake of native tests. Values do not expire.
+/// The fake of native tests. Values do not expire: [`Host::expiry`](crate::testing::Host::expiry) tells when they would.
 #[cfg(not(target_arch = "wasm32"))]
 mod host {
     use std::collections::BTreeMap;
+    use std::time::Duration;
 
     use super::CapabilityError;
     use crate::Payload;
-    use crate::testing::{Host, fake};
+    use crate::testing::{Host, allowed, fake};
 
-    type Values = BTreeMap<String, Payload>;
+    type Values = BTreeMap<String, Entry>;
+
+    struct Entry {
+        value: Payload,
+        expires_in_s: Option<u32>,
+    }
 
     impl Host {
         /// Sets a value that `kv` has at the start.
         #[must_use]
         pub fn value(self, key: &str, value: impl Into<Payload>) -> Self {
-            fake(|values: &mut Values| values.insert(key.to_owned(), value.into()));
+            put(key, value.into(), None);
             self
         }
 
         /// The values of `kv`. They do not expire.
         pub fn values(&self) -> BTreeMap<String, Payload> {
-            fake(|values: &mut Values| values.clone())
+            fake(|values: &mut Values| {
+                let pairs = values
+                    .iter()
+                    .map(|(key, entry)| (key.clone(), entry.value.clone()));
+                pairs.collect()
+            })
+        }
+
+        /// The time after which the host would delete the value. `None`: never, or the key has no value.
+        pub fn expiry(&self, key: &str) -> Option<Duration> {
+            let seconds = fake(|values: &mut Values| values.get(key)?.expires_in_s)?;
+            Some(Duration::from_secs(seconds.into()))
         }
     }
 
+    fn put(key: &str, value: Payload, expires_in_s: Option<u32>) {
+        let entry = Entry {
+            value,
+            expires_in_s,
+        };
+        fake(|values: &mut Values| values.insert(key.to_owned(), entry));
+    }
+
     pub fn get(key: &str) -> Result<Option<Payload>, CapabilityError> {
-        Ok(fake(|values: &mut Values| values.get(key).cloned()))
+        allowed("kv")?;
+        Ok(fake(|values: &mut Values| {
+            values.get(key).map(|entry| entry.value.clone())
+        }))
     }
 
     pub fn set(
         key: &str,
         value: Payload,
-        _expires_in_s: Option<u32>,
+        expires_in_s: Option<u32>,
     ) -> Result<(), CapabilityError> {
-        fake(|values: &mut Values| values.insert(key.to_owned(), value));
+        allowed("kv")?;
+        put(key, value, expires_in_s);
         Ok(())
     }
 
     pub fn delete(key: &str) -> Result<(), CapabilityError> {
+        allowed("kv")?;
         fake(|values: &mut Values| values.remove(key));
         Ok(())
     }
@@ -200,6 +230,7 @@ mod host {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<String>, CapabilityError> {
+        allowed("kv")?;
         let wanted = |key: &&String| {
             key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after)
         };
@@ -213,12 +244,12 @@ mod host {
         key: &str,
         expected: Option<Payload>,
         value: Payload,
-        _expires_in_s: Option<u32>,
+        expires_in_s: Option<u32>,
     ) -> Result<bool, CapabilityError> {
         let is_same =
             get(key)?.as_ref().map(Payload::as_bytes) == expected.as_ref().map(Payload::as_bytes);
         if is_same {
-            set(key, value, None)?;
+            put(key, value, expires_in_s);
         }
         Ok(is_same)
     }
@@ -226,19 +257,21 @@ mod host {
     pub fn increment(
         key: &str,
         by: i32,
-        _expires_in_s: Option<u32>,
+        expires_in_s: Option<u32>,
     ) -> Result<i64, CapabilityError> {
-        let present = match get(key)? {
-            None => 0,
+        let (present, expires_in_s) = match get(key)? {
+            None => (0, expires_in_s),
             Some(value) => {
                 let number = value.as_text().and_then(|text| text.parse::<i64>().ok());
-                number.ok_or_else(|| {
+                let number = number.ok_or_else(|| {
                     CapabilityError::Invalid(format!("`{key}` is not a whole number"))
-                })?
+                })?;
+                let kept = fake(|values: &mut Values| values.get(key)?.expires_in_s);
+                (number, kept)
             }
         };
         let sum = present + i64::from(by);
-        set(key, Payload::Text(sum.to_string()), None)?;
+        put(key, Payload::Text(sum.to_string()), expires_in_s);
         Ok(sum)
     }
 }

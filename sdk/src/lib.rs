@@ -26,7 +26,7 @@
 //! # JSON in and out
 //!
 //! Take [`Json<T>`] instead of the event to get the body as a type of yours. Return it to answer with one. A body that does not fit is a
-//! [`Failure::Reject`] before the handler runs. [`Event::json`] does the same for a handler that also needs the rest of the event.
+//! [`Failure::Reject`] before the handler runs; its reason names the place: `commits[0].id`.
 //!
 //! ```
 //! use landfall_sdk::{Failure, Json, handler, serde::{Deserialize, Serialize}};
@@ -46,6 +46,29 @@
 //! }
 //! ```
 //!
+//! A handler takes up to four arguments: the event, its body, the settings, a type of [`providers`]. The first one that the event or
+//! the settings do not fit ends the attempt.
+//!
+//! ```
+//! use landfall_sdk::{Event, Failure, Json, Settings, handler, log, serde::Deserialize};
+//!
+//! #[derive(Deserialize)]
+//! #[serde(crate = "landfall_sdk::serde")]
+//! struct Push { r#ref: String }
+//!
+//! #[derive(Deserialize)]
+//! #[serde(crate = "landfall_sdk::serde")]
+//! struct Deploy { branch: String }
+//!
+//! #[handler]
+//! fn on_push(event: Event, Json(push): Json<Push>, Settings(deploy): Settings<Deploy>) -> Result<(), Failure> {
+//!     if push.r#ref == format!("refs/heads/{}", deploy.branch) {
+//!         log::info(format!("{} deploys {}", event.id, deploy.branch));
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
 //! # Failures
 //!
 //! | failure | meaning | what the host does |
@@ -55,7 +78,8 @@
 //! | [`Failure::reject`] | the event can never succeed | the event is dead at once; the caller receives 422 or your reply |
 //!
 //! After each of them, nothing that the handler staged is kept. The reasons are for the operator; the caller never sees them. `?` on any
-//! error is a retry.
+//! error is a retry, also on `anyhow::Error`, `Box<dyn Error>` and text; `map_err(Failure::reject)` makes a rejection of it. The reason has
+//! the error and all its sources: `no deploy: no connection: refused`.
 //!
 //! ```
 //! use landfall_sdk::{Event, Failure, Reply, json};
@@ -261,6 +285,28 @@
 //! }
 //! ```
 //!
+//! # The crates `log` and `tracing`
+//!
+//! With the feature `log` or `tracing`, the macros of these crates write to the log of the attempt, without a call that sets them up. A
+//! line of `tracing` begins with the spans that it is in: `deploy{branch=main}: started run=7`.
+//! [`facade::set_max_level`] lets `trace` lines through, which are left out otherwise.
+//!
+//! ```
+//! use landfall_sdk::{Event, Failure, handler, testing, json};
+//!
+//! #[handler]
+//! fn on_event(event: Event) -> Result<(), Failure> {
+//!     let _span = tracing::info_span!("deploy", branch = %"main").entered();
+//!     tracing::info!(attempt = event.attempt, "started");
+//!     log::warn!("slow");
+//!     Ok(())
+//! }
+//!
+//! let host = testing::host();
+//! on_event(testing::event(json!({}))).unwrap();
+//! assert_eq!(host.logs(), ["info: deploy{branch=main}: started attempt=1", "warn: slow"]);
+//! ```
+//!
 //! # Native tests
 //!
 //! The function stays a function. `cargo test` calls it with an event from [`testing`], against a fake host that answers calls and keeps
@@ -280,6 +326,8 @@
 //! assert_eq!(host.calls()[0].url, "https://a.example/ping");
 //! ```
 //!
+//! [`testing::run`] runs a handler as the host does: it reads the arguments from the event and the settings.
+//!
 //! # The shape of a handler
 //!
 //! The compiler refuses functions that cannot be handlers, and says why:
@@ -288,23 +336,15 @@
 //! #[landfall_sdk::handler]
 //! async fn on_event(_: landfall_sdk::Event) -> Result<(), landfall_sdk::Failure> { Ok(()) }
 //! ```
-//! ```compile_fail
-//! #[landfall_sdk::handler]
-//! fn on_event() -> Result<(), landfall_sdk::Failure> { Ok(()) }
-//! ```
-//! ```compile_fail
-//! #[landfall_sdk::handler]
-//! fn on_event(_: u32) -> Result<(), landfall_sdk::Failure> { Ok(()) }
-//! ```
-//! ```compile_fail
-//! #[landfall_sdk::handler]
-//! struct NotAFunction;
-//! ```
 
 mod capability;
 mod event;
+pub mod facade;
 mod failure;
 mod form;
+#[doc(hidden)]
+pub mod function;
+mod json;
 mod reply;
 mod time;
 
@@ -343,9 +383,6 @@ pub use reply::{IntoReply, Reply};
 pub use schemars;
 pub use serde;
 pub use serde_json::{self, json};
+pub use settings::Settings;
 #[cfg(feature = "template")]
 pub use template::Template;
-
-/// `#[handler]` and `#[responder]` call this on every target, so that the compiler checks the types of their function.
-#[doc(hidden)]
-pub const fn is_handler<A: FromEvent, R: IntoReply>(_: fn(A) -> Result<R, Failure>) {}

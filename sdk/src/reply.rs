@@ -67,8 +67,8 @@ impl Reply {
 
 /// What a handler may return if it handled the event.
 #[diagnostic::on_unimplemented(
-    message = "a handler returns a reply, and `{Self}` is none",
-    note = "try `Json<T>`, or `()` for the answer that the provider takes for success"
+    message = "`{Self}` cannot be the reply of a handler",
+    label = "write `Reply`, `Json<T>`, `String`, or `()` for the answer that the provider takes for success"
 )]
 pub trait IntoReply {
     /// The reply for the caller. `None`: the answer that the provider takes for success.

@@ -36,7 +36,7 @@ mod host {
     use serde_json::Value;
 
     use super::CapabilityError;
-    use crate::testing::{Host, fake};
+    use crate::testing::{Host, allowed, fake};
 
     type Rows = Vec<(String, Value)>;
 
@@ -48,6 +48,7 @@ mod host {
     }
 
     pub fn append(table: &str, row: &str) -> Result<(), CapabilityError> {
+        allowed("table")?;
         let row: Value = serde_json::from_str(row)
             .map_err(|error| CapabilityError::Invalid(error.to_string()))?;
         if !row.is_object() {

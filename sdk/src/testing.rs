@@ -11,8 +11,9 @@
 //! assert_eq!(event.build().provider.as_deref(), Some("github"));
 //! ```
 
+use crate::function::HandlerFn;
 use crate::http::{HttpError, Request, Response};
-use crate::{Event, Payload};
+use crate::{CapabilityError, Event, Failure, Payload, Reply};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::any::{Any, TypeId};
@@ -27,15 +28,62 @@ thread_local! {
 #[derive(Default)]
 struct State {
     settings: Map<String, Value>,
-    answers: Vec<(String, Result<Response, HttpError>)>,
+    answers: Vec<Answer>,
     logs: Vec<String>,
     calls: Vec<Request>,
+    /// The errors of capabilities that are refused, by name.
+    refused: HashMap<&'static str, CapabilityError>,
     /// The fakes of capabilities that need a grant, by type.
     fakes: HashMap<TypeId, Box<dyn Any>>,
 }
 
+// === impl State ===
+
+impl State {
+    fn answer(&mut self, url: &str) -> Option<Result<Response, HttpError>> {
+        let fits = |answer: &Answer| url.starts_with(&answer.url_prefix);
+        let once = self
+            .answers
+            .iter()
+            .position(|answer| answer.is_once && fits(answer));
+        if let Some(at) = once {
+            return Some(self.answers.remove(at).result);
+        }
+
+        let fitting = self.answers.iter().filter(|answer| fits(answer));
+        let longest = fitting.max_by_key(|answer| answer.url_prefix.len())?;
+        Some(longest.result.clone())
+    }
+}
+
+/// What the fake host answers to calls.
+struct Answer {
+    url_prefix: String,
+    result: Result<Response, HttpError>,
+    is_once: bool,
+}
+
+/// Runs a handler on an event as the host would, and returns what the caller receives. The function's arguments are read from the
+/// event and from the fake host.
+///
+/// ```
+/// use landfall_sdk::{Failure, Json, Reply, Settings, json, serde_json::Value, testing};
+///
+/// fn on_push(Json(push): Json<Value>, Settings(settings): Settings<Value>) -> Result<String, Failure> {
+///     Ok(format!("{} {}", push["ref"], settings["branch"]))
+/// }
+///
+/// let host = testing::host().setting("branch", "main");
+/// let reply = testing::run(on_push, testing::event(json!({ "ref": 1 })));
+/// assert_eq!(reply, Ok(Some(Reply::text(200, "1 \"main\""))));
+/// ```
+pub fn run<A>(handler: impl HandlerFn<A>, event: Event) -> Result<Option<Reply>, Failure> {
+    handler.call(event)
+}
+
 /// A new fake host for this thread. It has nothing of an earlier one.
 pub fn host() -> Host {
+    crate::facade::install();
     STATE.take();
     Host {
         _not_send: PhantomData,
@@ -87,7 +135,8 @@ impl Host {
         self
     }
 
-    /// Answers every call whose URL starts with `url_prefix`. The longest prefix wins, then the latest.
+    /// Answers every call whose URL starts with `url_prefix`. Answers that are given once come first; then the longest prefix wins, then
+    /// the latest.
     #[must_use]
     pub fn answer(self, url_prefix: &str, status: u16, body: impl Into<Payload>) -> Self {
         self.answer_with(
@@ -112,8 +161,35 @@ impl Host {
         self.end_with(url_prefix, Err(error))
     }
 
-    fn end_with(self, url_prefix: &str, end: Result<Response, HttpError>) -> Self {
-        STATE.with_borrow_mut(|state| state.answers.push((url_prefix.to_owned(), end)));
+    /// Answers the next call whose URL starts with `url_prefix`, and no later one. Several answers are given in their order.
+    #[must_use]
+    pub fn answer_once(self, url_prefix: &str, status: u16, body: impl Into<Payload>) -> Self {
+        let response = Response {
+            status,
+            headers: Vec::new(),
+            body: body.into(),
+        };
+        self.push(url_prefix, Ok(response), true)
+    }
+
+    /// Ends every call of a capability with this error: `kv`, `table` or `emit`. The fake host grants all of them otherwise.
+    #[must_use]
+    pub fn refuse(self, capability: &'static str, error: CapabilityError) -> Self {
+        STATE.with_borrow_mut(|state| state.refused.insert(capability, error));
+        self
+    }
+
+    fn end_with(self, url_prefix: &str, result: Result<Response, HttpError>) -> Self {
+        self.push(url_prefix, result, false)
+    }
+
+    fn push(self, url_prefix: &str, result: Result<Response, HttpError>, is_once: bool) -> Self {
+        let answer = Answer {
+            url_prefix: url_prefix.to_owned(),
+            result,
+            is_once,
+        };
+        STATE.with_borrow_mut(|state| state.answers.push(answer));
         self
     }
 
@@ -126,6 +202,12 @@ impl Host {
     pub fn calls(&self) -> Vec<Request> {
         STATE.with_borrow(|state| state.calls.clone())
     }
+}
+
+/// The error of a capability that the test refuses.
+pub(crate) fn allowed(capability: &str) -> Result<(), CapabilityError> {
+    let refused = STATE.with_borrow(|state| state.refused.get(capability).cloned());
+    refused.map_or(Ok(()), Err)
 }
 
 /// The state of a fake capability on this thread: its default after each [`host`]. No other capability uses the type.
@@ -266,19 +348,14 @@ pub(crate) mod imports {
 
     pub fn send(request: Request) -> Result<Response, HttpError> {
         STATE.with_borrow_mut(|state| {
-            let answer = state
-                .answers
-                .iter()
-                .filter(|(prefix, _)| request.url.starts_with(prefix));
-            let end = match answer.max_by_key(|(prefix, _)| prefix.len()) {
-                Some((_, end)) => end.clone(),
-                None => Err(HttpError::Denied(format!(
+            let result = state.answer(&request.url).unwrap_or_else(|| {
+                Err(HttpError::Denied(format!(
                     "{} is not in [allow] http",
                     request.url
-                ))),
-            };
+                )))
+            });
             state.calls.push(request);
-            end
+            result
         })
     }
 

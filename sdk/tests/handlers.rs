@@ -1,9 +1,11 @@
 //! Handlers as their authors write and test them: natively, against the fake host.
 
 use landfall_sdk::http::{HttpError, Request, Response};
-use landfall_sdk::{CapabilityError, Event, Failure, FromEvent, IntoReply, Json, Payload, Reply};
 use landfall_sdk::{
-    emit, handler, http, json, kv, log, serde_json::Value, settings, table, testing,
+    CapabilityError, Event, Failure, FromEvent, IntoReply, Json, Payload, Reply, Settings,
+};
+use landfall_sdk::{
+    emit, handler, http, json, kv, log, serde, serde_json::Value, settings, table, testing,
 };
 use std::time::Duration;
 
@@ -124,6 +126,109 @@ fn any_error_is_a_retry() {
     );
 }
 
+/// An error with a source, as most libraries write them.
+#[derive(Debug)]
+struct Wrapped(&'static str, Option<Box<Wrapped>>);
+
+impl std::fmt::Display for Wrapped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Wrapped {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.1.as_deref().map(|source| source as _)
+    }
+}
+
+fn wrapped(words: &[&'static str]) -> Option<Box<Wrapped>> {
+    let (first, rest) = words.split_first()?;
+    Some(Box::new(Wrapped(first, wrapped(rest))))
+}
+
+#[test]
+fn reasons_name_every_source() {
+    let three = || *wrapped(&["no deploy", "no connection", "refused"]).unwrap();
+    let reason = "no deploy: no connection: refused";
+    assert_eq!(Failure::from(three()), Failure::retry(reason));
+    assert_eq!(Failure::reject(three()), Failure::reject(reason));
+    assert_eq!(Failure::defer(three()), Failure::defer(reason));
+    let repeated = *wrapped(&["no deploy: refused", "refused"]).unwrap();
+    assert_eq!(Failure::from(repeated).reason(), "no deploy: refused");
+
+    fn anyhow() -> Result<(), Failure> {
+        Err(anyhow::anyhow!("refused").context("no deploy"))?
+    }
+    assert_eq!(anyhow(), Err(Failure::retry("no deploy: refused")));
+    fn boxed() -> Result<(), Failure> {
+        Err::<(), Box<dyn std::error::Error>>("refused".into())?;
+        Ok(())
+    }
+    assert_eq!(boxed(), Err(Failure::retry("refused")));
+}
+
+#[test]
+fn reasons_are_bounded() {
+    let long = "é".repeat(4 << 10);
+    assert_eq!(Failure::reject(long).reason().len(), 4 << 10);
+    let many = *wrapped(&["one", "two"].repeat(500)).unwrap();
+    assert!(Failure::from(many).reason().len() < 200);
+}
+
+#[test]
+fn arguments_are_read_together() {
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    #[serde(crate = "landfall_sdk::serde")]
+    struct Deploy {
+        branch: String,
+    }
+    fn on_push(
+        event: Event,
+        Json(push): Json<Value>,
+        Settings(Deploy { branch }): Settings<Deploy>,
+    ) -> Result<String, Failure> {
+        Ok(format!("{} {} {branch}", event.hook, push["ref"]))
+    }
+
+    let _host = testing::host().setting("branch", "main");
+    let reply = testing::run(on_push, testing::event(json!({ "ref": 1 })));
+    assert_eq!(reply, Ok(Some(Reply::text(200, "test 1 main"))));
+    let failure = testing::run(on_push, testing::post_raw("{").build()).unwrap_err();
+    assert!(failure.reason().starts_with("the body is not"), "{failure}");
+    let _host = testing::host();
+    let failure = testing::run(on_push, testing::event(json!({}))).unwrap_err();
+    let missing = "[settings] of the hook's file: missing field `branch`";
+    assert_eq!(failure, Failure::retry(missing));
+}
+
+#[test]
+fn mismatches_name_the_place() {
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(crate = "landfall_sdk::serde")]
+    struct Push {
+        #[expect(dead_code)]
+        commits: Vec<Commit>,
+    }
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(crate = "landfall_sdk::serde")]
+    struct Commit {
+        #[expect(dead_code)]
+        id: String,
+    }
+    let body = json!({ "commits": [{ "id": "a" }, { "id": 7 }] });
+    let failure = testing::event(body).json::<Push>().unwrap_err();
+    assert_eq!(
+        failure.reason(),
+        "the body is not the JSON expected: `commits[1].id`: invalid type: integer `7`, expected a string at line 1 column 30"
+    );
+    let failure = testing::event(json!({})).json::<Push>().unwrap_err();
+    assert!(
+        failure.reason().contains("expected: missing field"),
+        "{failure}"
+    );
+}
+
 #[test]
 fn settings_are_read_singly_or_whole() {
     let _host = testing::host()
@@ -139,7 +244,8 @@ fn settings_are_read_singly_or_whole() {
         Ok(json!({ "branch": "main", "count": 3 }))
     );
     let failure = settings::all::<std::collections::BTreeMap<String, u8>>().unwrap_err();
-    let sentence = "[settings] of the hook's file: invalid type: string \"main\", expected u8";
+    let sentence =
+        "[settings] of the hook's file: `branch`: invalid type: string \"main\", expected u8";
     assert_eq!(failure, Failure::retry(sentence));
 }
 
@@ -279,11 +385,46 @@ fn counters_and_swaps_have_expiring_forms() {
     assert_eq!(kv::compare_and_set_for("lock", None, "a", hour), Ok(true));
     assert_eq!(kv::compare_and_set("lock", None, "b"), Ok(false));
     assert_eq!(host.values()["lock"], "a".into());
+    assert_eq!(host.expiry("lock"), Some(hour));
+    // A counter keeps the expiry that it began with.
+    assert_eq!(kv::increment_for("n", 1, 2 * hour), Ok(4));
+    assert_eq!(host.expiry("n"), Some(hour));
+    assert_eq!(kv::increment("n", -1), Ok(3));
     kv::set("n", "x").unwrap();
     assert!(matches!(
         kv::increment("n", 1),
         Err(CapabilityError::Invalid(_))
     ));
+}
+
+#[test]
+fn answers_can_follow_each_other() {
+    let host = testing::host()
+        .answer("https://a.example/", 200, "later")
+        .answer_once("https://a.example/", 503, "first")
+        .answer_once("https://a.example/", 429, "second");
+    let urls = ["https://a.example/1"; 3].map(Request::get);
+    let statuses: Vec<_> = http::send_all(urls)
+        .into_iter()
+        .map(|answer| answer.unwrap().status)
+        .collect();
+    assert_eq!(statuses, [503, 429, 200]);
+    assert_eq!(host.calls().len(), 3);
+}
+
+#[test]
+fn capabilities_can_be_refused() {
+    let host = testing::host()
+        .refuse("kv", CapabilityError::Denied("no [allow] kv".into()))
+        .refuse("emit", CapabilityError::Limit("too many".into()))
+        .refuse("table", CapabilityError::Unavailable("full".into()));
+    assert_eq!(kv::get("n").unwrap_err().name(), "denied");
+    assert_eq!(kv::increment("n", 1).unwrap_err().name(), "denied");
+    assert_eq!(emit::to("a").send().unwrap_err().name(), "limit");
+    let refused = table::append("rows", &json!({})).unwrap_err();
+    assert_eq!(refused.name(), "unavailable");
+    assert!(host.values().is_empty() && host.rows().is_empty());
+    assert!(host.emissions().is_empty());
 }
 
 #[test]

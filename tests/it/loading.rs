@@ -1,5 +1,7 @@
 //! Components that cannot be loaded, and why: their parts, their start, what is tried again and what is not.
 
+mod messages;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 

@@ -13,7 +13,7 @@ pub fn with_manifest(component: &[u8], manifest: &str) -> Vec<u8> {
 }
 
 /// A component or a module without its manifests. That of the SDK is in the module inside the component.
-fn without_manifest(bytes: &[u8]) -> Vec<u8> {
+pub fn without_manifest(bytes: &[u8]) -> Vec<u8> {
     const HEADER: usize = 8;
     let (header, mut rest) = bytes.split_at(HEADER);
     let mut kept = header.to_vec();

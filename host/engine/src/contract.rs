@@ -41,6 +41,14 @@ pub(crate) enum ContractError {
     )]
     NoHandler(String),
     #[error(
+        "does not export landfall:hook/handler@0.1.0: it exports nothing; in Rust write `#[handler]` above the function, in other languages export the interface `handler` of wit/"
+    )]
+    NoExport,
+    #[error(
+        "does not export landfall:hook/handler@0.1.0: it is a program with a `main` (wasi:cli/run), which runs once and receives no events; make it a library: in Rust `crate-type = [\"cdylib\"]` and `#[handler]`"
+    )]
+    Program,
+    #[error(
         "imports {0}, which this host does not have: build it again against wit/ of this version, or run a host that has it"
     )]
     NewInterface(String),
@@ -83,12 +91,13 @@ pub(crate) fn check_export(exports: &[String]) -> Result<(), ContractError> {
     if exports.iter().any(|name| name.starts_with("wasi:http/")) {
         return Err(ContractError::OtherHttp(exports.join(", ")));
     }
-    let names = if exports.is_empty() {
-        "nothing".to_owned()
-    } else {
-        exports.join(", ")
-    };
-    Err(ContractError::NoHandler(names))
+    if exports.iter().any(|name| name.starts_with("wasi:cli/run@")) {
+        return Err(ContractError::Program);
+    }
+    if exports.is_empty() {
+        return Err(ContractError::NoExport);
+    }
+    Err(ContractError::NoHandler(exports.join(", ")))
 }
 
 /// Checks that this host has an imported interface.

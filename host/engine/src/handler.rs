@@ -33,6 +33,8 @@ use landfall_model::{
 /// The bytes that a guest may pass to the host in one call.
 const HOSTCALL_BYTES_MAX: usize = 16 << 20;
 const HANDLES_MAX: usize = 1024;
+/// What wasmtime says of an interface or a function that is not in the linker.
+const NOT_THERE: &str = "implementation is missing";
 const PROBE_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// A component linked for one hook, ready to run its events.
@@ -354,9 +356,15 @@ fn too_slow(file: &str) -> LoadError {
 fn mismatch(file: &str, error: &wasmtime::Error) -> LoadError {
     let error = bounded(&format!("{error:#}"));
     limits::too_many_parts(file, &error).unwrap_or_else(|| {
-        let message = format!(
-            "does not fit the contract of this host: {error}; rebuild it against the wit/ of this version"
-        );
+        let message = if error.contains(NOT_THERE) {
+            format!(
+                "imports what this host does not have: {error}; build it against wit/ of this version, or run a newer host"
+            )
+        } else {
+            format!(
+                "does not fit the contract of this host: {error}; rebuild it against the wit/ of this version"
+            )
+        };
         LoadError::lasting(file, message)
     })
 }

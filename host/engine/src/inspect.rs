@@ -1,7 +1,7 @@
 //! Reads a component's bytes without running or compiling it: whether it is one, what it imports and exports.
 
 use sha2::{Digest, Sha256};
-use wasmparser::{Parser, Payload};
+use wasmparser::{CanonicalFunction, CanonicalOption, Parser, Payload};
 
 use super::contract::{EXPORTED, check_export, check_import, is_incoming, is_spoken};
 use super::load_error::LoadError;
@@ -33,6 +33,7 @@ const COMPONENT: [u8; 8] = *b"\0asm\x0d\0\x01\0";
 /// The first bytes of a core module.
 const MODULE: [u8; 8] = *b"\0asm\x01\0\0\0";
 const MANIFEST_SECTION: &str = "landfall:manifest";
+
 /// Reads the bytes and checks the names of imports and exports.
 pub fn inspect(file: &str, bytes: &[u8]) -> Result<Inspected, LoadError> {
     let refusal = |message: String| LoadError::lasting(file, message);
@@ -136,6 +137,11 @@ fn read(bytes: &[u8], into: &mut Inspected) -> anyhow::Result<()> {
                     into.exports.push(export?.name.name.to_owned());
                 }
             }
+            Payload::ComponentCanonicalSection(section) => {
+                for function in section {
+                    refuse_async(&function?)?;
+                }
+            }
             Payload::MemorySection(section) => {
                 for memory in section {
                     let memory = memory?;
@@ -152,6 +158,30 @@ fn read(bytes: &[u8], into: &mut Inspected) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Refuses the asynchronous ABI, which the engine does not have. A compiler would only name the instruction.
+fn refuse_async(function: &CanonicalFunction) -> anyhow::Result<()> {
+    let what = match function {
+        CanonicalFunction::Lift { options, .. } | CanonicalFunction::Lower { options, .. } => {
+            if !options.contains(&CanonicalOption::Async) {
+                return Ok(());
+            }
+            "async"
+        }
+        CanonicalFunction::ResourceNew { .. }
+        | CanonicalFunction::ResourceDrop { .. }
+        | CanonicalFunction::ResourceRep { .. } => return Ok(()),
+        CanonicalFunction::TaskReturn { .. } => "task.return",
+        CanonicalFunction::TaskCancel => "task.cancel",
+        CanonicalFunction::ContextGet { .. } => "context.get",
+        CanonicalFunction::ContextSet { .. } => "context.set",
+        _ => "a function of the asynchronous ABI",
+    };
+    anyhow::bail!(
+        "uses asynchronous functions ({what}), which this host does not run: build JavaScript for QuickJS without them \
+         (`componentize-qjs --sync`, `jco componentize --backend-qjs-disable-async`), other languages for WASI 0.2"
+    )
 }
 
 fn keep_manifest(section: &[u8], into: &mut Option<String>) -> anyhow::Result<()> {
@@ -199,6 +229,10 @@ mod tests {
             (
                 b"\0asm\x0d\0\x01\0\x0b\xff",
                 "is damaged or not copied whole",
+            ),
+            (
+                b"\0asm\x0d\0\x01\0\x08\x02\x01\x05",
+                "uses asynchronous functions (task.cancel)",
             ),
         ] {
             let error = refusal(bytes);

@@ -11,6 +11,8 @@ use super::load_error::LoadError;
 use super::state::AttemptState;
 use landfall_model::Allow;
 
+const NO_MANIFEST: &str = ". The component has no manifest, which would list what it needs: `wasm-tools strip` removes it";
+
 /// A linker with the interfaces that this hook may use.
 pub(crate) fn linker(
     engine: &wasmtime::Engine,
@@ -28,20 +30,29 @@ pub(crate) fn linker(
 
 fn check_grants(component: &Component, allow: &Allow) -> Result<(), LoadError> {
     let inspected = &component.inspected;
-    let needed = inspected
-        .imports
-        .iter()
-        .filter_map(|import| grant_for(import));
-    for key in needed {
-        if !allow.capabilities.contains(key.name) {
-            let (name, line) = (key.name, key.line());
-            let message = format!(
-                "wants `{name}`, which the hook file does not grant: add {line} under [allow]"
-            );
-            return Err(LoadError::lasting(&inspected.file, message));
+    let mut names: Vec<String> = Vec::new();
+    let mut lines: Vec<String> = Vec::new();
+    for key in inspected.imports.iter().filter_map(|name| grant_for(name)) {
+        let name = format!("`{}`", key.name);
+        if !allow.capabilities.contains(key.name) && !names.contains(&name) {
+            names.push(name);
+            lines.push(key.line());
         }
     }
-    Ok(())
+    if names.is_empty() {
+        return Ok(());
+    }
+
+    let (names, lines) = (names.join(", "), lines.join(", "));
+    let hint = if inspected.manifest.is_none() {
+        NO_MANIFEST
+    } else {
+        ""
+    };
+    let message = format!(
+        "wants {names}, which the hook file does not grant: add {lines} under [allow]{hint}"
+    );
+    Err(LoadError::lasting(&inspected.file, message))
 }
 
 fn build(

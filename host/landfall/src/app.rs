@@ -27,6 +27,7 @@ use crate::{descriptors, metrics};
 pub use crate::doctor::doctor;
 pub use crate::setup::{check, compiler};
 pub use crate::tools::{AdminAt, ask_ledger, backup, sample, secret, send};
+pub use crate::trial::try_component;
 pub use landfall_engine::{CAPABILITIES, Inspected, compile_child, grant_for, inspect, precompile};
 pub use landfall_hooks::{HookState, HookStatus, Hooks, packs};
 pub use landfall_ledger::BackedUp;

@@ -14,3 +14,4 @@ mod setup;
 pub mod shutdown;
 pub mod telemetry;
 mod tools;
+mod trial;

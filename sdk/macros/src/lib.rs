@@ -8,15 +8,19 @@ mod manifest;
 
 use proc_macro::TokenStream;
 use proc_macro2::TokenStream as Tokens;
-use quote::quote;
+use quote::{quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
 use syn::{Attribute, Error, FnArg, Ident, Item, ItemFn, LitStr, ReturnType, Token, Type};
 
+/// The most arguments of a handler.
+const ARGUMENTS_MAX: usize = 4;
+
 /// Makes a function the handler of this component.
 ///
-/// The function takes one argument (`Event` or `Json<T>`) and returns `Result<_, Failure>`. The value is a reply (`Reply`, `Json<T>`,
-/// `String`, `&'static str`), an option of one, or `()`. `()` and `None` are the answer that the provider takes for success.
+/// The function takes one to four arguments (`Event`, `Json<T>`, `Settings<T>`, a type of `providers`) and returns
+/// `Result<_, Failure>`. The value is a reply (`Reply`, `Json<T>`, `String`, `&'static str`), an option of one, or `()`. `()` and `None`
+/// are the answer that the provider takes for success.
 ///
 /// The attribute writes the manifest of the component, the custom section `landfall:manifest`: the name, version and description of
 /// the crate.
@@ -67,11 +71,13 @@ fn expand(arguments: TokenStream, item: TokenStream) -> Result<Tokens, Error> {
             function: quote!(handle),
             error: quote!(#event::Failure),
             macro_name: quote!(__export),
+            only: quote!(a_component_has_one_handler),
         },
     );
+    let types = types(&function);
     let manifest = manifest::section(options.manifest.as_ref(), options.settings.is_some())?;
     let schema_test = options.settings.as_ref().map(schema_test);
-    Ok(quote!(#function #export #manifest #schema_test))
+    Ok(quote!(#function #types #export #manifest #schema_test))
 }
 
 fn expand_responder(arguments: TokenStream, item: TokenStream) -> Result<Tokens, Error> {
@@ -91,9 +97,11 @@ fn expand_responder(arguments: TokenStream, item: TokenStream) -> Result<Tokens,
             function: quote!(respond),
             error: quote!(::std::string::String),
             macro_name: quote!(__export_responder),
+            only: quote!(a_component_has_one_responder),
         },
     );
-    Ok(quote!(#function #export))
+    let types = types(&function);
+    Ok(quote!(#function #types #export))
 }
 
 /// Describes a type of settings, for `#[handler(settings = …)]`: write it above `#[derive(Deserialize)]`, on the type and
@@ -122,21 +130,31 @@ fn expand_settings(arguments: TokenStream, item: TokenStream) -> Result<Tokens, 
     }
     let described: Item = syn::parse(item)?;
     let mut plain = described.clone();
-    match &mut plain {
-        Item::Struct(item) => item
-            .fields
-            .iter_mut()
-            .for_each(|field| without_schemars(&mut field.attrs)),
-        Item::Enum(item) => item.variants.iter_mut().for_each(|variant| {
-            without_schemars(&mut variant.attrs);
-            variant
-                .fields
+    let (name, generics) = match &mut plain {
+        Item::Struct(item) => {
+            item.fields
                 .iter_mut()
                 .for_each(|field| without_schemars(&mut field.attrs));
-        }),
+            (&item.ident, &item.generics)
+        }
+        Item::Enum(item) => {
+            item.variants.iter_mut().for_each(|variant| {
+                without_schemars(&mut variant.attrs);
+                variant
+                    .fields
+                    .iter_mut()
+                    .for_each(|field| without_schemars(&mut field.attrs));
+            });
+            (&item.ident, &item.generics)
+        }
         other => return Err(Error::new(other.span(), "this goes on a struct or an enum")),
-    }
+    };
+    let (parameters, arguments, bounds) = generics.split_for_impl();
+    let has_schema = quote! {
+        impl #parameters ::landfall_sdk::function::HasSchema for #name #arguments #bounds {}
+    };
     Ok(quote! {
+        #has_schema
         #[cfg(not(target_arch = "wasm32"))]
         #[derive(::landfall_sdk::schemars::JsonSchema)]
         #[schemars(crate = "::landfall_sdk::schemars")]
@@ -209,9 +227,15 @@ fn check(function: &ItemFn) -> Result<(), Error> {
             "a handler is a plain function, not a method",
         ));
     }
-    if signature.inputs.len() != 1 {
-        let text = "a handler takes one argument: `event: Event`, or `Json(body): Json<T>` (`event.json()` gives both)";
+    if !(1..=ARGUMENTS_MAX).contains(&signature.inputs.len()) {
+        let text = "a handler takes one to four arguments: `event: Event`, `Json(body): Json<T>`, `Settings(settings): Settings<T>`";
         return Err(Error::new(signature.paren_token.span.join(), text));
+    }
+    for ty in argument_types(function) {
+        if let Type::Reference(reference) = ty {
+            let text = "a handler owns its arguments: write the type without `&`";
+            return Err(Error::new(reference.span(), text));
+        }
     }
     if matches!(signature.output, ReturnType::Default) {
         return Err(Error::new(
@@ -222,6 +246,27 @@ fn check(function: &ItemFn) -> Result<(), Error> {
     Ok(())
 }
 
+fn argument_types(function: &ItemFn) -> impl Iterator<Item = &Type> {
+    function.sig.inputs.iter().filter_map(|input| match input {
+        FnArg::Typed(argument) => Some(&*argument.ty),
+        FnArg::Receiver(_) => None,
+    })
+}
+
+/// Lets the compiler check each type of the signature, where it is written.
+fn types(function: &ItemFn) -> Tokens {
+    let arguments = argument_types(function).map(|ty| {
+        quote_spanned!(ty.span()=> const _: () = ::landfall_sdk::function::is_argument::<#ty>();)
+    });
+    let result = match &function.sig.output {
+        ReturnType::Default => None,
+        ReturnType::Type(_, ty) => Some(
+            quote_spanned!(ty.span()=> const _: () = ::landfall_sdk::function::is_result::<#ty>();),
+        ),
+    };
+    quote!(#(#arguments)* #result)
+}
+
 /// What an attribute exports.
 struct Export {
     bindings: Tokens,
@@ -229,6 +274,8 @@ struct Export {
     function: Tokens,
     error: Tokens,
     macro_name: Tokens,
+    /// The name that the compiler finds twice if a module has the attribute twice.
+    only: Tokens,
 }
 
 /// The export that calls the function `name`.
@@ -239,11 +286,14 @@ fn export(name: &Ident, export: &Export) -> Tokens {
         function,
         error,
         macro_name,
+        only,
     } = export;
     let types = quote!(::landfall_sdk::bindings::landfall::event::types);
     quote! {
-        // On other targets only the types are checked, and the function counts as used.
-        const _: () = ::landfall_sdk::is_handler(#name);
+        #[allow(non_upper_case_globals, dead_code)]
+        const #only: () = ();
+        // On other targets the function counts as used.
+        const _: () = { let _ = #name; };
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             struct Component;
@@ -261,7 +311,11 @@ fn export(name: &Ident, export: &Export) -> Tokens {
 
 /// The test that compares the file of the schema with the type.
 fn schema_test(settings: &Type) -> Tokens {
+    let has_schema = quote_spanned! {settings.span()=>
+        const _: () = ::landfall_sdk::function::has_schema::<#settings>();
+    };
     quote! {
+        #has_schema
         #[cfg(all(test, not(target_arch = "wasm32")))]
         #[test]
         fn settings_schema_is_current() {

@@ -2,11 +2,13 @@
 
 use proc_macro2::TokenStream as Tokens;
 use quote::quote;
-use std::path::Path;
+use std::path::PathBuf;
 use syn::{Error, LitByteStr, LitStr};
 
 /// The number of the format.
 const FORMAT: u32 = 1;
+/// The schema of the settings, beside `Cargo.toml`.
+const SCHEMA: &str = "settings.schema.json";
 /// The keys that an author's file may have.
 const AUTHOR_KEYS: [&str; 4] = ["event-types", "settings-schema", "suggests", "needs"];
 
@@ -20,8 +22,16 @@ pub fn section(file: Option<&LitStr>, has_schema: bool) -> Result<Tokens, Error>
             concat!(env!("CARGO_MANIFEST_DIR"), "/", #path)
         ))
     };
+    if has_schema && !folder().join(SCHEMA).exists() {
+        let text =
+            format!("{SCHEMA} is missing beside Cargo.toml: run `cargo test`, which writes it");
+        return Ok(quote! {
+            #[cfg(target_arch = "wasm32")]
+            ::core::compile_error!(#text);
+        });
+    }
     let schema = has_schema.then(|| {
-        let schema = included(quote!("settings.schema.json"));
+        let schema = included(quote!(#SCHEMA));
         quote!(b"settings-schema = \'\'\'\n", #schema, b"\'\'\'\n",)
     });
     if let Some(file) = file {
@@ -38,6 +48,13 @@ pub fn section(file: Option<&LitStr>, has_schema: bool) -> Result<Tokens, Error>
             static MANIFEST: [u8; LENGTH] = ::landfall_sdk::section::joined(PARTS);
         };
     })
+}
+
+/// The folder of `Cargo.toml`.
+fn folder() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR")
+        .unwrap_or_default()
+        .into()
 }
 
 fn bytes(text: &str) -> LitByteStr {
@@ -78,8 +95,7 @@ fn quoted(text: &str) -> String {
 /// Refuses keys of the author's file that no host reads, and keys that would be there twice. A file that is not there is reported by
 /// `include_bytes!`.
 fn check(file: &LitStr, has_schema: bool) -> Result<(), Error> {
-    let folder = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
-    let Ok(text) = std::fs::read_to_string(Path::new(&folder).join(file.value())) else {
+    let Ok(text) = std::fs::read_to_string(folder().join(file.value())) else {
         return Ok(());
     };
     match wrong_key(&text, has_schema) {

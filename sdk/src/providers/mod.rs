@@ -1,7 +1,8 @@
 //! What well-known providers send, as types: the fields that handlers ask for most. Each is behind the feature of its name.
 //!
-//! A field that a provider adds is ignored; one that is not listed here is in [`Event::json`](crate::Event::json). A body that
-//! lacks a field that is always sent is a [`Failure::Reject`](crate::Failure::Reject) that names it.
+//! A field that is not listed here is in [`Event::json`](crate::Event::json). No JSON body is rejected because it differs from a type: a
+//! missing field has its default (an empty text, 0, `None`), and a body of another shape is the variant `Other` of GitHub, Shopify and the
+//! objects of Stripe and Slack, with a line in the log that names the place.
 
 #[cfg(feature = "dialogflow")]
 pub mod dialogflow;
@@ -17,3 +18,15 @@ pub mod slack;
 pub mod stripe;
 #[cfg(feature = "twilio")]
 pub mod twilio;
+
+#[cfg(any(
+    feature = "github",
+    feature = "shopify",
+    feature = "slack",
+    feature = "stripe"
+))]
+mod lenient;
+#[cfg(any(feature = "github", feature = "shopify"))]
+use lenient::typed;
+#[cfg(any(feature = "slack", feature = "stripe"))]
+use lenient::typed_value;

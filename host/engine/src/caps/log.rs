@@ -16,6 +16,9 @@ pub(crate) const LINE_BYTES_MAX: usize = 8 << 10;
 /// The most bytes of the last lines on standard error, which become the reason of a trap.
 const STDERR_BYTES_MAX: usize = 2 << 10;
 
+/// The beginning of the text of a Rust panic. On standard error, the name of the thread precedes it.
+const PANIC: &str = "panicked at ";
+
 /// The panic of a component of `componentize-py` whose Python function raised an exception.
 const PYTHON_EXCEPTION: &str = "Python function threw an unexpected exception";
 
@@ -130,7 +133,7 @@ impl Lines {
         if last(PYTHON_EXCEPTION).is_some() {
             last("Traceback (most recent call last)").unwrap_or(0)
         } else {
-            last("panicked at ").unwrap_or(0)
+            last(PANIC).unwrap_or(0)
         }
     }
 
@@ -177,7 +180,12 @@ impl Host for Log {
             Level::Warn => "warn",
             Level::Error => "error",
         };
-        self.lines().push(level, &message);
+        let mut lines = self.lines();
+        // A component without WASI has no standard error: its panics arrive here.
+        if message.starts_with(PANIC) {
+            message.lines().for_each(|line| lines.keep_stderr(line));
+        }
+        lines.push(level, &message);
     }
 }
 
@@ -187,6 +195,17 @@ mod tests {
 
     fn lines() -> Lines {
         Lines::new(MemoryBudget::new(1 << 20), Arc::default())
+    }
+
+    #[test]
+    fn logged_panics_are_reasons() {
+        let lines = SharedLines::new(MemoryBudget::new(1 << 20), Arc::default());
+        let mut log = Log::new(lines.clone());
+        log.log(Level::Error, "not this".into());
+        assert_eq!(lines.lock().last_stderr(), None);
+        log.log(Level::Error, "panicked at src/lib.rs:1:2:\nboom".into());
+        let reason = "panicked at src/lib.rs:1:2:\nboom";
+        assert_eq!(lines.lock().last_stderr().as_deref(), Some(reason));
     }
 
     #[test]

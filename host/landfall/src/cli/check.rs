@@ -9,9 +9,12 @@ use serde_json::{Value, json};
 use super::flags::{NodeFlags, node_config};
 use super::listing::printable;
 use super::output::say;
-use crate::app::{self, CAPABILITIES, HookState, HookStatus, Inspected, grant_for};
+use crate::app::{self, HookState, HookStatus, Inspected, grant_for};
 use crate::telemetry;
 use landfall_config::{Manifest, SettingsSchema};
+
+const NO_MANIFEST: &str = "there is no manifest, so that only the imports say which grants it needs: `#[handler]` and the SDKs \
+    write one, `wasm-tools strip` removes it";
 
 /// Loads all hooks as `serve` would and prints their status.
 pub async fn check(flags: NodeFlags, as_json: bool) -> anyhow::Result<ExitCode> {
@@ -160,15 +163,12 @@ fn indented(text: &str) -> String {
         .join("\n")
 }
 
-/// Prints what a component exports, imports and requests, and the grant that each import needs.
-pub fn inspect(file: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
-    let bytes =
-        std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
-    let inspected = app::inspect(&file.display().to_string(), &bytes)?;
-    let manifest = match &inspected.manifest {
-        Some(text) => Manifest::parse("manifest", text, CAPABILITIES)?,
-        None => Manifest::default(),
-    };
+/// Loads a component as a node would, and prints what it exports, imports and requests, and the grant that each import needs.
+pub async fn inspect(file: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
+    let (inspected, mut manifest) = app::try_component(file).await?;
+    if inspected.manifest.is_none() && inspected.imports.iter().any(|name| need(name).is_some()) {
+        manifest.warnings.push(NO_MANIFEST.into());
+    }
 
     if as_json {
         say!("{}", receipt(&inspected, &manifest))

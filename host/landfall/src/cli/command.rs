@@ -32,7 +32,8 @@ pub(super) enum Command {
     /// Check whether a running node is ready: exits with 0 if it is, otherwise with 1. For health
     /// checks.
     Ready(ready::ReadyFlags),
-    /// Print what a component exports, imports and requests.
+    /// Load a component as a node would, and print what it exports, imports and requests. Exits
+    /// with 1 and the reason if a node would refuse it.
     Inspect {
         /// The component: a .wasm file.
         file: PathBuf,

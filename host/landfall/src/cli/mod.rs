@@ -84,7 +84,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { out } => manual::man(out.as_deref()),
         Command::Ready(flags) => block_on(ready::ready(&flags)),
-        Command::Inspect { file, json } => check::inspect(&file, json),
+        Command::Inspect { file, json } => block_on(check::inspect(&file, json)),
         Command::Build {
             dir,
             out,

@@ -1,0 +1,6 @@
+use landfall_sdk::{Event, handler};
+
+#[handler]
+fn on_event(_: Event) {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use landfall_sdk::handler;
+
+#[handler]
+struct Deploy;
+
+fn main() {}

@@ -1,0 +1,6 @@
+use landfall_sdk::settings;
+
+#[settings]
+fn deploy() {}
+
+fn main() {}

@@ -165,27 +165,31 @@ pub fn inspect(file: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
     let bytes =
         std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let inspected = app::inspect(&file.display().to_string(), &bytes)?;
-    let manifest = match &inspected.manifest {
-        Some(text) => Manifest::parse("manifest", text, CAPABILITIES)?,
-        None => Manifest::default(),
-    };
-
     if as_json {
-        say!("{}", receipt(&inspected, &manifest))
+        say!("{}", receipt(&inspected)?)
     } else {
-        print_receipt(&inspected, &manifest)
+        print_receipt(&inspected)?
     }
 
     Ok(ExitCode::SUCCESS)
 }
 
-fn receipt(inspected: &Inspected, manifest: &Manifest) -> Value {
+fn manifest(inspected: &Inspected) -> anyhow::Result<Manifest> {
+    match &inspected.manifest {
+        Some(text) => Ok(Manifest::parse("manifest", text, CAPABILITIES)?),
+        None => Ok(Manifest::default()),
+    }
+}
+
+/// What a component exports, imports and requests, as JSON.
+pub(super) fn receipt(inspected: &Inspected) -> anyhow::Result<Value> {
+    let manifest = manifest(inspected)?;
     let schema = manifest.settings_schema.as_ref();
     let imports = inspected
         .imports
         .iter()
         .map(|name| json!({ "name": name, "needs": need(name) }));
-    json!({
+    Ok(json!({
         "digest": inspected.digest,
         "bytes": inspected.size,
         "memory_bytes": inspected.memory_bytes,
@@ -199,14 +203,16 @@ fn receipt(inspected: &Inspected, manifest: &Manifest) -> Value {
         "needs": manifest.needed_lines(),
         "warnings": manifest.warnings,
         "settings_schema": schema.map(SettingsSchema::json),
-    })
+    }))
 }
 
 fn iec(bytes: u64) -> impl std::fmt::Display {
     bytesize::ByteSize(bytes).display().iec()
 }
 
-fn print_receipt(inspected: &Inspected, manifest: &Manifest) {
+/// Prints what a component exports, imports and requests.
+pub(super) fn print_receipt(inspected: &Inspected) -> anyhow::Result<()> {
+    let manifest = manifest(inspected)?;
     if let Some(name) = &manifest.name {
         let version = manifest.version.as_deref().unwrap_or_default();
         let identity = format!("{name} {version}");
@@ -266,6 +272,7 @@ fn print_receipt(inspected: &Inspected, manifest: &Manifest) {
         .warnings
         .iter()
         .for_each(|warning| say!("warning  {warning}"));
+    Ok(())
 }
 
 /// The grant of the hook file that a WASI draft needs.

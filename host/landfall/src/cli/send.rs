@@ -51,6 +51,12 @@ pub fn sign(flags: &SignFlags) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
 
+    say!("{}", curl(&request)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The request as a command to paste into a shell.
+pub(super) fn curl(request: &SignedSample) -> anyhow::Result<String> {
     let body =
         std::str::from_utf8(&request.body).context("the body is not text: use `landfall send`")?;
     let headers: Vec<String> = request
@@ -58,13 +64,12 @@ pub fn sign(flags: &SignFlags) -> anyhow::Result<ExitCode> {
         .iter()
         .map(|(name, value)| format!("-H {}", quoted(&format!("{name}: {value}"))))
         .collect();
-    say!(
+    Ok(format!(
         "curl -sS {} {} --data-binary {}",
         quoted(&request.url),
         headers.join(" "),
         quoted(body)
-    );
-    Ok(ExitCode::SUCCESS)
+    ))
 }
 
 /// Sends it and prints what came back; 1 unless that is a 2xx.

@@ -1,0 +1,55 @@
+// A body or a value: the `payload` of the contract is text or bytes. Authors see strings and `Uint8Array`.
+
+/** The payload of a string or of bytes. */
+export function payloadOf(value, what) {
+  if (typeof value === "string") return { tag: "text", val: value };
+  if (value instanceof Uint8Array) return { tag: "binary", val: value };
+  if (value instanceof ArrayBuffer) return { tag: "binary", val: new Uint8Array(value) };
+  if (ArrayBuffer.isView(value)) {
+    return { tag: "binary", val: new Uint8Array(value.buffer, value.byteOffset, value.byteLength) };
+  }
+  throw new TypeError(`${what} is text or bytes, not ${kindOf(value)}`);
+}
+
+/** The text of a payload; `undefined` if its bytes are not UTF-8. */
+export function textOf(payload) {
+  if (payload.tag === "text") return payload.val;
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(payload.val);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The text of a payload, with U+FFFD for what is not UTF-8. */
+export function lossyTextOf(payload) {
+  return payload.tag === "text" ? payload.val : new TextDecoder("utf-8", { ignoreBOM: true }).decode(payload.val);
+}
+
+export function bytesOf(payload) {
+  return payload.tag === "text" ? new TextEncoder().encode(payload.val) : payload.val;
+}
+
+/** The text of a JSON document. Values that JSON has no form for are named. */
+export function jsonText(value, what) {
+  const text = JSON.stringify(value);
+  if (text === undefined) throw new TypeError(`${what} is JSON, not ${kindOf(value)}`);
+  return text;
+}
+
+/** Of a value of the wrong type, for an error. */
+export function kindOf(value) {
+  if (value === null) return "null";
+  if (Array.isArray(value)) return "an array";
+  if (typeof value === "object") return `an object of the class ${value.constructor?.name ?? "null"}`;
+  return typeof value === "undefined" ? "undefined" : `a ${typeof value}`;
+}
+
+/** Seconds as the contract has them: whole, rounded up. `undefined` stays. */
+export function wholeSeconds(seconds, what) {
+  if (seconds == null) return undefined;
+  if (typeof seconds !== "number" || !(seconds >= 0)) {
+    throw new TypeError(`${what} is a number of seconds, not ${String(seconds)}`);
+  }
+  return Math.min(Math.ceil(seconds), 0xffffffff);
+}

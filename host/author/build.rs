@@ -36,18 +36,17 @@ fn main() {
     std::fs::write(&workspace, sdk_workspace(&root)).expect("cargo's own folder is writable");
     rust.add(&workspace, "Cargo.toml");
 
+    // These have a copy of the contract.
     let mut javascript = Files::default();
     javascript.add_all(&root.join("sdk/js"), "landfall-sdk");
     let mut python = Files::default();
     python.add_all(&root.join("sdk/python"), "landfall-sdk");
-    // Their builds read the contract beside the package, unless the package has a copy.
-    for (files, sdk) in [(&mut javascript, "sdk/js"), (&mut python, "sdk/python")] {
-        if !files.0.is_empty() && !root.join(sdk).join("wit").is_dir() {
-            files.add_all(&root.join("wit"), "landfall-sdk/wit");
-        }
-    }
 
     let mut templates = Files::default();
+    println!(
+        "cargo:rerun-if-changed={}",
+        author.join("templates").display()
+    );
     templates.add_all(&author.join("templates"), "");
 
     let mut source = String::new();
@@ -95,8 +94,10 @@ impl Files {
     }
 
     /// Every file below a directory, sorted. A directory that does not exist has none.
+    ///
+    /// Cargo watches the files and not the directories, into which tests and tools write: a new file is found when one that uses it
+    /// changes.
     fn add_all(&mut self, dir: &Path, prefix: &str) {
-        println!("cargo:rerun-if-changed={}", dir.display());
         let Ok(entries) = std::fs::read_dir(dir) else {
             return;
         };

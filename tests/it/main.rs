@@ -2,6 +2,7 @@
 
 mod admin;
 mod answers;
+mod author;
 mod bench;
 mod bodies;
 mod brokers;

@@ -25,24 +25,6 @@ pub enum What<'a> {
     Examples,
 }
 
-/// How much the compiler does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Profile {
-    /// What is deployed: small and fast components.
-    Release,
-    /// For `landfall dev`: the build after a change takes as little time as possible.
-    Dev,
-}
-
-/// Variables that make the release profile of any package quick to build again.
-const QUICK: [(&str, &str); 5] = [
-    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1"),
-    ("CARGO_PROFILE_RELEASE_LTO", "off"),
-    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
-    ("CARGO_PROFILE_RELEASE_INCREMENTAL", "true"),
-    ("CARGO_PROFILE_RELEASE_STRIP", "true"),
-];
-
 /// Builds the handlers of a cargo workspace below `dir` and copies the components to `out`. Returns what was written. `install` adds
 /// the target with rustup if it is missing.
 pub fn build_workspace(
@@ -60,13 +42,13 @@ pub fn build_workspace(
         }
     }
 
-    let built = build(dir, what, Profile::Release)?;
+    let built = build(dir, what)?;
     create_dir(out)?;
     built.iter().map(|file| copy(file, out)).collect()
 }
 
 /// The component files that cargo says it made.
-pub(crate) fn build(dir: &Path, what: What<'_>, profile: Profile) -> anyhow::Result<Vec<PathBuf>> {
+pub(crate) fn build(dir: &Path, what: What<'_>) -> anyhow::Result<Vec<PathBuf>> {
     let mut command = Command::new(cargo());
     command.args([
         "build",
@@ -83,9 +65,6 @@ pub(crate) fn build(dir: &Path, what: What<'_>, profile: Profile) -> anyhow::Res
         What::Examples => {
             command.arg("--examples");
         }
-    }
-    if profile == Profile::Dev {
-        command.envs(QUICK).arg("--quiet");
     }
 
     // A folder of its own: the outer cargo may hold the lock of the other.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 
-use crate::cargo::{self, Profile, What};
+use crate::cargo::{self, What};
 use crate::exec::{self, Show};
 use crate::place::{create_dir, place};
 use crate::project::{Language, Project};
@@ -26,12 +26,12 @@ pub struct Built {
 }
 
 /// Builds the folder. `install` runs the commands that install what is missing; without it, the first one that is missing is an error.
-pub fn build(project: &Project, profile: Profile, install: bool) -> anyhow::Result<Built> {
+pub fn build(project: &Project, install: bool) -> anyhow::Result<Built> {
     prepare(project, install)?;
     let began = Instant::now();
     let path = project.component();
     match project.language {
-        Language::Rust => rust(project, profile, &path)?,
+        Language::Rust => rust(project, &path)?,
         Language::TypeScript | Language::JavaScript => {
             let mut npm = Command::new("npm");
             run(
@@ -81,8 +81,8 @@ fn prepare(project: &Project, install: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn rust(project: &Project, profile: Profile, path: &Path) -> anyhow::Result<()> {
-    let built = cargo::build(&project.dir, What::All, profile)?;
+fn rust(project: &Project, path: &Path) -> anyhow::Result<()> {
+    let built = cargo::build(&project.dir, What::All)?;
     let wanted = project.name.replace('-', "_");
     let is_wanted = |file: &&PathBuf| file.file_stem().is_some_and(|stem| *stem == *wanted);
     let file = built.iter().find(is_wanted).with_context(|| {

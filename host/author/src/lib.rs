@@ -17,7 +17,7 @@ mod sources;
 mod templates;
 mod toolchain;
 
-pub use cargo::{Profile, What, build_workspace};
+pub use cargo::{What, build_workspace};
 pub use components::{Built, build, copy_component};
 pub use location::location;
 pub use new::{NewHandler, Written, write};

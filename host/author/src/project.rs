@@ -87,7 +87,7 @@ impl Language {
                 "TypeScript on QuickJS, checked by tsc; needs Node.js 20 or newer"
             }
             Language::JavaScript => "JavaScript on QuickJS; needs Node.js 20 or newer",
-            Language::Python => "Python on CPython; needs Python 3.10 or newer",
+            Language::Python => "Python on CPython; needs Python 3.11 or newer",
         }
     }
 

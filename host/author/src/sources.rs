@@ -15,7 +15,7 @@ use crate::project::Project;
 /// Folders that tools write.
 const WRITTEN: [&str; 5] = ["target", "node_modules", "build", "__pycache__", "dist"];
 /// Folders and files that neither the build nor the node reads. The names of files end with these.
-const UNREAD_FOLDERS: [&str; 2] = ["cases", "samples"];
+const UNREAD_FOLDERS: [&str; 4] = ["cases", "samples", "test", "tests"];
 const UNREAD_FILES: [&str; 5] = [".md", "Cargo.lock", "package-lock.json", "~", ".swp"];
 /// Of the hook, not of the component.
 const HOOK_FOLDERS: [&str; 2] = ["secrets", "providers"];

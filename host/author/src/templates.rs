@@ -11,7 +11,7 @@ use std::str::FromStr;
 use anyhow::Context;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
-use minijinja::{Environment, UndefinedBehavior};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::Serialize;
 
 use crate::project::Language;
@@ -124,6 +124,7 @@ pub(crate) fn files(
         .lstrip_blocks(true);
     environment.set_syntax(syntax.build()?);
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_auto_escape_callback(|_| AutoEscape::None);
 
     let folders = ["all", language.folder()]
         .into_iter()

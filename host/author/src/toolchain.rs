@@ -14,7 +14,7 @@ use landfall_config::env;
 /// The oldest Node.js that the tools of the SDK run on.
 const NODE_MIN: u32 = 20;
 /// The oldest Python, as major and minor version.
-const PYTHON_MIN: (u32, u32) = (3, 10);
+const PYTHON_MIN: (u32, u32) = (3, 11);
 
 /// What a build needs and does not find.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,7 +121,7 @@ fn python_missing(dir: &Path) -> Option<Missing> {
     Some(Missing::new(
         dir,
         "the folder's environment .venv has no landfall_sdk",
-        "python3 -m venv .venv && .venv/bin/pip install --disable-pip-version-check -r requirements.txt",
+        "python3 -m venv .venv && .venv/bin/pip install --quiet --disable-pip-version-check -r requirements.txt",
     ))
 }
 

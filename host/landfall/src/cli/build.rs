@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use landfall_author::{Profile, Project, What, build_workspace};
+use landfall_author::{Project, What, build_workspace};
 
 use super::check::{print_receipt, receipt};
 use super::output::say;
@@ -68,7 +68,7 @@ async fn all(flags: &BuildFlags) -> anyhow::Result<ExitCode> {
 
 /// A handler's folder.
 async fn one(project: &Project, flags: &BuildFlags) -> anyhow::Result<ExitCode> {
-    let built = landfall_author::build(project, Profile::Release, flags.install)?;
+    let built = landfall_author::build(project, flags.install)?;
     if !flags.json {
         print_receipt(&built.inspected)?;
     }

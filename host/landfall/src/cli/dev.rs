@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use clap::Args;
 use landfall_author::{
-    Built, Changed, Profile, Project, Run, Sample, ServedFolder, Sources, Target, difference,
-    location,
+    Built, Changed, Project, Run, Sample, ServedFolder, Sources, Target, difference, location,
 };
 use landfall_config::listen_address;
 use serde_json::json;
@@ -102,6 +101,12 @@ pub async fn dev(flags: DevFlags) -> anyhow::Result<ExitCode> {
 
     // What changes from now on is built again.
     let mut sources = Sources::watch(&project)?;
+    let began = Instant::now();
+    let first = build(&project, flags.install).await;
+    if let Ok(built) = &first {
+        served.update_component(&project, &built.path)?;
+    }
+
     let shutdown = Shutdown::on_signals()?;
     let app = App::start(config).await?;
     let (listen, admin) = app.addresses()?;
@@ -132,7 +137,7 @@ pub async fn dev(flags: DevFlags) -> anyhow::Result<ExitCode> {
     let mut pressed = keys();
     let mut has_keys = true;
     session.print_start(admin);
-    session.build();
+    session.built(began, first)?;
     let mut look = tokio::time::interval(STATUS_EVERY);
     loop {
         tokio::select! {
@@ -171,7 +176,7 @@ impl Session {
         let name = &self.project.name;
         say!("{name} at {} (admin listener: http://{admin})", self.base);
         match self.signed() {
-            Ok(request) => match curl(&request) {
+            Ok((request, file)) => match curl(&request, file.as_deref()) {
                 Ok(command) => say!("\n  {command}\n"),
                 Err(error) => say!("no curl command: {error:#}"),
             },
@@ -196,9 +201,9 @@ impl Session {
         self.is_building = true;
         let (project, install, steps) = (self.project.clone(), self.install, self.steps.clone());
         let began = Instant::now();
-        tokio::task::spawn_blocking(move || {
-            let built = landfall_author::build(&project, Profile::Dev, install);
-            steps.blocking_send(Step::Built(began, built)).ok();
+        tokio::spawn(async move {
+            let built = build(&project, install).await;
+            steps.send(Step::Built(began, built)).await.ok();
         });
     }
 
@@ -315,7 +320,8 @@ impl Session {
         Ok(())
     }
 
-    fn signed(&self) -> anyhow::Result<SignedSample> {
+    /// The sample, and the file of its body, relative to the working directory if it is below it.
+    fn signed(&self) -> anyhow::Result<(SignedSample, Option<PathBuf>)> {
         let plugins = self.served.plugins();
         let target = Target::read(&self.project, &plugins, &self.base)?;
         let providers = plugins.join("providers");
@@ -328,13 +334,18 @@ impl Session {
         let request = target
             .request(sample.as_ref(), secret)
             .context("[verify] names no provider")?;
-        app::sample(&request, Some(&providers))
+        let here = std::env::current_dir().unwrap_or_default();
+        let file = sample.map(|sample| match sample.path.strip_prefix(&here) {
+            Ok(below) => below.to_owned(),
+            Err(_) => sample.path.clone(),
+        });
+        Ok((app::sample(&request, Some(&providers))?, file))
     }
 
     fn send_sample(&mut self) {
         let steps = self.steps.clone();
         match self.signed() {
-            Ok(request) => drop(tokio::spawn(async move {
+            Ok((request, _)) => drop(tokio::spawn(async move {
                 let answer = app::send(request).await;
                 steps.send(Step::Answered(answer)).await.ok();
             })),
@@ -377,6 +388,12 @@ impl Session {
             changes.iter().for_each(|line| say!("{line}"));
         }
     }
+}
+
+async fn build(project: &Project, install: bool) -> anyhow::Result<Built> {
+    let project = project.clone();
+    let build = tokio::task::spawn_blocking(move || landfall_author::build(&project, install));
+    build.await.context("the build panicked")?
 }
 
 /// Returns when the hook runs the component with this digest. The error says why it does not.

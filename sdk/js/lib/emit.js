@@ -3,10 +3,12 @@
 import * as host from "#host/emit";
 import { calling, CapabilityError } from "./failure.js";
 import { pairsOf } from "./headers.js";
+import { inHandler } from "./phase.js";
 import { jsonText, payloadOf, wholeSeconds } from "./payload.js";
 
 /** Emits an event to a hook and returns its id. */
 export function emit(hook, emission = {}) {
+  inHandler("emit");
   const headers = pairsOf(emission.headers);
   let body = payloadOf(emission.body ?? "", "the body of an emitted event");
   if (emission.json !== undefined) {

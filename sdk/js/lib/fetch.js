@@ -3,9 +3,11 @@
 import * as host from "#host/http";
 import { calling, HttpError } from "./failure.js";
 import { Headers } from "./headers.js";
+import { inHandler } from "./phase.js";
 import { bodyOf, Response } from "./response.js";
 
 export async function fetch(input, init = {}) {
+  inHandler("fetch");
   const url = String(input?.url ?? input);
   const signal = init.signal;
   if (signal?.aborted) throw signal.reason;

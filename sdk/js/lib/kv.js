@@ -2,11 +2,13 @@
 
 import * as host from "#host/kv";
 import { calling, CapabilityError } from "./failure.js";
+import { inHandler } from "./phase.js";
 import { bytesOf, jsonText, payloadOf, textOf, wholeSeconds } from "./payload.js";
 
 export { CapabilityError } from "./failure.js";
 
 function call(work) {
+  inHandler("a function of kv");
   return calling(CapabilityError, work);
 }
 

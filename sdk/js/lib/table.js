@@ -3,11 +3,13 @@
 import * as host from "#host/table";
 import { calling, CapabilityError } from "./failure.js";
 import { jsonText } from "./payload.js";
+import { inHandler } from "./phase.js";
 
 export { CapabilityError } from "./failure.js";
 
 /** Appends one row: a JSON object. */
 export function append(table, row) {
+  inHandler("table.append");
   const text = jsonText(row, "a row");
   calling(CapabilityError, () => host.append(table, text));
 }

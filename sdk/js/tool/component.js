@@ -72,5 +72,10 @@ function explained(error, { map }) {
     const source = found && map.sources[found.source];
     return source ? `(${source}:${found.line + 1}:${found.sourceColumn + 1})` : all;
   });
-  return `the module cannot be loaded. What stands outside the handler runs once, when the component is built:\n${text}`;
+  const thrown = text
+    .replace(/^[^]*?Failed to finish JavaScript module evaluation: /, "")
+    .split("\n")
+    // Frames of the SDK.
+    .filter((line) => !/user\.js:|^\s*at <anonymous> \(native\)/.test(line));
+  return `the module cannot be loaded. What stands outside the handler runs once, when the component is built:\n${thrown.join("\n").trimEnd()}`;
 }

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import test from "node:test";
 import { format, inspect } from "../lib/format.js";
-import { decoded } from "../lib/trace.js";
+import { placeIn, segmentsOf } from "../lib/trace.js";
 import { manifest, withManifest } from "../tool/manifest.js";
 import { project } from "../tool/project.js";
 import { compactMap } from "../tool/source_map.js";
@@ -62,10 +62,13 @@ test("maps keep the author's lines", () => {
   const map = { sources: ["../src/a.ts", "../sdk/lib/b.js", "../node_modules/p/c.js"], mappings: "AAAA,IAAI;ACCA;ACAA,EAAE" };
   const compact = compactMap(map, { folder: "/h", sdk: "/h/sdk", file: "/h/build/bundle.js.map" });
   assert.deepEqual(compact.sources, ["src/a.ts", "", "node_modules/p/c.js"]);
-  const [first, second, third] = decoded(compact.mappings);
+  const lines = compact.mappings.split(";");
+  const [first, second, third] = lines.map((line) => segmentsOf(line));
   assert.deepEqual(first.map(({ column, sourceColumn }) => [column, sourceColumn]), [[0, 0], [4, 4]]);
   assert.deepEqual([second[0].source, second[0].line], [1, 1]);
   assert.deepEqual([third.length, third[0].source], [1, 2]);
+  const places = [[1, 7], [2, 1], [3, 1]].map(([line, column]) => placeIn({ ...compact, lines }, line, column));
+  assert.deepEqual(places, ["src/a.ts:1:5", undefined, "node_modules/p/c.js:2:5"]);
 });
 
 test("values are shown as source", () => {

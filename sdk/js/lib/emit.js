@@ -4,7 +4,7 @@ import * as host from "#host/emit";
 import { calling, CapabilityError } from "./failure.js";
 import { pairsOf } from "./headers.js";
 import { inHandler } from "./phase.js";
-import { jsonText, payloadOf, wholeSeconds } from "./payload.js";
+import { jsonText, optionalText, payloadOf, rawPairs, textFor, wholeSeconds } from "./payload.js";
 
 /** Emits an event to a hook and returns its id. */
 export function emit(hook, emission = {}) {
@@ -17,11 +17,11 @@ export function emit(hook, emission = {}) {
     if (!has) headers.push(["content-type", "application/json"]);
   }
   const raw = {
-    hook,
-    eventType: emission.eventType,
-    headers,
+    hook: textFor(hook, "the name of a hook"),
+    eventType: optionalText(emission.eventType, "eventType"),
+    headers: rawPairs(headers),
     body,
-    key: emission.key,
+    key: optionalText(emission.key, "the key of an emitted event"),
     delayS: wholeSeconds(emission.delaySeconds, "delaySeconds"),
   };
   return calling(CapabilityError, () => host.emit(raw));

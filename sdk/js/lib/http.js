@@ -3,7 +3,7 @@
 import * as host from "#host/http";
 import { calling, HttpError } from "./failure.js";
 import { pairsOf } from "./headers.js";
-import { jsonText, payloadOf } from "./payload.js";
+import { jsonText, milliseconds, payloadOf, rawPairs } from "./payload.js";
 import { inHandler } from "./phase.js";
 import { HttpResponse } from "./response.js";
 
@@ -33,11 +33,11 @@ function rawRequest(request) {
     headers.push(["content-type", contentType]);
   }
   return {
-    method: request.method?.toUpperCase() ?? (body ? "POST" : "GET"),
-    url: String(request.url),
-    headers,
+    method: request.method?.toUpperCase().toWellFormed() ?? (body ? "POST" : "GET"),
+    url: String(request.url).toWellFormed(),
+    headers: rawPairs(headers),
     body,
-    timeoutMs: request.timeoutMs == null ? undefined : Math.ceil(request.timeoutMs),
+    timeoutMs: milliseconds(request.timeoutMs),
   };
 }
 

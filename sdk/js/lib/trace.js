@@ -6,6 +6,14 @@ const CAUSES_MAX = 5;
 
 /** An error as text: name, message, where it was thrown, the frames of the author's files, and its causes. */
 export function described(error) {
+  try {
+    return error == null ? `${error} was thrown` : chain(error);
+  } catch {
+    return "an error that cannot be printed was thrown";
+  }
+}
+
+function chain(error) {
   const lines = [];
   let next = error;
   for (let depth = 0; next != null && depth < CAUSES_MAX; depth += 1) {

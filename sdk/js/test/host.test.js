@@ -166,3 +166,50 @@ test("wrong results are named", async () => {
   assert.throws(() => json(undefined), /the body of a reply is JSON, not undefined/);
   assert.throws(() => reply(99), RangeError);
 });
+
+test("values have the types of the contract", async () => {
+  host();
+  const wrong = [
+    () => settings.get(undefined),
+    () => kv.get(undefined),
+    () => kv.set(1, "a"),
+    () => kv.increment("a", 1.5),
+    () => kv.increment("a", 2 ** 31),
+    () => kv.listKeys("", { limit: -1 }),
+    () => table.append(undefined, {}),
+    () => emit(undefined, {}),
+    () => emit("a", { key: 5 }),
+    () => http.send({ url: "https://a.example/", timeoutMs: Number.NaN }),
+  ];
+  for (const call of wrong) assert.throws(call, TypeError, String(call));
+});
+
+test("half surrogate pairs are replaced", async () => {
+  const fake = host();
+  const ended = await run(() => {
+    console.log("\ud800 a");
+    kv.set("\ud800", "\udc00");
+    table.append("rows", { a: "\ud800" });
+    return text("\ud800");
+  }, event());
+  assert.equal(ended.reply.text(), "\ufffd");
+  assert.deepEqual([fake.logs, fake.kv], [["info: \ufffd a"], { "\ufffd": "\ufffd" }]);
+  const failed = await run(() => {
+    throw new Reject("\ud800");
+  }, event());
+  assert.equal(failed.reason, "\ufffd");
+});
+
+test("strange values can be thrown", async () => {
+  const unprintable = new (class extends Error {
+    get message() {
+      throw new Error("x");
+    }
+  })();
+  for (const [thrown, reason] of [[null, "null was thrown"], [{ a: 1 }, '{"a":1}'], [unprintable, "an error that cannot be printed was thrown"]]) {
+    const ended = await run(() => {
+      throw thrown;
+    }, event());
+    assert.deepEqual([ended.outcome, ended.reason], ["retry", reason]);
+  }
+});

@@ -47,6 +47,7 @@ async fn keeps_the_contract(sdk: Sdk) {
     calls(&node, &receiver).await;
     effects(&node).await;
     lines(&node, sdk).await;
+    wrong_values(&node).await;
     random_numbers(&node).await;
     quick_answers(&node, sdk).await;
     manifest(&node).await;
@@ -206,6 +207,15 @@ async fn lines(node: &Node, sdk: Sdk) {
         })
         .await;
     }
+}
+
+/// What the contract cannot have is replaced or named. The interpreters would end the component.
+async fn wrong_values(node: &Node) {
+    let body = r#"{"case": "surrogate", "text": "\ud800"}"#;
+    let (status, text) = node.post("/cases/x", &[], body).await;
+    assert_eq!((status, parsed(&text)), (200, json!({"text": "\u{fffd}"})));
+    post(node, json!({"case": "wrong-type"})).await;
+    attempt(node, "retry", "TypeError: a key of kv is text, not ").await;
 }
 
 /// Instances are copies of the one that was built, and draw other numbers all the same.

@@ -72,7 +72,7 @@ class Capabilities(unittest.TestCase):
         fake = host().answer("https://a.example/")
         http.post("https://a.example/", form={"a": "x y"})
         self.assertEqual(fake.calls[0].body, "a=x+y")
-        with self.assertRaisesRegex(TypeError, "use json= or form="):
+        with self.assertRaisesRegex(TypeError, "use json= or form= for others"):
             http.post("https://a.example/", body={"a": 1})
 
     def test_statuses_become_failures(self):
@@ -82,6 +82,40 @@ class Capabilities(unittest.TestCase):
         self.assertEqual(raised.exception.after_seconds, 7)
         with self.assertRaises(Reject):
             http.get("https://gone.example/").raise_for_status()
+
+
+    def test_values_have_the_types_of_the_contract(self):
+        host()
+        wrong = [
+            lambda: settings.get(None),
+            lambda: kv.get(None),
+            lambda: kv.set(1, "a"),
+            lambda: kv.increment("a", 1.5),
+            lambda: kv.increment("a", 2**31),
+            lambda: kv.list_keys(limit=-1),
+            lambda: table.append(None, {}),
+            lambda: emit(None),
+            lambda: emit("a", key=5),
+            lambda: http.get(None),
+            lambda: http.get("https://a.example/", timeout_seconds=0),
+        ]
+        for at, call in enumerate(wrong):
+            with self.subTest(at), self.assertRaises(TypeError):
+                call()
+
+    def test_half_surrogate_pairs_are_replaced(self):
+        def strange(_):
+            print("\ud800 a")
+            kv.set("\ud800", "\udc00")
+            table.append("rows", {"a": "\ud800"})
+            return Reply(200, {"a": "\ud800"})
+
+        fake = host()
+        end = run(strange, event())
+        self.assertEqual(end.reply.json(), {"a": "\ufffd"})
+        self.assertEqual((fake.logs, fake.kv), (["info: \ufffd a"], {"\ufffd": "\ufffd"}))
+        self.assertEqual(run(raising(Reject("\ud800")), event()).reason, "\ufffd")
+        self.assertIn("\ufffd", run(raising(ValueError("\ud800")), event()).reason)
 
 
 class Outcomes(unittest.TestCase):

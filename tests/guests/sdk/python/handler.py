@@ -77,6 +77,11 @@ def on_event(event: Event) -> Reply | dict | list | str | None:
             logging.getLogger("part").error("an error line")
             print("a line of stderr", file=sys.stderr)
             return None
+        case "surrogate":
+            print(asked["text"])
+            return {"text": asked["text"]}
+        case "wrong-type":
+            return kv.get(None)
         case "random":
             return [random.random(), random.random(), secrets.token_hex(16), False]
         case other:

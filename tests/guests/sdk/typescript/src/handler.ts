@@ -5,6 +5,7 @@ import { total } from "./helper";
 
 interface Asked {
   case: string;
+  text?: string;
   url?: string;
   urls?: string[];
 }
@@ -66,6 +67,11 @@ export default async function onEvent(event: Event) {
       console.warn("a warn line");
       log.error("an error line");
       return;
+    case "surrogate":
+      console.log(asked.text);
+      return json({ text: asked.text });
+    case "wrong-type":
+      return kv.get(undefined as unknown as string);
     case "random":
       return json([Math.random(), Math.random(), crypto.randomUUID(), loadedWith === Math.random()]);
     case "globals":

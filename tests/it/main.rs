@@ -42,6 +42,7 @@ mod queue;
 mod readiness;
 mod refusals;
 mod sdk;
+mod sdk_languages;
 mod secret_grants;
 mod secrets;
 mod settings;

@@ -1,13 +1,15 @@
 // What a component exports: the author's functions with the types of the contract around them.
 
 import { Event } from "./event.js";
-import { startRandom } from "./globals/random.js";
 import { failureOf } from "./outcome.js";
+import { kindOf } from "./payload.js";
+import { phase } from "./phase.js";
 import { drain, LandfallPromise, unhandled } from "./promise.js";
 import { rawReply } from "./reply.js";
 
 /** The export `landfall:hook/handler`. */
 export function handlerOf(onEvent) {
+  isFunction(onEvent, "the default export");
   return {
     handle(raw) {
       try {
@@ -21,6 +23,7 @@ export function handlerOf(onEvent) {
 
 /** The export `landfall:hook/responder`. */
 export function responderOf(onEvent) {
+  isFunction(onEvent, "the export `responder`");
   return {
     respond(raw) {
       try {
@@ -32,8 +35,12 @@ export function responderOf(onEvent) {
   };
 }
 
+function isFunction(value, what) {
+  if (typeof value !== "function") throw new TypeError(`${what} is ${kindOf(value)}, not a function`);
+}
+
 function replyTo(onEvent, raw) {
-  startRandom();
+  phase.isLoading = false;
   return rawReply(settled(onEvent(new Event(raw))));
 }
 

@@ -1,15 +1,16 @@
-// The global `console`: each call is a log line of the attempt.
+// The global `console`: each call is a log line of the attempt. What is written outside the handler is lost.
 
 import * as host from "#host/log";
 import { format, inspect } from "./format.js";
+import { phase } from "./phase.js";
 
-export function makeConsole(write = host.log) {
+export function makeConsole() {
   const counts = new Map();
   const timers = new Map();
   let indent = "";
 
   const at = (level) => (...values) => {
-    write(level, format(values).replace(/^/gm, indent));
+    if (!phase.isLoading) host.log(level, format(values).replace(/^/gm, indent));
   };
   const info = at("info");
   const open = (...values) => {

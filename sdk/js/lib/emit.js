@@ -3,10 +3,12 @@
 import * as host from "#host/emit";
 import { calling, CapabilityError } from "./failure.js";
 import { pairsOf } from "./headers.js";
-import { jsonText, payloadOf, wholeSeconds } from "./payload.js";
+import { inHandler } from "./phase.js";
+import { jsonText, optionalText, payloadOf, rawPairs, textFor, wholeSeconds } from "./payload.js";
 
 /** Emits an event to a hook and returns its id. */
 export function emit(hook, emission = {}) {
+  inHandler("emit");
   const headers = pairsOf(emission.headers);
   let body = payloadOf(emission.body ?? "", "the body of an emitted event");
   if (emission.json !== undefined) {
@@ -15,11 +17,11 @@ export function emit(hook, emission = {}) {
     if (!has) headers.push(["content-type", "application/json"]);
   }
   const raw = {
-    hook,
-    eventType: emission.eventType,
-    headers,
+    hook: textFor(hook, "the name of a hook"),
+    eventType: optionalText(emission.eventType, "eventType"),
+    headers: rawPairs(headers),
     body,
-    key: emission.key,
+    key: optionalText(emission.key, "the key of an emitted event"),
     delayS: wholeSeconds(emission.delaySeconds, "delaySeconds"),
   };
   return calling(CapabilityError, () => host.emit(raw));

@@ -2,6 +2,8 @@
 
 import { bytesOf, textOf } from "./payload.js";
 
+const BOUNDARY_MAX = 70;
+
 /** Names and values in their order, without files; `undefined` if the body is not a form. */
 export function formFields(contentType, payload) {
   const essence = contentType.split(";")[0].trim().toLowerCase();
@@ -9,8 +11,9 @@ export function formFields(contentType, payload) {
     return [...new URLSearchParams(textOf(payload) ?? "")];
   }
   if (essence === "multipart/form-data") {
-    const boundary = /;\s*boundary=(?:"([^"]+)"|([^;\s]+))/i.exec(contentType);
-    return boundary ? multipart(boundary[1] ?? boundary[2], payload) : undefined;
+    const found = /;\s*boundary=(?:"([^"]+)"|([^;\s"]+))/i.exec(contentType);
+    const boundary = found?.[1] ?? found?.[2];
+    return boundary && boundary.length <= BOUNDARY_MAX ? multipart(boundary, payload) : undefined;
   }
   return undefined;
 }
@@ -23,23 +26,28 @@ function multipart(boundary, payload) {
     body += String.fromCharCode(...bytes.subarray(at, at + 4096));
   }
 
-  const parts = body.split(`\r\n--${boundary}`).slice(1);
   const fields = [];
-  for (const part of parts) {
+  for (const part of body.split(`\r\n--${boundary}`).slice(1)) {
     if (part.startsWith("--")) return fields;
     const end = part.indexOf("\r\n\r\n");
-    if (end < 0) return undefined;
-    const disposition = /^content-disposition:(.*)$/im.exec(part.slice(0, end))?.[1] ?? "";
-    const name = /;\s*name=(?:"((?:[^"\\]|\\.)*)"|([^;\s]+))/i.exec(disposition);
-    const isFile = /;\s*filename\*?=/i.test(disposition);
-    const value = textOf({ tag: "binary", val: bytesOfCharacters(part.slice(end + 4)) });
-    if (name && !isFile && value !== undefined) {
-      const raw = (name[1] ?? name[2]).replace(/\\(.)/g, "$1");
-      fields.push([textOf({ tag: "binary", val: bytesOfCharacters(raw) }) ?? raw, value]);
-    }
+    if (end < 0 || !/^[ \t]*\r\n/.test(part)) return undefined;
+    const field = fieldOf(part.slice(0, end), part.slice(end + 4));
+    if (field) fields.push(field);
   }
   // The last boundary is missing: the body was cut.
   return undefined;
+}
+
+/** Name and value of a part; `undefined` of a file. */
+function fieldOf(head, value) {
+  const disposition = /^content-disposition:(.*)$/im.exec(head)?.[1] ?? "";
+  if (/;\s*filename\*?=/i.test(disposition.replace(/"(?:[^"\\]|\\.)*"/g, '""'))) return undefined;
+  const name = /;\s*name=(?:"((?:[^"\\]|\\.)*)"|([^;\s"]+))/i.exec(disposition);
+  if (!name) return undefined;
+  const pair = [(name[1] ?? name[2]).replace(/\\(.)/g, "$1"), value].map((text) =>
+    textOf({ tag: "binary", val: bytesOfCharacters(text) }),
+  );
+  return pair.includes(undefined) ? undefined : pair;
 }
 
 function bytesOfCharacters(text) {

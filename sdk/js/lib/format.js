@@ -8,6 +8,10 @@ const LINE_MAX = 72;
 
 /** The text of the arguments of `console.log`. */
 export function format(values) {
+  return formatted(values).toWellFormed();
+}
+
+function formatted(values) {
   if (typeof values[0] !== "string" || values.length === 1) return values.map(plain).join(" ");
   const rest = values.slice(1);
   const text = values[0].replace(/%[sdifjoOc%]/g, (directive) => {

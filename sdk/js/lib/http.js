@@ -3,7 +3,8 @@
 import * as host from "#host/http";
 import { calling, HttpError } from "./failure.js";
 import { pairsOf } from "./headers.js";
-import { jsonText, payloadOf } from "./payload.js";
+import { jsonText, milliseconds, payloadOf, rawPairs } from "./payload.js";
+import { inHandler } from "./phase.js";
 import { HttpResponse } from "./response.js";
 
 export { errorForStatus, HttpResponse } from "./response.js";
@@ -11,12 +12,14 @@ export { HttpError } from "./failure.js";
 
 /** Sends a request. Every status is a response; without a response it throws an `HttpError`. */
 export function send(request) {
+  inHandler("http.send");
   const raw = rawRequest(request);
   return new HttpResponse(calling(HttpError, () => host.send(raw)));
 }
 
 /** Sends several requests, up to eight at a time. The results have the order of the requests. */
 export function sendAll(requests) {
+  inHandler("http.sendAll");
   return host.sendAll(requests.map(rawRequest)).map((result) =>
     result.tag === "ok" ? new HttpResponse(result.val) : new HttpError(result.val.tag, result.val.val),
   );
@@ -30,11 +33,11 @@ function rawRequest(request) {
     headers.push(["content-type", contentType]);
   }
   return {
-    method: request.method?.toUpperCase() ?? (body ? "POST" : "GET"),
-    url: String(request.url),
-    headers,
+    method: request.method?.toUpperCase().toWellFormed() ?? (body ? "POST" : "GET"),
+    url: String(request.url).toWellFormed(),
+    headers: rawPairs(headers),
     body,
-    timeoutMs: request.timeoutMs == null ? undefined : Math.ceil(request.timeoutMs),
+    timeoutMs: milliseconds(request.timeoutMs),
   };
 }
 

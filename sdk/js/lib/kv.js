@@ -2,16 +2,21 @@
 
 import * as host from "#host/kv";
 import { calling, CapabilityError } from "./failure.js";
-import { bytesOf, jsonText, payloadOf, textOf, wholeSeconds } from "./payload.js";
+import { inHandler } from "./phase.js";
+import { bytesOf, jsonText, optionalText, payloadOf, textFor, textOf, wholeFor, wholeSeconds } from "./payload.js";
 
 export { CapabilityError } from "./failure.js";
 
 function call(work) {
+  inHandler("a function of kv");
   return calling(CapabilityError, work);
 }
 
+const keyFor = (key) => textFor(key, "a key of kv");
+
 function stored(key) {
-  return call(() => host.get(key)) ?? undefined;
+  const text = keyFor(key);
+  return call(() => host.get(text)) ?? undefined;
 }
 
 export function get(key) {
@@ -32,8 +37,8 @@ export function getJson(key) {
 }
 
 export function set(key, value, options = {}) {
-  const payload = payloadOf(value, "a value of kv");
-  call(() => host.set(key, payload, expiry(options)));
+  const words = [keyFor(key), payloadOf(value, "a value of kv"), expiry(options)];
+  call(() => host.set(...words));
 }
 
 export function setJson(key, value, options = {}) {
@@ -41,23 +46,28 @@ export function setJson(key, value, options = {}) {
 }
 
 function remove(key) {
-  call(() => host.delete(key));
+  const text = keyFor(key);
+  call(() => host.delete(text));
 }
 
 export { remove as delete };
 
 export function listKeys(prefix = "", options = {}) {
-  return call(() => host.listKeys(prefix, options.after, options.limit ?? 1000));
+  const after = optionalText(options.after, "`after` of kv.listKeys");
+  const limit = wholeFor(options.limit ?? 1000, "`limit` of kv.listKeys");
+  const text = textFor(prefix, "a prefix of kv");
+  return call(() => host.listKeys(text, after, limit));
 }
 
 export function compareAndSet(key, expected, value, options = {}) {
   const before = expected == null ? undefined : payloadOf(expected, "the expected value");
-  const payload = payloadOf(value, "a value of kv");
-  return call(() => host.compareAndSet(key, before, payload, expiry(options)));
+  const words = [keyFor(key), before, payloadOf(value, "a value of kv"), expiry(options)];
+  return call(() => host.compareAndSet(...words));
 }
 
 export function increment(key, by = 1, options = {}) {
-  return call(() => host.increment(key, by, expiry(options)));
+  const words = [keyFor(key), wholeFor(by, "an increment", -0x80000000, 0x7fffffff), expiry(options)];
+  return call(() => host.increment(...words));
 }
 
 function expiry(options) {

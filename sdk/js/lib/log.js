@@ -2,9 +2,10 @@
 
 import * as host from "#host/log";
 import { format } from "./format.js";
+import { phase } from "./phase.js";
 
 function line(level, values) {
-  host.log(level, format(values));
+  if (!phase.isLoading) host.log(level, format(values));
 }
 
 export const trace = (...values) => line("trace", values);

@@ -6,6 +6,12 @@ import { described } from "./trace.js";
 
 /** The failure of the contract that a thrown value stands for. */
 export function failureOf(thrown) {
+  const failure = caseOf(thrown);
+  failure.val.reason = String(failure.val.reason).toWellFormed();
+  return failure;
+}
+
+function caseOf(thrown) {
   if (thrown instanceof Reject) {
     const val = { reason: thrown.message || "rejected", reply: undefined };
     try {

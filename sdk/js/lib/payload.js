@@ -1,8 +1,39 @@
 // A body or a value: the `payload` of the contract is text or bytes. Authors see strings and `Uint8Array`.
 
+// The engine ends the component if it is given another type than the contract has, or text with half of a surrogate pair, which JSON can
+// have. So everything is checked here first.
+
+/** Text for the host. */
+export function textFor(value, what) {
+  if (typeof value !== "string") throw new TypeError(`${what} is text, not ${kindOf(value)}`);
+  return value.toWellFormed();
+}
+
+/** Text for the host that may be left out. */
+export function optionalText(value, what) {
+  return value == null ? undefined : textFor(value, what);
+}
+
+/** A whole number for the host. */
+export function wholeFor(value, what, least = 0, most = 0xffffffff) {
+  if (Number.isInteger(value) && value >= least && value <= most) return value;
+  const given = typeof value === "number" ? value : kindOf(value);
+  throw new TypeError(`${what} is a whole number from ${least} to ${most}, not ${given}`);
+}
+
+/** Pairs of text for the host. */
+export function rawPairs(pairs) {
+  return pairs.map(([name, value]) => [name.toWellFormed(), value.toWellFormed()]);
+}
+
+/** A time in milliseconds for the host, rounded up. */
+export function milliseconds(value) {
+  return value == null ? undefined : wholeFor(Math.ceil(value), "a time in milliseconds", 1);
+}
+
 /** The payload of a string or of bytes. */
 export function payloadOf(value, what) {
-  if (typeof value === "string") return { tag: "text", val: value };
+  if (typeof value === "string") return { tag: "text", val: value.toWellFormed() };
   if (value instanceof Uint8Array) return { tag: "binary", val: value };
   if (value instanceof ArrayBuffer) return { tag: "binary", val: new Uint8Array(value) };
   if (ArrayBuffer.isView(value)) {

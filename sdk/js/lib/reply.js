@@ -1,7 +1,7 @@
 // What the caller receives.
 
 import { pairsOf } from "./headers.js";
-import { jsonText, kindOf, payloadOf } from "./payload.js";
+import { jsonText, kindOf, payloadOf, rawPairs } from "./payload.js";
 import { Response } from "./response.js";
 
 /** An HTTP response for the caller. */
@@ -45,10 +45,10 @@ export function rawReply(returned) {
   if (typeof returned === "string") return rawReply(text(returned));
   if (returned instanceof Reply) {
     const body = payloadOf(returned.body, "the body of a reply");
-    return { status: returned.status, headers: returned.headers, body };
+    return { status: returned.status, headers: rawPairs(returned.headers), body };
   }
   if (returned instanceof Response) {
-    return { status: returned.status, headers: returned.headers.pairs, body: returned.payload };
+    return { status: returned.status, headers: rawPairs(returned.headers.pairs), body: returned.payload };
   }
   throw new TypeError(
     `the handler returned ${kindOf(returned)}: return nothing, text, or a reply such as json({ ok: true })`,

@@ -2,12 +2,15 @@
 
 import * as host from "#host/table";
 import { calling, CapabilityError } from "./failure.js";
-import { jsonText } from "./payload.js";
+import { jsonText, textFor } from "./payload.js";
+import { inHandler } from "./phase.js";
 
 export { CapabilityError } from "./failure.js";
 
 /** Appends one row: a JSON object. */
 export function append(table, row) {
-  const text = jsonText(row, "a row");
-  calling(CapabilityError, () => host.append(table, text));
+  inHandler("table.append");
+  const name = textFor(table, "the name of a table");
+  const text = jsonText(row, "a row").toWellFormed();
+  calling(CapabilityError, () => host.append(name, text));
 }

@@ -1,11 +1,19 @@
-// Stack traces that name the author's files. The build writes `__landfall_map`, a source map of the bundle without what it does not
-// need, behind the bundle. It is decoded only for an error.
+// Stack traces that name the author's files. The build writes `__landfall_map` behind the bundle: a source map with only what is needed
+// here.
 
 const FRAMES_MAX = 10;
 const CAUSES_MAX = 5;
 
 /** An error as text: name, message, where it was thrown, the frames of the author's files, and its causes. */
 export function described(error) {
+  try {
+    return error == null ? `${error} was thrown` : chain(error);
+  } catch {
+    return "an error that cannot be printed was thrown";
+  }
+}
+
+function chain(error) {
   const lines = [];
   let next = error;
   for (let depth = 0; next != null && depth < CAUSES_MAX; depth += 1) {
@@ -62,9 +70,13 @@ function placeOf(file, line, column) {
     return `${file.replace(/^file:\/\//, "")}:${line}:${column}`;
   }
   if (!file.endsWith("user.js")) return undefined;
-  map.lines ??= decoded(map.mappings);
+  map.lines ??= map.mappings.split(";");
+  return placeIn(map, line, column);
+}
 
-  const segments = map.lines[line - 1] ?? [];
+/** The author's file, line and column of a place of the bundle; `undefined` of the SDK. Both begin at 1. */
+export function placeIn(map, line, column) {
+  const segments = segmentsOf(map.lines[line - 1] ?? "");
   let found = segments[0];
   for (const segment of segments) {
     if (segment.column > column - 1) break;
@@ -76,24 +88,23 @@ function placeOf(file, line, column) {
 
 const BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/** The segments of each line, of the `mappings` of a source map. */
-export function decoded(mappings) {
-  let source = 0;
-  let line = 0;
-  let sourceColumn = 0;
-  return mappings.split(";").map((text) => {
-    let column = 0;
-    return text.split(",").flatMap((segment) => {
-      if (segment === "") return [];
-      const numbers = vlq(segment);
-      column += numbers[0];
-      if (numbers.length < 4) return [];
-      source += numbers[1];
-      line += numbers[2];
-      sourceColumn += numbers[3];
-      return [{ column, source, line, sourceColumn }];
-    });
-  });
+/**
+ * The segments of one line of `mappings`. In a source map, `before` goes from line to line. The map of the build begins anew in each line, so
+ * that an error needs to decode only its own lines.
+ */
+export function segmentsOf(text, before = { source: 0, line: 0, sourceColumn: 0 }) {
+  let column = 0;
+  const segments = [];
+  for (const segment of text === "" ? [] : text.split(",")) {
+    const numbers = vlq(segment);
+    column += numbers[0];
+    if (numbers.length < 4) continue;
+    before.source += numbers[1];
+    before.line += numbers[2];
+    before.sourceColumn += numbers[3];
+    segments.push({ column, ...before });
+  }
+  return segments;
 }
 
 function vlq(text) {

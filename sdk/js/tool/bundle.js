@@ -116,6 +116,10 @@ async function run(options, handler) {
 
 /** Replaces the hints of esbuild that lead nowhere here. */
 function explain(error) {
+  if (error.text.startsWith("Top-level await")) {
+    error.text = "`await` is not available outside functions: move it into the handler";
+    return;
+  }
   const unresolved = /^Could not resolve "([^"]*)"/.exec(error.text)?.[1];
   if (unresolved === undefined) return;
   const name = unresolved.replace(/^node:/, "");

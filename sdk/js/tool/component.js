@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { componentize } from "componentize-qjs";
 import { SDK } from "./bundle.js";
-import { decoded } from "../lib/trace.js";
+import { placeIn } from "../lib/trace.js";
 import { Problem } from "./problem.js";
 
 /** The version that the SDK is tested with. Others have other rules for promises, numbers and errors. */
@@ -65,12 +65,15 @@ function world({ interfaces, hasResponder }, known) {
 
 /** An error while the module was loaded, with the author's lines. */
 function explained(error, { map }) {
-  const lines = decoded(map.mappings);
+  const lines = map.mappings.split(";");
   const text = String(error.message ?? error).replace(/\(?(?:componentize-qjs:)?user\.js:(\d+):(\d+)\)?/g, (all, line, column) => {
-    const segments = lines[line - 1] ?? [];
-    const found = segments.filter((segment) => segment.column < column).at(-1) ?? segments[0];
-    const source = found && map.sources[found.source];
-    return source ? `(${source}:${found.line + 1}:${found.sourceColumn + 1})` : all;
+    const place = placeIn({ ...map, lines }, Number(line), Number(column));
+    return place ? `(${place})` : all;
   });
-  return `the module cannot be loaded. What stands outside the handler runs once, when the component is built:\n${text}`;
+  const thrown = text
+    .replace(/^[^]*?Failed to finish JavaScript module evaluation: /, "")
+    .split("\n")
+    // Frames of the SDK.
+    .filter((line) => !/user\.js:|^\s*at <anonymous> \(native\)/.test(line));
+  return `the module cannot be loaded. What stands outside the handler runs once, when the component is built:\n${thrown.join("\n").trimEnd()}`;
 }

@@ -1,33 +1,31 @@
 // The map that the component carries: for each place of the bundle a file and a line of the author. `lib/trace.js` reads it.
 
 import path from "node:path";
-import { decoded } from "../lib/trace.js";
+import { segmentsOf } from "../lib/trace.js";
 
 const BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /** Of packages, the start of each line is kept. Of the SDK, nothing is: its frames are left out of a stack. */
 export function compactMap(map, { folder, sdk, file }) {
   const sources = map.sources.map((source) => sourceName(path.resolve(path.dirname(file), source), folder, sdk));
-  let source = 0;
-  let line = 0;
-  let sourceColumn = 0;
-  const lines = decoded(map.mappings).map((segments) => {
-    let column = 0;
-    const kept = segments.filter((segment, at) => at === 0 || isAuthors(sources[segment.source]) || isEdge(segments, at));
-    return kept
-      .map((segment) => {
-        const numbers = [
-          segment.column - column,
-          segment.source - source,
-          segment.line - line,
-          segment.sourceColumn - sourceColumn,
-        ];
-        ({ column, source, line, sourceColumn } = segment);
-        return numbers.map(vlq).join("");
-      })
-      .join(",");
+  const before = { source: 0, line: 0, sourceColumn: 0 };
+  const lines = map.mappings.split(";").map((text) => {
+    const segments = segmentsOf(text, before);
+    return encoded(segments.filter((one, at) => at === 0 || isAuthors(sources[one.source]) || isEdge(segments, at)));
   });
   return { sources, mappings: lines.join(";").replace(/;+$/, "") };
+}
+
+/** One line, whose numbers do not depend on the line before. */
+function encoded(segments) {
+  let last = { column: 0, source: 0, line: 0, sourceColumn: 0 };
+  return segments
+    .map((segment) => {
+      const numbers = ["column", "source", "line", "sourceColumn"].map((key) => segment[key] - last[key]);
+      last = segment;
+      return numbers.map(vlq).join("");
+    })
+    .join(",");
 }
 
 const isAuthors = (name) => name !== "" && !name.includes("node_modules/");

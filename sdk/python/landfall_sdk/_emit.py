@@ -7,6 +7,7 @@ from typing import Any
 from ._failure import whole_seconds
 from ._host import capability
 from ._reply import HeadersInit, has, json_text, pairs_of
+from ._values import optional_text, payload_for, text_for
 
 _host = capability("emit")
 _NOTHING: Any = object()
@@ -31,5 +32,12 @@ def emit(
         body = json_text(json, "`json` of an emitted event")
         if not has(pairs, "content-type"):
             pairs.append(("content-type", "application/json"))
-    event_id: str = _host.emit(hook, event_type, pairs, body, key, whole_seconds(delay_seconds, "delay_seconds"))
+    event_id: str = _host.emit(
+        text_for(hook, "the name of a hook"),
+        optional_text(event_type, "event_type"),
+        pairs,
+        payload_for(body, "the body of an emitted event"),
+        optional_text(key, "the key of an emitted event"),
+        whole_seconds(delay_seconds, "delay_seconds"),
+    )
     return event_id

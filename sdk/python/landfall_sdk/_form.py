@@ -28,7 +28,7 @@ def form_fields(content_type: str, body: bytes) -> list[tuple[str, str]] | None:
 
 
 def _multipart(boundary: bytes, body: bytes) -> list[tuple[str, str]] | None:
-    fields = []
+    fields: list[tuple[str, str]] = []
     for part in (b"\r\n" + body).split(b"\r\n--" + boundary)[1:]:
         if part.startswith(b"--"):
             return fields

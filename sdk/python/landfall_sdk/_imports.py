@@ -70,7 +70,7 @@ def read_source(folder: Path, path: str) -> Source:
                 read_import(source, node, package)
     for node in ast.walk(tree):
         match node:
-            case ast.Attribute(value=ast.Name(id=name), attr=attribute) if name in aliases:
+            case ast.Attribute(value=ast.Name(id=module), attr=attribute) if module in aliases:
                 source.capabilities |= capability_of(attribute)
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 read_function(source, node)

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from ._event import Headers
 from ._failure import Reject, Retry
 from ._reply import HeadersInit, has, json_text, pairs_of
+from ._values import payload_for, text_for, whole_for
 
 NOTHING: Any = object()
 """No value was given; None is JSON's `null`."""
@@ -41,12 +42,14 @@ class Request:
         elif self.form is not None:
             fields = list(self.form.items()) if isinstance(self.form, Mapping) else list(self.form)
             body, content_type = urlencode(fields), "application/x-www-form-urlencoded"
-        elif body is not None and not isinstance(body, (str, bytes)):
-            raise TypeError(f"the body of a request is text or bytes, not {type(body).__name__}: use json= or form=")
+        elif body is not None:
+            body = payload_for(body, "the body of a request (use json= or form= for others)")
         if content_type is not None and not has(pairs, "content-type"):
             pairs.append(("content-type", content_type))
-        timeout_ms = None if self.timeout_seconds is None else max(1, round(self.timeout_seconds * 1000))
-        return self.method.upper(), self.url, pairs, body, timeout_ms
+        timeout_ms = None
+        if self.timeout_seconds is not None:
+            timeout_ms = whole_for(round(self.timeout_seconds * 1000), "timeout_seconds * 1000", 1)
+        return text_for(self.method, "a method").upper(), text_for(self.url, "a URL"), pairs, body, timeout_ms
 
 
 @dataclass

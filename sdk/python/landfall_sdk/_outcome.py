@@ -10,6 +10,7 @@ from ._event import Event
 from ._failure import Defer, Reject, Retry
 from ._reply import Reply, reply_of
 from ._trace import described
+from ._values import well_formed
 
 Raw = tuple[int, list[tuple[str, str]], str | bytes]
 
@@ -31,7 +32,9 @@ def ended(function: Callable[[Event], object], event: Event) -> Ended:
         reply = reply_of(function(event))
         return Ended("done", None if reply is None else reply.raw())
     except (Exception, SystemExit) as error:
-        return _failed(error)
+        end = _failed(error)
+        end.reason = well_formed(str(end.reason))
+        return end
 
 
 def _failed(error: BaseException) -> Ended:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ._values import payload_for, well_formed
+
 HeadersInit = Mapping[str, str] | Iterable[tuple[str, str]]
 
 
@@ -25,13 +27,13 @@ class Reply:
     def raw(self) -> tuple[int, list[tuple[str, str]], str | bytes]:
         """Status, headers and body as the contract has them."""
         pairs = pairs_of(self.headers)
-        if isinstance(self.body, bytes):
-            return self.status, pairs, self.body
+        if isinstance(self.body, (bytes, bytearray, memoryview)):
+            return self.status, pairs, bytes(self.body)
         is_text = isinstance(self.body, str)
         body = self.body if isinstance(self.body, str) else json_text(self.body, "the body of a reply")
         if body and not has(pairs, "content-type"):
             pairs.insert(0, ("content-type", "text/plain; charset=utf-8" if is_text else "application/json"))
-        return self.status, pairs, body
+        return self.status, pairs, payload_for(body, "the body of a reply")
 
 
 def reply_of(returned: object) -> Reply | None:
@@ -50,7 +52,7 @@ def pairs_of(headers: HeadersInit | None) -> list[tuple[str, str]]:
     if headers is None:
         return []
     items = headers.items() if isinstance(headers, Mapping) else headers
-    return [(str(name), str(value)) for name, value in items]
+    return [(well_formed(str(name)), well_formed(str(value))) for name, value in items]
 
 
 def has(pairs: list[tuple[str, str]], wanted: str) -> bool:
@@ -60,6 +62,6 @@ def has(pairs: list[tuple[str, str]], wanted: str) -> bool:
 def json_text(value: object, what: str) -> str:
     """JSON without spaces that nothing needs."""
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return well_formed(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
     except (TypeError, ValueError) as error:
         raise TypeError(f"{what} cannot be JSON: {error}") from error

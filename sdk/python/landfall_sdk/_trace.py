@@ -15,6 +15,13 @@ _SDK = str(PurePath(__file__).parent)
 
 def described(error: BaseException) -> str:
     """The exception, where it was raised, the frames above it, and its causes. The innermost frame is first."""
+    try:
+        return _chain(error)
+    except Exception:
+        return f"an exception that cannot be printed: {type(error).__name__}"
+
+
+def _chain(error: BaseException) -> str:
     lines: list[str] = []
     following: BaseException | None = error
     for depth in range(_CAUSES_MAX):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from ._host import capability
+from ._values import well_formed
 
 _host = capability("log")
 
@@ -41,4 +42,4 @@ def error(message: object, *values: object) -> None:
 
 
 def _line(level: str, message: object, values: tuple[object, ...]) -> None:
-    _host.log(level, str(message) % values if values else str(message))
+    _host.log(level, well_formed(str(message) % values if values else str(message)))

@@ -6,13 +6,14 @@ import json
 from typing import Any
 
 from ._host import capability
+from ._values import text_for
 
 _host = capability("settings")
 
 
 def get(key: str) -> str | None:
     """One setting: the text of a string, the JSON form of another value, None if it is not set."""
-    value: str | None = _host.get(key)
+    value: str | None = _host.get(text_for(key, "the key of a setting"))
     return value
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from ._failure import CapabilityError
 from ._host import capability
 from ._reply import json_text
+from ._values import text_for
 
 __all__ = ["CapabilityError", "append"]
 
@@ -16,4 +17,4 @@ _host = capability("table")
 
 def append(table: str, row: Mapping[str, Any]) -> None:
     """Appends one row."""
-    _host.append(table, json_text(dict(row), "a row"))
+    _host.append(text_for(table, "the name of a table"), json_text(dict(row), "a row"))

@@ -2,6 +2,7 @@
 
 import { makeConsole } from "../console.js";
 import { Headers } from "../headers.js";
+import { phase } from "../phase.js";
 import { enqueue, LandfallPromise } from "../promise.js";
 import { Response } from "../response.js";
 import { AbortController, AbortSignal } from "./abort.js";
@@ -40,3 +41,4 @@ Object.assign(globalThis, {
   URLSearchParams,
 });
 Math.random = random;
+phase.isLoading = true;

@@ -1,23 +1,12 @@
 // Random numbers of the host. Without this module, each instance would repeat those that the engine had when the component was built.
 
 import { getRandomBytes } from "wasi:random/random@0.2.12";
+import { inHandler, phase } from "../phase.js";
 
 let state;
-let isRunning = false;
-
-/** Called for each event. Numbers that were drawn while the module was loaded have no influence on later ones. */
-export function startRandom() {
-  isRunning = true;
-  state = undefined;
-}
 
 function bytes(count) {
-  if (!isRunning) {
-    throw new TypeError(
-      "random numbers are drawn outside the handler, when the component is built, so that they would be the same for each event: " +
-        "draw them inside the handler",
-    );
-  }
+  inHandler("a function for random numbers");
   return getRandomBytes(count);
 }
 
@@ -37,8 +26,11 @@ function next() {
   return result;
 }
 
-/** `Math.random`. */
+const engineRandom = Math.random;
+
+/** `Math.random`. Packages may call it while they load: those numbers are the same for each event. */
 export function random() {
+  if (phase.isLoading) return engineRandom();
   return ((next() >>> 5) * 0x4000000 + (next() >>> 6)) / 0x20000000000000;
 }
 

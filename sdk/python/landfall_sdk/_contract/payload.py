@@ -8,11 +8,7 @@ from wit_world.imports.types import Payload_Binary, Payload_Text
 
 
 def payload_of(value: str | bytes) -> Payload_Text | Payload_Binary:
-    if isinstance(value, str):
-        return Payload_Text(value)
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return Payload_Binary(bytes(value))
-    raise TypeError(f"a body or a value is text or bytes, not {type(value).__name__}")
+    return Payload_Text(value) if isinstance(value, str) else Payload_Binary(value)
 
 
 def case(error: object) -> tuple[str, str]:

@@ -8,8 +8,6 @@ def get(key: str) -> str | bytes | None:
 
 
 def set(key: str, value: str | bytes, expires_in_s: int | None) -> None:
-    if not isinstance(value, (str, bytes)):
-        raise TypeError(f"a body or a value is text or bytes, not {type(value).__name__}")
     Current.state.kv[key] = value
 
 

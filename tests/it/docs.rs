@@ -11,16 +11,16 @@ use std::path::{Path, PathBuf};
 use landfall_tests::root;
 
 /// A fenced block: its language, and its text.
-struct Sample {
-    language: String,
-    text: String,
+pub(crate) struct Sample {
+    pub(crate) language: String,
+    pub(crate) text: String,
 }
 
 fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-fn samples(path: &Path) -> Vec<Sample> {
+pub(crate) fn samples(path: &Path) -> Vec<Sample> {
     let text = read(path);
     let mut found = Vec::new();
     let mut lines = text.lines();

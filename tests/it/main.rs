@@ -2,6 +2,7 @@
 
 mod admin;
 mod answers;
+mod author;
 mod bench;
 mod bodies;
 mod brokers;
@@ -41,6 +42,7 @@ mod queue;
 mod readiness;
 mod refusals;
 mod sdk;
+mod sdk_languages;
 mod secret_grants;
 mod secrets;
 mod services;

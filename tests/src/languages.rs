@@ -247,7 +247,7 @@ fn c_bindings(folder: &Path) {
 // === Helpers ===
 
 /// Runs a tool and returns what it prints, which is shown only if it fails.
-fn run(command: &mut Command) -> Vec<u8> {
+pub(crate) fn run(command: &mut Command) -> Vec<u8> {
     let program = command.get_program().to_owned();
     let output = command
         .output()
@@ -283,7 +283,7 @@ fn hash(language: Language, tools: &Path, folder: &Path) -> String {
     hex::encode(&hash.finalize()[..8])
 }
 
-fn remove_unused(kept: &Path) {
+pub(crate) fn remove_unused(kept: &Path) {
     let entries = std::fs::read_dir(kept).expect("the folder was made");
     for entry in entries.flatten() {
         let modified = entry.metadata().and_then(|file| file.modified());
@@ -294,7 +294,7 @@ fn remove_unused(kept: &Path) {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     for (path, bytes) in files(from) {
         let path = to.join(path);
         std::fs::create_dir_all(path.parent().expect("a file is in a folder"))
@@ -304,7 +304,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Every file below a folder, by its path in it.
-fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(crate) fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {

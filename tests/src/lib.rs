@@ -22,6 +22,7 @@ mod process;
 pub mod receiver;
 pub mod relay;
 pub mod require;
+pub mod sdks;
 mod setup;
 pub mod side_effects;
 
@@ -39,6 +40,7 @@ pub use nats::Nats;
 pub use node::{Node, event_id};
 pub use postgres::Postgres;
 pub use receiver::Receiver;
+pub use sdks::{Sdk, SdkFolder, sdk_cases};
 pub use setup::Setup;
 
 /// Whether nodes keep their ledger in a file; else, with `LANDFALL_TEST_LEDGER=postgres`, in a database. Says so in a line where a

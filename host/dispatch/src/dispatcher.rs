@@ -1,15 +1,16 @@
 //! The dispatcher and its parts. Each part has its own state and its own file; the steps of an event are in `accept`, `run` and `finish`.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use landfall_broker::Broker;
 use landfall_engine::Target;
 use landfall_ledger::{Ledger, LedgerError};
-use landfall_model::{Clock, RefusalLog};
+use landfall_model::{Attempt, Clock, Event, RefusalLog};
 
 use super::counters::{Counters, RepeatCounts};
 use super::gate::{Gate, HookStatus};
+use super::record;
 use super::record_budget::RecordBudget;
 use super::replies::Replies;
 use super::work::Work;
@@ -22,6 +23,9 @@ pub trait Targets: Send + Sync {
     fn names(&self) -> Vec<Arc<str>>;
 }
 
+/// Is called with each attempt that has ended, and its number, before what the attempt leaves is stored.
+pub type Observer = Box<dyn Fn(&Event, u32, &Attempt) + Send + Sync>;
+
 /// Runs events and stores what they leave.
 pub struct Dispatcher {
     pub(crate) work: Work,
@@ -33,6 +37,7 @@ pub struct Dispatcher {
     pub(crate) refusals: Arc<RefusalLog>,
     pub(crate) targets: Arc<dyn Targets>,
     pub(crate) clock: Clock,
+    observer: OnceLock<Observer>,
 }
 
 // === impl Dispatcher ===
@@ -54,9 +59,23 @@ impl Dispatcher {
             refusals: Arc::default(),
             targets,
             clock,
+            observer: OnceLock::new(),
         });
         dispatcher.read_paused_hooks().await?;
         Ok(dispatcher)
+    }
+
+    /// Shows every attempt to this function from now on. Only the first call has an effect.
+    pub fn observe(&self, observer: Observer) {
+        self.observer.set(observer).ok();
+    }
+
+    /// Logs an attempt that has ended, and shows it to the observer.
+    pub(crate) fn report(&self, event: &Event, number: u32, attempt: &Attempt) {
+        record::log(event, number, attempt);
+        if let Some(observer) = self.observer.get() {
+            observer(event, number, attempt);
+        }
     }
 
     /// Whether an event could be stored now.

@@ -32,7 +32,7 @@ pub(crate) struct RanAttempt {
 impl Dispatcher {
     /// Commits the attempt. Results that cannot be stored make another outcome of it, and that is committed.
     pub(crate) async fn finish(&self, mut lease: Lease, mut done: RanAttempt) {
-        record::log(&done.event, done.number, &done.attempt);
+        self.report(&done.event, done.number, &done.attempt);
         self.counters
             .count_failed_calls(&done.event.hook, &done.attempt.calls);
 

@@ -31,7 +31,7 @@ mod work;
 
 pub use accept::{Answer, AnswerContent, Incoming};
 pub use counters::RepeatCounts;
-pub use dispatcher::{Dispatcher, Targets};
+pub use dispatcher::{Dispatcher, Observer, Targets};
 pub use error::DispatchError;
 pub use gate::HookStatus;
 pub use landfall_broker::PushAnswer;

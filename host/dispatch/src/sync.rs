@@ -49,7 +49,7 @@ impl Dispatcher {
         let (started, started_ms) = (Instant::now(), to_ms(self.clock.now()));
         let event = Arc::new(event);
         let mut attempt = target.handler.run(event.clone(), 1, limit).await;
-        record::log(&event, 1, &attempt);
+        self.report(&event, 1, &attempt);
         self.counters
             .count_failed_calls(&event.hook, &attempt.calls);
 

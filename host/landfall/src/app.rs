@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use landfall_admin::{Admin, Guard, Refused};
 use landfall_config::Config;
-use landfall_dispatch::{Dispatcher, Targets};
+use landfall_dispatch::{Dispatcher, Observer, Targets};
 use landfall_edge::{Edge, EdgeSetup, Why, serve_router};
 use landfall_engine::{Confinement, Engine, Target};
 use landfall_ledger::LedgerError;
@@ -26,7 +26,8 @@ use crate::{descriptors, metrics};
 // What the command line uses.
 pub use crate::doctor::doctor;
 pub use crate::setup::{check, compiler};
-pub use crate::tools::{AdminAt, ask_ledger, backup, sample, secret, send};
+pub use crate::tools::{AdminAt, ask_ledger, backup, sample, secret, secret_value, send};
+pub use landfall_admin::{Events, answer_one};
 pub use crate::trial::try_component;
 pub use landfall_engine::{CAPABILITIES, Inspected, compile_child, grant_for, inspect, precompile};
 pub use landfall_hooks::{HookState, HookStatus, Hooks, packs};
@@ -139,6 +140,20 @@ impl App {
     /// The served hooks and their status.
     pub fn hooks(&self) -> &Hooks {
         &self.edge.hooks
+    }
+
+    /// Shows every attempt of this node to the observer.
+    pub fn observe(&self, observer: Observer) {
+        self.edge.dispatcher.observe(observer);
+    }
+
+    /// What the admin API reads and changes events with.
+    pub fn events(&self) -> Events {
+        Events {
+            ledger: self.edge.dispatcher.ledger().clone(),
+            clock: Clock::System,
+            running: Some((self.edge.dispatcher.clone(), self.edge.hooks.clone())),
+        }
     }
 
     /// For `--strict`: an error that lists every hook file that is not served.

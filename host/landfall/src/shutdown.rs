@@ -7,6 +7,7 @@ use tokio::sync::watch;
 /// Tells the parts of the process when to stop and when to reload.
 #[derive(Clone)]
 pub struct Shutdown {
+    ask: watch::Sender<bool>,
     asked: watch::Receiver<bool>,
     reloads: watch::Receiver<()>,
 }
@@ -21,6 +22,7 @@ impl Shutdown {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hangup = signal(SignalKind::hangup())?;
+        let by_signal = ask.clone();
         tokio::spawn(async move {
             loop {
                 tokio::select! {
@@ -32,16 +34,25 @@ impl Shutdown {
                         continue;
                     }
                 }
-                if *ask.borrow() {
+                if *by_signal.borrow() {
                     tracing::warn!("asked twice: stopping at once");
                     std::process::exit(130);
                 }
 
                 tracing::info!("asked to stop: no new connections, what runs may end");
-                ask.send_replace(true);
+                by_signal.send_replace(true);
             }
         });
-        Ok(Shutdown { asked, reloads })
+        Ok(Shutdown {
+            ask,
+            asked,
+            reloads,
+        })
+    }
+
+    /// Starts the drain, as the first signal does.
+    pub fn ask(&self) {
+        self.ask.send_replace(true);
     }
 
     /// Changes with each SIGHUP.

@@ -29,7 +29,12 @@ pub fn sample(request: &SampleRequest, providers: Option<&Path>) -> anyhow::Resu
 /// The current value of a secret.
 pub fn secret(reference: &str) -> anyhow::Result<Secret> {
     let reference: SecretRef = reference.parse().map_err(anyhow::Error::msg)?;
-    Ok(untracked_secrets().value(&reference)?)
+    secret_value(&reference)
+}
+
+/// The current value of a secret that a hook file names.
+pub fn secret_value(reference: &SecretRef) -> anyhow::Result<Secret> {
+    Ok(untracked_secrets().value(reference)?)
 }
 
 /// Secrets for one command, which reads each of them once.

@@ -19,7 +19,7 @@ const CACHE_BYTES_MAX: u64 = 1 << 30;
 const BODIES_BYTES: usize = 256 << 20;
 
 /// Checks, compiles, links and starts a component, with every grant that it needs and the default limits.
-pub async fn try_component(file: &Path) -> anyhow::Result<(Inspected, Manifest)> {
+pub async fn try_component(file: &Path) -> anyhow::Result<Inspected> {
     let bytes =
         std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let name = file.display().to_string();
@@ -49,7 +49,7 @@ pub async fn try_component(file: &Path) -> anyhow::Result<(Inspected, Manifest)>
     engine
         .prepare(&component, &spec, sizes, Arc::new(untracked_secrets()))
         .await?;
-    Ok((inspected, manifest))
+    Ok(inspected)
 }
 
 /// A hook that grants what the component imports.

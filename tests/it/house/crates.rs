@@ -8,7 +8,7 @@ use super::lines;
 
 /// A crate under host/ and the crates of the host that it may depend on. `landfall` composes them
 /// all.
-pub(super) const MAY_DEPEND_ON: [(&str, &[&str]); 13] = [
+pub(super) const MAY_DEPEND_ON: [(&str, &[&str]); 14] = [
     ("bench", &[]),
     ("model", &[]),
     ("config", &["model"]),
@@ -22,6 +22,7 @@ pub(super) const MAY_DEPEND_ON: [(&str, &[&str]); 13] = [
     ("hooks", &["model", "config", "engine", "verify"]),
     ("edge", &["model", "verify", "secrets", "dispatch", "hooks"]),
     ("admin", &["model", "ledger", "dispatch", "hooks"]),
+    ("author", &["model", "config", "verify", "engine"]),
 ];
 
 /// A large dependency and the crates that may list it.
@@ -38,7 +39,7 @@ const OWNERS: [(&str, &[&str]); 14] = [
     ("wasmparser", &["engine"]),
     ("hyper-rustls", &["egress"]),
     ("reqwest", &["bench"]),
-    ("notify", &["hooks"]),
+    ("notify", &["hooks", "author"]),
     ("clap", &["landfall", "bench"]),
 ];
 

@@ -165,27 +165,36 @@ fn indented(text: &str) -> String {
 
 /// Loads a component as a node would, and prints what it exports, imports and requests, and the grant that each import needs.
 pub async fn inspect(file: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
-    let (inspected, mut manifest) = app::try_component(file).await?;
-    if inspected.manifest.is_none() && inspected.imports.iter().any(|name| need(name).is_some()) {
-        manifest.warnings.push(NO_MANIFEST.into());
-    }
-
+    let inspected = app::try_component(file).await?;
     if as_json {
-        say!("{}", receipt(&inspected, &manifest))
+        say!("{}", receipt(&inspected)?)
     } else {
-        print_receipt(&inspected, &manifest)
+        print_receipt(&inspected)?
     }
 
     Ok(ExitCode::SUCCESS)
 }
 
-fn receipt(inspected: &Inspected, manifest: &Manifest) -> Value {
+fn manifest(inspected: &Inspected) -> anyhow::Result<Manifest> {
+    if let Some(text) = &inspected.manifest {
+        return Ok(Manifest::parse("manifest", text, CAPABILITIES)?);
+    }
+    let mut manifest = Manifest::default();
+    if inspected.imports.iter().any(|name| need(name).is_some()) {
+        manifest.warnings.push(NO_MANIFEST.into());
+    }
+    Ok(manifest)
+}
+
+/// What a component exports, imports and requests, as JSON.
+pub(super) fn receipt(inspected: &Inspected) -> anyhow::Result<Value> {
+    let manifest = manifest(inspected)?;
     let schema = manifest.settings_schema.as_ref();
     let imports = inspected
         .imports
         .iter()
         .map(|name| json!({ "name": name, "needs": need(name) }));
-    json!({
+    Ok(json!({
         "digest": inspected.digest,
         "bytes": inspected.size,
         "memory_bytes": inspected.memory_bytes,
@@ -199,14 +208,16 @@ fn receipt(inspected: &Inspected, manifest: &Manifest) -> Value {
         "needs": manifest.needed_lines(),
         "warnings": manifest.warnings,
         "settings_schema": schema.map(SettingsSchema::json),
-    })
+    }))
 }
 
 fn iec(bytes: u64) -> impl std::fmt::Display {
     bytesize::ByteSize(bytes).display().iec()
 }
 
-fn print_receipt(inspected: &Inspected, manifest: &Manifest) {
+/// Prints what a component exports, imports and requests.
+pub(super) fn print_receipt(inspected: &Inspected) -> anyhow::Result<()> {
+    let manifest = manifest(inspected)?;
     if let Some(name) = &manifest.name {
         let version = manifest.version.as_deref().unwrap_or_default();
         let identity = format!("{name} {version}");
@@ -266,6 +277,7 @@ fn print_receipt(inspected: &Inspected, manifest: &Manifest) {
         .warnings
         .iter()
         .for_each(|warning| say!("warning  {warning}"));
+    Ok(())
 }
 
 /// The grant of the hook file that a WASI draft needs.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::flags::NodeFlags;
-use super::{events, explain, providers, ready, rows, send, target, verify};
+use super::{build, dev, events, explain, new, providers, ready, rows, send, verify};
 
 /// A self-hosted webhook target: verifies senders, answers in time, and runs each event in a
 /// sandboxed WebAssembly component.
@@ -41,28 +41,14 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Build the handlers of a cargo workspace for wasm32-wasip2. Installs the target with rustup
-    /// if it is missing.
-    Build {
-        /// The directory of the Cargo.toml.
-        #[arg(default_value = ".")]
-        dir: PathBuf,
-        /// The directory for the .wasm files.
-        #[arg(long, default_value = "plugins")]
-        out: PathBuf,
-        /// Build the examples instead of the libraries.
-        #[arg(long)]
-        examples: bool,
-        /// If a node serves the directory of `--out`: how many seconds to wait until it runs the
-        /// new version. 0: do not wait.
-        #[arg(long, value_name = "SECONDS", default_value_t = 120)]
-        wait: u64,
-        /// JSON, one object a component.
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        admin: target::AdminFlags,
-    },
+    /// Write the folder of a new handler: sources, hook file, sample event, test and SDK.
+    New(new::NewFlags),
+    /// Build the component of a handler's folder in any language, or the handlers of a cargo
+    /// workspace, and print what a node would load.
+    Build(build::BuildFlags),
+    /// Serve a handler's folder. After each change, build it, load it, run the last event again and
+    /// print the difference.
+    Dev(dev::DevFlags),
     /// Check request vectors and ownership checks with the code that `serve` uses. Exits with 1 if
     /// one fails.
     Verify(verify::VerifyFlags),
@@ -156,7 +142,7 @@ impl Command {
         matches!(
             self,
             Command::Ready(_)
-                | Command::Build { .. }
+                | Command::Build(_)
                 | Command::Explain(_)
                 | Command::Hooks(_)
                 | Command::Events(_)

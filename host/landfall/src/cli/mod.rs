@@ -5,11 +5,14 @@ mod changes;
 mod check;
 mod command;
 mod demos;
+mod dev;
 mod events;
 mod explain;
 mod flags;
+mod keys;
 mod listing;
 mod manual;
+mod new;
 mod operator;
 mod output;
 mod providers;
@@ -27,7 +30,6 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context;
 use landfall_config::Config;
@@ -85,24 +87,9 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Man { out } => manual::man(out.as_deref()),
         Command::Ready(flags) => block_on(ready::ready(&flags)),
         Command::Inspect { file, json } => block_on(check::inspect(&file, json)),
-        Command::Build {
-            dir,
-            out,
-            examples,
-            wait,
-            json,
-            admin,
-        } => {
-            let what = if examples {
-                build::What::Examples
-            } else {
-                build::What::All
-            };
-
-            let built = build::build(&dir, &out, what)?;
-            let limit = Duration::from_secs(wait);
-            block_on(served::wait(&admin, &out, &built, limit, json))
-        }
+        Command::New(flags) => new::new(flags),
+        Command::Build(flags) => block_on(build::build(&flags)),
+        Command::Dev(flags) => block_on(dev::dev(flags)),
         Command::Verify(flags) => verify::verify(&flags),
         Command::Send(flags) => block_on(send::send(&flags)),
         Command::Sign(flags) => send::sign(&flags),

@@ -1,7 +1,7 @@
 //! `landfall sign` and `landfall send`: a request as a provider sends it.
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail, ensure};
@@ -51,20 +51,30 @@ pub fn sign(flags: &SignFlags) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
 
-    let body =
-        std::str::from_utf8(&request.body).context("the body is not text: use `landfall send`")?;
+    say!("{}", curl(&request, None)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The request as a command to paste into a shell. `file` has the body, if signing has not changed it.
+pub(super) fn curl(request: &SignedSample, file: Option<&Path>) -> anyhow::Result<String> {
+    let is_unchanged = |file: &&Path| std::fs::read(file).is_ok_and(|bytes| bytes == request.body);
+    let body = match file.filter(is_unchanged) {
+        Some(file) => format!("@{}", file.display()),
+        None => std::str::from_utf8(&request.body)
+            .context("the body is not text: use `landfall send`")?
+            .to_owned(),
+    };
     let headers: Vec<String> = request
         .headers
         .iter()
         .map(|(name, value)| format!("-H {}", quoted(&format!("{name}: {value}"))))
         .collect();
-    say!(
+    Ok(format!(
         "curl -sS {} {} --data-binary {}",
         quoted(&request.url),
         headers.join(" "),
-        quoted(body)
-    );
-    Ok(ExitCode::SUCCESS)
+        quoted(&body)
+    ))
 }
 
 /// Sends it and prints what came back; 1 unless that is a 2xx.

@@ -20,12 +20,14 @@ const USED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Waits until the node that these flags name serves the components that were placed in `out`, and
 /// prints a line for each. Without such a node, or with a limit of zero, it prints what was built.
+/// JSON also has the keys of `receipt`.
 pub async fn wait(
     admin: &AdminFlags,
     out: &Path,
     built: &[PathBuf],
     limit: Duration,
     as_json: bool,
+    receipt: Option<&Value>,
 ) -> anyhow::Result<ExitCode> {
     let mut left = built
         .iter()
@@ -34,7 +36,7 @@ pub async fn wait(
     if limit.is_zero() || !is_served(admin, out).await {
         for component in &left {
             if as_json {
-                say!("{}", component.json(None));
+                say!("{}", component.json(None, receipt));
             } else {
                 say!("{}", component.path.display());
             }
@@ -52,7 +54,7 @@ pub async fn wait(
             match component.progress(&hooks, began.elapsed()) {
                 Progress::Served(users) => {
                     if as_json {
-                        say!("{}", component.json(Some(&users)));
+                        say!("{}", component.json(Some(&users), receipt));
                     } else {
                         say!("{}", component.line(&users));
                     }
@@ -200,14 +202,18 @@ impl Component {
     }
 
     /// `hooks` is null if no node was waited for.
-    fn json(&self, users: Option<&[Value]>) -> Value {
+    fn json(&self, users: Option<&[Value]>, receipt: Option<&Value>) -> Value {
         let hooks = users.map(|users| {
             let hooks = users
                 .iter()
                 .map(|hook| json!({ "name": hook["name"], "state": hook["state"] }));
             hooks.collect::<Vec<_>>()
         });
-        json!({ "file": self.path, "digest": self.digest, "hooks": hooks })
+        let mut line = receipt.cloned().unwrap_or_else(|| json!({}));
+        line["file"] = json!(self.path);
+        line["digest"] = json!(self.digest);
+        line["hooks"] = json!(hooks);
+        line
     }
 }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
-use super::build::{self, What};
 use super::changes::PrintedStatuses;
 use super::demos::{AdminTarget, Demo, demos};
 use super::flags::{NodeFlags, node_config};
@@ -15,6 +14,7 @@ use super::output::say;
 use crate::app::{App, HookState, Hooks};
 use crate::shutdown::Shutdown;
 use crate::telemetry;
+use landfall_author::{What, build_workspace};
 use landfall_config::Config;
 
 /// The handlers of the demonstrations. `landfall build plugins` builds the others.
@@ -111,10 +111,11 @@ fn place_components(config: &Config) -> anyhow::Result<()> {
         .is_some_and(|dir| dir.join("echo.wasm").is_file());
     if let Some(sources) = sources().filter(|_| !bundled) {
         say!("building the bundled handlers (the first time takes a minute)");
-        return build::build(
+        return build_workspace(
             &sources,
             &config.settings.plugins,
             What::Packages(&COMPONENTS),
+            true,
         )
         .map(drop);
     }

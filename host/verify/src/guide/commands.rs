@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
+use super::Guide;
 use super::handshake::HandshakeRequest;
 use super::words::{quote, shell_quote, variable};
-use super::{Guide, PUBLIC};
 use crate::auth_scheme::AuthScheme;
 use crate::settings;
 use landfall_model::ChallengeSpec;
@@ -18,44 +18,8 @@ impl Guide {
             writeln!(text, "path      = {}", quote(&path)).expect("a string takes text");
         }
 
-        let mut entries = vec![("provider", quote(name))];
-        if self.needs_secret() {
-            entries.push(("secret", quote(&self.secret_reference())));
-        }
-
-        if self.needs_challenge_secret() {
-            entries.push((
-                "challenge_secret",
-                quote(&format!("env:{}", variable(name, "VERIFY_TOKEN"))),
-            ));
-        }
-
-        if self.needs_public_url {
-            entries.push(("public_url", quote(PUBLIC)));
-        }
-
-        let config = self.required_config();
-        if !config.is_empty() {
-            let pairs: Vec<String> = config
-                .iter()
-                .map(|(name, value)| format!("{name} = {}", quote(value)))
-                .collect();
-
-            entries.push(("config", format!("{{ {} }}", pairs.join(", "))));
-        }
-
-        let width = entries
-            .iter()
-            .map(|(key, _)| key.len())
-            .max()
-            .unwrap_or_default();
-
-        text.push_str("\n[verify]\n");
-        for (key, value) in entries {
-            writeln!(text, "{key:<width$} = {value}").expect("a string takes text");
-        }
-
-        text
+        let challenge = format!("env:{}", variable(name, "VERIFY_TOKEN"));
+        text + "\n" + &self.verify_table(&self.secret_reference(), &challenge)
     }
 
     /// The command that sends a signed sample to a local node; `None` if no request can be signed.

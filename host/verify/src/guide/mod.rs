@@ -5,6 +5,7 @@ mod commands;
 mod deliveries;
 mod formats;
 mod handshake;
+mod project;
 mod sections;
 mod words;
 
@@ -186,10 +187,6 @@ impl Guide {
         }
     }
 
-    fn needs_secret(&self) -> bool {
-        self.verifier.has_secret()
-    }
-
     /// Whether a handshake stores the secret.
     fn pairs(&self) -> bool {
         self.rules().any(|rule| rule.pair.is_some())
@@ -205,13 +202,6 @@ impl Guide {
         } else {
             format!("env:{}", variable(&self.secret_of, "SECRET"))
         }
-    }
-
-    fn needs_challenge_secret(&self) -> bool {
-        let answers_with_it =
-            |rule: &ChallengeSpec| format!("{:?}", rule.answer).contains(" challenge_secret");
-        self.rules()
-            .any(|rule| rule.require.query_secret.is_some() || answers_with_it(rule))
     }
 
     /// Names and examples of the required values.

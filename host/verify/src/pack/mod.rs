@@ -21,7 +21,7 @@ use crate::sign_error::SignError;
 use landfall_model::{DeliveryId, EventId, IdMatch, ValueLocation, VerifySpec, span};
 
 /// The sample payload of packs without one.
-const SAMPLE: &str =
+pub(crate) const SAMPLE: &str =
     r#"{"id":"evt_1","type":"sample","created_at":"2026-01-01T00:00:00Z","data":{"text":"hello"}}"#;
 
 /// What is known of one provider: how it signs, which responses it expects, how it retries. `docs`

@@ -1,0 +1,112 @@
+//! Builds the component of a handler's folder, and checks it as a node would when it loads it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+
+use crate::cargo::{self, What};
+use crate::exec::{self, Show};
+use crate::place::{create_dir, place};
+use crate::project::{Language, Project};
+use crate::toolchain;
+use landfall_config::Manifest;
+use landfall_engine::{CAPABILITIES, Inspected, inspect};
+
+/// A component that was built and that a node would load.
+#[derive(Debug)]
+pub struct Built {
+    /// The file: `build/NAME.wasm`.
+    pub path: PathBuf,
+    /// What its bytes say.
+    pub inspected: Inspected,
+    /// How long the tools took.
+    pub took: Duration,
+}
+
+/// Builds the folder. `install` runs the commands that install what is missing; without it, the first one that is missing is an error.
+pub fn build(project: &Project, install: bool) -> anyhow::Result<Built> {
+    prepare(project, install)?;
+    let began = Instant::now();
+    let path = project.component();
+    match project.language {
+        Language::Rust => rust(project, &path)?,
+        Language::TypeScript | Language::JavaScript => {
+            let mut npm = Command::new("npm");
+            run(
+                project,
+                npm.args(["run", "--silent", "build"]),
+                "npm run build",
+            )?;
+        }
+        Language::Python => {
+            let mut python = Command::new(project.dir.join(".venv/bin/python"));
+            let build = "python -m landfall_sdk.build";
+            run(project, python.args(["-m", "landfall_sdk.build"]), build)?;
+        }
+    }
+
+    let bytes =
+        std::fs::read(&path).with_context(|| format!("the build wrote no {}", path.display()))?;
+    let inspected = checked(&path, &bytes)?;
+    Ok(Built {
+        path,
+        inspected,
+        took: began.elapsed(),
+    })
+}
+
+/// Copies a component into another directory, which may be that of a node.
+pub fn copy_component(component: &Path, out: &Path) -> anyhow::Result<PathBuf> {
+    create_dir(out)?;
+    let target = out.join(component.file_name().context("a file has a name")?);
+    let bytes = std::fs::read(component)
+        .with_context(|| format!("{} cannot be read", component.display()))?;
+    place(&bytes, &target)?;
+    Ok(target)
+}
+
+/// Each missing tool may hide the next one.
+fn prepare(project: &Project, install: bool) -> anyhow::Result<()> {
+    let mut last = None;
+    while let Some(missing) = toolchain::missing(project) {
+        if !install {
+            bail!("{missing}");
+        }
+        ensure!(last.as_ref() != Some(&missing), "{missing}");
+        missing.install()?;
+        last = Some(missing);
+    }
+    Ok(())
+}
+
+fn rust(project: &Project, path: &Path) -> anyhow::Result<()> {
+    let built = cargo::build(&project.dir, What::All)?;
+    let wanted = project.name.replace('-', "_");
+    let is_wanted = |file: &&PathBuf| file.file_stem().is_some_and(|stem| *stem == *wanted);
+    let file = built.iter().find(is_wanted).with_context(|| {
+        format!("cargo built no {wanted}.wasm: does [lib] in Cargo.toml have another name?")
+    })?;
+    let bytes =
+        std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    create_dir(path.parent().expect("a component is in a folder"))?;
+    place(&bytes, path)
+}
+
+fn run(project: &Project, command: &mut Command, words: &str) -> anyhow::Result<()> {
+    let ran = exec::run(command.current_dir(&project.dir), Show::All)
+        .with_context(|| format!("`{words}` does not start"))?;
+    ran.expect_success(&project.dir, &format!("`{words}`"))
+}
+
+/// What loading would refuse is an error.
+fn checked(path: &Path, bytes: &[u8]) -> anyhow::Result<Inspected> {
+    let inspected = inspect(&path.display().to_string(), bytes)
+        .context("the build is done, and a node would refuse its component")?;
+    if let Some(text) = &inspected.manifest {
+        Manifest::parse("manifest", text, CAPABILITIES)
+            .context("the build is done, and a node would refuse the manifest of its component")?;
+    }
+    Ok(inspected)
+}

@@ -1,0 +1,30 @@
+//! Folders of handlers, for their authors: `landfall new` writes one, `landfall build` builds it in any language, and `landfall dev`
+//! builds it again after each change.
+#![deny(unsafe_code)]
+
+mod cargo;
+mod components;
+mod exec;
+mod location;
+mod new;
+mod place;
+mod project;
+mod run;
+mod sample;
+mod sdk;
+mod served;
+mod sources;
+mod templates;
+mod toolchain;
+
+pub use cargo::{What, build_workspace};
+pub use components::{Built, build, copy_component};
+pub use location::location;
+pub use new::{NewHandler, Written, write};
+pub use project::{Language, Project, check_name};
+pub use run::{Run, difference};
+pub use sample::{Sample, Target};
+pub use served::ServedFolder;
+pub use sources::{Changed, Sources};
+pub use templates::Template;
+pub use toolchain::{Missing, missing, target_missing};

@@ -1,0 +1,141 @@
+//! The events in `samples/`, and the request that carries one to the hook as its provider would send it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use crate::project::Project;
+use landfall_config::{HookSource, parse_hook};
+use landfall_engine::CAPABILITIES;
+use landfall_model::{HookName, Secret, SecretRef, VerifySpec};
+use landfall_verify::{Guide, Packs, SampleRequest};
+
+/// The file of a sample that has no event type.
+pub(crate) const UNTYPED: &str = "event";
+
+/// The body of an event.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The type of the event: the name of the file, if the provider has types.
+    pub event: Option<String>,
+    /// What is sent.
+    pub body: Vec<u8>,
+}
+
+/// Where requests for the hook go, and how they are signed.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The hook's URL on this machine.
+    pub url: String,
+    /// The provider pack of its `[verify]`.
+    pub provider: Option<String>,
+    /// The first of its secrets.
+    pub secret: Option<SecretRef>,
+    public_url: Option<String>,
+    config: BTreeMap<String, String>,
+}
+
+// === impl Sample ===
+
+impl Sample {
+    /// The first file in `samples/`.
+    pub fn first(project: &Project) -> anyhow::Result<Option<Sample>> {
+        let dir = project.dir.join("samples");
+        let Ok(entries) = std::fs::read_dir(&dir) else {
+            return Ok(None);
+        };
+
+        let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        paths.retain(|path| path.is_file() && !is_hidden(path));
+        paths.sort();
+        let Some(path) = paths.into_iter().next() else {
+            return Ok(None);
+        };
+
+        let body =
+            std::fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+        let stem = path
+            .file_stem()
+            .map(|stem| stem.to_string_lossy().into_owned());
+        Ok(Some(Sample {
+            event: stem.filter(|stem| stem != UNTYPED),
+            path,
+            body,
+        }))
+    }
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name()
+        .is_none_or(|name| name.to_string_lossy().starts_with('.'))
+}
+
+// === impl Target ===
+
+impl Target {
+    /// Of the hook file in `plugins`. `base` is the address of the node: `http://127.0.0.1:8080`.
+    pub fn read(project: &Project, plugins: &Path, base: &str) -> anyhow::Result<Target> {
+        let path = plugins.join(format!("{}.toml", project.name));
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("{} cannot be read", path.display()))?;
+        let name: HookName = project.name.parse()?;
+        let spec = parse_hook(HookSource {
+            name: &name,
+            text: &text,
+            manifest: None,
+            dir: plugins,
+            capabilities: CAPABILITIES,
+        })?;
+        let VerifySpec {
+            provider,
+            secret,
+            public_url,
+            config,
+            ..
+        } = spec.verify;
+        let config = config
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.texts().first()?.clone())));
+        // A segment `{name}` is sent as `name`; signing replaces the one that holds the secret.
+        let path = spec.path.replace(['{', '}'], "");
+        Ok(Target {
+            url: format!("{base}{path}"),
+            provider,
+            secret: secret.into_iter().next(),
+            public_url,
+            config: config.collect(),
+        })
+    }
+
+    /// Why requests cannot be signed here; `None` if they can.
+    pub fn cannot_sign(&self, packs: &Packs) -> Option<String> {
+        let Some(provider) = &self.provider else {
+            return Some("[verify] has no provider, whose signature could be made".into());
+        };
+        let guide = match Guide::new(provider, packs) {
+            Ok(guide) => guide,
+            Err(error) => return Some(error.to_string()),
+        };
+        guide.cannot_sign().map(str::to_owned)
+    }
+
+    /// The request that carries this sample. `None` without a provider.
+    pub fn request(
+        &self,
+        sample: Option<&Sample>,
+        secret: Option<Secret>,
+    ) -> Option<SampleRequest> {
+        Some(SampleRequest {
+            provider: self.provider.clone()?,
+            event: sample.and_then(|sample| sample.event.clone()),
+            url: self.url.clone(),
+            public_url: self.public_url.clone(),
+            secret,
+            body: sample.map(|sample| sample.body.clone()),
+            config: self.config.clone(),
+        })
+    }
+}

@@ -1,0 +1,198 @@
+//! Which tool of a language is missing, and the one command that installs it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, ensure};
+
+use crate::cargo::{self, TARGET};
+use crate::exec;
+use crate::project::{Language, Project};
+use landfall_config::env;
+
+/// The oldest Node.js that the tools of the SDK run on.
+const NODE_MIN: u32 = 20;
+/// The oldest Python, as major and minor version.
+const PYTHON_MIN: (u32, u32) = (3, 11);
+
+/// What a build needs and does not find.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// What is missing, and why that is known.
+    pub what: String,
+    /// The command that installs it, for a shell. `None`: this machine has no tool that could.
+    pub command: Option<String>,
+    /// What to do without a command.
+    advice: String,
+    dir: PathBuf,
+}
+
+/// What a build of this folder needs and does not find: the first of all.
+pub fn missing(project: &Project) -> Option<Missing> {
+    match project.language {
+        Language::Rust => cargo::missing(&project.dir),
+        Language::TypeScript | Language::JavaScript => node_missing(&project.dir),
+        Language::Python => python_missing(&project.dir),
+    }
+}
+
+/// The target for components, if rustc does not have it.
+pub fn target_missing(dir: &Path) -> Option<Missing> {
+    let rustc = env::var("RUSTC").unwrap_or_else(|| "rustc".into());
+    let asked = Command::new(&rustc)
+        .args(["--print", "target-libdir", "--target", TARGET])
+        .current_dir(dir)
+        .output();
+    let Ok(output) = asked else {
+        return Some(Missing::without_command(
+            dir,
+            &format!("Rust is missing: {rustc} does not start"),
+            "install it from https://rustup.rs",
+        ));
+    };
+
+    let libraries = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    if output.status.success() && libraries.is_dir() {
+        return None;
+    }
+
+    let what = format!("Rust has no target {TARGET}");
+    Some(Missing::new(
+        dir,
+        &what,
+        &format!("rustup target add {TARGET}"),
+    ))
+}
+
+fn node_missing(dir: &Path) -> Option<Missing> {
+    let wanted = format!("install Node.js {NODE_MIN} or newer from https://nodejs.org");
+    let Some(version) = exec::version(Command::new("node").arg("--version")) else {
+        return Some(Missing::without_command(
+            dir,
+            "Node.js is missing: node does not start",
+            &wanted,
+        ));
+    };
+
+    let major = version.trim_start_matches('v').split('.').next();
+    if major.and_then(|major| major.parse().ok()) < Some(NODE_MIN) {
+        let what = format!("Node.js {version} is too old");
+        return Some(Missing::without_command(dir, &what, &wanted));
+    }
+    if dir.join("node_modules/landfall-sdk/package.json").is_file() {
+        return None;
+    }
+
+    let has_lock = dir.join("package-lock.json").is_file();
+    let command = if has_lock { "npm ci" } else { "npm install" };
+    Some(Missing::new(
+        dir,
+        "the packages of package.json are not installed",
+        command,
+    ))
+}
+
+fn python_missing(dir: &Path) -> Option<Missing> {
+    let python = dir.join(".venv/bin/python");
+    let has_sdk = Command::new(&python)
+        .args(["-c", "import landfall_sdk.build"])
+        .current_dir(dir)
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if has_sdk {
+        return None;
+    }
+
+    let (major, minor) = PYTHON_MIN;
+    let wanted = format!("install Python {major}.{minor} or newer from https://www.python.org");
+    let Some(version) = exec::version(Command::new("python3").arg("--version")) else {
+        return Some(Missing::without_command(
+            dir,
+            "Python is missing: python3 does not start",
+            &wanted,
+        ));
+    };
+
+    if python_version(&version) < Some(PYTHON_MIN) {
+        let what = format!("{version} is too old");
+        return Some(Missing::without_command(dir, &what, &wanted));
+    }
+    Some(Missing::new(
+        dir,
+        "the folder's environment .venv has no landfall_sdk",
+        "python3 -m venv .venv && .venv/bin/pip install --quiet --disable-pip-version-check -r requirements.txt",
+    ))
+}
+
+/// Of `Python 3.11.7`.
+fn python_version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.strip_prefix("Python ")?.split('.');
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+// === impl Missing ===
+
+impl Missing {
+    fn new(dir: &Path, what: &str, command: &str) -> Missing {
+        Missing {
+            what: what.into(),
+            command: Some(command.into()),
+            advice: String::new(),
+            dir: dir.into(),
+        }
+    }
+
+    pub(crate) fn without_command(dir: &Path, what: &str, advice: &str) -> Missing {
+        Missing {
+            what: what.into(),
+            command: None,
+            advice: advice.into(),
+            dir: dir.into(),
+        }
+    }
+
+    /// Runs the command in the folder.
+    pub fn install(&self) -> anyhow::Result<()> {
+        let command = self
+            .command
+            .as_ref()
+            .with_context(|| format!("{}: {}", self.what, self.advice))?;
+        eprintln!("landfall: {}: running `{command}`", self.what);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", command]).current_dir(&self.dir);
+        let ran = exec::run(&mut shell, exec::Show::All).context("sh does not start")?;
+        ensure!(
+            ran.status.success(),
+            "`{command}` in {} failed ({}): see above",
+            self.dir.display(),
+            ran.status
+        );
+        Ok(())
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, dir) = (&self.what, self.dir.display());
+        match &self.command {
+            Some(command) => write!(
+                f,
+                "{what}: run `{command}` in {dir}, or `landfall build --install`, which does that"
+            ),
+            None => write!(f, "{what}: {}", self.advice),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        assert!(python_version("Python 3.9.2") < Some(PYTHON_MIN));
+        assert!(python_version("Python 3.14.0rc1") > Some(PYTHON_MIN));
+        assert_eq!(python_version("snake"), None);
+    }
+}

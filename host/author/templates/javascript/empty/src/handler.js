@@ -1,0 +1,15 @@
+// Answers each event.
+
+import { json } from "landfall-sdk";
+
+/**
+ * Runs once for each event. What it returns is the reply. `throw new Reject(…)` and `throw new Retry(…)` say what else is to follow.
+ *
+ * @param {import("landfall-sdk").Event} event
+ */
+export default function handle(event) {
+  const kind = event.eventType ?? "event";
+  console.log(`received ${kind}`);
+
+  return json({ received: kind });
+}

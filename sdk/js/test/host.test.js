@@ -1,0 +1,215 @@
+// The capabilities, over the fake host.
+
+import assert from "node:assert/strict";
+import test from "node:test";
+import { CapabilityError, emit, http, HttpError, json, kv, log, Reject, Reply, Retry, Defer, settings, table, text, reply } from "../lib/index.js";
+import { calling } from "../lib/failure.js";
+import { event, host, run } from "../lib/testing.js";
+
+test("settings are read", () => {
+  host({ settings: { branch: "main", limit: 3, on: { a: true } } });
+  assert.deepEqual([settings.get("branch"), settings.get("limit"), settings.get("no")], ["main", "3", undefined]);
+  assert.deepEqual(settings.all(), { branch: "main", limit: 3, on: { a: true } });
+});
+
+test("values are stored", () => {
+  const fake = host({ kv: { seen: "yes" } });
+  assert.equal(kv.get("seen"), "yes");
+  assert.equal(kv.get("no"), undefined);
+  kv.set("bytes", Uint8Array.of(0xff));
+  assert.throws(() => kv.get("bytes"), /kv.getBytes/);
+  assert.deepEqual(kv.getBytes("bytes"), Uint8Array.of(0xff));
+  kv.setJson("doc", { a: 1 }, { expiresInSeconds: 60 });
+  assert.deepEqual(kv.getJson("doc"), { a: 1 });
+  assert.equal(kv.increment("n"), 1);
+  assert.equal(kv.increment("n", 4), 5);
+  assert.equal(kv.compareAndSet("lock", undefined, "a"), true);
+  assert.equal(kv.compareAndSet("lock", "b", "c"), false);
+  kv.delete("seen");
+  assert.deepEqual(kv.listKeys("", { limit: 2 }), ["bytes", "doc"]);
+  assert.equal(fake.kv.lock, "a");
+  assert.throws(() => kv.set("a", 5), /text or bytes, not a number/);
+  assert.throws(() => kv.set("a", "b", { expiresInSeconds: "60" }), /number of seconds/);
+});
+
+test("rows and events are staged", () => {
+  const fake = host();
+  table.append("pushes", { ref: "main" });
+  emit("notify", { json: { text: "x" }, eventType: "paid", key: "k", delaySeconds: 1.2 });
+  assert.deepEqual(fake.rows, [{ table: "pushes", row: { ref: "main" } }]);
+  const [emitted] = fake.emitted;
+  assert.deepEqual([emitted.hook, emitted.eventType, emitted.json, emitted.key, emitted.delaySeconds], ["notify", "paid", { text: "x" }, "k", 2]);
+  assert.equal(emitted.headers["content-type"], "application/json");
+});
+
+test("calls are answered in turn", () => {
+  const fake = host()
+    .answer("https://a.example/", { status: 503, times: 1 })
+    .answer("https://a.example/", { json: { ok: true } })
+    .answer("https://b.example/", { error: "timeout" });
+  assert.equal(http.send("https://a.example/x").status, 503);
+  assert.deepEqual(http.send({ url: "https://a.example/x", json: { a: 1 } }).json(), { ok: true });
+  assert.deepEqual([fake.calls[1].method, fake.calls[1].json, fake.calls[1].headers["content-type"]], ["POST", { a: 1 }, "application/json"]);
+  assert.throws(() => http.send("https://b.example/"), (error) => error instanceof HttpError && error.kind === "timeout" && !error.nothingWasSent);
+  assert.throws(() => http.send("https://c.example/"), (error) => error.kind === "denied" && error.nothingWasSent);
+  const results = http.sendAll(["https://a.example/", { url: "https://b.example/", method: "PUT" }]);
+  assert.deepEqual(results.map((result) => result.status ?? result.kind), [200, "timeout"]);
+});
+
+test("forms are sent", () => {
+  const fake = host().answer("https://a.example/");
+  http.send({ url: "https://a.example/", form: { a: "x y" }, timeoutMs: 1500 });
+  assert.deepEqual([fake.calls[0].body, fake.calls[0].timeoutMs], ["a=x+y", 1500]);
+});
+
+test("statuses become failures", () => {
+  host()
+    .answer("https://busy.example/", { status: 429, headers: { "Retry-After": "7" } })
+    .answer("https://gone.example/", { status: 404 });
+  assert.throws(() => http.send("https://busy.example/").errorForStatus(), (error) => error instanceof Retry && error.afterSeconds === 7);
+  assert.throws(() => http.send("https://gone.example/").errorForStatus(), Reject);
+});
+
+test("fetch calls the host", async () => {
+  const fake = host({}).answer("https://a.example/", { json: { a: 1 }, headers: { "X-Id": "7" } });
+  const onEvent = async () => {
+    const response = await fetch("https://a.example/x", { method: "post", body: new URLSearchParams({ q: "1" }), signal: undefined });
+    return json({ ok: response.ok, id: response.headers.get("x-id"), body: await response.json() });
+  };
+  const { reply } = await run(onEvent, event());
+  assert.deepEqual(reply.json(), { ok: true, id: "7", body: { a: 1 } });
+  assert.equal(fake.calls[0].method, "POST");
+  assert.match(fake.calls[0].headers["content-type"], /^application\/x-www-form-urlencoded/);
+  const denied = await run(() => fetch("https://b.example/").then(() => undefined), event());
+  assert.match(denied.reason, /^HttpError \(denied\): /);
+});
+
+test("errors of the engine are translated", () => {
+  const thrown = Object.assign(new Error("x"), { payload: { tag: "limit", val: "too many keys" } });
+  assert.throws(
+    () =>
+      calling(CapabilityError, () => {
+        throw thrown;
+      }),
+    (error) => error instanceof CapabilityError && error.kind === "limit" && error.message === "too many keys",
+  );
+});
+
+test("lines have levels", async () => {
+  const fake = host();
+  log.warn("a %s of %d", "b", 3, { c: [1] });
+  const ended = await run(() => {
+    console.log("one", { a: 1 });
+    console.error(new Error("bad").message);
+    console.group("group");
+    console.debug("inside\nit");
+  }, event());
+  assert.equal(ended.outcome, "done");
+  assert.deepEqual(fake.logs, [
+    "warn: a b of 3 { c: [1] }",
+    "info: one { a: 1 }",
+    "error: bad",
+    "info: group",
+    "debug:   inside\n  it",
+  ]);
+});
+
+test("replies have content types", async () => {
+  const all = [
+    [() => undefined, undefined],
+    [() => "hi", [200, "text/plain; charset=utf-8", "hi"]],
+    [() => json([1], 201), [201, "application/json", "[1]"]],
+    [() => text("x", 404), [404, "text/plain; charset=utf-8", "x"]],
+    [() => reply(409, { a: 1 }), [409, "application/json", '{"a":1}']],
+    [() => reply(204), [204, undefined, ""]],
+    [() => json(1, 200, { "Content-Type": "text/x" }), [200, "text/x", "1"]],
+    [() => new Response("r", { status: 203 }), [203, "text/plain;charset=UTF-8", "r"]],
+    [() => new Reply(200, { body: Uint8Array.of(0x61) }), [200, undefined, "a"]],
+  ];
+  for (const [handler, expected] of all) {
+    const { outcome, reply: got } = await run(handler, event());
+    assert.equal(outcome, "done");
+    assert.deepEqual(got && [got.status, got.headers["content-type"], got.text()], expected);
+  }
+});
+
+test("thrown values are outcomes", async () => {
+  const throwing = (thrown) => () => {
+    throw thrown;
+  };
+  const rejected = await run(throwing(new Reject("no", { reply: json({ a: 1 }, 409) })), event());
+  assert.deepEqual([rejected.outcome, rejected.reason, rejected.reply.status], ["reject", "no", 409]);
+  const retried = await run(throwing(new Retry("later", { afterSeconds: 0.5 })), event());
+  assert.deepEqual([retried.outcome, retried.reason, retried.afterSeconds], ["retry", "later", 1]);
+  const deferred = await run(throwing(new Defer("not yet")), event());
+  assert.deepEqual([deferred.outcome, deferred.afterSeconds], ["defer", undefined]);
+  assert.throws(() => new Retry("x", { afterSeconds: -1 }), TypeError);
+});
+
+test("other errors are retried with places", async () => {
+  const failed = await run(async () => {
+    throw new TypeError("bad", { cause: new Error("deep") });
+  }, event());
+  assert.equal(failed.outcome, "retry");
+  assert.match(failed.reason, /^TypeError: bad \(.*host\.test\.js:\d+:\d+\)\n {4}at /);
+  assert.match(failed.reason, /\ncaused by Error: deep \(.*host\.test\.js:/);
+  const text = await run(() => Promise.reject("words"), event());
+  assert.equal(text.reason, "words");
+});
+
+test("wrong results are named", async () => {
+  for (const [value, words] of [[5, "a number"], [{ a: 1 }, "an object of the class Object"], [[1], "an array"]]) {
+    const { outcome, reason } = await run(() => value, event());
+    assert.equal(outcome, "retry");
+    assert.ok(reason.includes(`the handler returned ${words}`), reason);
+  }
+  assert.throws(() => json(undefined), /the body of a reply is JSON, not undefined/);
+  assert.throws(() => reply(99), RangeError);
+});
+
+test("values have the types of the contract", async () => {
+  host();
+  const wrong = [
+    () => settings.get(undefined),
+    () => kv.get(undefined),
+    () => kv.set(1, "a"),
+    () => kv.increment("a", 1.5),
+    () => kv.increment("a", 2 ** 31),
+    () => kv.listKeys("", { limit: -1 }),
+    () => table.append(undefined, {}),
+    () => emit(undefined, {}),
+    () => emit("a", { key: 5 }),
+    () => http.send({ url: "https://a.example/", timeoutMs: Number.NaN }),
+  ];
+  for (const call of wrong) assert.throws(call, TypeError, String(call));
+});
+
+test("half surrogate pairs are replaced", async () => {
+  const fake = host();
+  const ended = await run(() => {
+    console.log("\ud800 a");
+    kv.set("\ud800", "\udc00");
+    table.append("rows", { a: "\ud800" });
+    return text("\ud800");
+  }, event());
+  assert.equal(ended.reply.text(), "\ufffd");
+  assert.deepEqual([fake.logs, fake.kv], [["info: \ufffd a"], { "\ufffd": "\ufffd" }]);
+  const failed = await run(() => {
+    throw new Reject("\ud800");
+  }, event());
+  assert.equal(failed.reason, "\ufffd");
+});
+
+test("strange values can be thrown", async () => {
+  const unprintable = new (class extends Error {
+    get message() {
+      throw new Error("x");
+    }
+  })();
+  for (const [thrown, reason] of [[null, "null was thrown"], [{ a: 1 }, '{"a":1}'], [unprintable, "an error that cannot be printed was thrown"]]) {
+    const ended = await run(() => {
+      throw thrown;
+    }, event());
+    assert.deepEqual([ended.outcome, ended.reason], ["retry", reason]);
+  }
+});

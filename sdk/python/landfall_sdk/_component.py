@@ -1,0 +1,88 @@
+"""What a component exports: the author's functions with the types of the contract around them."""
+
+from __future__ import annotations
+
+import logging
+import random
+import sys
+from datetime import datetime
+
+from componentize_py_types import Err
+from wit_world import exports
+from wit_world.imports import types
+
+from . import _logging, _trace
+from ._contract.payload import payload_of
+from ._event import Event, Headers
+from ._outcome import Ended, Raw, ended
+from ._register import registered
+
+_logging.install()
+logging.raiseExceptions = False
+
+
+class Handler(exports.Handler):
+    """The export `landfall:hook/handler`."""
+
+    def handle(self, event: types.Event) -> types.Reply | None:
+        end = _call("handler", event)
+        match end.outcome:
+            case "done":
+                return _reply(end.reply)
+            case "reject":
+                raise Err(types.Failure_Reject(types.Rejection(end.reason, _reply(end.reply))))
+            case "defer":
+                raise Err(types.Failure_Defer(types.RetryHint(end.reason, end.after_seconds)))
+        raise Err(types.Failure_Retry(types.RetryHint(end.reason, end.after_seconds)))
+
+
+class Responder:
+    """The export `landfall:hook/responder`."""
+
+    def respond(self, event: types.Event) -> types.Reply | None:
+        end = _call("responder", event)
+        if end.outcome != "done":
+            raise Err(end.reason)
+        return _reply(end.reply)
+
+
+def _call(kind: str, raw: types.Event) -> Ended:
+    # The state of the component is a copy of that after its build, also the state of `random`.
+    random.seed()
+    streams = _logging.redirect()
+    end = ended(registered[kind], _event(raw))
+    for stream in streams:
+        stream.close_line()
+    return end
+
+
+def _event(raw: types.Event) -> Event:
+    return Event(
+        id=raw.id,
+        hook=raw.hook,
+        attempt=raw.attempt,
+        received_at=datetime.fromisoformat(raw.received_at),
+        provider=raw.provider,
+        event_type=raw.event_type,
+        delivery_id=raw.delivery_id,
+        method=raw.method,
+        path=raw.path,
+        query_string=raw.query,
+        headers=Headers(raw.headers),
+        body=raw.body.value,
+        attributes=dict(raw.attributes),
+    )
+
+
+def _reply(raw: Raw | None) -> types.Reply | None:
+    if raw is None:
+        return None
+    status, headers, body = raw
+    return types.Reply(status, headers, payload_of(body))
+
+
+def loaded() -> None:
+    """Called when the author's modules are imported."""
+    if "handler" not in registered:
+        raise TypeError("no function has @handler: from landfall_sdk import handler")
+    _trace.remember_sources(list(sys.modules.values()))

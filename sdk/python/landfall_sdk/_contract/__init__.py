@@ -1,0 +1,1 @@
+"""The host in a component: each module wraps one interface of the contract. None can be imported outside a component."""

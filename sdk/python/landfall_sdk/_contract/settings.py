@@ -1,0 +1,3 @@
+from wit_world.imports.settings import all, get
+
+__all__ = ["all", "get"]

@@ -1,0 +1,1 @@
+"""The host of native tests, which `landfall_sdk.testing` sets up."""

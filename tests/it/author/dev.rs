@@ -1,0 +1,196 @@
+//! `landfall dev`: an edit is served, the last event runs again, and the difference is printed.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+
+use landfall_tests::{eventually, landfall};
+
+use super::{empty_folder, has_tools, new_handler};
+
+/// A running `landfall dev`.
+struct Dev {
+    child: Child,
+    printed: Arc<Mutex<String>>,
+    /// What `until` has read.
+    read: usize,
+}
+
+impl Dev {
+    fn start(folder: &Path) -> Dev {
+        let mut child = Command::new(landfall())
+            .args([
+                "dev",
+                "--install",
+                "--listen",
+                "127.0.0.1:0",
+                "--admin-listen",
+                "127.0.0.1:0",
+            ])
+            .current_dir(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let printed = Arc::new(Mutex::new(String::new()));
+        collect(child.stdout.take().unwrap(), printed.clone());
+        collect(child.stderr.take().unwrap(), printed.clone());
+        Dev {
+            child,
+            printed,
+            read: 0,
+        }
+    }
+
+    /// Waits until these words are printed after those of the last call; the text up to them.
+    async fn until(&mut self, words: &str) -> String {
+        let (printed, read) = (self.printed.clone(), self.read);
+        let end = eventually(&format!("`{words}` is printed"), || {
+            let text = printed.lock().unwrap();
+            let found = text[read..].find(words).map(|at| read + at + words.len());
+            async move { found }
+        })
+        .await;
+        let text = self.printed.lock().unwrap()[self.read..end].to_owned();
+        self.read = end;
+        text
+    }
+
+    fn press(&mut self, key: &str) {
+        let stdin = self.child.stdin.as_mut().unwrap();
+        writeln!(stdin, "{key}").unwrap();
+    }
+
+    async fn ended(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        eventually("dev ends", || {
+            let ended = child.try_wait().unwrap();
+            async move { ended }
+        })
+        .await
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+        if std::thread::panicking() {
+            eprintln!("{}", self.printed.lock().unwrap());
+        }
+    }
+}
+
+fn collect(from: impl Read + Send + 'static, into: Arc<Mutex<String>>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            let mut into = into.lock().unwrap();
+            into.push_str(&line);
+            into.push('\n');
+        }
+    });
+}
+
+/// Replaces a text in a source file, as an editor does.
+fn edit(path: &Path, old: &str, new: &str) {
+    let text = std::fs::read_to_string(path).unwrap();
+    assert!(text.contains(old), "{text}");
+    std::fs::write(path, text.replace(old, new)).unwrap();
+}
+
+/// A handler that is edited, broken, and mended.
+async fn edits_are_served(language: &str, source: &str, (old, new): (&str, &str), broken: &str) {
+    if !has_tools(language) {
+        return;
+    }
+    let dir = empty_folder(&format!("edits-{language}"));
+    let folder = new_handler(&dir, "mine", language, &["--provider", "github"]);
+    let source_path = folder.join(source);
+
+    let mut dev = Dev::start(&folder);
+    let start = dev.until("keys: ").await;
+    assert!(
+        start.contains("curl -sS") && start.contains("X-Hub-Signature-256: sha256="),
+        "{start}"
+    );
+    // No event has arrived yet, so the first version gets the sample.
+    let live = dev.until("\"received\": \"push\"").await;
+    assert!(
+        live.contains("+ live ") && live.contains("mine done in "),
+        "{live}"
+    );
+    assert!(live.contains("received push"), "the handler's log: {live}");
+
+    edit(&source_path, old, new);
+    dev.until("difference to the run before:").await;
+    let difference = dev.until("+     \"seen\": \"push\"").await;
+    assert!(
+        difference.contains("-     \"received\": \"push\""),
+        "{difference}"
+    );
+
+    edit(&source_path, new, broken);
+    let failed = dev.until("the last good version stays").await;
+    assert!(
+        failed.contains(&format!(": {source}:")),
+        "file and line: {failed}"
+    );
+    dev.press("s");
+    dev.until("\"seen\": \"push\"").await;
+
+    edit(&source_path, broken, new);
+    dev.until("no difference to the run before").await;
+    dev.press("r");
+    dev.until("no difference to the run before").await;
+    dev.press("q");
+    assert!(dev.ended().await.success());
+}
+
+#[tokio::test]
+async fn rust_edits_are_served() {
+    let edit = ("\"received\": kind", "\"seen\": kind");
+    edits_are_served("rust", "src/lib.rs", edit, "\"seen\": kin").await;
+}
+
+#[tokio::test]
+async fn typescript_edits_are_served() {
+    let edit = ("json({ received: kind })", "json({ seen: kind })");
+    edits_are_served("ts", "src/handler.ts", edit, "json({ seen: kind )").await;
+}
+
+#[tokio::test]
+async fn python_edits_are_served() {
+    let edit = ("{\"received\": kind}", "{\"seen\": kind}");
+    edits_are_served("python", "handler.py", edit, "{\"seen\": kind").await;
+}
+
+#[tokio::test]
+async fn panics_name_their_line() {
+    let dir = empty_folder("panics");
+    let folder = new_handler(&dir, "mine", "rust", &["--provider", "github"]);
+    edit(
+        &folder.join("src/lib.rs"),
+        "    log::info(",
+        "    assert!(kind.is_empty(), \"why\");\n    log::info(",
+    );
+    let mut dev = Dev::start(&folder);
+    let failed = dev.until("    at src/lib.rs:").await;
+    assert!(failed.contains("mine trap in "), "{failed}");
+}
+
+#[tokio::test]
+async fn settings_are_served_without_a_build() {
+    let dir = empty_folder("settings");
+    let folder = new_handler(&dir, "mine", "rust", &["--provider", "github"]);
+    let mut dev = Dev::start(&folder);
+    dev.until("\"received\": \"push\"").await;
+    edit(
+        &folder.join("mine.toml"),
+        "[verify]",
+        "colour = 1\n\n[verify]",
+    );
+    let problem = dev.until("colour").await;
+    assert!(!problem.contains("built in"), "{problem}");
+}

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::flags::{NodeFlags, node_config};
 use super::listing::printable;
 use super::output::say;
-use crate::app::{self, HookState, HookStatus, Inspected, grant_for};
+use crate::app::{self, CAPABILITIES, HookState, HookStatus, Inspected, grant_for};
 use crate::telemetry;
 use landfall_config::{Manifest, SettingsSchema};
 

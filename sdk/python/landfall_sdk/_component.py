@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import logging
 import random
 import sys
@@ -81,8 +83,16 @@ def _reply(raw: Raw | None) -> types.Reply | None:
     return types.Reply(status, headers, payload_of(body))
 
 
-def loaded() -> None:
-    """Called when the author's modules are imported."""
+_LATER = ("_strptime", "encodings.ascii", "encodings.cp1252", "encodings.latin_1", "encodings.utf_16", "encodings.utf_16_le")
+"""Modules that the standard library imports when a function needs them."""
+
+
+def loaded(modules: list[str]) -> None:
+    """Called when the author's modules are imported. `modules` are those that functions may import."""
     if "handler" not in registered:
         raise TypeError("no function has @handler: from landfall_sdk import handler")
+    # A component has no files to import anything from when it runs.
+    for name in (*modules, *_LATER):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
     _trace.remember_sources(list(sys.modules.values()))

@@ -6,16 +6,16 @@ have. So everything is checked here first.
 
 from __future__ import annotations
 
+import re
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 U32_MAX = 0xFFFFFFFF
 
 
 def well_formed(text: str) -> str:
     """The text with U+FFFD for half surrogate pairs."""
-    try:
-        text.encode()
-        return text
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def text_for(value: object, what: str) -> str:

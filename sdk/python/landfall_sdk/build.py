@@ -73,7 +73,7 @@ def build(folder: Path) -> str:
     has_responder = sources[0].decorated.get("responder") is not None
 
     component = with_manifest(
-        componentize(project, used, has_responder), folder, project.name, project.version, project.description
+        componentize(project, used, has_responder, sources), folder, project.name, project.version, project.description
     )
     file = folder / "build" / f"{project.name}.wasm"
     file.parent.mkdir(exist_ok=True)
@@ -120,7 +120,7 @@ def check(project: Project, sources: list[Source]) -> None:
             raise Problem(f"a component has one function with @{kind}, not several: {places}")
 
 
-def componentize(project: Project, used: list[str], has_responder: bool) -> bytes:
+def componentize(project: Project, used: list[str], has_responder: bool, sources: list[Source]) -> bytes:
     check_tool()
     with tempfile.TemporaryDirectory(prefix="landfall-build-") as name:
         stage = Path(name)
@@ -129,7 +129,7 @@ def componentize(project: Project, used: list[str], has_responder: bool) -> byte
         shutil.copytree(SDK, app / "landfall_sdk", ignore=shutil.ignore_patterns("wit", "__pycache__"), dirs_exist_ok=True)
         shutil.copytree(SDK / "wit", wit / "deps")
         (wit / "world.wit").write_text(world(used, has_responder))
-        (app / f"{APP}.py").write_text(entry(project.handler, has_responder))
+        (app / f"{APP}.py").write_text(entry(project.handler, has_responder, sources))
         run_tool(project, stage)
         return (stage / "component.wasm").read_bytes()
 
@@ -143,10 +143,11 @@ def world(used: list[str], has_responder: bool) -> str:
     return f"package landfall:generated;\n\nworld component {{\n{body}\n}}\n"
 
 
-def entry(handler: str, has_responder: bool) -> str:
+def entry(handler: str, has_responder: bool, sources: list[Source]) -> str:
     module = handler.removesuffix(".py").replace("/", ".")
     exported = "Handler, Responder, loaded" if has_responder else "Handler, loaded"
-    return f"from landfall_sdk._component import {exported}\n\nimport {module}\n\nloaded()\n"
+    modules = sorted({name for source in sources for name in source.modules if name})
+    return f"from landfall_sdk._component import {exported}\n\nimport {module}\n\nloaded({modules!r})\n"
 
 
 def check_tool() -> None:

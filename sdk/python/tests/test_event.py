@@ -50,7 +50,7 @@ class Events(unittest.TestCase):
         self.assertIn("A", Headers([("a", "1")]))
 
     def test_forms_are_read_as_in_rust(self):
-        cases = json.loads((Path(__file__).parents[2] / "tests/multipart.json").read_text())
+        cases = json.loads((Path(__file__).resolve().parents[2] / "tests/multipart.json").read_text())
         for case in cases:
             fields = form_fields(case["content_type"], case["body"].encode())
             expected = case["fields"]

@@ -69,7 +69,7 @@ export default async function onEvent(event: Event) {
       return;
     case "surrogate":
       console.log(asked.text);
-      return json({ text: asked.text });
+      return asked.text;
     case "wrong-type":
       return kv.get(undefined as unknown as string);
     case "random":

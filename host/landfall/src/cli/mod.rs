@@ -8,6 +8,7 @@ mod demos;
 mod events;
 mod explain;
 mod flags;
+mod invoke;
 mod listing;
 mod manual;
 mod operator;
@@ -15,11 +16,13 @@ mod output;
 mod providers;
 mod ready;
 mod rows;
+mod save;
 mod send;
 mod served;
 mod show;
 mod tail;
 mod target;
+mod test;
 mod up;
 mod verify;
 
@@ -103,6 +106,8 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             let limit = Duration::from_secs(wait);
             block_on(served::wait(&admin, &out, &built, limit, json))
         }
+        Command::Test(flags) => block_on(test::test(flags)),
+        Command::Invoke(flags) => block_on(invoke::invoke(flags)),
         Command::Verify(flags) => verify::verify(&flags),
         Command::Send(flags) => block_on(send::send(&flags)),
         Command::Sign(flags) => send::sign(&flags),

@@ -32,6 +32,7 @@ mod kills;
 mod loading;
 mod main_job;
 mod mounted;
+mod offline;
 mod operate;
 mod paths;
 mod plain;

@@ -48,7 +48,7 @@ impl ConfigError {
     }
 
     /// An error of the TOML parser, in the wording of Landfall, with a suggestion.
-    pub(crate) fn of_toml(file: &str, text: &str, error: &toml::de::Error) -> ConfigError {
+    pub fn of_toml(file: &str, text: &str, error: &toml::de::Error) -> ConfigError {
         let message = reworded(error.message());
         match error.span() {
             Some(Range { start, .. }) => ConfigError::at(file, text, start, message),
@@ -217,7 +217,8 @@ fn without_value(message: &str) -> String {
     }
 }
 
-pub(crate) fn nearest<'a>(typed: &str, known: &[&'a str]) -> Option<&'a str> {
+/// The known word that a mistyped one is probably meant to be.
+pub fn nearest<'a>(typed: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()
         .map(|word| (strsim::damerau_levenshtein(typed, word), *word))

@@ -30,7 +30,7 @@ mod values;
 mod variables;
 
 pub use config_page::rewrite_config_page;
-pub use error::ConfigError;
+pub use error::{ConfigError, nearest};
 pub use hook_file::{HookSource, parse_hook};
 pub use hook_path::component_file;
 pub use manifest::Manifest;

@@ -66,7 +66,12 @@ pub struct Client {
     policy: Arc<Policy>,
     credentials: Credentials,
     pool: OnceLock<Pool>,
+    /// What answers in place of the network. `None`: the network.
+    answerer: Option<Arc<Answerer>>,
 }
+
+/// Answers a call in place of the network. It receives the call as the component wrote it, without credentials.
+pub type Answerer = dyn Fn(&Outgoing) -> Result<Received, OutgoingError> + Send + Sync;
 
 /// For a client without credentials, which never reads a secret.
 struct NoSecrets;
@@ -94,6 +99,7 @@ impl Client {
             policy: Arc::new(policy),
             credentials: Credentials::new(credentials, secrets, clock),
             pool: OnceLock::new(),
+            answerer: None,
         }
     }
 
@@ -102,6 +108,14 @@ impl Client {
         // Only signatures contain the time.
         let clock = Clock::fixed_at(0);
         Client::new(policy, Vec::new(), Arc::new(NoSecrets), clock)
+    }
+
+    /// A client that reaches no network: `answer` answers every call that the policy allows.
+    pub fn answered_by(self, answer: Arc<Answerer>) -> Client {
+        Client {
+            answerer: Some(answer),
+            ..self
+        }
     }
 
     /// Sends a call for an event. `idempotency_key` is added unless the component has set one.
@@ -142,11 +156,10 @@ impl Client {
 
     /// Follows as many redirects as the hook may. Each is checked like the first call.
     async fn follow(&self, mut outgoing: Outgoing) -> Result<Received, OutgoingError> {
-        let pool = self.pool.get_or_init(|| pool(self.policy.clone()));
         let mut left = self.policy.redirects();
         loop {
             let is_redirected = left < self.policy.redirects();
-            let result = self.exchange(pool, &outgoing).await;
+            let result = self.exchange(&outgoing).await;
             let (mut received, added) = match result {
                 Err(error) if is_redirected => return Err(after_redirect(error)),
                 result => result?,
@@ -174,13 +187,16 @@ impl Client {
         }
     }
 
-    async fn exchange(
-        &self,
-        pool: &Pool,
-        outgoing: &Outgoing,
-    ) -> Result<(Received, Added), OutgoingError> {
+    async fn exchange(&self, outgoing: &Outgoing) -> Result<(Received, Added), OutgoingError> {
         let (request, added) = self.request(outgoing.clone())?;
-        let received = exchange(pool, request, outgoing.memory.as_ref()).await?;
+        let memory = outgoing.memory.as_ref();
+        let received = match &self.answerer {
+            Some(answer) => held_by(answer(outgoing)?, memory)?,
+            None => {
+                let pool = self.pool.get_or_init(|| pool(self.policy.clone()));
+                exchange(pool, request, memory).await?
+            }
+        };
         Ok((received, added))
     }
 
@@ -427,6 +443,18 @@ fn classify(error: legacy::Error) -> OutgoingError {
         return OutgoingError::Unreachable(format!("no connection: {last}"));
     }
     OutgoingError::Interrupted(format!("the exchange failed: {last}"))
+}
+
+/// Counts an answer that no network has brought as memory of the attempt.
+fn held_by(received: Received, memory: Option<&MemoryBudget>) -> Result<Received, OutgoingError> {
+    let held = memory
+        .map(|memory| memory.hold(received.body.len()))
+        .transpose()
+        .map_err(|error| OutgoingError::Limit(error.to_string()))?;
+    Ok(Received {
+        held: held.map(Arc::new),
+        ..received
+    })
 }
 
 /// What an error wraps. An `io::Error` hides what it was made from behind the source of that.

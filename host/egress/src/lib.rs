@@ -25,7 +25,7 @@ mod standard_webhooks;
 mod untrusted;
 
 pub use call::Call;
-pub use client::{Client, shown_url, tls};
+pub use client::{Answerer, Client, shown_url, tls};
 pub use collect::{BODY_BYTES_MAX, CollectError, collect};
 pub use excerpt::excerpt;
 pub use exchange::{Outgoing, OutgoingError, Received};

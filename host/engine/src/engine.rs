@@ -10,6 +10,7 @@ use super::cache::{self, Cache};
 use super::compile;
 use super::component::Component;
 use super::environment::Environment;
+use super::fixed::Fixed;
 use super::handler::Handler;
 use super::inspect::inspect;
 use super::load_error::LoadError;
@@ -46,6 +47,18 @@ pub struct EngineSettings {
     pub clock: Clock,
 }
 
+/// What surrounds a component in an offline run, in place of the ledger, the network and the clock of a node.
+pub struct Surroundings {
+    /// The clock of the host.
+    pub clock: Clock,
+    /// The clock and the random numbers of the component. `None`: those of the machine.
+    pub fixed: Option<Fixed>,
+    /// Where `kv` reads.
+    pub kv: Arc<dyn landfall_ledger::Kv>,
+    /// Makes the outbound calls.
+    pub client: Client,
+}
+
 // === impl Engine ===
 
 impl Engine {
@@ -78,6 +91,7 @@ impl Engine {
             background: Arc::new(BackgroundPool::start()?),
             ledger,
             clock,
+            fixed: None,
         };
         Ok(Engine {
             runtime,
@@ -130,6 +144,26 @@ impl Engine {
             environment,
         )
         .await
+    }
+
+    /// As `prepare`, for a run without a node. `secrets` are those of the component's environment.
+    pub async fn prepare_offline(
+        &self,
+        component: &Component,
+        spec: &HookSpec,
+        sizes: Sizes,
+        secrets: Arc<dyn SecretSource>,
+        surroundings: Surroundings,
+    ) -> Result<Handler, LoadError> {
+        let runtime = Runtime {
+            ledger: Some(surroundings.kv),
+            clock: surroundings.clock,
+            fixed: surroundings.fixed,
+            ..self.runtime.clone()
+        };
+        let environment = Environment::new(spec.environment.clone(), secrets);
+        let client = Arc::new(surroundings.client);
+        Handler::prepare(&runtime, component, spec, sizes, client, environment).await
     }
 
     /// How many attempts run now.

@@ -271,11 +271,13 @@ impl Handler {
             grants: &self.grants,
             memory: &memory,
             clock: self.runtime.clock,
+            fixed: self.runtime.fixed,
             ledger: self.runtime.ledger.as_ref(),
         });
         let state = AttemptState::new(
             ResourceLimits::new(memory.clone(), self.runtime.limits),
             environment,
+            self.runtime.fixed,
             self.settings.clone(),
             Http::new(self.client.clone(), event, until, memory.clone()),
             capabilities,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::background::BackgroundPool;
+use super::fixed::Fixed;
 use landfall_model::{Clock, ComponentLimits};
 
 /// The parts of the engine that an attempt needs.
@@ -14,4 +15,6 @@ pub(crate) struct Runtime {
     /// Where `kv` reads. `None` for commands that have no ledger, such as `check`.
     pub(crate) ledger: Option<Arc<dyn landfall_ledger::Kv>>,
     pub(crate) clock: Clock,
+    /// The clock and the random numbers of components, for offline runs. `None`: those of the machine.
+    pub(crate) fixed: Option<Fixed>,
 }

@@ -14,6 +14,7 @@ use super::caps::settings::Settings;
 use super::caps::stdio::Stdio;
 use super::caps::{Capabilities, HasCapabilities};
 use super::environment::Resolved;
+use super::fixed::Fixed;
 use super::limits::ResourceLimits;
 use landfall_model::{Effects, MemoryHold};
 
@@ -45,6 +46,7 @@ impl AttemptState {
     pub(crate) fn new(
         limits: ResourceLimits,
         environment: Resolved,
+        fixed: Option<Fixed>,
         settings: Settings,
         http: Http,
         capabilities: Capabilities,
@@ -55,7 +57,7 @@ impl AttemptState {
         resources.set_max_capacity(RESOURCES_MAX);
 
         AttemptState {
-            wasi: denying_wasi(&lines, &variables),
+            wasi: denying_wasi(&lines, &variables, fixed),
             resources,
             resource_memory: limits.memory().hold_nothing(),
             limits,
@@ -121,17 +123,24 @@ fn wasi_http() -> WasiHttpCtx {
 }
 
 /// WASI that grants only the hook's environment: no arguments, no files, no sockets, no name lookup, coarse time.
-fn denying_wasi(lines: &SharedLines, variables: &[(String, String)]) -> WasiCtx {
-    WasiCtxBuilder::new()
-        .envs(variables)
+fn denying_wasi(
+    lines: &SharedLines,
+    variables: &[(String, String)],
+    fixed: Option<Fixed>,
+) -> WasiCtx {
+    let mut wasi = WasiCtxBuilder::new();
+    wasi.envs(variables)
         .stdout(Stdio::stdout(lines.clone()))
         .stderr(Stdio::stderr(lines.clone()))
         .monotonic_clock(CoarseClock(Instant::now()))
         .max_random_size(RANDOM_BYTES_MAX)
         .allow_tcp(false)
         .allow_udp(false)
-        .allow_ip_name_lookup(false)
-        .build()
+        .allow_ip_name_lookup(false);
+    if let Some(fixed) = fixed {
+        fixed.apply(&mut wasi);
+    }
+    wasi.build()
 }
 
 /// A clock in milliseconds: enough for a handler, too coarse to measure the host.

@@ -10,7 +10,7 @@ use landfall_model::{Credential, EnvironmentVariable, HookName, HookSpec, Secret
 use landfall_verify::{Packs, Verifier};
 
 /// A hook file. A component without one has an empty hook file.
-pub(crate) struct HookFile<'a> {
+pub struct HookFile<'a> {
     name: &'a HookName,
     text: &'a str,
     /// Relative `file:` references start here.
@@ -40,12 +40,13 @@ impl<'a> HookFile<'a> {
         Ok(HookFile::with_text(name, text, dir))
     }
 
-    pub(crate) fn with_text(name: &'a HookName, text: &'a str, dir: &'a Path) -> HookFile<'a> {
+    /// The hook file of `name` with this text. Relative `file:` references start at `dir`.
+    pub fn with_text(name: &'a HookName, text: &'a str, dir: &'a Path) -> HookFile<'a> {
         HookFile { name, text, dir }
     }
 
     /// The rules of the hook, with the suggestions of the component's manifest.
-    pub(crate) fn spec(&self, manifest: Option<&Manifest>) -> Result<HookSpec, ConfigError> {
+    pub fn spec(&self, manifest: Option<&Manifest>) -> Result<HookSpec, ConfigError> {
         parse_hook(HookSource {
             name: self.name,
             text: self.text,
@@ -56,7 +57,7 @@ impl<'a> HookFile<'a> {
     }
 
     /// Who may call, what identifies a delivery, what orders events, and what is answered.
-    pub(crate) fn verifier(&self, spec: &HookSpec, packs: &Packs) -> Result<Verifier, ConfigError> {
+    pub fn verifier(&self, spec: &HookSpec, packs: &Packs) -> Result<Verifier, ConfigError> {
         let verifier = Verifier::build(&spec.verify, packs)
             .map_err(|mistake| self.error_at(&["verify", mistake.key], mistake.message))?;
 
@@ -74,7 +75,7 @@ impl<'a> HookFile<'a> {
     }
 
     /// The sizes of bodies. `bodies` is what the node has for all bodies together.
-    pub(crate) fn sizes(
+    pub fn sizes(
         &self,
         spec: &HookSpec,
         verifier: &Verifier,
@@ -86,11 +87,7 @@ impl<'a> HookFile<'a> {
     }
 
     /// Checks the settings against the schema in the component's manifest, if there is one.
-    pub(crate) fn check_settings(
-        &self,
-        spec: &HookSpec,
-        manifest: &Manifest,
-    ) -> Result<(), ConfigError> {
+    pub fn check_settings(&self, spec: &HookSpec, manifest: &Manifest) -> Result<(), ConfigError> {
         let Some(schema) = &manifest.settings_schema else {
             return Ok(());
         };
@@ -107,7 +104,7 @@ impl<'a> HookFile<'a> {
     }
 
     /// `strip_prefix` is only for components that receive a path as an HTTP request.
-    pub(crate) fn check_strip_prefix(
+    pub fn check_strip_prefix(
         &self,
         spec: &HookSpec,
         component: Option<&Component>,
@@ -157,7 +154,7 @@ pub(crate) fn references(spec: &HookSpec) -> Vec<SecretRef> {
 }
 
 /// The manifest of a component; an empty one if it has none.
-pub(crate) fn manifest(component: Option<&Component>) -> Result<Manifest, ConfigError> {
+pub fn manifest(component: Option<&Component>) -> Result<Manifest, ConfigError> {
     let Some(inspected) = component.map(Component::inspected) else {
         return Ok(Manifest::default());
     };

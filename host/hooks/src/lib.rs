@@ -28,6 +28,7 @@ mod table;
 mod watch;
 
 pub use hook::{Hook, Serving};
+pub use hook_file::{HookFile, manifest};
 pub use packs::packs;
 pub use platform::Platform;
 pub use reconciler::Setup;

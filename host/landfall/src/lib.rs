@@ -10,6 +10,7 @@ mod descriptors;
 mod doctor;
 mod exposed;
 mod metrics;
+mod offline;
 mod setup;
 pub mod shutdown;
 pub mod telemetry;

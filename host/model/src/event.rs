@@ -100,6 +100,18 @@ impl EventId {
         EventId(Uuid::new_v7(timestamp))
     }
 
+    /// The id with this number in a run whose time and random numbers are given.
+    pub fn numbered(at: SystemTime, seed: u64, number: u64) -> EventId {
+        let ms = at
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_millis() as u64;
+        let mut rest = [0; 10];
+        rest[..2].copy_from_slice(&(number as u16).to_be_bytes());
+        rest[2..].copy_from_slice(&seed.to_be_bytes());
+        EventId(uuid::Builder::from_unix_timestamp_millis(ms, &rest).into_uuid())
+    }
+
     /// From its 16 bytes.
     pub const fn from_bytes(bytes: [u8; 16]) -> EventId {
         EventId(Uuid::from_bytes(bytes))
@@ -154,6 +166,17 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn numbered_ids_can_be_repeated() {
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let id = EventId::numbered(at, 7, 1);
+        assert_eq!(id, EventId::numbered(at, 7, 1));
+        assert_eq!(id.time_ms(), 1_700_000_000_000);
+        for other in [(at, 8, 1), (at, 7, 2), (SystemTime::UNIX_EPOCH, 7, 1)] {
+            assert_ne!(id, EventId::numbered(other.0, other.1, other.2));
+        }
+    }
 
     #[test]
     fn ids_sort_by_time() {

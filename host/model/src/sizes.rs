@@ -18,6 +18,15 @@ pub struct Sizes {
     pub memory: usize,
 }
 
+// === impl Sizes ===
+
+impl Sizes {
+    /// Whether a body of this many bytes is accepted.
+    pub fn takes_body(&self, bytes: usize) -> bool {
+        bytes <= self.max_body
+    }
+}
+
 /// How many parts a component may have. Each slot of the node's instance pool has this capacity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ComponentLimits {

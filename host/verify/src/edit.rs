@@ -119,7 +119,10 @@ pub(crate) fn written(unit: TimeUnit, now: SystemTime) -> String {
     }
 }
 
-fn edit_json(draft: &mut Unverified, edit: impl FnOnce(&mut Value)) -> Result<(), SignError> {
+pub(crate) fn edit_json(
+    draft: &mut Unverified,
+    edit: impl FnOnce(&mut Value),
+) -> Result<(), SignError> {
     let mut body: Value = serde_json::from_slice(&draft.body)
         .map_err(|_| "the body must be JSON for this provider")?;
     edit(&mut body);

@@ -60,7 +60,7 @@ pub use pack::{
 };
 pub use refusal::{Reason, Refusal};
 pub use request::{SignedBody, Unverified, Verified};
-pub use sample::{SampleError, SampleRequest, SignedSample, sample};
+pub use sample::{SampleError, SampleRequest, SignedSample, sample, sample_challenges, sign_with};
 pub use sign::sign;
 pub use sign_error::SignError;
 pub use signature::StreamingMac;

@@ -10,6 +10,7 @@ use crate::auth_scheme::AuthScheme;
 use crate::builder::BuildError;
 use crate::key::{self, KeyBytes};
 use crate::pack::{Pack, PackError, Packs};
+use crate::request::Unverified;
 use crate::schemes;
 use crate::settings;
 use crate::sign::sign;
@@ -89,8 +90,7 @@ pub fn sample(
         draft.query = called.query().or(target.query()).map(str::to_owned);
     }
 
-    let key = key(request, &verifier)?;
-    let mut signed = sign(&verifier, draft, &key, now)?;
+    let mut signed = sign_with(&verifier, draft, request.secret.as_ref(), now)?;
     if signs_path {
         signed.path = target.path().into();
     }
@@ -116,8 +116,41 @@ pub fn sample(
     })
 }
 
-fn key(request: &SampleRequest, verifier: &Verifier) -> Result<KeyBytes, SignError> {
-    let Some(secret) = &request.secret else {
+/// Signs `draft` with a secret in the provider's form, as if sent at `now`.
+pub fn sign_with(
+    verifier: &Verifier,
+    draft: Unverified,
+    secret: Option<&Secret>,
+    now: SystemTime,
+) -> Result<Unverified, SignError> {
+    sign(verifier, draft, &key(secret, verifier)?, now)
+}
+
+/// The requests of the hook's ownership checks, signed where the check is. `draft` is an unsigned request of the provider.
+/// Pairings are left out: they need an operator.
+pub fn sample_challenges(
+    verifier: &Verifier,
+    draft: &Unverified,
+    secret: &Secret,
+    now: SystemTime,
+) -> Result<Vec<Unverified>, SignError> {
+    let token = String::from_utf8_lossy(secret.expose());
+    let mut requests = Vec::new();
+    for challenge in &verifier.challenges {
+        let Some(request) = challenge.sample(draft, &token)? else {
+            continue;
+        };
+        requests.push(if challenge.is_before_authentication() {
+            request
+        } else {
+            sign_with(verifier, request, Some(secret), now)?
+        });
+    }
+    Ok(requests)
+}
+
+fn key(secret: Option<&Secret>, verifier: &Verifier) -> Result<KeyBytes, SignError> {
+    let Some(secret) = secret else {
         return if verifier.needs_secret() {
             Err(SignError::Secret(
                 "a secret is missing: add --secret env:NAME or --secret file:PATH".into(),
@@ -203,4 +236,61 @@ fn whole_url(text: &str, target: &url::Url) -> Result<url::Url, SignError> {
 
 fn parse_url(text: &str) -> Result<url::Url, SignError> {
     url::Url::parse(text).map_err(|why| SignError::Request(format!("`{text}` is not a URL: {why}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::check::{Verdict, check};
+    use crate::keys::{Keys, NoKeyDocuments, VerifyContext};
+    use crate::pack::pack_names;
+
+    #[test]
+    fn sample_challenges_are_answered() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_760_000_000);
+        let packs = Packs::default();
+        let mut answered = Vec::new();
+        for name in pack_names() {
+            let pack = packs.find(name).unwrap();
+            let spec = VerifySpec {
+                provider: Some(name.into()),
+                secret: vec!["env:S".parse().unwrap()],
+                public_url: Some("https://hooks.example.com".into()),
+                config: [("topic_arns".to_owned(), ConfigValue::One("*".into()))].into(),
+                ..VerifySpec::default()
+            };
+            let mut spec = settings::fill_in(&pack, spec);
+            for (key, value) in &mut spec.config {
+                if key.contains("allowed") || key.contains("topics") {
+                    *value = ConfigValue::One("*".into());
+                }
+            }
+            let verifier = Verifier::build(&spec, &packs).unwrap();
+            let secret = Secret::new("a secret");
+            let draft = pack.draft(None, "https://hooks.example.com/in", now);
+            // Providers that sign with a key of their own cannot be imitated.
+            let Ok(requests) = sample_challenges(&verifier, &draft.unwrap(), &secret, now) else {
+                continue;
+            };
+            let keys =
+                Keys::new([(verifier.key_form(), Ok(secret.clone()))]).with_challenge([Ok(secret)]);
+            for request in requests {
+                let context = VerifyContext {
+                    keys: &keys,
+                    documents: &NoKeyDocuments,
+                    now: Some(now),
+                };
+                match check(&verifier, request.clone(), &context, None) {
+                    Ok(Verdict::Challenge(answer)) => {
+                        assert_eq!(answer.refused, None, "{name}: {request:?}");
+                        answered.push(name);
+                    }
+                    other => panic!("{name}: {other:?}\n{request:?}"),
+                }
+            }
+        }
+        assert!(answered.len() >= 20, "{answered:?}");
+    }
 }

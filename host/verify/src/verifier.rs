@@ -388,6 +388,17 @@ impl Verifier {
         }
     }
 
+    /// The greatest age of a signed request; `None` if the scheme has no time, or the hook allows any.
+    pub fn max_age(&self) -> Option<Duration> {
+        match &self.auth_scheme {
+            AuthScheme::Signature(signature) => signature.time.as_ref()?.window.past,
+            AuthScheme::Jwt(jwt) => jwt.max_age,
+            AuthScheme::Provider(_) => self.window.past,
+            AuthScheme::Closed | AuthScheme::Open => None,
+            AuthScheme::Token { .. } | AuthScheme::Basic => None,
+        }
+    }
+
     /// Replaces the time window. For request vectors.
     pub(crate) fn with_window(mut self, other: Window) -> Verifier {
         if let AuthScheme::Jwt(jwt) = &mut self.auth_scheme

@@ -20,6 +20,12 @@ pub(super) const MAY_DEPEND_ON: [(&str, &[&str]); 14] = [
     ("engine", &["model", "egress", "ledger"]),
     ("dispatch", &["model", "ledger", "broker", "engine"]),
     ("hooks", &["model", "config", "engine", "verify"]),
+    (
+        "offline",
+        &[
+            "model", "config", "verify", "egress", "ledger", "engine", "hooks",
+        ],
+    ),
     ("edge", &["model", "verify", "secrets", "dispatch", "hooks"]),
     ("admin", &["model", "ledger", "dispatch", "hooks"]),
     ("author", &["model", "config", "verify", "engine"]),

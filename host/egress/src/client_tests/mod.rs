@@ -2,6 +2,7 @@
 
 mod addresses;
 mod credentials;
+mod given;
 mod placeholders;
 mod redirects;
 mod responses;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use wasmtime::component::Linker;
 
+use crate::fixed::Fixed;
 use landfall_model::{Clock, Effects, GrantKey, Grants, MemoryBudget};
 
 /// A capability: the context of one attempt, whose methods are the host functions. Its interface has the name of its key under
@@ -31,6 +32,8 @@ pub(crate) struct AttemptContext<'a> {
     pub(crate) grants: &'a Grants,
     pub(crate) memory: &'a MemoryBudget,
     pub(crate) clock: Clock,
+    /// Set in offline runs, whose ids can be repeated.
+    pub(crate) fixed: Option<Fixed>,
     /// `None` for commands without a ledger, such as `check`.
     pub(crate) ledger: Option<&'a Arc<dyn landfall_ledger::Kv>>,
 }

@@ -11,6 +11,7 @@ use wasmtime::component::{HasSelf, Linker};
 use self::bindings::landfall::emit::emit::{Emission as Requested, Host, add_to_linker};
 use super::capability::{AttemptContext, Capability};
 use crate::bindings::{CapabilityError, Payload};
+use crate::fixed::Fixed;
 use landfall_model::{
     Clock, Effects, Emission, EventId, GrantForm, GrantKey, LedgerWrites, MemoryBudget,
     remove_hop_by_hop,
@@ -39,6 +40,7 @@ pub(crate) struct Emit {
     bytes: usize,
     memory: MemoryBudget,
     clock: Clock,
+    fixed: Option<Fixed>,
 }
 
 // === impl Emit ===
@@ -58,6 +60,7 @@ impl Capability for Emit {
             bytes: 0,
             memory: attempt.memory.clone(),
             clock: attempt.clock,
+            fixed: attempt.fixed,
         }
     }
 
@@ -132,7 +135,12 @@ impl Host for Emit {
         self.count(&body, &requested.headers)?;
         let headers = checked(requested.headers)?;
 
-        let id = EventId::new(self.clock.now());
+        // 0 is the event that is handled.
+        let number = self.emissions.len() as u64 + 1;
+        let id = match self.fixed {
+            Some(fixed) => EventId::numbered(fixed.now, fixed.seed, number),
+            None => EventId::new(self.clock.now()),
+        };
         self.emissions.push(Emission {
             id,
             hook: requested.hook.into(),

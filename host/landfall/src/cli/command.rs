@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::flags::NodeFlags;
-use super::{build, dev, events, explain, new, providers, ready, rows, send, verify};
+use super::{build, dev, events, explain, invoke, new, providers, ready, rows, send, test, verify};
 
 /// A self-hosted webhook target: verifies senders, answers in time, and runs each event in a
 /// sandboxed WebAssembly component.
@@ -49,6 +49,12 @@ pub(super) enum Command {
     /// Serve a handler's folder. After each change, build it, load it, run the last event again and
     /// print the difference.
     Dev(dev::DevFlags),
+    /// Run the test cases of a handler's folder without a node: the real engine, faked answers to
+    /// outbound calls, stored values, clock and random numbers. Exits with 0 if all passed, with 1
+    /// if one failed, with 2 if they cannot be run.
+    Test(test::TestFlags),
+    /// Run a component once without a node, and print outcome, times, memory, calls, log and reply.
+    Invoke(invoke::InvokeFlags),
     /// Check request vectors and ownership checks with the code that `serve` uses. Exits with 1 if
     /// one fails.
     Verify(verify::VerifyFlags),

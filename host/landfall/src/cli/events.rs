@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::listing::{Columns, printable, query, text};
 use super::operator::{self, DiscardFlags, PurgeFlags, ReplayFlags, RetryFlags};
 use super::output::say;
+use super::save::{self, SaveFlags};
 use super::show::{self, ShowFlags};
 use super::tail::{self, TailFlags};
 use super::target::LedgerFlags;
@@ -35,6 +36,9 @@ enum What {
     /// Show one event: request, verification, attempts with outbound calls and log, effects, parent
     /// and children.
     Show(ShowFlags),
+    /// Write an event as a test case: the request, the answers that its calls received, and what its
+    /// last attempt did.
+    Save(SaveFlags),
     /// Run events again: the given ones, or all dead ones of a hook that no later replay has
     /// handled.
     Replay(ReplayFlags),
@@ -176,6 +180,7 @@ pub async fn events(flags: &EventsFlags) -> anyhow::Result<ExitCode> {
     match &flags.what {
         What::List(which) => list(flags, which).await?,
         What::Show(which) => show::show(&flags.admin, which, flags.json).await?,
+        What::Save(which) => save::save(&flags.admin, which, flags.json).await?,
         What::Replay(which) => operator::replay(&flags.admin, which, flags.json).await?,
         What::Discard(which) => operator::discard(&flags.admin, which, flags.json).await?,
         What::RetryNow(which) => operator::retry_now(&flags.admin, which, flags.json).await?,

@@ -9,6 +9,7 @@ mod dev;
 mod events;
 mod explain;
 mod flags;
+mod invoke;
 mod keys;
 mod listing;
 mod manual;
@@ -18,11 +19,13 @@ mod output;
 mod providers;
 mod ready;
 mod rows;
+mod save;
 mod send;
 mod served;
 mod show;
 mod tail;
 mod target;
+mod test;
 mod up;
 mod verify;
 
@@ -90,6 +93,8 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::New(flags) => new::new(flags),
         Command::Build(flags) => block_on(build::build(&flags)),
         Command::Dev(flags) => block_on(dev::dev(flags)),
+        Command::Test(flags) => block_on(test::test(flags)),
+        Command::Invoke(flags) => block_on(invoke::invoke(flags)),
         Command::Verify(flags) => verify::verify(&flags),
         Command::Send(flags) => block_on(send::send(&flags)),
         Command::Sign(flags) => send::sign(&flags),

@@ -4,6 +4,7 @@
 
 mod error;
 mod requirement;
+mod sample;
 mod template;
 
 use std::collections::BTreeMap;

@@ -145,6 +145,16 @@ impl Pack {
         url: &str,
         now: SystemTime,
     ) -> Result<Unverified, SignError> {
+        self.draft_with_id(event, url, &EventId::new(now).to_string())
+    }
+
+    /// As `draft`, with this delivery id.
+    pub fn draft_with_id(
+        &self,
+        event: Option<&str>,
+        url: &str,
+        id: &str,
+    ) -> Result<Unverified, SignError> {
         let url = url::Url::parse(url).map_err(|why| format!("`{url}` is not a URL: {why}"))?;
         let body = self.sample.clone().unwrap_or_else(|| SAMPLE.to_owned());
         let content_type = self.sample_type.as_deref().unwrap_or("application/json");
@@ -166,7 +176,6 @@ impl Pack {
         )?;
 
         let event = event.or(self.sample_event.as_deref());
-        let id = EventId::new(now).to_string();
         let ids = self
             .delivery_id
             .iter()
@@ -176,7 +185,7 @@ impl Pack {
             .event_type
             .iter()
             .map(|place| (place, event))
-            .chain(ids.map(|place| (place, Some(id.as_str()))));
+            .chain(ids.map(|place| (place, Some(id))));
 
         for (place, value) in places {
             if let Some(value) = value

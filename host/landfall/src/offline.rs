@@ -1,0 +1,40 @@
+//! Composes what runs a component without a node.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use landfall_model::Clock;
+use landfall_offline::{
+    Invocation, Invoked, Network, OfflineEngine, OfflineError, Report, TestPlan,
+};
+
+use crate::setup::compiler;
+use crate::tools::untracked_secrets;
+
+/// Where `landfall invoke` keeps compiled components.
+const INVOKE_CACHE: &str = ".landfall/compiled";
+
+/// Runs the cases of a folder.
+pub async fn run_cases(plan: &TestPlan) -> Result<Report, OfflineError> {
+    let engine = engine(plan.folder.cache())?;
+    plan.run(&engine).await
+}
+
+/// Runs a component once.
+pub async fn invoke(invocation: Invocation) -> Result<Invoked, OfflineError> {
+    let engine = engine(INVOKE_CACHE.into())?;
+    invocation.run(&engine).await
+}
+
+/// The network and the secrets of this machine.
+pub fn network() -> Network {
+    Network {
+        secrets: Arc::new(untracked_secrets()),
+        clock: Clock::System,
+    }
+}
+
+fn engine(cache: PathBuf) -> Result<OfflineEngine, OfflineError> {
+    let compiler = compiler().map_err(|error| OfflineError::Other(error.to_string()))?;
+    OfflineEngine::start(cache, compiler, Clock::System)
+}

@@ -1,0 +1,213 @@
+//! Turns the values of a case file into a case.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::table::{Read, Table};
+use super::{
+    AnswerContent, BodySpec, Case, EventSpec, Expect, ScriptedAnswer, Source, default_now,
+};
+use crate::calls::ERRORS;
+use crate::pointer::Override;
+
+const ATTEMPT_MAX: u64 = 1_000_000;
+
+pub(super) fn parse(name: String, source: Source, values: Map<String, Value>) -> Read<Case> {
+    let mut table = Table::new(&source, values);
+    let attempt = table.number("attempt", ATTEMPT_MAX)?.unwrap_or(1);
+    if attempt == 0 {
+        return Err(table.error(&["attempt"], "attempts count from 1"));
+    }
+    let written = table.text("now")?;
+    let now = match &written {
+        None => default_now(),
+        Some(text) => humantime::parse_rfc3339(text).map_err(|error| {
+            let way_out = "write a time such as 2026-01-31T08:15:30Z";
+            table.error(&["now"], format!("{error}: {way_out}"))
+        })?,
+    };
+    let seed = table.number("seed", i64::MAX as u64)?.unwrap_or(0);
+    let event = match table.table("event")? {
+        Some(event) => self::event(event, &source)?,
+        None => EventSpec::default(),
+    };
+    let settings = table.object("settings")?.unwrap_or_default();
+    let kv = kv(&mut table)?;
+    let answers = table.tables("http")?.unwrap_or_default();
+    let answers = answers.into_iter().map(answer).collect::<Read<_>>()?;
+    let expect = table.table("expect")?.map(Expect::read).transpose()?;
+    table.finish()?;
+
+    Ok(Case {
+        name,
+        attempt: attempt as u32,
+        now,
+        has_now: written.is_some(),
+        seed,
+        event,
+        settings,
+        kv,
+        answers,
+        expect,
+        source,
+    })
+}
+
+fn kv(table: &mut Table<'_>) -> Read<BTreeMap<String, String>> {
+    let mut values = BTreeMap::new();
+    for (key, value) in table.object("kv")?.unwrap_or_default() {
+        let text = match value {
+            Value::String(text) => text,
+            Value::Number(number) => number.to_string(),
+            other => return Err(table.wrong_part(&["kv", &key], &other, "a text or a number")),
+        };
+        values.insert(key, text);
+    }
+    Ok(values)
+}
+
+fn event(mut table: Table<'_>, source: &Source) -> Read<EventSpec> {
+    let sample = table.text("sample")?;
+    let body = body(&mut table, source)?;
+    let method = match table.text("method")? {
+        None => None,
+        Some(text) => match http::Method::from_bytes(text.as_bytes()) {
+            Ok(method) => Some(method),
+            Err(_) => return Err(table.error(&["method"], "not a method: write POST")),
+        },
+    };
+    let path = table.text("path")?;
+    if path.as_ref().is_some_and(|path| !path.starts_with('/')) {
+        return Err(table.error(&["path"], "a path begins with `/`"));
+    }
+    let query = table.text("query")?;
+    let headers = headers(&mut table)?;
+    let provider = table.text("provider")?;
+    let event_type = table.text("event-type")?;
+    let delivery_id = table.text("delivery-id")?;
+    let attributes = table.named_texts("attributes")?;
+
+    let mut set = Vec::new();
+    for (pointer, value) in table.object("set")?.unwrap_or_default() {
+        let value = Override::new(&pointer, value)
+            .map_err(|error| table.error(&["set", &pointer], error))?;
+        set.push(value);
+    }
+    table.finish()?;
+
+    Ok(EventSpec {
+        sample,
+        body,
+        method,
+        path,
+        query: query.map(|query| query.trim_start_matches('?').to_owned()),
+        headers,
+        provider,
+        event_type,
+        delivery_id,
+        attributes,
+        set,
+    })
+}
+
+fn body(table: &mut Table<'_>, source: &Source) -> Read<Option<BodySpec>> {
+    let file = table.text("body")?;
+    let json = table.take("json");
+    let text = table.text("text")?;
+    match (file, json, text) {
+        (None, None, None) => Ok(None),
+        (Some(file), None, None) => {
+            let dir = source.path.parent().unwrap_or(Path::new("."));
+            Ok(Some(BodySpec::File(dir.join(file))))
+        }
+        (None, Some(json), None) => Ok(Some(BodySpec::Json(json))),
+        (None, None, Some(text)) => Ok(Some(BodySpec::Text(text))),
+        _ => {
+            let why = "an event has one body: keep one of `body` (a file), `json` and `text`";
+            Err(table.error(&["body"], why))
+        }
+    }
+}
+
+fn headers(table: &mut Table<'_>) -> Read<Vec<(String, String)>> {
+    let headers = table.named_texts("headers")?;
+    for (name, value) in &headers {
+        let is_header =
+            name.parse::<http::HeaderName>().is_ok() && http::HeaderValue::from_str(value).is_ok();
+        if !is_header {
+            return Err(table.error(&["headers", name], "not a header that HTTP allows"));
+        }
+    }
+    Ok(headers)
+}
+
+fn answer(mut table: Table<'_>) -> Read<ScriptedAnswer> {
+    let method = table.text("method")?;
+    let url = table.text("url")?.ok_or_else(|| {
+        let way_out = "write the beginning of the URLs that it answers";
+        table.error(&["url"], format!("missing: {way_out}"))
+    })?;
+    let status = table.number("status", 999)?;
+    let headers = headers(&mut table)?;
+    let json = table.take("json");
+    let body = table.text("body")?;
+    let error = table.text("error")?;
+    let times = table.number("times", u32::MAX.into())?;
+
+    let is_response = status.is_some() || json.is_some() || body.is_some() || !headers.is_empty();
+    let content = match error {
+        Some(_) if is_response => {
+            let why = "an answer is an error or a response: keep `error`, or `status` and the body";
+            return Err(table.error(&["error"], why));
+        }
+        Some(name) if !ERRORS.contains(&name.as_str()) => {
+            let why = format!("`{name}` is not an error of a call: {}", ERRORS.join(", "));
+            return Err(table.error(&["error"], why));
+        }
+        Some(name) => AnswerContent::Error(name),
+        None => response(&table, status, headers, json, body)?,
+    };
+    table.finish()?;
+
+    Ok(ScriptedAnswer {
+        method,
+        url,
+        content,
+        times: times.map(|times| times as u32),
+    })
+}
+
+fn response(
+    table: &Table<'_>,
+    status: Option<u64>,
+    mut headers: Vec<(String, String)>,
+    json: Option<Value>,
+    body: Option<String>,
+) -> Read<AnswerContent> {
+    let status = status.unwrap_or(200) as u16;
+    if status < 100 {
+        return Err(table.error(&["status"], format!("{status} is not a status: 100 to 999")));
+    }
+    let has_type = headers
+        .iter()
+        .any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    let body = match (json, body) {
+        (Some(_), Some(_)) => {
+            return Err(table.error(&["body"], "a response has one body: keep `json` or `body`"));
+        }
+        (Some(json), None) => {
+            if !has_type {
+                headers.push(("content-type".into(), "application/json".into()));
+            }
+            json.to_string()
+        }
+        (None, body) => body.unwrap_or_default(),
+    };
+    Ok(AnswerContent::Response {
+        status,
+        headers,
+        body,
+    })
+}

@@ -1,0 +1,218 @@
+//! A hook without a node: its hook file, its component, and the engine that runs it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use landfall_config::Manifest;
+use landfall_egress::{Client, Policy};
+use landfall_engine::{Component, Engine, EngineSettings, Fixed, Handler, Surroundings};
+use landfall_hooks::{HookFile, manifest, packs};
+use landfall_model::{Clock, ComponentLimits, HookName, HookSpec, Mode, SecretSource, Sizes};
+use landfall_verify::{Packs, Verifier};
+
+use crate::calls::ScriptedCalls;
+use crate::case::Case;
+use crate::error::OfflineError;
+use crate::kv::MemoryKv;
+use crate::secrets::Placeholders;
+
+/// Runs are made one after the other.
+const RUNNING: usize = 1;
+const CACHE_BYTES_MAX: u64 = 512 << 20;
+/// What a node has for all bodies, by default.
+const BODIES: usize = 256 << 20;
+
+/// The engine of a command.
+pub struct OfflineEngine {
+    engine: Engine,
+}
+
+/// A hook, ready for cases.
+pub(crate) struct OfflineHook {
+    pub(crate) name: HookName,
+    text: String,
+    dir: PathBuf,
+    pub(crate) spec: HookSpec,
+    pub(crate) verifier: Verifier,
+    pub(crate) sizes: Sizes,
+    pub(crate) packs: Packs,
+    manifest: Manifest,
+    component: Component,
+    /// The time from the bytes to the linked component.
+    pub(crate) load_time: Duration,
+}
+
+/// Where the secrets and the answers of a run come from.
+pub(crate) enum Outside {
+    /// The answers of the case.
+    Faked(Arc<ScriptedCalls>),
+    /// The network, with real credentials.
+    Network {
+        secrets: Arc<dyn SecretSource>,
+        clock: Clock,
+    },
+}
+
+// === impl OfflineEngine ===
+
+impl OfflineEngine {
+    /// Starts an engine with the limits of a node. `compiler` is the binary that has the `compile` command.
+    pub fn start(
+        cache: PathBuf,
+        compiler: PathBuf,
+        clock: Clock,
+    ) -> Result<OfflineEngine, OfflineError> {
+        std::fs::create_dir_all(&cache).map_err(|error| OfflineError::Unwritable {
+            path: cache.clone(),
+            error,
+        })?;
+        let settings = EngineSettings {
+            cache,
+            cache_max_size: CACHE_BYTES_MAX,
+            bundled: None,
+            compiler,
+            running: RUNNING,
+            limits: ComponentLimits::DEFAULT,
+            clock,
+        };
+        let engine =
+            Engine::new(settings, None).map_err(|error| OfflineError::Other(error.to_string()))?;
+        Ok(OfflineEngine { engine })
+    }
+
+    /// Loads a component under a hook file. Without one, the hook grants nothing.
+    pub(crate) async fn load(
+        &self,
+        hook_file: Option<&Path>,
+        component: impl FnOnce(&HookSpec) -> Result<PathBuf, OfflineError>,
+        name: &str,
+    ) -> Result<OfflineHook, OfflineError> {
+        let name: HookName = name
+            .parse()
+            .map_err(|error| OfflineError::Other(format!("the name of the hook file: {error}")))?;
+        let text = match hook_file {
+            Some(path) => std::fs::read_to_string(path)
+                .map_err(|error| OfflineError::unreadable(path, error))?,
+            None => String::new(),
+        };
+        let dir = hook_file.and_then(Path::parent).unwrap_or(Path::new("."));
+
+        let file = HookFile::with_text(&name, &text, dir);
+        let path = component(&file.spec(None)?)?;
+        let bytes = std::fs::read(&path).map_err(|error| OfflineError::unreadable(&path, error))?;
+        let shown = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let started = Instant::now();
+        let component = self.engine.load(&shown, bytes).await?;
+        let load_time = started.elapsed();
+
+        let manifest = manifest(Some(&component))?;
+        let spec = file.spec(Some(&manifest))?;
+        let packs = packs(Some(&dir.join("providers")))
+            .map_err(|error| OfflineError::Other(format!("{error:#}")))?;
+        let verifier = file.verifier(&spec, &packs)?;
+        let sizes = file.sizes(&spec, &verifier, BODIES)?;
+        file.check_strip_prefix(&spec, Some(&component))?;
+        Ok(OfflineHook {
+            dir: dir.to_owned(),
+            spec,
+            verifier,
+            sizes,
+            packs,
+            manifest,
+            component,
+            load_time,
+            name,
+            text,
+        })
+    }
+
+    /// Links the component for one case.
+    pub(crate) async fn handler(
+        &self,
+        hook: &OfflineHook,
+        case: &Case,
+        outside: Outside,
+    ) -> Result<Arc<Handler>, OfflineError> {
+        let spec = hook.spec_of(case)?;
+        let policy = Policy::new(spec.allow.clone());
+        let credentials = spec.credentials.clone();
+        let stopped = Clock::Fixed(case.now);
+        let fixed = Some(Fixed {
+            now: case.now,
+            seed: case.seed,
+        });
+        let kv = Arc::new(MemoryKv::new(&case.kv));
+
+        let (secrets, surroundings) = match outside {
+            Outside::Faked(calls) => {
+                let secrets: Arc<dyn SecretSource> = Arc::new(Placeholders);
+                let client = Client::new(policy, credentials, secrets.clone(), stopped);
+                let surroundings = Surroundings {
+                    clock: stopped,
+                    fixed,
+                    kv,
+                    client: client.answered_by(calls.answerer()),
+                };
+                (secrets, surroundings)
+            }
+            Outside::Network { secrets, clock } => {
+                let surroundings = Surroundings {
+                    clock,
+                    // Servers and signatures need the present time, unless the case names one.
+                    fixed: fixed.filter(|_| case.has_now),
+                    kv,
+                    client: Client::new(policy, credentials, secrets.clone(), clock),
+                };
+                (secrets, surroundings)
+            }
+        };
+        let handler = self
+            .engine
+            .prepare_offline(&hook.component, &spec, hook.sizes, secrets, surroundings)
+            .await?;
+        Ok(Arc::new(handler))
+    }
+}
+
+// === impl OfflineHook ===
+
+impl OfflineHook {
+    /// The rules of the hook with the settings of a case.
+    fn spec_of(&self, case: &Case) -> Result<HookSpec, OfflineError> {
+        let mut spec = self.spec.clone();
+        spec.settings.extend(case.settings.clone());
+        HookFile::with_text(&self.name, &self.text, &self.dir)
+            .check_settings(&spec, &self.manifest)
+            .map_err(|error| {
+                if case.settings.is_empty() {
+                    OfflineError::Config(error)
+                } else {
+                    let shown = &case.source.shown;
+                    OfflineError::Other(format!("{shown}, with its [settings]: {}", error.message))
+                }
+            })?;
+        Ok(spec)
+    }
+
+    /// The longest time of one attempt.
+    pub(crate) fn deadline(&self) -> Duration {
+        let answer_within = self.spec.answer_within.or(self.verifier.answer_within());
+        match (self.spec.mode, answer_within) {
+            (Mode::Sync, Some(within)) => within.min(self.spec.deadline),
+            _ => self.spec.deadline,
+        }
+    }
+}
+
+/// The name of the hook of a hook file, or of a component without one.
+pub(crate) fn hook_name(path: &Path) -> String {
+    path.file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}

@@ -15,6 +15,7 @@ mod compiler;
 mod conformance;
 mod contract;
 mod deploy;
+mod distribution;
 mod docs;
 mod duplicates;
 mod durable;

@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use url::Url;
 
 use super::call::Call;
-use super::collect::{BODY_BYTES_MAX, CollectError, collect};
+use super::collect::{BODY_BYTES_MAX, CollectError, collect_at_most};
 use super::connector::{ConnectError, Connector};
 use super::credentials::{Added, Credentials};
 use super::exchange::{Outgoing, OutgoingError, Received};
@@ -66,6 +66,8 @@ pub struct Client {
     policy: Arc<Policy>,
     credentials: Credentials,
     pool: OnceLock<Pool>,
+    /// The most bytes of a request or response body.
+    body_bytes_max: usize,
 }
 
 /// For a client without credentials, which never reads a secret.
@@ -94,6 +96,15 @@ impl Client {
             policy: Arc::new(policy),
             credentials: Credentials::new(credentials, secrets, clock),
             pool: OnceLock::new(),
+            body_bytes_max: BODY_BYTES_MAX,
+        }
+    }
+
+    /// The same client with another limit for bodies, for calls of the host.
+    pub fn with_body_limit(self, body_bytes_max: usize) -> Client {
+        Client {
+            body_bytes_max,
+            ..self
         }
     }
 
@@ -180,7 +191,8 @@ impl Client {
         outgoing: &Outgoing,
     ) -> Result<(Received, Added), OutgoingError> {
         let (request, added) = self.request(outgoing.clone())?;
-        let received = exchange(pool, request, outgoing.memory.as_ref()).await?;
+        let memory = outgoing.memory.as_ref();
+        let received = exchange(pool, request, memory, self.body_bytes_max).await?;
         Ok((received, added))
     }
 
@@ -217,9 +229,10 @@ impl Client {
         outgoing: Outgoing,
     ) -> Result<(http::Request<Full<Bytes>>, Added), OutgoingError> {
         let (method, mut url) = self.permitted(&outgoing.method, &outgoing.url)?;
-        if outgoing.body.len() > BODY_BYTES_MAX {
+        if outgoing.body.len() > self.body_bytes_max {
             return Err(OutgoingError::Limit(format!(
-                "a request body may have {BODY_BYTES_MAX} bytes"
+                "a request body may have {} bytes",
+                self.body_bytes_max
             )));
         }
 
@@ -373,12 +386,14 @@ async fn exchange(
     pool: &Pool,
     request: http::Request<Full<Bytes>>,
     memory: Option<&MemoryBudget>,
+    body_bytes_max: usize,
 ) -> Result<Received, OutgoingError> {
     let response = pool.request(request).await.map_err(classify)?;
     let (head, body) = response.into_parts();
-    let (body, held) = collect(body, memory).await.map_err(|error| match error {
+    let collected = collect_at_most(body, memory, body_bytes_max).await;
+    let (body, held) = collected.map_err(|error| match error {
         CollectError::TooLarge => {
-            OutgoingError::Limit(format!("the response has more than {BODY_BYTES_MAX} bytes"))
+            OutgoingError::Limit(format!("the response has more than {body_bytes_max} bytes"))
         }
         CollectError::Memory(error) => {
             OutgoingError::Limit(format!("the response is too large: {error}"))

@@ -44,7 +44,7 @@ pub use confine::Confinement;
 pub use contract::grant_for;
 pub use engine::{Engine, EngineSettings, precompile};
 pub use handler::Handler;
-pub use inspect::{Inspected, inspect};
+pub use inspect::{COMPONENT_BYTES_MAX, Inspected, inspect};
 pub use load_error::LoadError;
 pub use permits::{NoPermit, Permit, Permits};
 pub use target::{OrderOf, Target};

@@ -27,6 +27,9 @@ use crate::{descriptors, metrics};
 pub use crate::doctor::doctor;
 pub use crate::setup::{check, compiler};
 pub use crate::tools::{AdminAt, ask_ledger, backup, sample, secret, send};
+pub use landfall_distribution::{
+    Callers, Fetched, NewHookFile, Source, fetch, install, push, updated,
+};
 pub use landfall_engine::{CAPABILITIES, Inspected, compile_child, grant_for, inspect, precompile};
 pub use landfall_hooks::{HookState, HookStatus, Hooks, packs};
 pub use landfall_ledger::BackedUp;

@@ -8,7 +8,7 @@ use super::lines;
 
 /// A crate under host/ and the crates of the host that it may depend on. `landfall` composes them
 /// all.
-pub(super) const MAY_DEPEND_ON: [(&str, &[&str]); 13] = [
+pub(super) const MAY_DEPEND_ON: [(&str, &[&str]); 14] = [
     ("bench", &[]),
     ("model", &[]),
     ("config", &["model"]),
@@ -20,6 +20,7 @@ pub(super) const MAY_DEPEND_ON: [(&str, &[&str]); 13] = [
     ("engine", &["model", "egress", "ledger"]),
     ("dispatch", &["model", "ledger", "broker", "engine"]),
     ("hooks", &["model", "config", "engine", "verify"]),
+    ("distribution", &["model", "config", "egress", "engine"]),
     ("edge", &["model", "verify", "secrets", "dispatch", "hooks"]),
     ("admin", &["model", "ledger", "dispatch", "hooks"]),
 ];

@@ -179,7 +179,7 @@ pub fn inspect(file: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn receipt(inspected: &Inspected, manifest: &Manifest) -> Value {
+pub(super) fn receipt(inspected: &Inspected, manifest: &Manifest) -> Value {
     let schema = manifest.settings_schema.as_ref();
     let imports = inspected
         .imports
@@ -206,7 +206,7 @@ fn iec(bytes: u64) -> impl std::fmt::Display {
     bytesize::ByteSize(bytes).display().iec()
 }
 
-fn print_receipt(inspected: &Inspected, manifest: &Manifest) {
+pub(super) fn print_receipt(inspected: &Inspected, manifest: &Manifest) {
     if let Some(name) = &manifest.name {
         let version = manifest.version.as_deref().unwrap_or_default();
         let identity = format!("{name} {version}");

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::flags::NodeFlags;
-use super::{events, explain, providers, ready, rows, send, target, verify};
+use super::{add, events, explain, providers, push, ready, rows, send, target, verify};
 
 /// A self-hosted webhook target: verifies senders, answers in time, and runs each event in a
 /// sandboxed WebAssembly component.
@@ -62,6 +62,12 @@ pub(super) enum Command {
         #[command(flatten)]
         admin: target::AdminFlags,
     },
+    /// Add a component from a file, a URL or a registry: show what it is, ask for each grant that
+    /// it needs, and write it beside a hook file that pins its digest. An existing hook gets the
+    /// new version.
+    Add(add::AddFlags),
+    /// Publish a component in a registry.
+    Push(push::PushFlags),
     /// Check request vectors and ownership checks with the code that `serve` uses. Exits with 1 if
     /// one fails.
     Verify(verify::VerifyFlags),

@@ -1,5 +1,6 @@
 //! The command line: the only module that knows flags. One function a command.
 
+mod add;
 mod build;
 mod changes;
 mod check;
@@ -13,6 +14,7 @@ mod manual;
 mod operator;
 mod output;
 mod providers;
+mod push;
 mod ready;
 mod rows;
 mod send;
@@ -103,6 +105,8 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             let limit = Duration::from_secs(wait);
             block_on(served::wait(&admin, &out, &built, limit, json))
         }
+        Command::Add(flags) => block_on(add::add(flags)),
+        Command::Push(flags) => block_on(push::push(flags)),
         Command::Verify(flags) => verify::verify(&flags),
         Command::Send(flags) => block_on(send::send(&flags)),
         Command::Sign(flags) => send::sign(&flags),

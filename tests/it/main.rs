@@ -16,6 +16,7 @@ mod compiler;
 mod conformance;
 mod contract;
 mod deploy;
+mod distribution;
 mod docs;
 mod duplicates;
 mod durable;

@@ -20,6 +20,7 @@ pub mod ports;
 pub mod postgres;
 mod process;
 pub mod receiver;
+pub mod registry;
 pub mod relay;
 pub mod require;
 pub mod sdks;

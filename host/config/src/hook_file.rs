@@ -89,6 +89,7 @@ fn build(file: HookFile, source: &HookSource<'_>) -> Result<HookSpec, Mistake> {
         path,
         methods: methods.into_iter().map(|method| method.0).collect(),
         component,
+        digest: file.digest.map(|digest| digest.0),
         mode: mode(file.mode),
         dedup: dedup(file.dedup.unwrap_or_default())?,
         retry: retry(file.retry.unwrap_or_default())?,

@@ -9,7 +9,7 @@ use super::credential::CredentialTable;
 use super::environment::Typed;
 use super::queued::{AcceptedTable, DedupTable, Rate, RetryTable};
 use super::values::{MethodName, Parsed, Size, Time};
-use landfall_model::{ValueLocation, VerifySpec};
+use landfall_model::{ComponentDigest, ValueLocation, VerifySpec};
 
 /// The keys of a hook file as they are typed.
 #[derive(Debug, Default, Deserialize)]
@@ -18,6 +18,7 @@ pub(crate) struct HookFile {
     pub(crate) path: Option<String>,
     pub(crate) methods: Option<Vec<MethodName>>,
     pub(crate) component: Option<String>,
+    pub(crate) digest: Option<Parsed<ComponentDigest>>,
     pub(crate) mode: Option<ModeName>,
     pub(crate) answer_within: Option<Time>,
     pub(crate) deadline: Option<Time>,

@@ -135,6 +135,16 @@ impl Manifest {
         (!lacking.is_empty()).then(|| lacking.to_string())
     }
 
+    /// `[needs]` as it is written.
+    pub(crate) fn needs_table(&self) -> &Table {
+        &self.needs
+    }
+
+    /// The value that it suggests for a setting.
+    pub fn suggested_setting(&self, name: &str) -> Option<&Value> {
+        self.suggests.settings.as_ref()?.get(name)
+    }
+
     /// What it suggests for keys that the hook file leaves out.
     pub(crate) fn suggestions(&self) -> HookFile {
         HookFile {
@@ -269,7 +279,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Whether this name, or the URLs of this text, are granted under the key.
-fn is_granted(granted: &Allow, key: &str, name: &str) -> bool {
+pub(crate) fn is_granted(granted: &Allow, key: &str, name: &str) -> bool {
     if key == HTTP {
         let needed = name.parse::<HttpGrant>();
         return needed.is_ok_and(|needed| {

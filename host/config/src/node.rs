@@ -11,7 +11,7 @@ use super::queue::{self, Emulators, QueueError};
 use super::values::{ListenAddress, Time};
 use landfall_model::{
     BrokerSpec, ComponentLimits, CredentialText, EdgeLimits, Retention, SecretAges, SecretGrant,
-    SecretRef,
+    SecretRef, TrustedKey,
 };
 
 /// The request timeout of a Cloud Run service that sets none.
@@ -179,6 +179,12 @@ impl Config {
     pub fn admin_hosts(&self) -> &[String] {
         let hosts = self.settings.admin.hosts.as_ref();
         hosts.map_or(&[], |hosts| &hosts.0)
+    }
+
+    /// `components.trusted_keys`. `None`: components need no signature.
+    pub fn trusted_keys(&self) -> Option<&[TrustedKey]> {
+        let keys = self.settings.components.trusted_keys.as_ref();
+        keys.map(|keys| keys.0.as_slice())
     }
 
     /// `trusted_proxies`

@@ -12,7 +12,8 @@ use super::queue_url::QueueUrl;
 use super::setting::settings;
 use super::value_error::ValueError;
 use super::values::{
-    ListenAddress, Names, Parsed, Ranges, SecretPatterns, SecretRefs, Size, Time, UtcTime,
+    ListenAddress, Names, Parsed, Ranges, SecretPatterns, SecretRefs, Size, Time, TrustedKeys,
+    UtcTime,
 };
 use landfall_model::{CredentialPart, CredentialText, SecretRef};
 
@@ -63,6 +64,7 @@ settings! {
     tables {
         admin: AdminTable,
         limits: LimitsTable,
+        components: ComponentsTable,
         secrets: SecretsTable,
         #[serde(deserialize_with = "url_or_table")]
         ledger: LedgerTable,
@@ -138,6 +140,20 @@ settings! {
         /// Memory for all request bodies together
         #[range("1MiB", "1TiB")]
         body_memory: Size = "256MiB",
+    }
+    tables {}
+}
+
+settings! {
+    /// `[components]`
+    pub struct ComponentsTable in "components." {
+        /// None: components need no signature. A list of public keys of minisign, such as `["RW…"]`: a component without a
+        /// valid signature of one of them, in the file `NAME.wasm.minisig`, does not load
+        /// ([packaging.md](handlers/packaging.md#signatures))
+        trusted_keys: Option<TrustedKeys>,
+
+        /// `true`: with `components.trusted_keys`, components in the directory of `bundled` need no signature
+        trust_bundled: bool = false,
     }
     tables {}
 }

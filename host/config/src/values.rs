@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use serde::de::{Deserialize, Deserializer, Error};
 
 use super::value_error::ValueError;
-use landfall_model::{SecretPattern, SecretRef, address_range};
+use landfall_model::{SecretPattern, SecretRef, TrustedKey, address_range};
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
@@ -73,6 +73,10 @@ impl FromStr for ListenAddress {
 /// Secret references: `["env:NEW", "env:OLD"]`, or one text with commas between them.
 #[derive(Debug, Clone)]
 pub struct SecretRefs(pub Vec<SecretRef>);
+
+/// Public keys of minisign: `["RW…"]`, or one text with commas between them.
+#[derive(Debug, Clone)]
+pub struct TrustedKeys(pub Vec<TrustedKey>);
 
 /// A point in time: `2026-01-31T08:15:30Z`.
 #[derive(Debug, Clone, Copy)]
@@ -199,6 +203,19 @@ impl<'de> Deserialize<'de> for SecretPatterns {
         )?;
         let patterns: Result<_, _> = typed.iter().map(|text| text.parse()).collect();
         patterns.map(SecretPatterns).map_err(D::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for TrustedKeys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<TrustedKeys, D::Error> {
+        let typed = list(deserializer, "a list of public keys such as [\"RW…\"]")?;
+        if typed.is_empty() {
+            return Err(D::Error::custom(
+                "an empty list of keys: name at least one, or leave the key out to require no signatures",
+            ));
+        }
+        let keys: Result<_, _> = typed.iter().map(|text| text.parse()).collect();
+        keys.map(TrustedKeys).map_err(D::Error::custom)
     }
 }
 

@@ -7,7 +7,12 @@ use super::setting::{Setting, SettingsTable, variable};
 
 const PREFIX: &str = "LANDFALL_";
 /// Variables that are not settings: the settings file and the clients.
-const DOCUMENTED: [&str; 2] = ["LANDFALL_CONFIG", "LANDFALL_ADMIN"];
+const DOCUMENTED: [&str; 4] = [
+    "LANDFALL_CONFIG",
+    "LANDFALL_ADMIN",
+    "LANDFALL_REGISTRY_USER",
+    "LANDFALL_REGISTRY_PASSWORD",
+];
 /// Variables of the tests of Landfall, which are never suggested.
 const INTERNAL: [&str; 8] = [
     "LANDFALL_SDK",

@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use url::Url;
 
 use super::call::Call;
-use super::collect::{BODY_BYTES_MAX, CollectError, collect};
+use super::collect::{BODY_BYTES_MAX, CollectError, collect_at_most};
 use super::connector::{ConnectError, Connector};
 use super::credentials::{Added, Credentials};
 use super::exchange::{Outgoing, OutgoingError, Received};
@@ -68,6 +68,8 @@ pub struct Client {
     pool: OnceLock<Pool>,
     /// What answers in place of the network. `None`: the network.
     answerer: Option<Arc<Answerer>>,
+    /// The most bytes of a request or response body.
+    body_bytes_max: usize,
 }
 
 /// Answers a call in place of the network. It receives the call as the component wrote it, without credentials.
@@ -100,6 +102,15 @@ impl Client {
             credentials: Credentials::new(credentials, secrets, clock),
             pool: OnceLock::new(),
             answerer: None,
+            body_bytes_max: BODY_BYTES_MAX,
+        }
+    }
+
+    /// The same client with another limit for bodies, for calls of the host.
+    pub fn with_body_limit(self, body_bytes_max: usize) -> Client {
+        Client {
+            body_bytes_max,
+            ..self
         }
     }
 
@@ -194,7 +205,7 @@ impl Client {
             Some(answer) => held_by(answer(outgoing)?, memory)?,
             None => {
                 let pool = self.pool.get_or_init(|| pool(self.policy.clone()));
-                exchange(pool, request, memory).await?
+                exchange(pool, request, memory, self.body_bytes_max).await?
             }
         };
         Ok((received, added))
@@ -233,9 +244,10 @@ impl Client {
         outgoing: Outgoing,
     ) -> Result<(http::Request<Full<Bytes>>, Added), OutgoingError> {
         let (method, mut url) = self.permitted(&outgoing.method, &outgoing.url)?;
-        if outgoing.body.len() > BODY_BYTES_MAX {
+        if outgoing.body.len() > self.body_bytes_max {
             return Err(OutgoingError::Limit(format!(
-                "a request body may have {BODY_BYTES_MAX} bytes"
+                "a request body may have {} bytes",
+                self.body_bytes_max
             )));
         }
 
@@ -389,12 +401,14 @@ async fn exchange(
     pool: &Pool,
     request: http::Request<Full<Bytes>>,
     memory: Option<&MemoryBudget>,
+    body_bytes_max: usize,
 ) -> Result<Received, OutgoingError> {
     let response = pool.request(request).await.map_err(classify)?;
     let (head, body) = response.into_parts();
-    let (body, held) = collect(body, memory).await.map_err(|error| match error {
+    let collected = collect_at_most(body, memory, body_bytes_max).await;
+    let (body, held) = collected.map_err(|error| match error {
         CollectError::TooLarge => {
-            OutgoingError::Limit(format!("the response has more than {BODY_BYTES_MAX} bytes"))
+            OutgoingError::Limit(format!("the response has more than {body_bytes_max} bytes"))
         }
         CollectError::Memory(error) => {
             OutgoingError::Limit(format!("the response is too large: {error}"))

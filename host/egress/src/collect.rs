@@ -12,8 +12,8 @@ pub const BODY_BYTES_MAX: usize = 8 << 20;
 /// Why a body was not read to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError<E> {
-    /// The body has more than [`BODY_BYTES_MAX`].
-    #[error("the body has more than {BODY_BYTES_MAX} bytes")]
+    /// The body has more bytes than the limit, which is [`BODY_BYTES_MAX`] for handlers.
+    #[error("the body has more bytes than the limit")]
     TooLarge,
     /// The body has more bytes than the attempt has memory left.
     #[error(transparent)]
@@ -32,6 +32,18 @@ pub async fn collect<B>(
 where
     B: Body<Data = Bytes>,
 {
+    collect_at_most(body, memory, BODY_BYTES_MAX).await
+}
+
+/// As [`collect`], with another limit.
+pub(crate) async fn collect_at_most<B>(
+    body: B,
+    memory: Option<&MemoryBudget>,
+    bytes_max: usize,
+) -> Result<(Bytes, Option<MemoryHold>), CollectError<B::Error>>
+where
+    B: Body<Data = Bytes>,
+{
     let mut body = std::pin::pin!(body);
     let mut held = memory.map(|memory| memory.hold(0)).transpose()?;
     let mut whole = BytesMut::new();
@@ -41,7 +53,7 @@ where
             continue;
         };
 
-        if whole.len() + data.len() > BODY_BYTES_MAX {
+        if whole.len() + data.len() > bytes_max {
             return Err(CollectError::TooLarge);
         }
 

@@ -52,6 +52,12 @@ impl Policy {
         }
     }
 
+    /// The same policy, with up to this many redirects of one call.
+    pub fn with_redirects(mut self, redirects: u8) -> Policy {
+        self.allow.redirects = redirects;
+        self
+    }
+
     /// For calls of the host to URLs that a hook file contains: as `public`, and a literal address in the URL grants itself.
     pub fn configured(addresses: Vec<IpNet>) -> Policy {
         Policy {

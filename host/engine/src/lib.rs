@@ -46,7 +46,7 @@ pub use contract::grant_for;
 pub use engine::{Engine, EngineSettings, Surroundings, precompile};
 pub use fixed::Fixed;
 pub use handler::Handler;
-pub use inspect::{Inspected, inspect};
+pub use inspect::{COMPONENT_BYTES_MAX, Inspected, inspect};
 pub use load_error::LoadError;
 pub use permits::{NoPermit, Permit, Permits};
 pub use target::{OrderOf, Target};

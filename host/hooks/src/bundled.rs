@@ -22,7 +22,7 @@ impl Bundled {
         }
     }
 
-    /// A component by the name of its file. The first call for a name blocks.
+    /// A component or a signature by the name of its file. The first call for a name blocks.
     pub(crate) fn get(&mut self, name: &str) -> Option<FileContent> {
         let dir = self.dir.as_ref()?;
         self.files

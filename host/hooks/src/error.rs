@@ -3,7 +3,7 @@
 use super::file::FileError;
 use landfall_config::ConfigError;
 use landfall_engine::LoadError;
-use landfall_model::{HookName, SecretError};
+use landfall_model::{ComponentDigest, HookName, SecretError, SignatureError};
 
 /// Why a hook cannot be made from its files. Each text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +22,35 @@ pub(crate) enum HookError {
     MissingComponent {
         component: String,
         similar: Option<String>,
+    },
+    #[error(
+        "component {component} has the digest {found}, and {name}.toml pins {pinned}: put the pinned version back, or \
+         write the new digest into {name}.toml after you have checked that version"
+    )]
+    OtherDigest {
+        component: String,
+        name: HookName,
+        pinned: ComponentDigest,
+        found: ComponentDigest,
+    },
+    #[error(
+        "component {component} has no signature {file}, and components.trusted_keys requires one: sign it with \
+         `minisign -S -m {component}`{way_out}"
+    )]
+    Unsigned {
+        component: String,
+        file: String,
+        way_out: &'static str,
+    },
+    #[error(
+        "component {component} is not trusted: {file} {error}; get a signature of a key in components.trusted_keys, or \
+         put the previous version back"
+    )]
+    Untrusted {
+        component: String,
+        file: String,
+        #[source]
+        error: SignatureError,
     },
     #[error("{name}.toml: {error}")]
     SecretNotGranted {

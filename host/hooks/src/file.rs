@@ -110,10 +110,10 @@ pub(crate) fn open(dir: &File, name: &str) -> Result<(Stamp, File), FileError> {
 
 /// Reads an open file whole. Blocks.
 pub(crate) fn read(file: File, name: &str, stamp: &Stamp) -> FileContent {
-    let bytes_max = if name.ends_with(".toml") {
-        TEXT_BYTES_MAX
-    } else {
+    let bytes_max = if name.ends_with(".wasm") {
         COMPONENT_BYTES_MAX
+    } else {
+        TEXT_BYTES_MAX
     };
     if stamp.bytes > bytes_max {
         return Err(FileError::TooLarge { bytes_max });

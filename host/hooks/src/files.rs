@@ -11,6 +11,10 @@ pub(crate) struct Files {
     pub(crate) component: Option<FileContent>,
     /// The component's file name.
     pub(crate) component_name: String,
+    /// The component's signature, if there is one.
+    pub(crate) signature: Option<FileContent>,
+    /// Whether the component came with the binary.
+    pub(crate) is_bundled: bool,
     /// A component with a similar name, if the named one is missing.
     pub(crate) similar: Option<String>,
     /// Digest of the operator's own provider packs.
@@ -23,6 +27,7 @@ pub(crate) struct Fingerprint {
     pub(crate) hook_file: Option<Result<[u8; 32], FileError>>,
     pub(crate) component: Option<Result<[u8; 32], FileError>>,
     pub(crate) component_name: String,
+    pub(crate) signature: Option<Result<[u8; 32], FileError>>,
     pub(crate) packs: u64,
 }
 
@@ -34,6 +39,7 @@ impl Files {
             hook_file: digest(&self.hook_file),
             component: digest(&self.component),
             component_name: self.component_name.clone(),
+            signature: digest(&self.signature),
             packs: self.packs,
         }
     }

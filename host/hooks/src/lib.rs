@@ -25,6 +25,7 @@ mod scan;
 mod served;
 mod status;
 mod table;
+mod trust;
 mod watch;
 
 pub use hook::{Hook, Serving};
@@ -35,3 +36,4 @@ pub use reconciler::Setup;
 pub use served::Hooks;
 pub use status::{HookState, HookStatus};
 pub use table::{RouteMatch, Table};
+pub use trust::Trust;

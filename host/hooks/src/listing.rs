@@ -1,4 +1,4 @@
-//! Lists the names in the plugins directory: hook files and components, and entries that were probably meant as one.
+//! Lists the names in the plugins directory: hook files, components and their signatures, and entries that were probably meant as one.
 
 use std::io;
 use std::path::Path;
@@ -14,7 +14,7 @@ const SUBDIRECTORY: &str = "is a directory with components or hook files in it, 
 /// Files that are not read, and why.
 pub(crate) type InvalidFiles = Vec<(String, String)>;
 
-/// The names of hook files and components, sorted, and the entries that look like one and are not read. Hidden files are
+/// The names of hook files, components and signatures, sorted, and the entries that look like one and are not read. Hidden files are
 /// ignored.
 pub(crate) fn names(dir: &Path) -> io::Result<(Vec<String>, InvalidFiles)> {
     let (mut names, mut invalid_files) = (Vec::new(), Vec::new());
@@ -35,7 +35,8 @@ pub(crate) fn names(dir: &Path) -> io::Result<(Vec<String>, InvalidFiles)> {
         if name.starts_with('.') {
             continue;
         }
-        if name.ends_with(".toml") || name.ends_with(".wasm") {
+        let endings = [".toml", ".wasm", ".wasm.minisig"];
+        if endings.iter().any(|ending| name.ends_with(ending)) {
             names.push(name);
         } else if let Some(why) = why_invalid(&entry, &name) {
             invalid_files.push((name, why));

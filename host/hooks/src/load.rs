@@ -13,9 +13,12 @@ use super::files::Files;
 use super::hook::{ANSWER_WITHIN, Hook, Serving};
 use super::hook_file::{HookFile, manifest, path_alone, references};
 use super::platform::Platform;
+use super::trust::Trust;
 use landfall_config::Manifest;
 use landfall_engine::{CAPABILITIES, Component, Engine};
-use landfall_model::{HookName, HookSpec, LedgerWrites, Mode, SecretSource, SizeSpec, VerifySpec};
+use landfall_model::{
+    ComponentDigest, HookName, HookSpec, LedgerWrites, Mode, SecretSource, SizeSpec, VerifySpec,
+};
 use landfall_verify::{Packs, Verifier};
 
 /// The most components that are in memory to be loaded at a time.
@@ -36,6 +39,8 @@ pub(crate) struct Loader {
     /// The queue keeps no order.
     pub(crate) cannot_order: bool,
     pub(crate) platform: Platform,
+    /// Which components may be loaded.
+    pub(crate) trust: Trust,
     /// Bytes that the node has for all bodies together.
     pub(crate) bodies: usize,
     /// One permit for each component that is being loaded.
@@ -49,7 +54,13 @@ impl Loader {
     pub(crate) async fn load(&self, name: &HookName, files: &Files) -> Result<Hook, HookError> {
         let file = HookFile::new(name, files, &self.dir)?;
         let component = match &files.component {
-            Some(content) => Some(self.component(files, content).await?),
+            Some(content) => {
+                check_digest(&file.spec(None)?, files, content)?;
+                if let Ok(content) = content {
+                    self.trust.check(files, content)?;
+                }
+                Some(self.component(files, content).await?)
+            }
             None => None,
         };
         let manifest = manifest(component.as_ref())?;
@@ -219,6 +230,24 @@ impl Loader {
         })?;
         Ok(self.engine.load(name, content.bytes.to_vec()).await?)
     }
+}
+
+/// Checks that the component is the version that the hook file pins, before any byte of it is compiled.
+fn check_digest(spec: &HookSpec, files: &Files, content: &FileContent) -> Result<(), HookError> {
+    let (Some(pinned), Ok(content)) = (spec.digest, content) else {
+        return Ok(());
+    };
+
+    let found = ComponentDigest::new(content.digest);
+    if found == pinned {
+        return Ok(());
+    }
+    Err(HookError::OtherDigest {
+        component: files.component_name.clone(),
+        name: spec.name.clone(),
+        pinned,
+        found,
+    })
 }
 
 /// The first grant of a hook file that needs a ledger.

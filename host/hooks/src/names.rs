@@ -6,6 +6,7 @@ use std::str::FromStr;
 use super::file::FileContent;
 use super::files::Files;
 use super::scan::Snapshot;
+use super::trust::signature_file;
 use landfall_config::component_file;
 use landfall_model::HookName;
 
@@ -96,6 +97,12 @@ impl Names<'_> {
             similar,
             hook_file: self.snapshot.files.get(&hook_file(name)).cloned(),
             component: self.snapshot.files.get(&component_name).cloned(),
+            signature: self
+                .snapshot
+                .files
+                .get(&signature_file(&component_name))
+                .cloned(),
+            is_bundled: false,
             component_name,
             packs: 0,
         }
@@ -117,6 +124,10 @@ impl Names<'_> {
     pub(crate) fn is_changing(&self, name: &HookName, files: &Files) -> bool {
         self.snapshot.unsettled.contains(&hook_file(name))
             || self.snapshot.unsettled.contains(&files.component_name)
+            || self
+                .snapshot
+                .unsettled
+                .contains(&signature_file(&files.component_name))
     }
 }
 

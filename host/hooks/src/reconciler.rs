@@ -24,6 +24,7 @@ use super::scan::{Debounce, Scanner, Snapshot};
 use super::served::Hooks;
 use super::status::{HookState, HookStatus};
 use super::table::{Conflicts, Requested, Table};
+use super::trust::{Trust, signature_file};
 use super::watch::Watch;
 use landfall_config::Readiness;
 use landfall_engine::Engine;
@@ -59,6 +60,8 @@ pub struct Setup {
     pub cannot_order: bool,
     /// What the platform does with requests.
     pub platform: Platform,
+    /// Which components may be loaded.
+    pub trust: Trust,
     /// Bytes that the node has for all bodies together.
     pub bodies: usize,
     /// When the node becomes ready.
@@ -116,6 +119,7 @@ impl Reconciler {
             cannot_keep: setup.cannot_keep,
             cannot_order: setup.cannot_order,
             platform: setup.platform,
+            trust: setup.trust,
             bodies: setup.bodies,
             permits: Semaphore::new(LOADS_MAX),
         };
@@ -223,6 +227,8 @@ impl Reconciler {
             files.packs = self.loader.packs.load().digest();
             if files.component.is_none() {
                 files.component = self.bundled.get(&files.component_name);
+                files.signature = self.bundled.get(&signature_file(&files.component_name));
+                files.is_bundled = true;
             }
 
             if names.is_changing(&name, &files) {

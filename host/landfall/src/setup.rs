@@ -10,7 +10,7 @@ use anyhow::Context;
 use landfall_broker::BrokerPlan;
 use landfall_config::Config;
 use landfall_engine::{Engine, EngineSettings};
-use landfall_hooks::{Hooks, Platform, Setup};
+use landfall_hooks::{Hooks, Platform, Setup, Trust};
 use landfall_model::{Clock, SecretGrant, SecretRef};
 use landfall_secrets::{Secrets, create_admin_token};
 use tokio::net::TcpListener;
@@ -47,6 +47,10 @@ pub(crate) fn setup(
         cannot_order: broker.is_some_and(|broker| !broker.keeps_order()),
         bodies: config.settings.limits.body_memory.0,
         readiness: config.settings.readiness,
+        trust: Trust {
+            keys: config.trusted_keys().map(<[_]>::to_vec),
+            bundled: config.settings.components.trust_bundled,
+        },
         platform: Platform {
             timeout: config.settings.platform_timeout.map(|time| time.0),
             runs_in_requests: broker.is_some_and(|broker| broker.push().is_some()),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::component_digest::ComponentDigest;
 use super::credential::{Credential, CredentialPart, CredentialText};
 use super::delivery_id::{DeliveryId, IdMatch};
 use super::effects::Quota;
@@ -89,6 +90,8 @@ pub struct HookSpec {
     pub methods: Vec<http::Method>,
     /// A file name in the plugins directory or of a bundled component.
     pub component: String,
+    /// The only version of the component that may run. `None`: every version.
+    pub digest: Option<ComponentDigest>,
     /// When the caller receives its response.
     pub mode: Mode,
     /// The time until the caller receives a response. `None`: the value of the pack, otherwise `deadline`.

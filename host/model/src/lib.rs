@@ -5,6 +5,7 @@ mod broker;
 mod caller_addresses;
 mod challenge;
 pub mod clock;
+mod component_digest;
 mod credential;
 mod dedup_key;
 mod delivery;
@@ -37,6 +38,7 @@ mod secret_ref;
 mod signature_spec;
 mod sizes;
 pub mod stored_event;
+mod trusted_key;
 mod url_prefix;
 mod value_location;
 
@@ -44,6 +46,7 @@ pub use broker::{BrokerSpec, PushSpec};
 pub use caller_addresses::{AddressRangeError, FromAddresses, address_range};
 pub use challenge::{ChallengeAnswer, ChallengeSpec, Requirement};
 pub use clock::Clock;
+pub use component_digest::{ComponentDigest, ComponentDigestError};
 pub use credential::{
     Credential, CredentialKind, CredentialPart, CredentialText, OAuth1Spec, SigV4Spec,
 };
@@ -84,6 +87,7 @@ pub use signature_spec::{
 };
 pub use sizes::{ComponentLimits, SizeSpec, Sizes};
 pub use stored_event::{Corrupt, Stored};
+pub use trusted_key::{SignatureError, TrustedKey, TrustedKeyError};
 pub use url_prefix::{UrlPrefix, UrlPrefixError};
 pub use value_location::ValueLocation;
 

@@ -8,7 +8,7 @@ use super::lines;
 
 /// A crate under host/ and the crates of the host that it may depend on. `landfall` composes them
 /// all.
-pub(super) const MAY_DEPEND_ON: [(&str, &[&str]); 14] = [
+pub(super) const MAY_DEPEND_ON: [(&str, &[&str]); 16] = [
     ("bench", &[]),
     ("model", &[]),
     ("config", &["model"]),
@@ -26,6 +26,7 @@ pub(super) const MAY_DEPEND_ON: [(&str, &[&str]); 14] = [
             "model", "config", "verify", "egress", "ledger", "engine", "hooks",
         ],
     ),
+    ("distribution", &["model", "config", "egress", "engine"]),
     ("edge", &["model", "verify", "secrets", "dispatch", "hooks"]),
     ("admin", &["model", "ledger", "dispatch", "hooks"]),
     ("author", &["model", "config", "verify", "engine"]),

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::flags::NodeFlags;
-use super::{build, dev, events, explain, invoke, new, providers, ready, rows, send, test, verify};
+use super::{
+    add, build, dev, events, explain, invoke, new, providers, push, ready, rows, send, test, verify,
+};
 
 /// A self-hosted webhook target: verifies senders, answers in time, and runs each event in a
 /// sandboxed WebAssembly component.
@@ -55,6 +57,12 @@ pub(super) enum Command {
     Test(test::TestFlags),
     /// Run a component once without a node, and print outcome, times, memory, calls, log and reply.
     Invoke(invoke::InvokeFlags),
+    /// Add a component from a file, a URL or a registry: show what it is, ask for each grant that
+    /// it needs, and write it beside a hook file that pins its digest. An existing hook gets the
+    /// new version.
+    Add(add::AddFlags),
+    /// Publish a component in a registry.
+    Push(push::PushFlags),
     /// Check request vectors and ownership checks with the code that `serve` uses. Exits with 1 if
     /// one fails.
     Verify(verify::VerifyFlags),

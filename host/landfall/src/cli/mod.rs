@@ -1,5 +1,6 @@
 //! The command line: the only module that knows flags. One function a command.
 
+mod add;
 mod build;
 mod changes;
 mod check;
@@ -17,6 +18,7 @@ mod new;
 mod operator;
 mod output;
 mod providers;
+mod push;
 mod ready;
 mod rows;
 mod save;
@@ -95,6 +97,8 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Dev(flags) => block_on(dev::dev(flags)),
         Command::Test(flags) => block_on(test::test(flags)),
         Command::Invoke(flags) => block_on(invoke::invoke(flags)),
+        Command::Add(flags) => block_on(add::add(flags)),
+        Command::Push(flags) => block_on(push::push(flags)),
         Command::Verify(flags) => verify::verify(&flags),
         Command::Send(flags) => block_on(send::send(&flags)),
         Command::Sign(flags) => send::sign(&flags),

@@ -1,0 +1,159 @@
+//! Reads a component from its source, within the limits of a component, and compares its digest.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use url::Url;
+
+use super::error::DistributionError;
+use super::registry;
+use super::source::Source;
+use landfall_egress::{Client, Outgoing, OutgoingError, Policy, Received, shown_url};
+use landfall_engine::COMPONENT_BYTES_MAX;
+use landfall_model::ComponentDigest;
+
+/// The limit of one download.
+pub(crate) const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(300);
+/// Release pages redirect to a storage service.
+pub(crate) const REDIRECTS_MAX: u8 = 3;
+/// A signature has less than 1 KiB.
+const SIGNATURE_BYTES_MAX: usize = 16 << 10;
+/// How a minisign signature begins.
+const SIGNATURE_START: &str = "untrusted comment:";
+
+/// A component that was read whole.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// The component.
+    pub bytes: Bytes,
+    /// Of the bytes.
+    pub digest: ComponentDigest,
+    /// The text of its minisign signature, if its source has one. It is not checked.
+    pub signature: Option<String>,
+    /// Where it came from; a tag is replaced by the digest that it had.
+    pub from: String,
+}
+
+/// Reads the component. `digest` is the digest that it must have; a URL must have one.
+pub async fn fetch(
+    source: &Source,
+    digest: Option<ComponentDigest>,
+) -> Result<Fetched, DistributionError> {
+    let fetched = match source {
+        Source::File(path) => from_file(path)?,
+        Source::Url {
+            url,
+            digest: pinned,
+        } => {
+            let Some(expected) = digest.or(*pinned) else {
+                let url = shown_url(url.as_str());
+                return Err(DistributionError::NoDigest { url });
+            };
+            from_url(url, expected).await?
+        }
+        Source::Registry(reference) => registry::pull(reference).await?,
+    };
+
+    match digest {
+        Some(expected) if expected != fetched.digest => Err(DistributionError::other_digest(
+            &source.to_string(),
+            expected,
+            fetched.digest,
+        )),
+        _ => Ok(fetched),
+    }
+}
+
+fn from_file(path: &Path) -> Result<Fetched, DistributionError> {
+    let unreadable = |error| DistributionError::File {
+        path: path.to_owned(),
+        act: "read",
+        error,
+    };
+    let meta = std::fs::metadata(path).map_err(unreadable)?;
+    if meta.len() > COMPONENT_BYTES_MAX as u64 {
+        return Err(DistributionError::TooLarge {
+            from: path.display().to_string(),
+            bytes_max: COMPONENT_BYTES_MAX,
+        });
+    }
+
+    let bytes: Bytes = std::fs::read(path).map_err(unreadable)?.into();
+    let signature = std::fs::read_to_string(super::signature_file(path)).ok();
+    Ok(Fetched {
+        digest: ComponentDigest::of(&bytes),
+        bytes,
+        signature: signature.filter(|text| is_signature(text)),
+        from: path.display().to_string(),
+    })
+}
+
+async fn from_url(url: &Url, expected: ComponentDigest) -> Result<Fetched, DistributionError> {
+    let from = shown_url(url.as_str());
+    let received = get(url, COMPONENT_BYTES_MAX)
+        .await
+        .map_err(|error| failed(&from, error))?;
+    match received.status {
+        200 => {}
+        404 | 410 => return Err(DistributionError::NotFound { from, hint: "" }),
+        status => {
+            return Err(DistributionError::Status {
+                from,
+                status,
+                detail: String::new(),
+            });
+        }
+    }
+
+    let digest = ComponentDigest::of(&received.body);
+    if digest != expected {
+        return Err(DistributionError::other_digest(&from, expected, digest));
+    }
+    Ok(Fetched {
+        bytes: received.body,
+        digest,
+        signature: signature_at(url).await,
+        from,
+    })
+}
+
+/// The signature beside a URL. Most places have none.
+async fn signature_at(url: &Url) -> Option<String> {
+    let mut url = url.clone();
+    url.set_path(&format!("{}.minisig", url.path()));
+    let received = get(&url, SIGNATURE_BYTES_MAX).await.ok()?;
+    let text = String::from_utf8(received.body.to_vec()).ok()?;
+    (received.status == 200 && is_signature(&text)).then_some(text)
+}
+
+async fn get(url: &Url, bytes_max: usize) -> Result<Received, OutgoingError> {
+    let policy = Policy::unrestricted().with_redirects(REDIRECTS_MAX);
+    let client = Client::without_credentials(policy).with_body_limit(bytes_max);
+    let outgoing = Outgoing {
+        method: "GET".into(),
+        url: url.to_string(),
+        headers: Vec::new(),
+        body: Bytes::new(),
+        timeout: DOWNLOAD_TIMEOUT,
+        untrusted: None,
+        memory: None,
+    };
+    client.send_own(outgoing).await
+}
+
+/// The error of a download of a component.
+pub(crate) fn failed(from: &str, error: OutgoingError) -> DistributionError {
+    let from = from.to_owned();
+    match error {
+        OutgoingError::Limit(_) => DistributionError::TooLarge {
+            from,
+            bytes_max: COMPONENT_BYTES_MAX,
+        },
+        error => DistributionError::Unreachable { from, error },
+    }
+}
+
+pub(crate) fn is_signature(text: &str) -> bool {
+    text.starts_with(SIGNATURE_START) && text.len() <= SIGNATURE_BYTES_MAX
+}

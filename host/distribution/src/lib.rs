@@ -1,0 +1,18 @@
+//! Components on their way: fetched from a file, a URL or a registry, installed into a plugins directory with a hook file that pins their
+//! digest, and published to a registry.
+#![deny(unsafe_code)]
+#![warn(unreachable_pub)]
+
+mod error;
+mod fetch;
+mod hook_file;
+mod install;
+mod registry;
+mod source;
+
+pub use error::DistributionError;
+pub use fetch::{Fetched, fetch};
+pub use hook_file::{Callers, NewHookFile, updated};
+pub use install::{install, signature_file};
+pub use registry::{Pushed, Reference, ReferenceError, push};
+pub use source::{Source, SourceError};

@@ -34,7 +34,9 @@ fn main() {
     rust.add_all(&root.join("wit"), "wit");
     let workspace = out.join("sdk-workspace.toml");
     std::fs::write(&workspace, sdk_workspace(&root)).expect("cargo's own folder is writable");
-    rust.add(&workspace, "Cargo.toml");
+    // Not watched, because this script writes it.
+    rust.0
+        .push(("Cargo.toml".into(), workspace.display().to_string()));
 
     // These have a copy of the contract.
     let mut javascript = Files::default();

@@ -110,9 +110,9 @@ async fn edits_are_served(language: &str, source: &str, (old, new): (&str, &str)
     let source_path = folder.join(source);
 
     let mut dev = Dev::start(&folder);
-    let start = dev.until("keys: ").await;
+    let start = dev.until("q quit").await;
     assert!(
-        start.contains("curl -sS") && start.contains("X-Hub-Signature-256: sha256="),
+        start.contains("curl -sS") && start.contains("x-hub-signature-256: sha256="),
         "{start}"
     );
     // No event has arrived yet, so the first version gets the sample.

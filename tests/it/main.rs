@@ -47,3 +47,4 @@ mod settings;
 mod ssrf;
 mod tls;
 mod verify;
+mod without_wasi;

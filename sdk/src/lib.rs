@@ -337,6 +337,8 @@
 //! async fn on_event(_: landfall_sdk::Event) -> Result<(), landfall_sdk::Failure> { Ok(()) }
 //! ```
 
+#[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+mod allocator;
 mod capability;
 mod event;
 pub mod facade;
@@ -386,3 +388,8 @@ pub use serde_json::{self, json};
 pub use settings::Settings;
 #[cfg(feature = "template")]
 pub use template::Template;
+
+/// Runs the samples of the page for authors.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/handlers/rust.md")]
+struct AuthorsPage;

@@ -52,3 +52,4 @@ mod settings;
 mod ssrf;
 mod tls;
 mod verify;
+mod without_wasi;

@@ -1,0 +1,93 @@
+//! A Rust handler that is built for `wasm32-unknown-unknown`, with the commands of docs/handlers/rust.md.
+
+use std::process::Command;
+
+use landfall_tests::{Setup, landfall, root};
+
+const OPEN: &str = "mode = \"sync\"\n[verify]\nscheme = \"none\"\n";
+
+const HANDLER: &str = r#"
+use landfall_sdk::{Event, Failure, handler, log, serde_json::Value};
+
+#[handler]
+fn on_event(event: Event) -> Result<String, Failure> {
+    if event.text() == Some("panic") {
+        panic!("boom without WASI");
+    }
+    let body: Value = event.json()?;
+    log::info(&body["name"]);
+    Ok(format!("{} bytes", event.bytes().len()))
+}
+"#;
+
+/// The commands of the page.
+fn commands() -> String {
+    let page = std::fs::read_to_string(root().join("docs/handlers/rust.md")).unwrap();
+    let sample = page
+        .split("```sh\n")
+        .find(|sample| sample.starts_with("rustup target add wasm32-unknown-unknown\n"));
+    sample.unwrap().split("```").next().unwrap().to_owned()
+}
+
+/// Builds a crate beside the components of the other tests.
+fn component() -> Vec<u8> {
+    let dir = landfall().with_file_name("without-wasi");
+    std::fs::create_dir_all(dir.join("src")).unwrap();
+    let manifest = format!(
+        "[workspace]\n[package]\nname = \"bare\"\nversion = \"1.0.0\"\nedition = \"2024\"\n\
+         [lib]\ncrate-type = [\"cdylib\", \"rlib\"]\n\
+         [dependencies]\nlandfall-sdk = {{ path = {:?} }}\n\
+         [profile.release]\nopt-level = \"s\"\nlto = true\ncodegen-units = 1\npanic = \"abort\"\nstrip = true\n",
+        root().join("sdk")
+    );
+    std::fs::write(dir.join("Cargo.toml"), manifest).unwrap();
+    std::fs::write(dir.join("src/lib.rs"), HANDLER).unwrap();
+    // The versions that are tested elsewhere.
+    std::fs::copy(root().join("plugins/Cargo.lock"), dir.join("Cargo.lock")).unwrap();
+
+    let target = dir.join("target");
+    let mut build = Command::new("sh");
+    build
+        .args(["-e", "-c", &commands()])
+        .current_dir(&dir)
+        .env("CARGO_TARGET_DIR", &target);
+    assert!(build.status().unwrap().success());
+    std::fs::read(target.join("wasm32-unknown-unknown/release/bare.wasm")).unwrap()
+}
+
+#[tokio::test]
+async fn handlers_run_without_wasi() {
+    let bytes = component();
+    let node = Setup::new()
+        .file("bare.wasm", &bytes)
+        .file("bare.toml", OPEN)
+        .serving("bare")
+        .await;
+    let mut inspect = Command::new(landfall());
+    let output = inspect.arg("inspect").arg(node.plugins().join("bare.wasm"));
+    let receipt = String::from_utf8(output.output().unwrap().stdout).unwrap();
+    assert!(
+        receipt.contains("memory   1.0 MiB") && !receipt.contains("WASI"),
+        "{receipt}"
+    );
+
+    let answer = node.post("/bare", &[], r#"{"name":"x"}"#).await;
+    assert_eq!(answer, (200, "12 bytes".to_owned()));
+    let done = node
+        .logged("the attempt", |line| line["outcome"] == "done")
+        .await;
+    assert_eq!(done["memory_kib"], 1024, "the memory did not grow: {done}");
+    // A body that does not fit into the first memory.
+    let body = format!("{{\"name\":\"{}\"}}", "x".repeat(900 << 10));
+    assert_eq!(node.post("/bare", &[], body).await.0, 200);
+
+    assert_eq!(node.post("/bare", &[], "panic").await.0, 500);
+    let trap = node
+        .logged("the trap", |line| line["outcome"] == "trap")
+        .await;
+    let reason = trap["reason"].as_str().unwrap();
+    assert!(
+        reason.starts_with("panicked at src/lib.rs:7:9:\nboom without WASI\n"),
+        "{reason}"
+    );
+}

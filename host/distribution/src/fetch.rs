@@ -1,39 +1,20 @@
 //! Reads a component from its source, within the limits of a component, and compares its digest.
 
 use std::path::Path;
-use std::time::Duration;
 
 use bytes::Bytes;
 use url::Url;
 
 use super::error::DistributionError;
+use super::fetched::{
+    DOWNLOAD_TIMEOUT, Fetched, REDIRECTS_MAX, SIGNATURE_BYTES_MAX, failed, is_signature,
+};
+use super::install::signature_file;
 use super::registry;
 use super::source::Source;
 use landfall_egress::{Client, Outgoing, OutgoingError, Policy, Received, shown_url};
 use landfall_engine::COMPONENT_BYTES_MAX;
 use landfall_model::ComponentDigest;
-
-/// The limit of one download.
-pub(crate) const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(300);
-/// Release pages redirect to a storage service.
-pub(crate) const REDIRECTS_MAX: u8 = 3;
-/// A signature has less than 1 KiB.
-const SIGNATURE_BYTES_MAX: usize = 16 << 10;
-/// How a minisign signature begins.
-const SIGNATURE_START: &str = "untrusted comment:";
-
-/// A component that was read whole.
-#[derive(Debug, Clone)]
-pub struct Fetched {
-    /// The component.
-    pub bytes: Bytes,
-    /// Of the bytes.
-    pub digest: ComponentDigest,
-    /// The text of its minisign signature, if its source has one. It is not checked.
-    pub signature: Option<String>,
-    /// Where it came from; a tag is replaced by the digest that it had.
-    pub from: String,
-}
 
 /// Reads the component. `digest` is the digest that it must have; a URL must have one.
 pub async fn fetch(
@@ -80,7 +61,7 @@ fn from_file(path: &Path) -> Result<Fetched, DistributionError> {
     }
 
     let bytes: Bytes = std::fs::read(path).map_err(unreadable)?.into();
-    let signature = std::fs::read_to_string(super::signature_file(path)).ok();
+    let signature = std::fs::read_to_string(signature_file(path)).ok();
     Ok(Fetched {
         digest: ComponentDigest::of(&bytes),
         bytes,
@@ -140,20 +121,4 @@ async fn get(url: &Url, bytes_max: usize) -> Result<Received, OutgoingError> {
         memory: None,
     };
     client.send_own(outgoing).await
-}
-
-/// The error of a download of a component.
-pub(crate) fn failed(from: &str, error: OutgoingError) -> DistributionError {
-    let from = from.to_owned();
-    match error {
-        OutgoingError::Limit(_) => DistributionError::TooLarge {
-            from,
-            bytes_max: COMPONENT_BYTES_MAX,
-        },
-        error => DistributionError::Unreachable { from, error },
-    }
-}
-
-pub(crate) fn is_signature(text: &str) -> bool {
-    text.starts_with(SIGNATURE_START) && text.len() <= SIGNATURE_BYTES_MAX
 }

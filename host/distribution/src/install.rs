@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::error::DistributionError;
-use super::fetch::Fetched;
+use super::fetched::Fetched;
 use landfall_model::HookName;
 
 /// The file of a component's signature: `NAME.wasm.minisig`.

@@ -5,13 +5,15 @@
 
 mod error;
 mod fetch;
+mod fetched;
 mod hook_file;
 mod install;
 mod registry;
 mod source;
 
 pub use error::DistributionError;
-pub use fetch::{Fetched, fetch};
+pub use fetch::fetch;
+pub use fetched::Fetched;
 pub use hook_file::{Callers, NewHookFile, updated};
 pub use install::{install, signature_file};
 pub use registry::{Pushed, Reference, ReferenceError, push};

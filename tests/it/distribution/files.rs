@@ -273,7 +273,7 @@ table = "events"
     let hook_file = desk.read("plugins/one.toml");
     assert!(
         hook_file.contains(
-            "\n[settings]\n# Required: text\n# table = \"events\"\n# Required: Where events go ("
+            "\n[settings]\n# Required: a text\n# table = \"events\"\n# Required: Where events go ("
         ),
         "{hook_file}"
     );

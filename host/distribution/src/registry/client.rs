@@ -11,7 +11,7 @@ use url::Url;
 use super::credentials::{self, Credentials};
 use super::reference::{Reference, is_loopback};
 use crate::error::DistributionError;
-use crate::fetch::{DOWNLOAD_TIMEOUT, REDIRECTS_MAX, failed};
+use crate::fetched::{DOWNLOAD_TIMEOUT, REDIRECTS_MAX, failed};
 use landfall_egress::{Client, Outgoing, Policy, Received, shown_url};
 use landfall_engine::COMPONENT_BYTES_MAX;
 

@@ -6,7 +6,7 @@ use super::client::{Access, Registry, Request};
 use super::manifest::{Descriptor, ImageManifest, LAYER_TYPE, MANIFEST_TYPE, SIGNATURE};
 use super::reference::{Reference, Version};
 use crate::error::DistributionError;
-use crate::fetch::{Fetched, is_signature};
+use crate::fetched::{Fetched, is_signature};
 use landfall_engine::COMPONENT_BYTES_MAX;
 use landfall_model::ComponentDigest;
 

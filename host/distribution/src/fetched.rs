@@ -1,0 +1,48 @@
+//! A component that was read whole, and the limits of reading one.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::error::DistributionError;
+use landfall_egress::OutgoingError;
+use landfall_engine::COMPONENT_BYTES_MAX;
+use landfall_model::ComponentDigest;
+
+/// The limit of one download.
+pub(crate) const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(300);
+/// Release pages redirect to a storage service.
+pub(crate) const REDIRECTS_MAX: u8 = 3;
+/// A signature has less than 1 KiB.
+pub(crate) const SIGNATURE_BYTES_MAX: usize = 16 << 10;
+/// How a minisign signature begins.
+const SIGNATURE_START: &str = "untrusted comment:";
+
+/// A component that was read whole.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// The component.
+    pub bytes: Bytes,
+    /// Of the bytes.
+    pub digest: ComponentDigest,
+    /// The text of its minisign signature, if its source has one. It is not checked.
+    pub signature: Option<String>,
+    /// Where it came from; a tag is replaced by the digest that it had.
+    pub from: String,
+}
+
+/// The error of a download of a component.
+pub(crate) fn failed(from: &str, error: OutgoingError) -> DistributionError {
+    let from = from.to_owned();
+    match error {
+        OutgoingError::Limit(_) => DistributionError::TooLarge {
+            from,
+            bytes_max: COMPONENT_BYTES_MAX,
+        },
+        error => DistributionError::Unreachable { from, error },
+    }
+}
+
+pub(crate) fn is_signature(text: &str) -> bool {
+    text.starts_with(SIGNATURE_START) && text.len() <= SIGNATURE_BYTES_MAX
+}

@@ -87,7 +87,7 @@ mod tests {
         let actual = json!({ "a": 1, "b": [1, 3], "z": "x" });
         assert_eq!(
             Difference::between("json", &expected, &actual).text,
-            "  {\n    \"a\": 1,\n    \"b\": [\n      1,\n-     2\n+     3\n    ],\n    \"z\": \"x\"\n  }"
+            "    \"a\": 1,\n    \"b\": [\n      1,\n-     2\n+     3\n    ],\n    \"z\": \"x\"\n  }"
         );
         let texts = Difference::between("reason", &json!("one"), &json!("other")).text;
         assert_eq!(texts, "- one\n+ other");

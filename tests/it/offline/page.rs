@@ -18,6 +18,19 @@ fn blocks() -> Vec<(String, String)> {
     blocks
 }
 
+/// The TOML samples: each names its file below `hello/` in its first line.
+fn files() -> Vec<(String, String)> {
+    let samples = blocks()
+        .into_iter()
+        .filter(|(language, _)| language == "toml");
+    let named = samples.map(|(_, text)| {
+        let first = text.lines().next().unwrap();
+        let name = first.strip_prefix("# hello/").unwrap().to_owned();
+        (name, text)
+    });
+    named.collect()
+}
+
 #[tokio::test]
 async fn samples_of_the_page_work() {
     let open = "[verify]\nscheme = \"none\"\n";
@@ -31,21 +44,18 @@ async fn samples_of_the_page_work() {
 
     let handler = Handler::new("contract_cases");
     handler.write("samples/text.json", r#"{"case":"text"}"#);
-    for (language, text) in blocks().iter().filter(|(language, _)| language == "toml") {
-        let name = text.lines().next().unwrap().trim_start_matches("# ");
-        // The case with an own answer comes after the output that the page shows.
-        if name != "cases/call.toml" {
-            handler.write(name, text);
-        }
-        assert_eq!(language, "toml");
+    // The page shows the output before it adds the case with a call.
+    let files = files();
+    for (name, text) in files.iter().filter(|(name, _)| name != "cases/call.toml") {
+        handler.write(name, text);
     }
     let shown = blocks()
         .into_iter()
         .find(|(language, _)| language == "text");
     assert_eq!(handler.text(&[]), without_times(&shown.unwrap().1));
 
-    for (_, text) in blocks().iter().filter(|(language, _)| language == "toml") {
-        handler.write(text.lines().next().unwrap().trim_start_matches("# "), text);
+    for (name, text) in &files {
+        handler.write(name, text);
     }
     let mut commands = 0;
     for (_, text) in blocks().iter().filter(|(language, _)| language == "sh") {

@@ -27,7 +27,7 @@ fn set_mode(path: &Path, mode: u32) {
 
 #[tokio::test]
 async fn directories_writable_by_others_are_refused() {
-    let setup = Setup::new().hook("echo", &bundled("echo"), OPEN);
+    let setup = Setup::new().compiles().hook("echo", &bundled("echo"), OPEN);
     let dir = setup.data().join("compiled");
     fs::create_dir_all(&dir).unwrap();
     set_mode(&dir, 0o777);
@@ -42,6 +42,7 @@ async fn directories_writable_by_others_are_refused() {
 #[tokio::test]
 async fn keys_readable_by_others_are_refused() {
     let node = Setup::new()
+        .compiles()
         .hook("echo", &bundled("echo"), OPEN)
         .serving("echo")
         .await;
@@ -62,6 +63,7 @@ async fn keys_readable_by_others_are_refused() {
 #[tokio::test]
 async fn changed_code_is_compiled_again() {
     let node = Setup::new()
+        .compiles()
         .hook("echo", &bundled("echo"), OPEN)
         .serving("echo")
         .await;
@@ -94,6 +96,7 @@ async fn changed_code_is_compiled_again() {
 #[tokio::test]
 async fn old_code_makes_room_for_new() {
     let setup = Setup::new()
+        .compiles()
         .hook("echo", &bundled("echo"), OPEN)
         .env("LANDFALL_CACHE_MAX_SIZE", "1KiB");
     let node = setup.serving("echo").await;
@@ -118,6 +121,7 @@ async fn old_code_makes_room_for_new() {
 #[tokio::test]
 async fn doctor_reports_the_cache() {
     let node = Setup::new()
+        .compiles()
         .hook("echo", &bundled("echo"), OPEN)
         .serving("echo")
         .await;
@@ -138,7 +142,7 @@ async fn doctor_reports_the_cache() {
 
 #[tokio::test]
 async fn a_full_disk_names_its_users() {
-    let setup = Setup::new().hook(
+    let setup = Setup::new().compiles().hook(
         "echo",
         &bundled("echo"),
         &format!("mode = \"async\"\n{OPEN}"),

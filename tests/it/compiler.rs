@@ -142,7 +142,7 @@ fn file_size_limit_ends_the_compiler() {
 
 #[tokio::test]
 async fn doctor_tells_how_compiling_is_confined() {
-    let setup = Setup::new();
+    let setup = Setup::new().compiles();
     let output = Command::new(landfall())
         .args(["doctor", "--json", "--plugins"])
         .arg(setup.plugins())

@@ -89,6 +89,7 @@ macro_rules! suite {
             deferrals_use_no_attempts
             deferrals_end_with_max_age
             rejections_are_dead_letters
+            refused_events_run_again
             resolved_dead_letters_are_not_replayed
             discarded_deliveries_stay_discarded
             discarded_deliveries_run_when_asked

@@ -4,3 +4,4 @@ mod frozen;
 mod languages;
 mod manifest;
 mod manifest_page;
+mod page;

@@ -1,6 +1,7 @@
 //! README.md and docs/: every sample runs, every link leads somewhere, and the tables are complete.
 
 mod links;
+mod patterns;
 mod samples;
 mod shell;
 mod tables;
@@ -35,12 +36,12 @@ pub(crate) fn samples(path: &Path) -> Vec<Sample> {
     found
 }
 
-/// README.md and its like, docs/, docs/deploy/, and the README of each bundled handler. The pages of providers are tested in
+/// README.md and its like, docs/, docs/deploy/, docs/handlers/, and the README of each bundled handler. The pages of providers are tested in
 /// `providers`.
 fn pages() -> Vec<PathBuf> {
     let top = ["README.md", "CONTRIBUTING.md", "SECURITY.md"].map(|name| root().join(name));
     let mut pages = Vec::from(top);
-    for dir in ["docs", "docs/deploy"] {
+    for dir in ["docs", "docs/deploy", "docs/handlers"] {
         pages.extend(pages_in(dir));
     }
     for name in handlers() {

@@ -18,6 +18,7 @@ async fn says(node: &Node, text: &str) {
 
 async fn running_one() -> Node {
     Setup::new()
+        .compiles()
         .hook("hook", &guest("answers_one"), OPEN)
         .serving("hook")
         .await

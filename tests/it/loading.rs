@@ -113,6 +113,7 @@ fn refusals(node: &Node, hook: &str) -> usize {
 #[tokio::test]
 async fn permanent_refusals_are_not_retried() {
     let node = Setup::new()
+        .compiles()
         .env("LANDFALL_SCAN_INTERVAL", "100ms")
         .start()
         .await;

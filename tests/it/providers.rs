@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use landfall_tests::{Setup, bundled, landfall, root};
+use landfall_tests::{Setup, bundle, bundled, landfall, root};
 use serde_json::Value;
 
 const REGENERATE: &str = "cargo run -p landfall -- providers --write docs/providers";
@@ -187,14 +187,13 @@ fn public_key(provider: &Value) -> String {
 }
 
 fn check(dir: &Path, environment: &BTreeMap<String, String>) -> (bool, String) {
-    let bundle = bundled("echo").parent().unwrap().to_owned();
     let mut command = Command::new(landfall());
     command
         .arg("check")
         .arg("--plugins")
         .arg(dir)
         .arg("--bundled")
-        .arg(bundle)
+        .arg(bundle())
         .envs(environment);
     let output = command.output().unwrap();
     (

@@ -46,6 +46,13 @@ impl Node {
         serde_json::from_str(&text).unwrap_or_else(|_| panic!("{path} answers JSON: {text}"))
     }
 
+    async fn ask_list(&self, path: &str) -> Vec<Value> {
+        match self.ask(path).await {
+            Value::Array(list) => list,
+            other => panic!("{path} answers a list: {other}"),
+        }
+    }
+
     /// What the admin API answers. A question whose connection breaks, or that the ledger cannot answer now, is asked again,
     /// unless the node has ended.
     async fn ask_text(&self, path: &str) -> String {
@@ -100,8 +107,7 @@ impl Node {
 
     /// How the hooks stand, from the admin API.
     pub async fn hooks(&self) -> Vec<Value> {
-        let hooks = self.ask("/api/hooks").await;
-        hooks.as_array().expect("a list").clone()
+        self.ask_list("/api/hooks").await
     }
 
     /// How one hook stands.
@@ -114,20 +120,13 @@ impl Node {
 
     /// The deliveries of a hook, in the order of their arrival.
     pub async fn deliveries(&self, hook: &str) -> Vec<Value> {
-        self.ask(&format!("/api/events?hook={hook}&after=0&limit=1000"))
+        self.ask_list(&format!("/api/events?hook={hook}&after=0&limit=1000"))
             .await
-            .as_array()
-            .expect("a list")
-            .clone()
     }
 
     /// The rows of a table.
     pub async fn rows(&self, hook: &str, table: &str) -> Vec<Value> {
-        self.ask(&format!("/api/rows/{hook}/{table}"))
-            .await
-            .as_array()
-            .expect("a page of rows")
-            .clone()
+        self.ask_list(&format!("/api/rows/{hook}/{table}")).await
     }
 
     /// The status of `/readyz`.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::root;
+use crate::{compiled, root};
 
 /// The real binary, built as `cargo build` builds it.
 pub fn landfall() -> &'static Path {
@@ -65,15 +65,26 @@ fn build_binaries() -> Vec<PathBuf> {
 /// A bundled handler: `bundled("echo")`.
 pub fn bundled(name: &str) -> PathBuf {
     static DIR: OnceLock<PathBuf> = OnceLock::new();
-    DIR.get_or_init(|| build("plugins", false))
-        .join(format!("{name}.wasm"))
+    let dir = DIR.get_or_init(|| build("plugins", false));
+    dir.join(format!("{name}.wasm"))
+}
+
+/// The directory of all bundled handlers with their machine code, for `--bundled`, as in the image.
+pub fn bundle() -> PathBuf {
+    let dir = bundled("echo").with_file_name("");
+    let files = std::fs::read_dir(&dir).expect("the directory was built");
+    let files = files.map(|file| file.expect("the directory can be read").path());
+    for component in files.filter(|path| path.extension().is_some_and(|end| end == "wasm")) {
+        compiled::compile(&component);
+    }
+    dir
 }
 
 /// A guest of tests/guests: `guest("loops")`.
 pub fn guest(name: &str) -> PathBuf {
     static DIR: OnceLock<PathBuf> = OnceLock::new();
-    DIR.get_or_init(|| build("tests/guests", true))
-        .join(format!("{}.wasm", name.replace('_', "-")))
+    let dir = DIR.get_or_init(|| build("tests/guests", true));
+    dir.join(format!("{}.wasm", name.replace('_', "-")))
 }
 
 fn build(sources: &str, examples: bool) -> PathBuf {

@@ -85,6 +85,7 @@ pub fn contract_cases(language: Language) -> Option<PathBuf> {
             _ => build(language),
         })
         .clone()
+        .inspect(|component| crate::compiled::compile(component))
 }
 
 fn build(language: Language) -> Option<PathBuf> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::log::Log;
 use crate::mount::Mount;
-use crate::{Node, Setup, eventually, landfall};
+use crate::{Node, Setup, compiled, eventually, landfall};
 
 /// How the process is started, each time.
 #[derive(Clone, Default)]
@@ -23,6 +23,8 @@ pub(crate) struct Launch {
     /// Of the log; none: JSON.
     pub(crate) format: Option<String>,
     pub(crate) mount: Option<Arc<Mount>>,
+    /// The node compiles its components itself.
+    pub(crate) compiles: bool,
     /// None: the binary that `cargo build` makes of this repository.
     pub(crate) binary: Option<PathBuf>,
 }
@@ -50,6 +52,7 @@ impl Launch {
             .arg(dir.join("data"))
             .args(&self.args)
             .env_remove("RUST_BACKTRACE")
+            .envs((!self.compiles).then(|| ("LANDFALL_BUNDLED", compiled::dir())))
             .envs(self.env.clone());
         // The folder that the tests run in may have a config file, which is not for the node.
         command

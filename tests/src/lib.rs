@@ -3,6 +3,7 @@
 
 mod admin;
 pub mod backend;
+mod compiled;
 pub mod components;
 pub mod disk;
 pub mod faults;
@@ -32,7 +33,7 @@ use std::time::{Duration, Instant};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-pub use components::{bundled, component, guest, landfall, landfall_bench};
+pub use components::{bundle, bundled, component, guest, landfall, landfall_bench};
 pub use languages::{Language, contract_cases};
 pub use manifest::with_manifest;
 pub use nats::Nats;

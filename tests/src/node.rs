@@ -53,6 +53,22 @@ impl Node {
         )
     }
 
+    /// POST as providers do: after a 503 the same request is sent again. On a busy machine a broker may take longer
+    /// than a publish may.
+    pub async fn deliver(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<String>,
+    ) -> (u16, String) {
+        let body = body.into();
+        eventually("the node accepts the request", || async {
+            let answer = self.post(path, headers, body.clone()).await;
+            (answer.0 != 503).then_some(answer)
+        })
+        .await
+    }
+
     /// POST; none where no answer came.
     pub async fn try_post(
         &self,

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::launch::Launch;
 use crate::mount::Mount;
-use crate::{Node, Postgres};
+use crate::{Node, Postgres, compiled};
 
 /// What a node is started with.
 pub struct Setup {
@@ -58,6 +58,7 @@ impl Setup {
     /// One hook `NAME` with its component and the text of its hook file. If that names no mode, the hook is `sync`. In mode `auto` it
     /// waits a minute for the reply if it names no `answer_within`, so that a busy machine changes no answer.
     pub fn hook(self, name: &str, component: &Path, hook_file: &str) -> Setup {
+        compiled::compile(component);
         let plugins = self.dir.path().join("plugins");
         std::fs::copy(component, plugins.join(format!("{name}.wasm")))
             .expect("the component is there");
@@ -105,6 +106,12 @@ impl Setup {
     /// Where it listens: the public address and the admin address, as an operator types them.
     pub fn listen(mut self, public: &str, admin: &str) -> Setup {
         self.launch.listen = Some((public.into(), admin.into()));
+        self
+    }
+
+    /// The node compiles its components itself, and finds no machine code that was made for the tests.
+    pub fn compiles(mut self) -> Setup {
+        self.launch.compiles = true;
         self
     }
 

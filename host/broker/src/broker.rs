@@ -17,10 +17,7 @@ pub(crate) const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
 /// A broker that events wait in.
 pub trait Broker: Send + Sync + 'static {
     /// Returns when the envelope is on the broker's stable storage. After an error it may or may not be there.
-    fn publish<'a>(
-        &'a self,
-        envelope: &'a Envelope,
-    ) -> BoxFuture<'a, Result<Published, BrokerError>>;
+    fn publish<'a>(&'a self, envelope: &'a Envelope) -> BoxFuture<'a, Result<(), BrokerError>>;
 
     /// Pulls messages for the consumer until it is stopping. A broker that pushes returns at once.
     fn receive(self: Arc<Self>, consumer: Arc<dyn Consumer>) -> BoxFuture<'static, ()>;
@@ -98,15 +95,6 @@ pub trait ReplyChannel: Send + Sync {
         &'a self,
         on_reply: &'a (dyn Fn(&[u8]) + Send + Sync),
     ) -> BoxFuture<'a, ()>;
-}
-
-/// What a broker did with an envelope.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Published {
-    /// It stored it.
-    New,
-    /// It had stored an envelope with the same key before.
-    Duplicate,
 }
 
 /// Where the dead letters of a broker are stored.

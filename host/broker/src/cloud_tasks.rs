@@ -17,8 +17,8 @@ use landfall_model::{Clock, PushSpec, SecretRef};
 use serde_json::json;
 
 use super::broker::{
-    Broker, Consumer, DeadLetterPlace, Message, PUBLISH_TIMEOUT, Published, PushAnswer, Pushed,
-    Redelivery, ReplyChannel,
+    Broker, Consumer, DeadLetterPlace, Message, PUBLISH_TIMEOUT, PushAnswer, Pushed, Redelivery,
+    ReplyChannel,
 };
 use super::client::{google, google_token};
 use super::envelope::Envelope;
@@ -34,8 +34,6 @@ const BYTES_MAX: usize = 950_000;
 const DELAY_MAX: Duration = Duration::from_secs(30 * 86_400 - 3600);
 /// A message that is deferred for less than this is redelivered by the queue's own retries.
 const DELAY_OWN_MIN: Duration = Duration::from_secs(10);
-/// How long the name of a task that has ended may still be taken.
-const NAMES_REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 /// How long a call may take: the most that the service allows.
 const DISPATCH_DEADLINE: &str = "1800s";
 /// Tasks of all hooks are delivered.
@@ -200,7 +198,7 @@ impl CloudTasks {
         format!("projects/{project}/locations/{location}/queues/{queue}")
     }
 
-    async fn create_first(&self, envelope: &Envelope) -> Result<Published, BrokerError> {
+    async fn create_first(&self, envelope: &Envelope) -> Result<(), BrokerError> {
         if envelope.order_key.is_some() {
             return Err(BrokerError::Rejected(format!(
                 "hook {} has order_by, and Cloud Tasks keeps no order: use another queue, or \
@@ -210,8 +208,7 @@ impl CloudTasks {
         }
 
         let bytes = envelope.encode_within(&self.seal, BYTES_MAX)?;
-        self.create(&envelope.key(NAMES_REMEMBERED), bytes, None)
-            .await
+        self.create(&envelope.key(), bytes, None).await
     }
 
     /// Creates a task for a later time, unless the queue redelivers the old one soon enough by itself.
@@ -227,7 +224,7 @@ impl CloudTasks {
         }
 
         let at = self.clock.now() + after.min(DELAY_MAX);
-        let key = envelope.key(NAMES_REMEMBERED);
+        let key = envelope.key();
         let name = if is_same_attempt {
             format!("{key}-{attempt}-at-{}", to_ms(at))
         } else {
@@ -244,7 +241,7 @@ impl CloudTasks {
         name: &str,
         bytes: Vec<u8>,
         at: Option<SystemTime>,
-    ) -> Result<Published, BrokerError> {
+    ) -> Result<(), BrokerError> {
         let push = &self.spec.push;
         let mut task = json!({
             "name": format!("{}/tasks/{name}", self.path()),
@@ -264,9 +261,8 @@ impl CloudTasks {
         let path = format!("v2/{}/tasks", self.path());
         let body = json!({ "task": task });
         let published = match self.rest.post(&path, &body, PUBLISH_TIMEOUT).await {
-            Ok((200, _)) => Ok(Published::New),
-            // A task of the same name exists.
-            Ok((409, _)) => Ok(Published::Duplicate),
+            // 409: a task of the same name exists, because the envelope was sent before.
+            Ok((200 | 409, _)) => Ok(()),
             Ok((status, body)) => Err(BrokerError::Unavailable(describe_error(status, &body))),
             Err(error) => Err(BrokerError::Unavailable(error.to_string())),
         };
@@ -287,10 +283,7 @@ impl CloudTasks {
 }
 
 impl Broker for CloudTasks {
-    fn publish<'a>(
-        &'a self,
-        envelope: &'a Envelope,
-    ) -> BoxFuture<'a, Result<Published, BrokerError>> {
+    fn publish<'a>(&'a self, envelope: &'a Envelope) -> BoxFuture<'a, Result<(), BrokerError>> {
         self.create_first(envelope).boxed()
     }
 

@@ -7,7 +7,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use landfall_model::clock::{from_ms, to_ms};
@@ -40,8 +39,6 @@ pub struct Envelope {
     pub due: Option<SystemTime>,
     /// The address of the node that holds the caller's connection.
     pub reply_to: Option<String>,
-    /// The broker must not take the envelope for an earlier one: it is sent again because that one is dead. Not part of the message.
-    pub is_new_name: bool,
 }
 
 /// The line of JSON. Its names are those of every version since the first.
@@ -89,7 +86,6 @@ impl Envelope {
             attempt: 1,
             due: None,
             reply_to: None,
-            is_new_name: false,
         }
     }
 
@@ -112,20 +108,12 @@ impl Envelope {
         }
     }
 
-    /// The deduplication key for a broker that remembers keys for this time: the same key for the same event of the same sender, and for
-    /// no other event.
-    pub(crate) fn key(&self, remembered: Duration) -> String {
-        let key = match (self.replay, &self.dedup) {
-            (Some(replay), _) => format!("replay-{replay}"),
-            (None, Some(dedup)) if dedup.window >= remembered && !self.is_new_name => {
-                let mut hash = Sha256::new();
-                for part in [self.hook().as_bytes(), &dedup.key, self.stored.digest()] {
-                    hash.update((part.len() as u64).to_le_bytes());
-                    hash.update(part);
-                }
-                hex::encode(&hash.finalize()[..16])
-            }
-            _ => self.event().id.to_string(),
+    /// The key under which the broker stores one message only, if the envelope is sent again. It does not contain the sender's id of the
+    /// delivery: a broker would also drop the repetition of an event that is dead or was refused, and only the ledger knows that.
+    pub(crate) fn key(&self) -> String {
+        let key = match self.replay {
+            Some(replay) => format!("replay-{replay}"),
+            None => self.event().id.to_string(),
         };
 
         if self.attempt > 1 {
@@ -239,7 +227,6 @@ impl Envelope {
             attempt: line.number.max(1),
             due: line.due_ms.map(from_ms),
             reply_to: line.answer_to,
-            is_new_name: false,
         })
     }
 }
@@ -258,8 +245,6 @@ mod tests {
     use super::*;
     use crate::seal::tests::seal;
     use landfall_model::clock::from_ms;
-
-    const REMEMBERED: Duration = Duration::from_secs(120);
 
     fn dedup(window: Duration) -> Option<DedupKey> {
         Some(DedupKey {
@@ -339,35 +324,15 @@ mod tests {
     }
 
     #[test]
-    fn same_delivery_has_same_key() {
-        let (one, other) = (envelope(), envelope());
-        assert_eq!(
-            one.key(REMEMBERED),
-            other.key(REMEMBERED),
-            "the sender says that it is the same"
-        );
+    fn keys_differ_by_replay_and_attempt() {
+        let first = envelope();
+        assert_eq!(first.key(), first.event().id.to_string());
         let replay = Envelope {
             replay: Some(Uuid::from_u128(9)),
-            ..envelope()
+            ..first.clone()
         };
-        assert_ne!(one.key(REMEMBERED), replay.key(REMEMBERED));
-        let again = Envelope {
-            is_new_name: true,
-            ..envelope()
-        };
-        assert_ne!(
-            one.key(REMEMBERED),
-            again.key(REMEMBERED),
-            "the earlier one is dead"
-        );
-        let short = Envelope {
-            dedup: dedup(Duration::from_secs(1)),
-            ..envelope()
-        };
-        assert_eq!(
-            short.key(REMEMBERED),
-            short.event().id.to_string(),
-            "the ledger knows short windows"
-        );
+        assert_ne!(first.key(), replay.key());
+        let later = first.redelivered(2, from_ms(5));
+        assert_ne!(first.key(), later.key());
     }
 }

@@ -20,8 +20,8 @@ mod rest;
 mod seal;
 
 pub use broker::{
-    Broker, Capacity, Consumer, DeadLetterPlace, Message, Published, PushAnswer, Pushed,
-    Redelivery, ReplyChannel,
+    Broker, Capacity, Consumer, DeadLetterPlace, Message, PushAnswer, Pushed, Redelivery,
+    ReplyChannel,
 };
 pub use connect::plan;
 pub use envelope::Envelope;

@@ -93,6 +93,10 @@ fn mistakes_name_place_and_remedy() {
             "github.toml:1:1: 2h is out of range: 1s to 1h",
         ),
         (
+            "[retry]\nmax_age = \"366d\"",
+            "github.toml:2:1: 366d is out of range: 1s to 365d",
+        ),
+        (
             "concurrency = 0",
             "github.toml:1:1: concurrency 0 is out of range: 1 to 1000",
         ),
@@ -252,6 +256,13 @@ fn a_manifest_suggests_but_never_grants() {
     let needed = manifest.needed_lines().unwrap();
     assert!(needed.contains("kv = true"), "{needed}");
     assert_eq!(manifest.needed().http.len(), 1);
+    let without = Manifest::parse(
+        "x.wasm",
+        &text.replace("kv = true", "kv = false"),
+        &CAPABILITIES,
+    );
+    let needed = without.unwrap().needed_lines().unwrap();
+    assert!(!needed.contains("kv"), "{needed}");
     let warnings = manifest.warnings.join("\n");
     for key in ["`path`", "`concurrency`"] {
         assert!(warnings.contains(key), "{key}: {warnings}");

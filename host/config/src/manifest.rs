@@ -217,6 +217,8 @@ impl<'a> Reader<'a> {
             table.remove(&key);
         }
         self.keep_readable(&mut table, "needs", |one| needed(one, capabilities));
+        // `kv = false` says that the component does not need it.
+        table.retain(|_, value| value.as_bool() != Some(false));
         let read = needed(&table, capabilities);
         let needed = self.lenient(&["needs"], read)?;
         Ok(needed.map(|needed| (table, needed)).unwrap_or_default())

@@ -31,19 +31,22 @@ pub(crate) fn in_range(
     let time = typed.map_or(default, |time| time.0);
     let range = Duration::from_secs(min_seconds)..=Duration::from_secs(max_seconds);
     if !range.contains(&time) || time.is_zero() {
-        let (low, high) = (
-            humantime::format_duration(*range.start()),
-            humantime::format_duration(*range.end()),
-        );
+        let (low, high) = (shown(*range.start()), shown(*range.end()));
         return mistake(
             key,
-            format!(
-                "{} is out of range: {low} to {high}",
-                humantime::format_duration(time)
-            ),
+            format!("{} is out of range: {low} to {high}", shown(time)),
         );
     }
     Ok(time)
+}
+
+/// A time as a user would write it. `humantime` would count months and years, which have no whole number of days.
+fn shown(time: Duration) -> String {
+    const DAY: u64 = 86_400;
+    if time.subsec_nanos() == 0 && time.as_secs() >= DAY && time.as_secs().is_multiple_of(DAY) {
+        return format!("{}d", time.as_secs() / DAY);
+    }
+    humantime::format_duration(time).to_string()
 }
 
 /// A size within a range, or `None`.

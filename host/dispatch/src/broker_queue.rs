@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use landfall_broker::{
-    Broker, BrokerError, DeadLetterPlace, DecodeError, Envelope, Message, Published, Redelivery,
+    Broker, BrokerError, DeadLetterPlace, DecodeError, Envelope, Message, Redelivery,
 };
 use landfall_ledger::{
     Accepted, Claimed, Fence, Ledger, LedgerError, NewEvent, OpenState, Received,
@@ -79,7 +79,7 @@ impl BrokerQueue {
     }
 
     /// Returns when the broker has stored the event, unless `cancelled` has become true before that was begun. A duplicate of an event
-    /// that the ledger knows is not published; one of a dead event is, under a name that the broker has not seen.
+    /// that the ledger knows is not published, unless that event is dead.
     pub async fn accept(
         &self,
         new: NewEvent,
@@ -89,30 +89,23 @@ impl BrokerQueue {
             return Err(LedgerError::Busy.into());
         }
 
-        let id = new.stored.event().id;
-        let is_new_name = match self.find_duplicate(&new).await? {
+        match self.find_duplicate(&new).await? {
+            // A duplicate of a dead event runs in its place.
             Some(Accepted::Joined {
                 state: OpenState::Replayed,
                 ..
-            }) => true,
+            })
+            | None => {}
             Some(repeat) => return Ok(repeat),
-            None => false,
-        };
+        }
 
         let replies = self.broker.replies().filter(|_| new.run_now);
         let envelope = Envelope {
             reply_to: replies.map(|replies| replies.reply_to()),
-            is_new_name,
             ..Envelope::new(new.stored, new.dedup, new.order_key)
         };
-        // For a duplicate, the broker names neither the earlier event nor its state.
-        Ok(match self.broker.publish(&envelope).await? {
-            Published::New => Accepted::NEW,
-            Published::Duplicate => Accepted::Duplicate {
-                of: id,
-                reply: None,
-            },
-        })
+        self.broker.publish(&envelope).await?;
+        Ok(Accepted::NEW)
     }
 
     async fn find_duplicate(&self, new: &NewEvent) -> Result<Option<Accepted>, LedgerError> {

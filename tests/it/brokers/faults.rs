@@ -113,7 +113,7 @@ async fn mute_brokers_cost_no_leases() {
     let fresh = backend.under(Setup::new().hook("slow", &guest("waits"), &hook));
     let one = fresh.copy().serving("slow").await;
     one.until_ready().await;
-    assert_eq!(one.post("/slow", &[], "{}").await.0, 202);
+    assert_eq!(one.deliver("/slow", &[], "{}").await.0, 202);
     receiver.until_called(1).await;
     // Not through the line that is mute.
     let direct = backend.topic().expect("it is Pub/Sub").host();
@@ -198,7 +198,7 @@ async fn a_lost_stream_is_created_again() {
         .serving("quick")
         .await;
     node.until_ready().await;
-    assert_eq!(node.post("/quick", &[], "{}").await.0, 202);
+    assert_eq!(node.deliver("/quick", &[], "{}").await.0, 202);
     node.until_states("quick", &["done"]).await;
     // What is in memory is gone with the server, and the stream too.
     server.kill();
@@ -261,7 +261,7 @@ async fn events_lost_by_broker_are_replayable() {
         .serving("traps")
         .await;
     node.until_ready().await;
-    let answer = node.post("/traps", &[], "{}").await;
+    let answer = node.deliver("/traps", &[], "{}").await;
     eventually("it has failed once", || async {
         let all = node.deliveries("traps").await;
         (all.first()?["attempt"] == 1 && all[0]["state"] == "pending").then_some(())

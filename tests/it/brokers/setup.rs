@@ -234,7 +234,7 @@ async fn nats_uses_tls_and_hidden_passwords() {
         .serving("quick")
         .await;
     node.until_ready().await;
-    assert_eq!(node.post("/quick", &[], "{}").await.0, 202);
+    assert_eq!(node.deliver("/quick", &[], "{}").await.0, 202);
     node.until_states("quick", &["done"]).await;
     let log = setup()
         .env("LANDFALL_QUEUE_URL", &url("absent:${env:NATS_PASSWORD}"))
@@ -262,7 +262,7 @@ async fn topics_without_subscription_accept_no_events() {
         .serving("quick")
         .await;
     node.until_ready().await;
-    assert_eq!(node.post("/quick", &[], "{}").await.0, 202);
+    assert_eq!(node.deliver("/quick", &[], "{}").await.0, 202);
     node.until_states("quick", &["done"]).await;
     backend.topic().expect("it has one").unsubscribe().await;
     eventually("events are refused", || async {

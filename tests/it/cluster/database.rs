@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use landfall_tests::faults::rounds;
+use landfall_tests::relay::{Line, Relay};
 use landfall_tests::side_effects::{check, deliver, serving, setup};
 use landfall_tests::{Node, Postgres, Setup, bundled, eventually, guest, relay};
 use serde_json::json;
@@ -163,6 +164,30 @@ async fn accepts_again(node: &Node, events: usize) {
         node.log()
     );
     node.until_states("store", &vec!["done"; events]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_wait_for_a_slow_database() {
+    let Some(server) = Postgres::shared() else {
+        return;
+    };
+    let relay = Relay::to(server.port()).await;
+    relay.set(Line::Mute);
+    let url = server.database();
+    let url = url.replace(
+        &format!(":{}/", server.port()),
+        &format!(":{}/", relay.port()),
+    );
+    let node = tokio::spawn(Setup::new().env("LANDFALL_LEDGER_URL", &url).start());
+    // Longer than one try.
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    relay.set(Line::Whole);
+    let node = node.await.unwrap();
+    assert!(
+        node.log().contains("Postgres has not answered yet"),
+        "{}",
+        node.log()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,7 +26,7 @@ pub(super) async fn resolved_dead_letters_are_not_replayed(backend: Backend) {
     .await;
     let mut events = Vec::new();
     for n in 0..2 {
-        events.push(event_id(&node.post("/traps", &[], n.to_string()).await));
+        events.push(event_id(&node.deliver("/traps", &[], n.to_string()).await));
     }
     node.until_states("traps", &["dead", "dead"]).await;
     replace(&node, "traps", "answers_one").await;
@@ -97,7 +97,7 @@ async fn waiting(backend: &Backend) -> (Node, String) {
         "traps",
     )
     .await;
-    let event = event_id(&node.post("/traps", &[], "{}").await);
+    let event = event_id(&node.deliver("/traps", &[], "{}").await);
     eventually("its first attempt has failed", || async {
         let all = node.deliveries("traps").await;
         (all.first()?["due_in_ms"].as_u64()? > 60_000).then_some(())
@@ -200,7 +200,7 @@ pub(super) async fn purge_removes_a_gone_hook(backend: Backend) {
     for n in 0..2 {
         let n = n.to_string();
         assert_eq!(
-            node.post("/store", &[("id", &n)], format!("{{\"n\":{n}}}"))
+            node.deliver("/store", &[("id", &n)], format!("{{\"n\":{n}}}"))
                 .await
                 .0,
             202

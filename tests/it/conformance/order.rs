@@ -20,7 +20,7 @@ pub(crate) async fn retries_are_never_early(backend: Backend) {
         "traps",
     )
     .await;
-    let answer = node.post("/traps", &[], "{}").await;
+    let answer = node.deliver("/traps", &[], "{}").await;
     assert_eq!(answer.0, 202);
     let dead = node.until_states("traps", &["dead"]).await;
     assert_eq!(dead[0]["attempt"], 3);
@@ -107,7 +107,7 @@ pub(super) async fn one_order_key_runs_in_order(backend: Backend) {
     receiver.answer(503);
     for n in 0..EVENTS {
         assert_eq!(
-            node.post("/out", &[], json!({ "key": n % 3, "n": n }).to_string())
+            node.deliver("/out", &[], json!({ "key": n % 3, "n": n }).to_string())
                 .await
                 .0,
             202

@@ -312,6 +312,7 @@ async fn lost_directories_are_no_full_disk() {
 #[tokio::test(flavor = "multi_thread")]
 async fn other_users_cannot_read_the_ledger() {
     let node = Setup::new()
+        .compiles()
         .hook("store", &bundled("store"), &store("async"))
         .serving("store")
         .await;

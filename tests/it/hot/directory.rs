@@ -86,6 +86,7 @@ async fn the_directory_may_return() {
 #[tokio::test]
 async fn passing_problems_are_tried_again() {
     let node = Setup::new()
+        .compiles()
         .env("LANDFALL_SCAN_INTERVAL", "100ms")
         .start()
         .await;

@@ -25,9 +25,7 @@ use self::connect::{ANSWER_TIMEOUT, connect};
 use self::pull::HookPuller;
 use self::settings::{NatsSpec, URL_FORM};
 use self::stream::Stream;
-use crate::broker::{
-    Broker, Consumer, DeadLetterPlace, PUBLISH_TIMEOUT, Published, Pushed, ReplyChannel,
-};
+use crate::broker::{Broker, Consumer, DeadLetterPlace, PUBLISH_TIMEOUT, Pushed, ReplyChannel};
 use crate::client::operator_client;
 use crate::envelope::Envelope;
 use crate::error::{BrokerError, DecodeError};
@@ -204,10 +202,7 @@ impl Nats {
 }
 
 impl Broker for Nats {
-    fn publish<'a>(
-        &'a self,
-        envelope: &'a Envelope,
-    ) -> BoxFuture<'a, Result<Published, BrokerError>> {
+    fn publish<'a>(&'a self, envelope: &'a Envelope) -> BoxFuture<'a, Result<(), BrokerError>> {
         self.stream.publish(envelope).boxed()
     }
 

@@ -12,7 +12,7 @@ use landfall_model::Clock;
 use sha2::{Digest, Sha256};
 
 use super::settings::NatsSpec;
-use crate::broker::{PUBLISH_TIMEOUT, Published, Redelivery};
+use crate::broker::{PUBLISH_TIMEOUT, Redelivery};
 use crate::envelope::{Envelope, header_text};
 use crate::error::BrokerError;
 use crate::seal::Seal;
@@ -76,16 +76,12 @@ impl Stream {
         }
     }
 
-    pub(super) async fn publish(&self, envelope: &Envelope) -> Result<Published, BrokerError> {
+    pub(super) async fn publish(&self, envelope: &Envelope) -> Result<(), BrokerError> {
         let bytes = envelope.encode_within(&self.seal, self.max_bytes())?;
         self.publish_bytes(envelope, bytes).await
     }
 
-    async fn publish_bytes(
-        &self,
-        envelope: &Envelope,
-        bytes: Vec<u8>,
-    ) -> Result<Published, BrokerError> {
+    async fn publish_bytes(&self, envelope: &Envelope, bytes: Vec<u8>) -> Result<(), BrokerError> {
         if !self.is_available() {
             return Err(BrokerError::Unavailable(
                 "there is no connection to NATS, or its stream does not exist".into(),
@@ -94,13 +90,8 @@ impl Stream {
 
         let subject = subject(envelope.hook(), envelope.order_key.as_deref());
         let subject = format!("{}.{subject}", self.spec.stream);
-        self.send(
-            subject,
-            &envelope.key(DUPLICATE_WINDOW),
-            HeaderMap::new(),
-            bytes.into(),
-        )
-        .await
+        self.send(subject, &envelope.key(), HeaderMap::new(), bytes.into())
+            .await
     }
 
     /// Publishes a later attempt as a new message that carries its number. False: the old message must be redelivered instead, since its
@@ -134,7 +125,6 @@ impl Stream {
         let subject = self.dead_letter_subject(envelope.hook());
         self.send(subject, &id, reason_header(reason), bytes.into())
             .await
-            .map(drop)
     }
 
     /// Stores a message that cannot be decoded, as it is.
@@ -164,7 +154,7 @@ impl Stream {
         id: &str,
         mut headers: HeaderMap,
         bytes: bytes::Bytes,
-    ) -> Result<Published, BrokerError> {
+    ) -> Result<(), BrokerError> {
         headers.insert("Nats-Msg-Id", id);
         let stored = async {
             let stored = self
@@ -180,13 +170,7 @@ impl Stream {
             }
             stored
         };
-        let stored = in_time(stored).await?;
-
-        Ok(if stored.duplicate {
-            Published::Duplicate
-        } else {
-            Published::New
-        })
+        in_time(stored).await.map(drop)
     }
 
     /// Creates both streams, or checks those that exist.

@@ -13,9 +13,7 @@ use serde_json::{Value, json};
 
 use super::ack::{AckHandle, Subscription, extend_all, set_deadlines};
 use super::topic::{Topic, ordering_key};
-use crate::broker::{
-    Broker, Consumer, DeadLetterPlace, Message, Published, Pushed, Redelivery, ReplyChannel,
-};
+use crate::broker::{Broker, Consumer, DeadLetterPlace, Message, Pushed, Redelivery, ReplyChannel};
 use crate::envelope::{Envelope, LATER_AGAIN};
 use crate::error::{BrokerError, DecodeError};
 use crate::ordered::{KeyGuard, OrderedDispatch};
@@ -194,12 +192,8 @@ async fn extend_waiting(ordered: Arc<OrderedDispatch<AckHandle>>, consumer: Arc<
 }
 
 impl Broker for PubSubPull {
-    fn publish<'a>(
-        &'a self,
-        envelope: &'a Envelope,
-    ) -> BoxFuture<'a, Result<Published, BrokerError>> {
-        let published = self.topic.publish(envelope);
-        async { published.await.map(|()| Published::New) }.boxed()
+    fn publish<'a>(&'a self, envelope: &'a Envelope) -> BoxFuture<'a, Result<(), BrokerError>> {
+        self.topic.publish(envelope).boxed()
     }
 
     fn receive(self: Arc<Self>, consumer: Arc<dyn Consumer>) -> BoxFuture<'static, ()> {

@@ -15,8 +15,7 @@ use serde::Deserialize;
 
 use super::topic::Topic;
 use crate::broker::{
-    Broker, Consumer, DeadLetterPlace, Message, Published, PushAnswer, Pushed, Redelivery,
-    ReplyChannel,
+    Broker, Consumer, DeadLetterPlace, Message, PushAnswer, Pushed, Redelivery, ReplyChannel,
 };
 use crate::envelope::Envelope;
 use crate::error::{BrokerError, DecodeError};
@@ -73,12 +72,8 @@ impl PubSubPush {
 }
 
 impl Broker for PubSubPush {
-    fn publish<'a>(
-        &'a self,
-        envelope: &'a Envelope,
-    ) -> BoxFuture<'a, Result<Published, BrokerError>> {
-        let published = self.topic.publish(envelope);
-        async { published.await.map(|()| Published::New) }.boxed()
+    fn publish<'a>(&'a self, envelope: &'a Envelope) -> BoxFuture<'a, Result<(), BrokerError>> {
+        self.topic.publish(envelope).boxed()
     }
 
     /// The subscription pushes (`receive_push`): there is nothing to pull.

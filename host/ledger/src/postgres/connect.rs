@@ -1,7 +1,8 @@
 //! Connections to the server: the URL, TLS, limits of a session, and a check that the server does not lose commits.
 
+use std::io;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::{
     Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Timeouts,
@@ -19,6 +20,9 @@ use landfall_model::{LedgerClock, LedgerTime, lock};
 const CONNECTIONS: usize = 16;
 /// Time limit to connect.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// How long a node tries to connect when it starts.
+const FIRST_WITHIN: Duration = Duration::from_secs(30);
+const FIRST_AGAIN: Duration = Duration::from_millis(500);
 /// Options of each session: the schema, and time limits for statements, locks and idle transactions.
 const SESSION: &str = "-c search_path=landfall -c statement_timeout=10s -c lock_timeout=5s \
                        -c idle_in_transaction_session_timeout=30s -c synchronous_commit=on";
@@ -95,6 +99,22 @@ impl Connector {
         })
     }
 
+    /// The first connection of a node. A server that is slow to answer, because it starts at the same time or is busy, is asked again.
+    pub(super) async fn first(&self, pool: &Pool) -> Result<Object, OpenError> {
+        let until = Instant::now() + FIRST_WITHIN;
+        loop {
+            match pool.get().await {
+                Ok(client) => return Ok(client),
+                Err(error) if is_passing(&error) && Instant::now() < until => {
+                    let error = describe_error(&error);
+                    tracing::warn!(error, "Postgres has not answered yet: trying again");
+                    tokio::time::sleep(FIRST_AGAIN).await;
+                }
+                Err(error) => return Err(self.unreachable(&error)),
+            }
+        }
+    }
+
     /// A connection outside the pool.
     pub(super) async fn connect(&self) -> Result<(Client, Connection<Socket, TlsStream>), Error> {
         self.config.connect(self.tls.clone()).await
@@ -123,6 +143,20 @@ impl Connector {
             "the ledger in Postgres at {hosts} cannot be reached: {why}{hint}"
         ))
     }
+}
+
+/// Whether the server did not answer, or ended the connection without a reason.
+fn is_passing(error: &PoolError) -> bool {
+    let PoolError::Backend(error) = error else {
+        return matches!(error, PoolError::Timeout(_));
+    };
+    let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    io.is_some_and(|io| {
+        matches!(
+            io.kind(),
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset
+        )
+    })
 }
 
 /// The error for a statement that fails while the ledger is opened.

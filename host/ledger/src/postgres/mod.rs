@@ -82,10 +82,7 @@ impl Postgres {
     pub(crate) async fn open(settings: PostgresSettings) -> Result<Postgres, OpenError> {
         let connector = connect::Connector::new(&settings.url, settings.tls)?;
         let pool = connector.pool()?;
-        let client = pool
-            .get()
-            .await
-            .map_err(|error| connector.unreachable(&error))?;
+        let client = connector.first(&pool).await?;
         connect::check(&client).await?;
         grants::check_before(&client).await?;
         schema::migrate(&connector).await?;

@@ -100,13 +100,14 @@ fn edit(path: &Path, old: &str, new: &str) {
     std::fs::write(path, text.replace(old, new)).unwrap();
 }
 
-/// A handler that is edited, broken, and mended.
+/// A handler that is edited, broken, and mended. Each test has a name of its own for its handler, because the tests may share cargo's
+/// target directory.
 async fn edits_are_served(language: &str, source: &str, (old, new): (&str, &str), broken: &str) {
     if !has_tools(language) {
         return;
     }
     let dir = empty_folder(&format!("edits-{language}"));
-    let folder = new_handler(&dir, "mine", language, &["--provider", "github"]);
+    let folder = new_handler(&dir, "edited", language, &["--provider", "github"]);
     let source_path = folder.join(source);
 
     let mut dev = Dev::start(&folder);
@@ -118,7 +119,7 @@ async fn edits_are_served(language: &str, source: &str, (old, new): (&str, &str)
     // No event has arrived yet, so the first version gets the sample.
     let live = dev.until("\"received\": \"push\"").await;
     assert!(
-        live.contains("+ live ") && live.contains("mine done in "),
+        live.contains("+ live ") && live.contains("edited done in "),
         "{live}"
     );
     assert!(live.contains("received push"), "the handler's log: {live}");
@@ -169,7 +170,7 @@ async fn python_edits_are_served() {
 #[tokio::test]
 async fn panics_name_their_line() {
     let dir = empty_folder("panics");
-    let folder = new_handler(&dir, "mine", "rust", &["--provider", "github"]);
+    let folder = new_handler(&dir, "panics", "rust", &["--provider", "github"]);
     edit(
         &folder.join("src/lib.rs"),
         "    log::info(",
@@ -177,17 +178,17 @@ async fn panics_name_their_line() {
     );
     let mut dev = Dev::start(&folder);
     let failed = dev.until("    at src/lib.rs:").await;
-    assert!(failed.contains("mine trap in "), "{failed}");
+    assert!(failed.contains("panics trap in "), "{failed}");
 }
 
 #[tokio::test]
 async fn settings_are_served_without_a_build() {
     let dir = empty_folder("settings");
-    let folder = new_handler(&dir, "mine", "rust", &["--provider", "github"]);
+    let folder = new_handler(&dir, "served", "rust", &["--provider", "github"]);
     let mut dev = Dev::start(&folder);
     dev.until("\"received\": \"push\"").await;
     edit(
-        &folder.join("mine.toml"),
+        &folder.join("served.toml"),
         "[verify]",
         "colour = 1\n\n[verify]",
     );

@@ -91,6 +91,42 @@ async fn settings_without_grants_are_found() {
             "[allow]\nemit = [\"other\"]\n",
             "`hooks[0]` is \"next\", which is not in [allow] emit",
         ),
+        (
+            "filter",
+            "hooks = [\"other\"]\notherwise = [\"next\"]\nwhen = [{ field = \"method\", exists = true }]",
+            "[allow]\nemit = [\"other\"]\n",
+            "`otherwise[0]` is \"next\", which is not in [allow] emit",
+        ),
+        (
+            "filter",
+            "hooks = [\"other\"]\nwhen = []",
+            "[allow]\nemit = [\"other\"]\n",
+            "`when` has to be at least 1 items",
+        ),
+        (
+            "archive",
+            "url = \"https://b.example/bucket\"",
+            get,
+            "`url` is not in [allow] http",
+        ),
+        (
+            "teams-notify",
+            "url = \"https://a.example/flow\"\ntext = \"hi\"",
+            get,
+            "`url` is not in [allow] http for POST",
+        ),
+        (
+            "agent",
+            "model = \"m\"\nprompt = \"hi\"\ntarget = \"https://a.example/\"",
+            get,
+            "`target` is not in [allow] http for POST",
+        ),
+        (
+            "email",
+            "service = \"smtp\"\nfrom = \"a@b\"\nto = \"c@d\"\nsubject = \"x\"",
+            get,
+            "`service`",
+        ),
     ] {
         let file = format!("[verify]\nscheme = \"none\"\n[settings]\n{settings}\n{allow}");
         let node = Setup::new()

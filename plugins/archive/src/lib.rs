@@ -22,7 +22,7 @@ struct Settings {
     #[serde(default)]
     when: Vec<Condition>,
     /// Of an S3 bucket.
-    #[schemars(extend("x-landfall" = "base-url", "x-landfall-method" = "PUT"))]
+    #[schemars(extend("x-landfall" = "base-url"))]
     url: Option<String>,
     /// The name of a bucket of Google Cloud Storage, instead of `url`.
     gcs_bucket: Option<String>,

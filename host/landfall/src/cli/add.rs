@@ -213,13 +213,12 @@ fn decide(flags: &AddFlags, manifest: &Manifest, allow: &Allow) -> anyhow::Resul
     let named = |need: &Need| flags.grant.iter().any(|flag| *flag == need.to_string());
     let is_needed = |flag: &&String| lacking.iter().any(|need| need.to_string() == **flag);
     if let Some(unknown) = flags.grant.iter().find(|flag| !is_needed(flag)) {
-        bail!(
-            "--grant {unknown}: the component does not need that. {}",
-            match lacking.is_empty() {
-                true => "It needs no grant".to_owned(),
-                false => format!("It needs: {}", words(&lacking)),
-            }
-        );
+        let needed = if lacking.is_empty() {
+            "It needs no grant".to_owned()
+        } else {
+            format!("It needs: {}", words(&lacking))
+        };
+        bail!("--grant {unknown}: the component does not need that. {needed}");
     }
 
     let is_terminal = std::io::stdin().is_terminal() && !flags.json;

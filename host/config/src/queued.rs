@@ -116,7 +116,13 @@ pub(crate) fn retry(table: RetryTable) -> Result<RetrySpec, Mistake> {
             7 * 86_400,
         )?,
         jitter: backoff.jitter.unwrap_or(defaults.jitter),
-        max_age: in_range(&["retry"], table.max_age, defaults.max_age, 1, 365 * 86_400)?,
+        max_age: in_range(
+            &["retry", "max_age"],
+            table.max_age,
+            defaults.max_age,
+            1,
+            365 * 86_400,
+        )?,
     };
     if !(1..=100).contains(&spec.attempts) {
         return mistake(

@@ -28,7 +28,9 @@ pub fn copy_with_headers(hook: &str, event: &Event, names: &[String]) -> Emissio
 pub fn send(emission: Emission) -> Result<String, Failure> {
     match emission.send() {
         Ok(event) => Ok(event),
-        Err(error @ (CapabilityError::Invalid(_) | CapabilityError::Limit(_))) => Err(Failure::reject(error.to_string())),
+        Err(error @ (CapabilityError::Invalid(_) | CapabilityError::Limit(_))) => {
+            Err(Failure::reject(error.to_string()))
+        }
         Err(error) => Err(error.into()),
     }
 }

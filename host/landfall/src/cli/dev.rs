@@ -34,6 +34,8 @@ const STATUS_EVERY: Duration = Duration::from_millis(200);
 const LIVE_WITHIN: Duration = Duration::from_secs(120);
 /// Steps that are under way at once.
 const STEPS: usize = 64;
+/// Attempts that have ended and are not printed yet.
+const ATTEMPTS: usize = 1024;
 
 /// What to serve.
 #[derive(Debug, Args)]
@@ -110,10 +112,11 @@ pub async fn dev(flags: DevFlags) -> anyhow::Result<ExitCode> {
     let shutdown = Shutdown::on_signals()?;
     let app = App::start(config).await?;
     let (listen, admin) = app.addresses()?;
-    let (report, mut attempts) = mpsc::unbounded_channel();
+    let (report, mut attempts) = mpsc::channel(ATTEMPTS);
     app.observe(Box::new(move |event, number, attempt| {
+        // Beyond the limit attempts are not printed; `landfall events` has them.
         report
-            .send((Run::new(event, number, attempt), lines(attempt)))
+            .try_send((Run::new(event, number, attempt), lines(attempt)))
             .ok();
     }));
     let (steps, mut stepped) = mpsc::channel(STEPS);

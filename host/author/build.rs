@@ -20,7 +20,7 @@ const WRITTEN: [&str; 6] = [
 const TESTS: [&str; 2] = ["test", "tests"];
 
 /// The keys of a manifest that list dependencies.
-const DEPENDENCIES: [&str; 2] = ["dependencies", "build-dependencies"];
+const DEPENDENCIES: [&str; 3] = ["dependencies", "build-dependencies", "dev-dependencies"];
 
 fn main() {
     let author = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it"));

@@ -50,6 +50,8 @@ test("calls are answered in turn", () => {
   assert.equal(http.send("https://a.example/x").status, 503);
   assert.deepEqual(http.send({ url: "https://a.example/x", json: { a: 1 } }).json(), { ok: true });
   assert.deepEqual([fake.calls[1].method, fake.calls[1].json, fake.calls[1].headers["content-type"]], ["POST", { a: 1 }, "application/json"]);
+  http.send({ url: "https://a.example/x", method: "PUT", body: new TextEncoder().encode('{"b":2}') });
+  assert.deepEqual(fake.calls[2].json, { b: 2 });
   assert.throws(() => http.send("https://b.example/"), (error) => error instanceof HttpError && error.kind === "timeout" && !error.nothingWasSent);
   assert.throws(() => http.send("https://c.example/"), (error) => error.kind === "denied" && error.nothingWasSent);
   const results = http.sendAll(["https://a.example/", { url: "https://b.example/", method: "PUT" }]);

@@ -23,7 +23,7 @@ function recorded(request) {
     body: payload.val,
     timeoutMs: request.timeoutMs,
     get json() {
-      return JSON.parse(payload.val);
+      return JSON.parse(payload.tag === "text" ? payload.val : new TextDecoder().decode(payload.val));
     },
   });
   return answerTo(request);

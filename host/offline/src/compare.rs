@@ -258,6 +258,14 @@ impl<'a> Actual<'a> {
     }
 }
 
+/// The columns that a case names.
+fn named_columns(mut row: Value, expected: &Value) -> Value {
+    if let (Some(columns), Some(named)) = (row.as_object_mut(), expected.as_object()) {
+        columns.retain(|column, _| named.contains_key(column));
+    }
+    row
+}
+
 // === impl Message ===
 
 impl Message {
@@ -277,7 +285,12 @@ impl Message {
                 // A row or body that is written as text is compared as text.
                 "body" => Some(self.body.clone().into_text().into()),
                 "row" if expected[key].is_string() => Some(self.body.clone().into_text().into()),
-                "json" | "row" => {
+                "row" => {
+                    let row = self.body.json().map(|row| named_columns(row, &expected[key]));
+                    self.put_body(&mut shown, row, form);
+                    None
+                }
+                "json" => {
                     self.put_body(&mut shown, self.body.json(), form);
                     None
                 }

@@ -77,7 +77,7 @@ async fn older_versions_change_nothing() {
         .rows("newest", "prices")
         .await
         .iter()
-        .map(|row| row["price"].clone())
+        .map(|row| row["row"]["price"].clone())
         .collect();
     assert_eq!(prices, ["20", "30"]);
     node.until_log("version 1 of p is not newer").await;

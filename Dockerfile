@@ -8,7 +8,7 @@ FROM ${BUILD_IMAGE} AS build
 WORKDIR /src
 COPY . .
 RUN cargo build --release --locked -p landfall \
- && target/release/landfall build plugins --out /out/bundled \
+ && target/release/landfall build plugins --install --out /out/bundled \
  && target/release/landfall precompile --out /out/bundled /out/bundled/*.wasm \
  && cp target/release/landfall /out/landfall
 # The runtime image has no package manager step, so that it builds without a network: the roots come from here.

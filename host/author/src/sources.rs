@@ -74,7 +74,7 @@ impl Sources {
         Ok(sources)
     }
 
-    /// Waits for a change that counts.
+    /// Waits for a change that counts. Not to be cancelled: a change may already have been noticed.
     pub async fn changed(&mut self) -> anyhow::Result<Changed> {
         loop {
             self.changes

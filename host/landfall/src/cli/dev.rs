@@ -102,7 +102,7 @@ pub async fn dev(flags: DevFlags) -> anyhow::Result<ExitCode> {
     telemetry::start(config.settings.log.format, &config.settings.log.level)?;
 
     // What changes from now on is built again.
-    let mut sources = Sources::watch(&project)?;
+    let mut changes = notice(Sources::watch(&project)?);
     let began = Instant::now();
     let first = build(&project, flags.install).await;
     if let Ok(built) = &first {
@@ -148,7 +148,7 @@ pub async fn dev(flags: DevFlags) -> anyhow::Result<ExitCode> {
                 ended.context("serving panicked")??;
                 return Ok(ExitCode::SUCCESS);
             }
-            changed = sources.changed() => session.changed(changed?)?,
+            Some(changed) = changes.recv() => session.changed(changed?)?,
             Some((run, log)) = attempts.recv() => session.ran(run, &log),
             Some(step) = stepped.recv() => session.stepped(step).await?,
             _ = look.tick() => session.print_statuses(),
@@ -162,6 +162,21 @@ pub async fn dev(flags: DevFlags) -> anyhow::Result<ExitCode> {
             },
         }
     }
+}
+
+/// The changes of the sources. A task of its own waits for them: it must not be interrupted between noticing a change and reporting it.
+fn notice(mut sources: Sources) -> mpsc::Receiver<anyhow::Result<Changed>> {
+    let (report, changes) = mpsc::channel(1);
+    tokio::spawn(async move {
+        loop {
+            let changed = sources.changed().await;
+            let is_last = changed.is_err();
+            if report.send(changed).await.is_err() || is_last {
+                return;
+            }
+        }
+    });
+    changes
 }
 
 /// The lines that the handler wrote: `info: hello`.

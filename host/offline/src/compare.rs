@@ -286,7 +286,10 @@ impl Message {
                 "body" => Some(self.body.clone().into_text().into()),
                 "row" if expected[key].is_string() => Some(self.body.clone().into_text().into()),
                 "row" => {
-                    let row = self.body.json().map(|row| named_columns(row, &expected[key]));
+                    let row = self
+                        .body
+                        .json()
+                        .map(|row| named_columns(row, &expected[key]));
                     self.put_body(&mut shown, row, form);
                     None
                 }

@@ -205,6 +205,13 @@ fn passes(folder: &Path, command: &mut Command) {
     );
 }
 
+/// Builds the component, and runs the cases of the folder.
+fn passes_its_cases(folder: &Path) {
+    succeeds(folder, &["build"]);
+    let printed = succeeds(folder, &["test"]);
+    assert!(printed.contains(" passed, 0 failed"), "{printed}");
+}
+
 /// A handler of each template; the packages of the first one serve all.
 fn handlers(dir: &Path, language: &str) -> Vec<std::path::PathBuf> {
     TEMPLATES
@@ -228,6 +235,7 @@ fn rust_templates_pass_their_tests() {
                 .args(["test", "--quiet", "--target-dir"])
                 .arg(target),
         );
+        passes_its_cases(&folder);
     }
 }
 
@@ -253,6 +261,7 @@ fn javascript_templates_pass_their_tests() {
                 Command::new("npm").args(["run", "--if-present", "check"]),
             );
             passes(folder, Command::new("npm").arg("test"));
+            passes_its_cases(folder);
         }
     }
 }
@@ -263,11 +272,17 @@ fn python_templates_pass_their_tests() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    for folder in handlers(dir.path(), "python") {
+    let folders = handlers(dir.path(), "python");
+    succeeds(&folders[0], &["build", "--install"]);
+    for folder in &folders {
+        if folder != &folders[0] {
+            std::os::unix::fs::symlink("../empty/.venv", folder.join(".venv")).unwrap();
+        }
         let mut python = Command::new("python3");
         python
             .args(["-m", "unittest", "discover", "-s", "tests"])
             .env("PYTHONPATH", folder.join("vendor/landfall-sdk"));
-        passes(&folder, &mut python);
+        passes(folder, &mut python);
+        passes_its_cases(folder);
     }
 }

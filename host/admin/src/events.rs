@@ -306,16 +306,16 @@ impl Events {
             .is_some_and(|(_, hooks)| hooks.named(hook).is_none())
     }
 
-    /// The hook is served and may store rows in this table.
+    /// The hook may store rows in this table, or is in a file that has not been read yet.
     fn stores(&self, hook: &str, table: &str) -> bool {
-        let hook = self
-            .running
-            .as_ref()
-            .and_then(|(_, hooks)| hooks.named(hook));
-        hook.is_some_and(|hook| {
-            let tables = hook.spec.allow.capabilities.names("table");
-            tables.iter().any(|allowed| allowed == table)
-        })
+        let Some((_, hooks)) = &self.running else {
+            return false;
+        };
+        !hooks.is_complete()
+            || hooks.named(hook).is_some_and(|hook| {
+                let tables = hook.spec.allow.capabilities.names("table");
+                tables.iter().any(|allowed| allowed == table)
+            })
     }
 }
 

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_name_the_key_and_the_way_out() {
+    fn mistakes_name_key_and_fix() {
         for (url, settings, expected) in [
             ("kafka://h", &[][..], "queue.url is nats://HOST:4222"),
             ("pubsub://p", &[], "queue.url is pubsub://PROJECT/TOPIC"),

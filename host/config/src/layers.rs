@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn files_out_of_range_name_the_line() {
+    fn bad_ranges_name_the_line() {
         let text = "[limits]\nconnections = 1\nkeep_alive = \"2h\"";
         let error = parse_file("landfall.toml", text).unwrap_err();
         assert_eq!(

@@ -354,9 +354,8 @@ impl Reconciler {
         }
 
         let statuses = self.statuses(&table, &conflicts);
-        let old = self.hooks.set_statuses(statuses.clone());
+        let old = self.hooks.publish(table, statuses.clone());
         self.log_changes(&old, &statuses, &conflicts);
-        self.hooks.set_table(table);
     }
 
     fn statuses(&self, table: &Table, conflicts: &Conflicts) -> Vec<HookStatus> {

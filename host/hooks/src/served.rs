@@ -75,10 +75,7 @@ impl Hooks {
 
     /// The hook files that are not served. A component without a hook file is not one of them.
     pub fn not_served(&self) -> Vec<HookStatus> {
-        self.statuses()
-            .into_iter()
-            .filter(|status| status.has_file && status.state != HookState::Serving)
-            .collect()
+        not_served(&self.lock_statuses())
     }
 
     /// Waits for a call of `look_again`.
@@ -86,20 +83,27 @@ impl Hooks {
         self.scan_now.notified().await;
     }
 
-    /// Replaces the statuses. Returns the old ones.
-    pub(crate) fn set_statuses(&self, statuses: Vec<HookStatus>) -> Vec<HookStatus> {
-        std::mem::replace(&mut *self.lock_statuses(), statuses)
-    }
-
-    /// Replaces the table. The readiness gate is updated before, since readers of a complete table ask the gate.
-    pub(crate) fn set_table(&self, table: Table) {
+    /// Replaces the table and the statuses together: who finds a hook serving finds it in the table, and who finds the table
+    /// complete finds its statuses. Returns the old statuses.
+    pub(crate) fn publish(&self, table: Table, statuses: Vec<HookStatus>) -> Vec<HookStatus> {
+        let mut present = self.lock_statuses();
         if table.complete {
-            self.gate.update(self.not_served());
+            // Before the table: readers of a complete table ask the gate.
+            self.gate.update(not_served(&statuses));
         }
         self.table.store(Arc::new(table));
+        std::mem::replace(&mut *present, statuses)
     }
 
     fn lock_statuses(&self) -> MutexGuard<'_, Vec<HookStatus>> {
         lock(&self.statuses)
     }
+}
+
+fn not_served(statuses: &[HookStatus]) -> Vec<HookStatus> {
+    statuses
+        .iter()
+        .filter(|status| status.has_file && status.state != HookState::Serving)
+        .cloned()
+        .collect()
 }

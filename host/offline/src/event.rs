@@ -329,7 +329,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_have_the_parameters_of_a_node() {
+    fn paths_have_a_nodes_parameters() {
         let found = |pattern, path| {
             let found = params(pattern, path)?;
             let texts = found.iter().map(|(name, value)| format!("{name}={value}"));

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_are_called_by_a_second_event() {
+    fn a_second_event_calls_targets() {
         let target =
             json!({ "url": "https://a.example/in", "body": "{\"say\": {{ event.json.answer }}}" });
         let host = answered(host(), "in short").setting("target", target);

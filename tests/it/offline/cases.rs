@@ -209,7 +209,7 @@ fn log_lines_are_compared() {
 }
 
 #[test]
-fn events_are_made_as_the_provider_sends_them() {
+fn events_look_like_the_providers() {
     let hook = "path = \"/in/{team}/{rest...}\"\nmethods = [\"POST\", \"PUT\"]\n[verify]\nprovider = \"github\"\nsecret = \"env:S\"\n";
     let fields = |event: &str, expect: &str| format!("[event]\n{event}\n{expect}");
     let handler = Handler::new("inspect_event").hook(hook).case(

@@ -123,7 +123,7 @@ fn all_mistakes_are_reported() {
 }
 
 #[test]
-fn folders_that_cannot_be_tested_say_why() {
+fn untestable_folders_say_why() {
     let missing = Handler::new("contract_cases").case("a", "[expect]\n");
     std::fs::remove_file(missing.path("build/hello.wasm")).unwrap();
     let no_cases = Handler::new("contract_cases");
@@ -172,7 +172,7 @@ fn folders_that_cannot_be_tested_say_why() {
 }
 
 #[test]
-fn large_bodies_are_refused_as_in_a_node() {
+fn large_bodies_are_refused() {
     let handler = Handler::new("contract_cases")
         .hook("max_body = \"1KiB\"\n[verify]\nscheme = \"none\"\n[allow]\nhttp = [\"https://x.example/\"]\n")
         .case("a", &format!("[event]\ntext = \"{}\"\n[expect]\n", "x".repeat(1025)));

@@ -71,7 +71,7 @@ fn exit_codes_tell_outcomes() {
 
 // The receiver answers while the command runs.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_network_is_used_only_if_allowed() {
+async fn the_network_needs_permission() {
     let receiver = Receiver::start().await;
     receiver.say("from the network");
     let url = receiver.url("/a");

@@ -78,7 +78,7 @@ fn hooks_that_refuse_their_provider_fail() {
 }
 
 #[test]
-fn keys_of_the_provider_leave_a_note() {
+fn provider_keys_leave_a_note() {
     let handler = Handler::new("answers_one")
         .hook("[verify]\nprovider = \"paypal\"\nconfig = { webhook_id = \"x\" }\n")
         .case("a", "[expect]\n");

@@ -96,7 +96,7 @@ fn updates_of_json_cases_pass() {
 }
 
 #[test]
-fn calls_without_an_answer_are_not_updated() {
+fn unanswered_calls_are_not_updated() {
     let text =
         "[event]\njson = { case = \"http-error\", url = \"https://api.example.com/\" }\n[expect]\n";
     let handler = Handler::new("contract_cases").case("a", text);

@@ -14,6 +14,7 @@ use landfall_author::{
 use landfall_config::listen_address;
 use serde_json::json;
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 
 use super::changes::PrintedStatuses;
 use super::flags::{NodeFlags, node_config};
@@ -30,8 +31,8 @@ const LOG_DEFAULT: &str = "warn,landfall_dispatch=off,handler=off";
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Pause between two looks for other changes of the status.
 const STATUS_EVERY: Duration = Duration::from_millis(200);
-/// The first compilation of a large component takes some seconds.
-const LIVE_WITHIN: Duration = Duration::from_secs(120);
+/// After this time the author is told that the compilation of a new version goes on. It ends by the compiler's own limits.
+const SAY_COMPILING_AFTER: Duration = Duration::from_secs(20);
 /// Steps that are under way at once.
 const STEPS: usize = 64;
 /// Attempts that have ended and are not printed yet.
@@ -78,6 +79,8 @@ struct Session {
     last: Option<Run>,
     /// The run that the next attempt of its event is compared with.
     compare: Option<Run>,
+    /// Waits until the last built version is live.
+    waiting: Option<AbortHandle>,
     install: bool,
     is_building: bool,
     /// A change came while a build was running.
@@ -126,6 +129,7 @@ pub async fn dev(flags: DevFlags) -> anyhow::Result<ExitCode> {
         base: format!("http://{listen}"),
         last: None,
         compare: None,
+        waiting: None,
         install: flags.install,
         is_building: false,
         is_stale: false,
@@ -288,10 +292,14 @@ impl Session {
         self.hooks.look_again();
         let (hooks, steps) = (self.hooks.clone(), self.steps.clone());
         let (name, digest) = (self.project.name.clone(), built.inspected.digest);
-        tokio::spawn(async move {
+        let waiting = tokio::spawn(async move {
             let live = wait_until_live(&hooks, &name, &digest).await;
             steps.send(Step::Live(began, live)).await.ok();
         });
+        // The version before, if it is not live yet, never will be.
+        if let Some(before) = self.waiting.replace(waiting.abort_handle()) {
+            before.abort();
+        }
         Ok(())
     }
 
@@ -416,25 +424,26 @@ async fn build(project: &Project, install: bool) -> anyhow::Result<Built> {
 
 /// Returns when the hook runs the component with this digest. The error says why it does not.
 async fn wait_until_live(hooks: &Hooks, name: &str, digest: &str) -> anyhow::Result<()> {
-    let waiting = async {
-        loop {
-            let statuses = hooks.statuses();
-            let status = statuses.into_iter().find(|status| status.name == name);
-            if let Some(status) = status.filter(|status| !status.is_loading()) {
-                let is_new = status.digest.as_deref() == Some(digest);
-                if is_new && status.state == HookState::Serving {
-                    return Ok(());
-                }
-                let is_tried = is_new || status.tried.as_deref() == Some(digest);
-                if let Some(problem) = status.problem.filter(|_| is_tried) {
-                    bail!("the new version does not serve: {problem}");
-                }
+    let began = Instant::now();
+    let mut has_said = false;
+    loop {
+        let statuses = hooks.statuses();
+        let status = statuses.into_iter().find(|status| status.name == name);
+        if let Some(status) = status.filter(|status| !status.is_loading()) {
+            let is_new = status.digest.as_deref() == Some(digest);
+            if is_new && status.state == HookState::Serving {
+                return Ok(());
             }
-
-            tokio::time::sleep(LOOK_EVERY).await;
+            let is_tried = is_new || status.tried.as_deref() == Some(digest);
+            if let Some(problem) = status.problem.filter(|_| is_tried) {
+                bail!("the new version does not serve: {problem}");
+            }
         }
-    };
-    tokio::time::timeout(LIVE_WITHIN, waiting)
-        .await
-        .context("the new version is not loaded after two minutes")?
+
+        if !has_said && began.elapsed() > SAY_COMPILING_AFTER {
+            say!("the node is still compiling {name}");
+            has_said = true;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 
@@ -19,8 +19,8 @@ use landfall_config::Config;
 
 /// The handlers of the demonstrations. `landfall build plugins` builds the others.
 const COMPONENTS: [&str; 4] = ["echo", "forward", "store", "trigger"];
-/// The first compilation of a component takes about a second.
-const READY_WITHIN: Duration = Duration::from_secs(120);
+/// After this time it is said that the compilation of the handlers goes on.
+const SAY_COMPILING_AFTER: Duration = Duration::from_secs(20);
 /// Pause between two polls of the hooks' statuses.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -64,7 +64,7 @@ pub async fn up(mut flags: NodeFlags) -> anyhow::Result<ExitCode> {
     let (listen, admin) = app.addresses()?;
     let hooks = app.hooks().clone();
     let serving = tokio::spawn(app.serve(shutdown));
-    wait_until(|| hooks.is_complete()).await?;
+    wait_until_loaded(&hooks).await;
     let asking = AdminTarget {
         admin,
         data: own_token.as_deref(),
@@ -139,15 +139,17 @@ pub fn sources() -> Option<PathBuf> {
         .find(|dir| dir.join("Cargo.toml").is_file() && dir.join("echo").is_dir())
 }
 
-async fn wait_until(done: impl Fn() -> bool) -> anyhow::Result<()> {
-    let waiting = async {
-        while !done() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+/// Each load ends by limits of its own, so this does too.
+async fn wait_until_loaded(hooks: &Hooks) {
+    let began = Instant::now();
+    let mut has_said = false;
+    while !hooks.is_complete() {
+        if !has_said && began.elapsed() > SAY_COMPILING_AFTER {
+            say!("the node is still compiling the handlers");
+            has_said = true;
         }
-    };
-    tokio::time::timeout(READY_WITHIN, waiting)
-        .await
-        .context("the hooks are not loaded after two minutes")
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 fn print(

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn young_events_are_found_by_their_ids() {
+async fn young_events_are_found_by_id() {
     let dir = tempfile::tempdir().unwrap();
     let Opened { ledger, .. } = open(dir.path());
     let ms = |days: u32| i64::from(days) * DAY.as_millis() as i64;

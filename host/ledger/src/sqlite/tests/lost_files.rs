@@ -73,7 +73,7 @@ async fn overwritten_databases_accept_no_more_events() {
 }
 
 #[tokio::test]
-async fn checkpoints_and_restarts_keep_the_files_valid() {
+async fn checkpoints_and_restarts_keep_files_valid() {
     let dir = tempfile::tempdir().unwrap();
     let ledger = open(dir.path()).ledger;
     // More than one checkpoint, after which the log begins anew.
@@ -88,7 +88,7 @@ async fn checkpoints_and_restarts_keep_the_files_valid() {
 }
 
 #[tokio::test]
-async fn damage_that_a_reader_finds_is_fatal() {
+async fn damage_found_by_readers_is_fatal() {
     let dir = tempfile::tempdir().unwrap();
     let (ledger, _) = open_reporting(dir.path());
     for number in 0..20 {
@@ -108,7 +108,7 @@ async fn damage_that_a_reader_finds_is_fatal() {
 }
 
 #[tokio::test]
-async fn lost_databases_are_noticed_after_clean_stops() {
+async fn lost_databases_are_noticed_after_stops() {
     let dir = tempfile::tempdir().unwrap();
     let (ledger, _) = open_reporting(dir.path());
     accept(&ledger, new(event("h", "1"))).await;

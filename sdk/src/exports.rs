@@ -7,6 +7,15 @@ use crate::function::HandlerFn;
 use crate::time::whole_seconds;
 use crate::{CapabilityError, Event, Failure, Payload, Reply};
 
+/// How `std` panics where it would have to ask an operating system: for the time, for a thread, to sleep.
+#[cfg(target_os = "unknown")]
+const STD_WITHOUT_SYSTEM: [&str; 2] = ["on this platform", "can't sleep"];
+
+/// What an author can do about such a panic, whose place is in `std`.
+#[cfg(target_os = "unknown")]
+const NEEDS_WASI: &str = "this handler is built without WASI: write target = \"wasm32-wasip2\" under [package.metadata.landfall] in Cargo.toml, \
+    or use landfall_sdk instead of std: the time of the event is event.received_at";
+
 /// Runs `handler` on the event of the host.
 pub fn handle<A>(
     event: types::Event,
@@ -30,9 +39,19 @@ pub fn respond<A>(
 /// What an instance needs before the author's function runs.
 fn set_up() {
     crate::facade::install();
-    // Without WASI there is no standard error: the host reads the text of a panic from the log.
     #[cfg(target_os = "unknown")]
-    std::panic::set_hook(Box::new(|panic| crate::log::error(panic)));
+    std::panic::set_hook(Box::new(log_panic));
+}
+
+/// Without WASI there is no standard error: the host reads the text of a panic from the log.
+#[cfg(target_os = "unknown")]
+fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let text = panic.payload_as_str().unwrap_or_default();
+    if STD_WITHOUT_SYSTEM.iter().any(|words| text.contains(words)) {
+        crate::log::error(format!("{panic}\n{NEEDS_WASI}"));
+    } else {
+        crate::log::error(panic);
+    }
 }
 
 impl From<types::Event> for Event {

@@ -14,8 +14,9 @@
 //! }
 //! ```
 //!
-//! Its `Cargo.toml` has `crate-type = ["cdylib", "rlib"]`. `cargo build --release --target wasm32-wasip2` makes the `.wasm` file for
-//! the plugins directory.
+//! Its `Cargo.toml` has `crate-type = ["cdylib", "rlib"]`. `landfall build`, or `cargo build --release --target wasm32-wasip2`, makes the
+//! `.wasm` file for the plugins directory. A crate for `wasm32-unknown-unknown` needs the linker `wasm-component-ld` in cargo's
+//! configuration, which `landfall new` writes.
 //!
 //! # What the caller receives
 //!

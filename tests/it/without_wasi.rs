@@ -1,4 +1,4 @@
-//! A Rust handler that is built for `wasm32-unknown-unknown`, with the commands of docs/handlers/rust.md.
+//! A Rust handler that is built for `wasm32-unknown-unknown`, with the settings and commands of docs/handlers/rust.md.
 
 use std::process::Command;
 
@@ -20,19 +20,29 @@ fn on_event(event: Event) -> Result<String, Failure> {
 }
 "#;
 
-/// The commands of the page.
-fn commands() -> String {
+/// The sample of the page that begins with this line.
+fn sample(language: &str, first: &str) -> String {
     let page = std::fs::read_to_string(root().join("docs/handlers/rust.md")).unwrap();
     let sample = page
-        .split("```sh\n")
-        .find(|sample| sample.starts_with("rustup target add wasm32-unknown-unknown\n"));
+        .split(&format!("```{language}\n"))
+        .find(|sample| sample.lines().next() == Some(first));
     sample.unwrap().split("```").next().unwrap().to_owned()
+}
+
+#[test]
+fn new_handlers_have_these_settings() {
+    let written = root().join("host/author/templates/rust/base/_cargo/config.toml");
+    let written: toml::Table = std::fs::read_to_string(written).unwrap().parse().unwrap();
+    let documented = sample("toml", "# pushes/.cargo/config.toml");
+    assert_eq!(written, documented.parse().unwrap());
 }
 
 /// Builds a crate beside the components of the other tests.
 fn component() -> Vec<u8> {
     let dir = landfall().with_file_name("without-wasi");
-    std::fs::create_dir_all(dir.join("src")).unwrap();
+    for folder in ["src", ".cargo"] {
+        std::fs::create_dir_all(dir.join(folder)).unwrap();
+    }
     let manifest = format!(
         "[workspace]\n[package]\nname = \"bare\"\nversion = \"1.0.0\"\nedition = \"2024\"\n\
          [lib]\ncrate-type = [\"cdylib\", \"rlib\"]\n\
@@ -42,13 +52,16 @@ fn component() -> Vec<u8> {
     );
     std::fs::write(dir.join("Cargo.toml"), manifest).unwrap();
     std::fs::write(dir.join("src/lib.rs"), HANDLER).unwrap();
+    let settings = sample("toml", "# pushes/.cargo/config.toml");
+    std::fs::write(dir.join(".cargo/config.toml"), settings).unwrap();
     // The versions that are tested elsewhere.
     std::fs::copy(root().join("plugins/Cargo.lock"), dir.join("Cargo.lock")).unwrap();
 
     let target = dir.join("target");
+    let commands = sample("sh", "rustup target add wasm32-unknown-unknown");
     let mut build = Command::new("sh");
     build
-        .args(["-e", "-c", &commands()])
+        .args(["-e", "-c", &commands])
         .current_dir(&dir)
         .env("CARGO_TARGET_DIR", &target);
     assert!(build.status().unwrap().success());
@@ -77,6 +90,9 @@ async fn handlers_run_without_wasi() {
         .logged("the attempt", |line| line["outcome"] == "done")
         .await;
     assert_eq!(done["memory_kib"], 1024, "the memory did not grow: {done}");
+    // As deep as `serde_json` reads, on the small stack.
+    let deep = format!("{}1{}", "[".repeat(127), "]".repeat(127));
+    assert_eq!(node.post("/bare", &[], deep).await.0, 200);
     // A body that does not fit into the first memory.
     let body = format!("{{\"name\":\"{}\"}}", "x".repeat(900 << 10));
     assert_eq!(node.post("/bare", &[], body).await.0, 200);

@@ -10,7 +10,8 @@ use crate::cargo::{self, What};
 use crate::exec::{self, Show};
 use crate::place::{create_dir, place};
 use crate::project::{Language, Project};
-use crate::toolchain;
+use crate::rust_target::RustTarget;
+use crate::{target_dir, toolchain};
 use landfall_config::Manifest;
 use landfall_engine::{CAPABILITIES, Inspected, inspect};
 
@@ -23,6 +24,8 @@ pub struct Built {
     pub inspected: Inspected,
     /// How long the tools took.
     pub took: Duration,
+    /// What cargo has built it for. `None`: another tool has.
+    pub target: Option<RustTarget>,
 }
 
 /// Builds the folder. `install` runs the commands that install what is missing; without it, the first one that is missing is an error.
@@ -30,8 +33,9 @@ pub fn build(project: &Project, install: bool) -> anyhow::Result<Built> {
     prepare(project, install)?;
     let began = Instant::now();
     let path = project.component();
+    let mut target = None;
     match project.language {
-        Language::Rust => rust(project, &path)?,
+        Language::Rust => target = Some(rust(project, &path)?),
         Language::TypeScript | Language::JavaScript => {
             let mut npm = Command::new("npm");
             run(
@@ -54,6 +58,7 @@ pub fn build(project: &Project, install: bool) -> anyhow::Result<Built> {
         path,
         inspected,
         took: began.elapsed(),
+        target,
     })
 }
 
@@ -70,7 +75,7 @@ pub fn copy_component(component: &Path, out: &Path) -> anyhow::Result<PathBuf> {
 /// Each missing tool may hide the next one.
 fn prepare(project: &Project, install: bool) -> anyhow::Result<()> {
     let mut last = None;
-    while let Some(missing) = toolchain::missing(project) {
+    while let Some(missing) = toolchain::missing(project)? {
         if !install {
             bail!("{missing}");
         }
@@ -81,17 +86,19 @@ fn prepare(project: &Project, install: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn rust(project: &Project, path: &Path) -> anyhow::Result<()> {
-    let built = cargo::build(&project.dir, What::All)?;
+fn rust(project: &Project, path: &Path) -> anyhow::Result<RustTarget> {
+    let target = RustTarget::of(&project.dir)?;
+    let target_dir = target_dir::of_handler(&project.dir, &project.name)?;
+    let built = cargo::build(&project.dir, What::All, target, &target_dir)?;
     let wanted = project.name.replace('-', "_");
     let is_wanted = |file: &&PathBuf| file.file_stem().is_some_and(|stem| *stem == *wanted);
     let file = built.iter().find(is_wanted).with_context(|| {
         format!("cargo built no {wanted}.wasm: does [lib] in Cargo.toml have another name?")
     })?;
-    let bytes =
-        std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    let bytes = cargo::read(file)?;
     create_dir(path.parent().expect("a component is in a folder"))?;
-    place(&bytes, path)
+    place(&bytes, path)?;
+    Ok(target)
 }
 
 fn run(project: &Project, command: &mut Command, words: &str) -> anyhow::Result<()> {

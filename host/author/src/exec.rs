@@ -1,5 +1,6 @@
 //! Runs the tools of a language. What they print goes to standard error, and is kept to find the file and line of an error.
 
+use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
@@ -8,6 +9,7 @@ use std::sync::Mutex;
 use anyhow::bail;
 
 use crate::location::location;
+use landfall_config::env;
 use landfall_model::lock;
 
 /// The most text of a tool that is kept.
@@ -71,6 +73,11 @@ fn echo(from: impl Read, said: &Mutex<String>) {
             said.push('\n');
         }
     }
+}
+
+/// The cargo that runs this process, or the one of the shell.
+pub(crate) fn cargo() -> OsString {
+    env::var("CARGO").map_or_else(|| "cargo".into(), Into::into)
 }
 
 /// The first line that a tool prints about its version. `None`: it does not start.

@@ -11,7 +11,7 @@ use serde_json::Value;
 /// A language that handlers are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
-    /// Built by `cargo` for `wasm32-wasip2`.
+    /// Built by `cargo`.
     Rust,
     /// Built by `npm run build`, and checked by `tsc`.
     TypeScript,

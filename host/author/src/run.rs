@@ -132,13 +132,23 @@ fn call(call: &OutboundCall) -> String {
     let OutboundCall {
         method,
         url,
+        sent_bytes,
+        sent,
         result,
         ..
     } = call;
-    match result {
+    let mut text = match result {
         CallResult::Answered { status, .. } => format!("call {method} {url}: {status}"),
         CallResult::Failed { error, reason } => format!("call {method} {url}: {error}: {reason}"),
+    };
+    if !sent.is_empty() {
+        text = format!("{text}\n{}", indented(sent.as_bytes()));
     }
+    // Of a long body only the beginning is recorded, and nothing of one that is no text.
+    if sent.len() < *sent_bytes {
+        text = format!("{text}\n  {sent_bytes} bytes");
+    }
+    text
 }
 
 fn shown(value: &KvValue) -> String {
@@ -167,7 +177,7 @@ mod tests {
     use landfall_model::{Outcome, Reply};
     use std::time::{Duration, SystemTime};
 
-    fn run(body: &'static str, calls: &[&str]) -> Run {
+    fn run(body: &'static str, calls: &[(&str, &str)]) -> Run {
         let event = Event {
             id: EventId::from_bytes([1; 16]),
             hook: "a".into(),
@@ -187,9 +197,11 @@ mod tests {
         let mut attempt = Attempt::of_host(Outcome::Done(Some(reply)), Duration::from_millis(2));
         attempt.calls = calls
             .iter()
-            .map(|url| OutboundCall {
+            .map(|(url, sent)| OutboundCall {
                 method: "POST".into(),
                 url: url.to_string(),
+                sent_bytes: sent.len(),
+                sent: sent.to_string(),
                 duration: Duration::ZERO,
                 result: CallResult::Answered {
                     status: 204,
@@ -203,11 +215,17 @@ mod tests {
 
     #[test]
     fn differences_name_reply_and_calls() {
-        let before = run("{\"a\":1,\"b\":2}", &["https://a.example/"]);
+        let before = run(
+            "{\"a\":1,\"b\":2}",
+            &[("https://a.example/", "{\"n\":1,\"same\":true}")],
+        );
         assert_eq!(difference(&before, &before), None);
         let after = run(
             "{\"a\":1,\"b\":3}",
-            &["https://a.example/", "https://b.example/"],
+            &[
+                ("https://a.example/", "{\"n\":2,\"same\":true}"),
+                ("https://b.example/", ""),
+            ],
         );
         let text = difference(&before, &after).unwrap();
         let changed: Vec<&str> = text.lines().filter(|line| !line.starts_with(' ')).collect();
@@ -216,6 +234,8 @@ mod tests {
             [
                 "-     \"b\": 2",
                 "+     \"b\": 3",
+                "-     \"n\": 1,",
+                "+     \"n\": 2,",
                 "+ call POST https://b.example/: 204"
             ]
         );

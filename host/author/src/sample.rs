@@ -1,6 +1,5 @@
 //! The events in `samples/`, and the request that carries one to the hook as its provider would send it.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -30,12 +29,9 @@ pub struct Sample {
 pub struct Target {
     /// The hook's URL on this machine.
     pub url: String,
-    /// The provider pack of its `[verify]`.
-    pub provider: Option<String>,
     /// The first of its secrets.
     pub secret: Option<SecretRef>,
-    public_url: Option<String>,
-    config: BTreeMap<String, String>,
+    verify: VerifySpec,
 }
 
 // === impl Sample ===
@@ -89,32 +85,18 @@ impl Target {
             dir: plugins,
             capabilities: CAPABILITIES,
         })?;
-        let VerifySpec {
-            provider,
-            secret,
-            public_url,
-            config,
-            ..
-        } = spec.verify;
-        let config = config
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value.texts().first()?.clone())));
         // A segment `{name}` is sent as `name`; signing replaces the one that holds the secret.
         let path = spec.path.replace(['{', '}'], "");
         Ok(Target {
             url: format!("{base}{path}"),
-            provider,
-            secret: secret.into_iter().next(),
-            public_url,
-            config: config.collect(),
+            secret: spec.verify.secret.first().cloned(),
+            verify: spec.verify,
         })
     }
 
-    /// Why requests cannot be signed here; `None` if they can.
+    /// Why requests of the hook's provider cannot be signed here; `None` if they can, and for a hook without one.
     pub fn cannot_sign(&self, packs: &Packs) -> Option<String> {
-        let Some(provider) = &self.provider else {
-            return Some("[verify] has no provider, whose signature could be made".into());
-        };
+        let provider = self.verify.provider.as_ref()?;
         let guide = match Guide::new(provider, packs) {
             Ok(guide) => guide,
             Err(error) => return Some(error.to_string()),
@@ -122,20 +104,18 @@ impl Target {
         guide.cannot_sign().map(str::to_owned)
     }
 
-    /// The request that carries this sample. `None` without a provider.
-    pub fn request(
-        &self,
-        sample: Option<&Sample>,
-        secret: Option<Secret>,
-    ) -> Option<SampleRequest> {
-        Some(SampleRequest {
-            provider: self.provider.clone()?,
+    /// The request that carries this sample.
+    pub fn request(&self, sample: Option<&Sample>, secret: Option<Secret>) -> SampleRequest {
+        let VerifySpec {
+            url, public_url, ..
+        } = &self.verify;
+        SampleRequest {
+            verify: self.verify.clone(),
             event: sample.and_then(|sample| sample.event.clone()),
             url: self.url.clone(),
-            public_url: self.public_url.clone(),
+            public_url: url.clone().or(public_url.clone()),
             secret,
             body: sample.map(|sample| sample.body.clone()),
-            config: self.config.clone(),
-        })
+        }
     }
 }

@@ -162,7 +162,8 @@ fn visit(dir: &Path, act: &mut impl FnMut(&Path, bool)) {
         } else {
             UNREAD_FILES.iter().any(|end| name.ends_with(end))
         };
-        if is_unread || name.starts_with('.') {
+        // Of the hidden folders only cargo's is read by a build.
+        if is_unread || (name.starts_with('.') && name != ".cargo") {
             continue;
         }
 
@@ -206,6 +207,9 @@ mod tests {
         }
         let second = put("src/new/mod.rs", "1");
         assert_ne!(second.code, first.code);
+        let before = second.code;
+        let second = put(".cargo/config.toml", "1");
+        assert_ne!(second.code, before);
         let third = put("a.toml", "1");
         assert_eq!((third.code, third.hook != second.hook), (second.code, true));
         let fourth = put("secrets/a", "1");

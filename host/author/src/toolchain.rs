@@ -6,11 +6,13 @@ use std::process::Command;
 
 use anyhow::{Context, ensure};
 
-use crate::cargo::{self, TARGET};
 use crate::exec;
 use crate::project::{Language, Project};
+use crate::rust_target::RustTarget;
 use landfall_config::env;
 
+/// The program that links a component. The toolchains of rustup have it.
+const LINKER: &str = "wasm-component-ld";
 /// The oldest Node.js that the tools of the SDK run on.
 const NODE_MIN: u32 = 20;
 /// The oldest Python, as major and minor version.
@@ -18,30 +20,43 @@ const PYTHON_MIN: (u32, u32) = (3, 11);
 
 /// What a build needs and does not find.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Missing {
+pub(crate) struct Missing {
     /// What is missing, and why that is known.
-    pub what: String,
+    what: String,
     /// The command that installs it, for a shell. `None`: this machine has no tool that could.
-    pub command: Option<String>,
+    command: Option<String>,
     /// What to do without a command.
     advice: String,
     dir: PathBuf,
 }
 
 /// What a build of this folder needs and does not find: the first of all.
-pub fn missing(project: &Project) -> Option<Missing> {
-    match project.language {
-        Language::Rust => cargo::missing(&project.dir),
+pub(crate) fn missing(project: &Project) -> anyhow::Result<Option<Missing>> {
+    Ok(match project.language {
+        Language::Rust => rust_missing(&project.dir)?,
         Language::TypeScript | Language::JavaScript => node_missing(&project.dir),
         Language::Python => python_missing(&project.dir),
-    }
+    })
 }
 
-/// The target for components, if rustc does not have it.
-pub fn target_missing(dir: &Path) -> Option<Missing> {
+fn rust_missing(dir: &Path) -> anyhow::Result<Option<Missing>> {
+    if exec::version(Command::new(exec::cargo()).arg("--version")).is_none() {
+        return Ok(Some(Missing::without_command(
+            dir,
+            "Rust is missing: cargo does not start",
+            "install it from https://rustup.rs",
+        )));
+    }
+    Ok(target_missing(dir, RustTarget::of(dir)?))
+}
+
+/// The target for components or its linker, if rustc does not have it.
+pub(crate) fn target_missing(dir: &Path, target: RustTarget) -> Option<Missing> {
     let rustc = env::var("RUSTC").unwrap_or_else(|| "rustc".into());
+    let prints = ["target-libdir", "sysroot", "host-tuple"].map(|what| ["--print", what]);
     let asked = Command::new(&rustc)
-        .args(["--print", "target-libdir", "--target", TARGET])
+        .args(prints.as_flattened())
+        .args(["--target", target.triple()])
         .current_dir(dir)
         .output();
     let Ok(output) = asked else {
@@ -52,17 +67,30 @@ pub fn target_missing(dir: &Path) -> Option<Missing> {
         ));
     };
 
-    let libraries = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
-    if output.status.success() && libraries.is_dir() {
-        return None;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut lines = text.lines().map(str::trim);
+    let [libraries, sysroot, host] = [(); 3].map(|()| lines.next().unwrap_or_default());
+    if !output.status.success() || !Path::new(libraries).is_dir() {
+        let what = format!("Rust has no target {target}");
+        let command = format!("rustup target add {target}");
+        return Some(Missing::new(dir, &what, &command));
     }
 
-    let what = format!("Rust has no target {TARGET}");
-    Some(Missing::new(
-        dir,
-        &what,
-        &format!("rustup target add {TARGET}"),
-    ))
+    // rustc looks for a linker here first, and then in PATH.
+    let of_toolchain = Path::new(sysroot)
+        .join("lib/rustlib")
+        .join(host)
+        .join("bin");
+    let path = env::var("PATH").unwrap_or_default();
+    let has_linker = std::iter::once(of_toolchain)
+        .chain(std::env::split_paths(&path))
+        .any(|bin| bin.join(LINKER).is_file());
+    if has_linker {
+        return None;
+    }
+    let what = format!("this Rust has no {LINKER}, which the toolchains of https://rustup.rs have");
+    let command = format!("cargo install --locked {LINKER}");
+    Some(Missing::new(dir, &what, &command))
 }
 
 fn node_missing(dir: &Path) -> Option<Missing> {
@@ -143,7 +171,7 @@ impl Missing {
         }
     }
 
-    pub(crate) fn without_command(dir: &Path, what: &str, advice: &str) -> Missing {
+    fn without_command(dir: &Path, what: &str, advice: &str) -> Missing {
         Missing {
             what: what.into(),
             command: None,
@@ -153,7 +181,7 @@ impl Missing {
     }
 
     /// Runs the command in the folder.
-    pub fn install(&self) -> anyhow::Result<()> {
+    pub(crate) fn install(&self) -> anyhow::Result<()> {
         let command = self
             .command
             .as_ref()

@@ -44,6 +44,9 @@ fn call(call: &OutboundCall) -> Value {
     let OutboundCall {
         method,
         url,
+        // What was sent is for `landfall dev` only: the ledger does not keep what a handler makes of an event.
+        sent_bytes: _,
+        sent: _,
         duration,
         result,
     } = call;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wasmtime::Store;
 
-use super::caps::http::ANSWER_BYTES_MAX;
+use super::caps::http::{ANSWER_BYTES_MAX, SENT_BYTES_MAX};
 use super::caps::log::Lines;
 use super::state::AttemptState;
 use super::text::bounded;
@@ -116,13 +116,18 @@ pub(crate) fn record(
 
 fn redact_call(call: &mut OutboundCall, lines: &Lines) {
     redact(&mut call.url, lines);
+    redact_and_cut(&mut call.sent, SENT_BYTES_MAX, lines);
     match &mut call.result {
         CallResult::Answered { beginning, .. } => {
-            redact(beginning, lines);
-            beginning.truncate(beginning.floor_char_boundary(ANSWER_BYTES_MAX));
+            redact_and_cut(beginning, ANSWER_BYTES_MAX, lines);
         }
         CallResult::Failed { reason, .. } => redact(reason, lines),
     }
+}
+
+fn redact_and_cut(text: &mut String, bytes_max: usize, lines: &Lines) {
+    redact(text, lines);
+    text.truncate(text.floor_char_boundary(bytes_max));
 }
 
 fn redact(text: &mut String, lines: &Lines) {

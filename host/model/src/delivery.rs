@@ -77,6 +77,10 @@ pub struct OutboundCall {
     pub method: String,
     /// The URL without query, user and password.
     pub url: String,
+    /// The length of the body that the handler sent.
+    pub sent_bytes: usize,
+    /// The beginning of that body without secrets, if it is text.
+    pub sent: String,
     /// From the handler's request to the last byte of the response.
     pub duration: Duration,
     /// The response, or why there is none.

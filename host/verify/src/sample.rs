@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
 use thiserror::Error;
 
 use crate::auth_scheme::AuthScheme;
@@ -21,20 +23,18 @@ use landfall_model::{ConfigValue, KeyForm, Secret, VerifySpec};
 /// The input for a signed sample request.
 #[derive(Debug, Clone)]
 pub struct SampleRequest {
-    /// The name of the provider pack.
-    pub provider: String,
+    /// The hook's `[verify]` table. A hook without a provider has a scheme of its own.
+    pub verify: VerifySpec,
     /// The event type; `None` means that of the pack's sample.
     pub event: Option<String>,
     /// The target URL.
     pub url: String,
-    /// The URL that the provider signs, if it differs from the target.
+    /// The URL that the provider signs, if it differs from the target. It replaces those of the table.
     pub public_url: Option<String>,
     /// The shared secret in the provider's form.
     pub secret: Option<Secret>,
     /// The body; `None` means the pack's sample.
     pub body: Option<Vec<u8>>,
-    /// The values of `[verify] config`.
-    pub config: BTreeMap<String, String>,
 }
 
 /// A signed sample request.
@@ -64,13 +64,43 @@ pub enum SampleError {
     Sign(#[from] SignError),
 }
 
+// === impl SampleRequest ===
+
+impl SampleRequest {
+    /// The sample of a provider, with these values of `[verify] config`.
+    pub fn of_provider(
+        provider: &str,
+        config: BTreeMap<String, String>,
+        url: String,
+    ) -> SampleRequest {
+        let config = config
+            .into_iter()
+            .map(|(name, value)| (name, ConfigValue::One(value)));
+        SampleRequest {
+            verify: VerifySpec {
+                provider: Some(provider.to_owned()),
+                config: config.collect(),
+                ..VerifySpec::default()
+            },
+            event: None,
+            url,
+            public_url: None,
+            secret: None,
+            body: None,
+        }
+    }
+}
+
 /// Builds the request as if sent at `now`. The error says what to change.
 pub fn sample(
     request: &SampleRequest,
     packs: &Packs,
     now: SystemTime,
 ) -> Result<SignedSample, SampleError> {
-    let pack = packs.find(&request.provider)?;
+    let pack = match &request.verify.provider {
+        Some(provider) => packs.find(provider)?,
+        None => Packs::generic(),
+    };
     let target = parse_url(&request.url)?;
     let called = match request.public_url.as_deref() {
         Some(text) => whole_url(text, &target)?,
@@ -93,6 +123,9 @@ pub fn sample(
     let mut signed = sign_with(&verifier, draft, request.secret.as_ref(), now)?;
     if signs_path {
         signed.path = target.path().into();
+    }
+    if request.verify.provider.is_none() {
+        signed.path = with_params(&signed);
     }
 
     let path_and_query = match &signed.query {
@@ -189,18 +222,14 @@ fn verifier(
     called: &url::Url,
     packs: &Packs,
 ) -> Result<Verifier, BuildError> {
-    let config = request
-        .config
-        .iter()
-        .map(|(name, value)| (name.clone(), ConfigValue::One(value.clone())));
-
     let mut typed = VerifySpec {
-        provider: Some(request.provider.clone()),
-        secret: vec!["env:SECRET".parse().expect("a secret reference")],
         public_url: Some(called.origin().ascii_serialization()),
-        config: config.collect(),
-        ..VerifySpec::default()
+        url: None,
+        ..request.verify.clone()
     };
+    if typed.provider.is_some() && typed.secret.is_empty() {
+        typed.secret = vec!["env:SECRET".parse().expect("a secret reference")];
+    }
 
     let read = settings::names_read(&pack.merge(&typed));
     let filled = settings::fill_in(pack, typed.clone());
@@ -220,6 +249,18 @@ fn verifier(
         }
         error
     })
+}
+
+/// The path with the values that signing has put into segments: `/in/{token}` comes as `/in/token`.
+fn with_params(request: &Unverified) -> String {
+    let segments = request.path.split('/').map(|segment| {
+        let param = request.params.iter().find(|(name, _)| name == segment);
+        match param {
+            Some((_, value)) => utf8_percent_encode(value, NON_ALPHANUMERIC).to_string(),
+            None => segment.to_owned(),
+        }
+    });
+    segments.collect::<Vec<_>>().join("/")
 }
 
 /// The URL that the provider calls. If `text` is only scheme and host, as in a hook's `public_url`,
@@ -246,6 +287,102 @@ mod tests {
     use crate::check::{Verdict, check};
     use crate::keys::{Keys, NoKeyDocuments, VerifyContext};
     use crate::pack::pack_names;
+
+    /// The request of a sample, as the node receives it. `params` are the hook's.
+    fn received(signed: SignedSample, params: &[(&str, &str)]) -> Unverified {
+        let url = url::Url::parse(&signed.url).unwrap();
+        let headers = signed
+            .headers
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        Unverified {
+            method: signed.method.parse().unwrap(),
+            path: url.path().into(),
+            query: url.query().map(str::to_owned),
+            params: params
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .collect(),
+            headers: headers.collect(),
+            body: signed.body.into(),
+            decoded: None,
+        }
+    }
+
+    #[test]
+    fn schemes_without_provider_are_signed() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_760_000_000);
+        let packs = Packs::default();
+        for (table, path) in [
+            ("scheme = \"none\"", "/in"),
+            ("scheme = \"token\"\nfrom = { header = \"X-Token\" }", "/in"),
+            (
+                "scheme = \"token\"\nprefix = \"Bearer \"\nfrom = { header = \"Authorization\" }",
+                "/in",
+            ),
+            ("scheme = \"token\"\nfrom = { query = \"key\" }", "/in"),
+            (
+                "scheme = \"token\"\nfrom = { param = \"token\" }",
+                "/in/token",
+            ),
+            ("scheme = \"basic\"", "/in"),
+            ("scheme = \"signature\"", "/in"),
+            (
+                "scheme = \"signature\"\nfrom = { header = \"X-Sig\" }\npayload = [\"{timestamp}\", \".\", \"{body}\"]\n\
+                 timestamp = { from = { header = \"X-Time\" }, unit = \"s\", past = \"5m\" }",
+                "/in",
+            ),
+            (
+                "scheme = \"jwt\"\nfrom = { header = \"Authorization\" }\nprefix = \"Bearer \"\n\
+                 jwt = { algorithms = [\"HS256\"], claims = { iss = \"me\" } }",
+                "/in",
+            ),
+        ] {
+            let mut verify: VerifySpec = toml::from_str(table).unwrap();
+            if table != "scheme = \"none\"" {
+                verify.secret = vec!["env:S".parse().unwrap()];
+            }
+            let secret = Secret::new("user:secret");
+            let request = SampleRequest {
+                verify: verify.clone(),
+                event: None,
+                url: format!("http://127.0.0.1:8080{path}"),
+                public_url: None,
+                secret: Some(secret.clone()).filter(|_| !verify.secret.is_empty()),
+                body: Some(b"{}".to_vec()),
+            };
+            let signed =
+                sample(&request, &packs, now).unwrap_or_else(|why| panic!("{table}: {why}"));
+            let params = [("token", "user:secret")];
+            let segment = "/in/user%3Asecret";
+            assert_eq!(
+                signed.url.contains(segment),
+                path == "/in/token",
+                "{table}: {}",
+                signed.url
+            );
+
+            let verifier = Verifier::build(&verify, &packs).unwrap();
+            let keys = Keys::new([(verifier.key_form(), Ok(secret))]);
+            let context = VerifyContext {
+                keys: &keys,
+                documents: &NoKeyDocuments,
+                now: Some(now),
+            };
+            let verdict = check(&verifier, received(signed, &params), &context, None);
+            assert!(
+                matches!(verdict, Ok(Verdict::Verified(_))),
+                "{table}: {verdict:?}"
+            );
+        }
+
+        let request = SampleRequest {
+            verify: VerifySpec::default(),
+            ..SampleRequest::of_provider("github", BTreeMap::new(), "http://a.example/".into())
+        };
+        let error = sample(&request, &packs, now).unwrap_err().to_string();
+        assert!(error.contains("provider or scheme is missing"), "{error}");
+    }
 
     #[test]
     fn sample_challenges_are_answered() {

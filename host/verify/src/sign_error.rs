@@ -9,7 +9,7 @@ pub enum SignError {
     #[error("the hook has no [verify] table: write how senders authenticate")]
     Closed,
     /// Only the provider can sign.
-    #[error("this provider signs with a private key that only it has")]
+    #[error("the sender signs with a private key that only it has")]
     ProviderKey,
     /// The secret is missing, or is not a key of the scheme.
     #[error("{0}")]

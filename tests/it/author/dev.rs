@@ -5,9 +5,19 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
-use landfall_tests::{eventually, landfall};
+use landfall_tests::require::missing;
+use landfall_tests::{Receiver, eventually, landfall};
 
 use super::{empty_folder, has_tools, new_handler};
+
+const ARGUMENTS: [&str; 6] = [
+    "dev",
+    "--install",
+    "--listen",
+    "127.0.0.1:0",
+    "--admin-listen",
+    "127.0.0.1:0",
+];
 
 /// A running `landfall dev`.
 struct Dev {
@@ -19,16 +29,41 @@ struct Dev {
 
 impl Dev {
     fn start(folder: &Path) -> Dev {
-        let mut child = Command::new(landfall())
+        let mut command = Command::new(landfall());
+        command.args(ARGUMENTS).current_dir(folder);
+        Dev::spawn(&mut command)
+    }
+
+    /// On a pseudoterminal, which `script` creates. After `landfall dev`, the state of the terminal is printed. `None`: no `script`.
+    fn start_on_terminal(folder: &Path) -> Option<Dev> {
+        let mut script = Command::new("script");
+        if script.arg("--version").output().is_err() {
+            missing("script, of util-linux, is not installed");
+            return None;
+        }
+
+        let shell = format!(
+            "'{}' {}; stty -a",
+            landfall().display(),
+            ARGUMENTS.join(" ")
+        );
+        let mut script = Command::new("script");
+        script
             .args([
-                "dev",
-                "--install",
-                "--listen",
-                "127.0.0.1:0",
-                "--admin-listen",
-                "127.0.0.1:0",
+                "--quiet",
+                "--echo",
+                "always",
+                "--command",
+                &shell,
+                "/dev/null",
             ])
             .current_dir(folder)
+            .env("SHELL", "/bin/sh");
+        Some(Dev::spawn(&mut script))
+    }
+
+    fn spawn(command: &mut Command) -> Dev {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -61,6 +96,13 @@ impl Dev {
     fn press(&mut self, key: &str) {
         let stdin = self.child.stdin.as_mut().unwrap();
         writeln!(stdin, "{key}").unwrap();
+    }
+
+    /// As on a terminal: without the end of a line.
+    fn press_alone(&mut self, key: &str) {
+        let stdin = self.child.stdin.as_mut().unwrap();
+        stdin.write_all(key.as_bytes()).unwrap();
+        stdin.flush().unwrap();
     }
 
     async fn ended(&mut self) -> ExitStatus {
@@ -194,4 +236,48 @@ async fn settings_are_served_without_a_build() {
     );
     let problem = dev.until("colour").await;
     assert!(!problem.contains("built in"), "{problem}");
+}
+
+/// A hook with a scheme of its own, on a terminal: its samples are signed, keys need no line end, and bodies of calls are compared.
+#[tokio::test]
+async fn single_keys_work_on_terminals() {
+    let dir = empty_folder("terminal");
+    let folder = new_handler(&dir, "calling", "rust", &["--template", "trigger"]);
+    let receiver = Receiver::start().await;
+    let url = receiver.url("/run");
+    let hook_file = format!(
+        "[verify]\nscheme = \"token\"\nfrom = {{ header = \"X-Token\" }}\nsecret = \"file:secrets/calling\"\n\
+         [settings]\nurl = \"{url}\"\n[allow]\nhttp = [\"{url}\"]\n"
+    );
+    std::fs::write(folder.join("calling.toml"), hook_file).unwrap();
+
+    let Some(mut dev) = Dev::start_on_terminal(&folder) else {
+        return;
+    };
+    let start = dev.until("q quit").await;
+    assert!(start.contains("-H 'x-token: "), "{start}");
+    let first = dev.until("\"text\": ").await;
+    assert!(
+        first.contains(&format!("call POST {url}: 200")),
+        "the call and its body: {first}"
+    );
+    receiver.until_called(1).await;
+
+    dev.press_alone("s");
+    dev.until("calling done in ").await;
+    receiver.until_called(2).await;
+
+    edit(
+        &folder.join("src/lib.rs"),
+        "json!({ \"text\"",
+        "json!({ \"title\"",
+    );
+    dev.until("difference to the run before:").await;
+    let difference = dev.until("+     \"title\": ").await;
+    assert!(difference.contains("-     \"text\": "), "{difference}");
+
+    dev.press_alone("q");
+    dev.until(" icanon").await;
+    dev.until(" echo ").await;
+    assert!(dev.ended().await.success());
 }

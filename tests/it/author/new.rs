@@ -18,6 +18,7 @@ fn files(language: &str) -> &'static [&'static str] {
         "rust" => &[
             "Cargo.toml",
             "Cargo.lock",
+            ".cargo/config.toml",
             "src/lib.rs",
             "vendor/landfall-sdk/src/lib.rs",
             "vendor/wit/hook.wit",

@@ -38,7 +38,18 @@ fn missing_tools_are_named() {
         (
             "rust",
             &[("cargo", "echo cargo 1.95.0"), ("rustc", "echo /nowhere")],
-            "Rust has no target wasm32-wasip2: run `rustup target add wasm32-wasip2`",
+            "Rust has no target wasm32-unknown-unknown: run `rustup target add wasm32-unknown-unknown`",
+        ),
+        (
+            "rust",
+            &[
+                ("cargo", "echo cargo 1.95.0"),
+                (
+                    "rustc",
+                    "echo /; echo /nowhere; echo x86_64-unknown-linux-gnu",
+                ),
+            ],
+            "this Rust has no wasm-component-ld, which the toolchains of https://rustup.rs have: run `cargo install --locked wasm-component-ld`",
         ),
         (
             "ts",

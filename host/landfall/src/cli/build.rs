@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use clap::Args;
 use landfall_author::{Project, What, build_workspace};
+use serde_json::json;
 
 use super::check::{print_receipt, receipt};
 use super::output::say;
@@ -78,10 +79,16 @@ async fn one(project: &Project, flags: &BuildFlags) -> anyhow::Result<ExitCode> 
         Some(out) => (copy(&built.path, out)?, Some(out.as_path())),
     };
     let out = out.context("a component is in a folder")?;
-    let receipt = receipt(&built.inspected)?;
+    let mut receipt = receipt(&built.inspected)?;
+    if let Some(target) = built.target {
+        receipt["target"] = json!(target.triple());
+    }
     let limit = Duration::from_secs(if flags.out.is_some() { flags.wait } else { 0 });
     let files = [path];
     if !flags.json {
+        if let Some(target) = built.target {
+            say!("target   {}", target.about());
+        }
         say!("built    in {:.1} s", built.took.as_secs_f64());
     }
     served::wait(&flags.admin, out, &files, limit, flags.json, Some(&receipt)).await

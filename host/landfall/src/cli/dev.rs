@@ -140,7 +140,7 @@ pub async fn dev(flags: DevFlags) -> anyhow::Result<ExitCode> {
     };
     let mut serving = tokio::spawn(app.serve(shutdown.clone()));
 
-    let _single = SingleKeys::start();
+    let single = SingleKeys::start();
     let mut pressed = keys();
     let mut has_keys = true;
     session.print_start(admin);
@@ -162,7 +162,12 @@ pub async fn dev(flags: DevFlags) -> anyhow::Result<ExitCode> {
                 Some('o') => say!("admin listener: http://{admin}/, its token is in {}", session.token()),
                 Some('q') => shutdown.ask(),
                 Some(_) => {}
-                None => has_keys = false,
+                None => {
+                    has_keys = false;
+                    if single.is_terminal() {
+                        shutdown.ask();
+                    }
+                }
             },
         }
     }
@@ -357,9 +362,7 @@ impl Session {
 
         let secret = target.secret.as_ref().map(app::secret_value).transpose()?;
         let sample = Sample::first(&self.project)?;
-        let request = target
-            .request(sample.as_ref(), secret)
-            .context("[verify] names no provider")?;
+        let request = target.request(sample.as_ref(), secret);
         let here = std::env::current_dir().unwrap_or_default();
         let file = sample.map(|sample| match sample.path.strip_prefix(&here) {
             Ok(below) => below.to_owned(),

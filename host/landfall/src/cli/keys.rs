@@ -29,6 +29,11 @@ impl SingleKeys {
         }
         SingleKeys { before }
     }
+
+    /// Whether standard input is a terminal. If it ends, that terminal was closed.
+    pub fn is_terminal(&self) -> bool {
+        self.before.is_some()
+    }
 }
 
 impl Drop for SingleKeys {

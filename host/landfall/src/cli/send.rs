@@ -130,13 +130,11 @@ fn sample(flags: &SignFlags) -> anyhow::Result<SignedSample> {
     }
 
     let request = SampleRequest {
-        provider: flags.provider.clone(),
         event: flags.event.clone(),
-        url: flags.to.clone(),
         public_url: flags.public_url.clone(),
         secret: flags.secret.as_deref().map(app::secret).transpose()?,
         body: flags.body.as_ref().map(read).transpose()?,
-        config,
+        ..SampleRequest::of_provider(&flags.provider, config, flags.to.clone())
     };
     app::sample(&request, flags.providers.as_deref())
 }

@@ -160,14 +160,11 @@ impl Guide {
 
     /// Signs the sample, as the command in section "Test" does.
     fn sample(&self, packs: &Packs, now: SystemTime) -> Result<(), SampleError> {
+        let config = self.required_config().into_iter().collect();
         let request = SampleRequest {
-            provider: self.name.clone(),
-            event: None,
-            url: self.local_url(),
             public_url: Some(self.public_url()),
             secret: Some(Secret::new(self.sample_secret())),
-            body: None,
-            config: self.required_config().into_iter().collect(),
+            ..SampleRequest::of_provider(&self.name, config, self.local_url())
         };
 
         sample(&request, packs, now).map(drop)

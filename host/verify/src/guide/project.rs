@@ -128,14 +128,14 @@ mod tests {
 
             let path = guide.hook_path("mine").unwrap_or_else(|| "/mine".into());
             let path = path.replace(['{', '}'], "");
+            let url = format!("http://127.0.0.1:8080{path}");
+            let config = guide.required_config().into_iter().collect();
             let request = crate::SampleRequest {
-                provider: guide.name.clone(),
                 event: guide.sample_event().map(str::to_owned),
-                url: format!("http://127.0.0.1:8080{path}"),
                 public_url: Some(format!("https://hooks.example.com{path}")),
                 secret: guide.made_up_secret(&[7; 24]).map(Secret::new),
                 body: Some(guide.sample_body().into()),
-                config: guide.required_config().into_iter().collect(),
+                ..crate::SampleRequest::of_provider(&guide.name, config, url)
             };
             let signed = crate::sample(&request, &packs, now);
             assert!(signed.is_ok(), "{}: {signed:?}", guide.name);

@@ -23,6 +23,7 @@ pub(super) struct Wanted {
 pub(super) struct PreparedCall {
     method: String,
     url: String,
+    body: Bytes,
     /// The call, or why it is not made.
     call: Result<PermittedCall, OutgoingError>,
     record: CallRecord,
@@ -46,6 +47,8 @@ impl Http {
         PreparedCall {
             method,
             url,
+            // It shares the memory that the permitted call holds.
+            body: wanted.body.clone(),
             call: self.permit(wanted),
             record: self.record.clone(),
         }
@@ -84,7 +87,8 @@ impl Http {
 impl PreparedCall {
     /// Makes the call and records how it ended.
     pub(super) async fn send(self) -> Result<Received, OutgoingError> {
-        let started = StartedCall::now(self.method, self.url);
+        let mut started = StartedCall::now(self.method, self.url);
+        started.set_body(&self.body);
         let result = match self.call {
             Ok(call) => call.send().await,
             Err(error) => Err(error),

@@ -9,5 +9,5 @@ mod wasi;
 
 pub(crate) use context::Http;
 pub(crate) use hook::{link, link_types};
-pub(crate) use record::ANSWER_BYTES_MAX;
+pub(crate) use record::{ANSWER_BYTES_MAX, SENT_BYTES_MAX};
 pub(crate) use resources::resource_bytes;

@@ -9,6 +9,8 @@ use landfall_model::{CallResult, OutboundCall};
 
 /// The most bytes of a response body in the record of a call.
 pub(crate) const ANSWER_BYTES_MAX: usize = 2 << 10;
+/// The most bytes of a request body in the record of a call.
+pub(crate) const SENT_BYTES_MAX: usize = 4 << 10;
 /// The most answered calls in a record. Failed calls have a limit of their own.
 const ANSWERED_MAX: usize = 32;
 /// The most calls in a record.
@@ -27,6 +29,8 @@ pub(crate) struct StartedCall {
     pub(crate) method: String,
     pub(crate) url: String,
     started: Instant,
+    sent_bytes: usize,
+    sent: String,
 }
 
 // === impl StartedCall ===
@@ -37,7 +41,15 @@ impl StartedCall {
             method,
             url,
             started: Instant::now(),
+            sent_bytes: 0,
+            sent: String::new(),
         }
+    }
+
+    /// Keeps the beginning of the body, as the component wrote it: without the credentials that the host adds.
+    pub(crate) fn set_body(&mut self, body: &[u8]) {
+        self.sent_bytes = body.len();
+        self.sent = landfall_egress::excerpt(body, SENT_BYTES_MAX + SECRET_BYTES_MAX);
     }
 }
 
@@ -86,6 +98,8 @@ impl CallRecord {
         self.lock().push(OutboundCall {
             method,
             url: landfall_egress::shown_url(&call.url),
+            sent_bytes: call.sent_bytes,
+            sent: call.sent.clone(),
             duration: call.started.elapsed(),
             result,
         });

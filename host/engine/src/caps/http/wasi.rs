@@ -163,6 +163,7 @@ impl PendingCall {
             return Err(Error::HttpRequestBodySize(None));
         }
 
+        self.call.set_body(&body);
         self.outgoing.headers = headers_of(&head);
         self.outgoing.body = body;
         match self.exchange().await {

@@ -7,7 +7,8 @@ use clap::Args;
 use landfall_offline::{Invocation, Invoked, Override};
 use serde_json::{Value, json};
 
-use super::output::say;
+use super::listing::{printable, text};
+use super::output::{say, untrusted};
 use crate::offline;
 
 /// What to run.
@@ -68,7 +69,10 @@ fn print(invoked: &Invoked, result: &Value) {
         None | Some("") => String::new(),
         Some(reason) => format!(": {reason}"),
     };
-    say!("outcome  {}{reason}", word(&result["outcome"]));
+    untrusted(
+        "",
+        &format!("outcome  {}{reason}", text(&result["outcome"])),
+    );
     say!(
         "time     {} ms to load, {} ms to instantiate and run",
         result["load_ms"],
@@ -80,32 +84,37 @@ fn print(invoked: &Invoked, result: &Value) {
     }
 
     for line in invoked.run.log_lines() {
-        say!("log      {line}");
+        untrusted("log      ", &line);
     }
     for call in elements(&result["calls"]) {
         let end = match (call["status"].as_u64(), call["error"].as_str()) {
             (Some(status), _) => format!(": {status}"),
-            (None, Some(error)) => format!(": {error}"),
+            (None, Some(error)) => format!(": {}", printable(error)),
             (None, None) => String::new(),
         };
         say!(
             "call     {} {}{end}",
-            word(&call["method"]),
-            word(&call["url"])
+            text(&call["method"]),
+            text(&call["url"])
         );
         body(call);
     }
     for failed in elements(&result["failed_calls"]) {
-        say!("failed   {}", word(failed));
+        say!("failed   {}", text(failed));
     }
     for row in elements(&result["rows"]) {
-        say!("row      {} {}", word(&row["table"]), row["row"]);
+        let content = printable(&row["row"].to_string());
+        say!("row      {} {content}", text(&row["table"]));
     }
     for (key, value) in result["kv"].as_object().into_iter().flatten() {
-        say!("kv       {key} = {value}");
+        say!(
+            "kv       {} = {}",
+            printable(key),
+            printable(&value.to_string())
+        );
     }
     for emitted in elements(&result["emitted"]) {
-        say!("emitted  {}", word(&emitted["hook"]));
+        say!("emitted  {}", text(&emitted["hook"]));
         body(emitted);
     }
     if result["effects_discarded"] == json!(true) {
@@ -119,7 +128,7 @@ fn print(invoked: &Invoked, result: &Value) {
     }
     say!("reply    {}", reply["status"]);
     for (name, value) in reply["headers"].as_object().into_iter().flatten() {
-        say!("         {name}: {}", word(value));
+        say!("         {}: {}", printable(name), text(value));
     }
     body(reply);
 }
@@ -131,11 +140,7 @@ fn elements(list: &Value) -> impl Iterator<Item = &Value> {
 fn body(message: &Value) {
     match (&message["json"], &message["body"]) {
         (Value::Null, Value::Null) => {}
-        (Value::Null, body) => word(body).lines().for_each(|line| say!("         {line}")),
-        (json, _) => say!("         {json}"),
+        (Value::Null, body) => untrusted("         ", body.as_str().unwrap_or_default()),
+        (json, _) => say!("         {}", printable(&json.to_string())),
     }
-}
-
-fn word(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
 }

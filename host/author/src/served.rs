@@ -82,17 +82,21 @@ impl ServedFolder {
         self.dir.join("data")
     }
 
-    /// Serves the hook file of the handler, and the files of its secrets.
+    /// Serves the hook file of the handler, and the files of its secrets. A secret that cannot be found is an error after the hook file
+    /// is served.
     pub fn update_hook_file(&self, project: &Project) -> anyhow::Result<()> {
         let path = project.hook_file();
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("{} cannot be read", path.display()))?;
-        for file in secret_files(&project.name, &text) {
-            self.link_secret(&file)
-                .with_context(|| format!("{}.toml: file:{}", project.name, file.display()))?;
-        }
+        let linked = secret_files(&project.name, &text)
+            .iter()
+            .try_for_each(|file| {
+                let linked = self.link_secret(file);
+                linked.with_context(|| format!("{}.toml: file:{}", project.name, file.display()))
+            });
         let target = self.plugins().join(format!("{}.toml", project.name));
-        place(served_text(text).as_bytes(), &target)
+        place(served_text(text).as_bytes(), &target)?;
+        linked
     }
 
     /// A node looks for a relative path in its plugins directory; the author writes it from the handler's folder. `../` leads beside that

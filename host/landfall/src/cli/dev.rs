@@ -97,7 +97,7 @@ struct Session {
 pub async fn dev(flags: DevFlags) -> anyhow::Result<ExitCode> {
     let project = Project::open(&flags.dir)?;
     let served = ServedFolder::create(&project)?;
-    served.update_hook_file(&project)?;
+    serve_hook_file(&served, &project);
     // Neither variables nor landfall.toml: they may name the ledger and the queue of a node in production.
     let flags_of_node = NodeFlags {
         listen: flags.listen.or(Some((Ipv4Addr::LOCALHOST, 8080).into())),
@@ -117,7 +117,7 @@ pub async fn dev(flags: DevFlags) -> anyhow::Result<ExitCode> {
     let first = loop {
         tokio::select! {
             built = build(&project, flags.install) => break built,
-            Some(Ok(_)) = changes.recv() => served.update_hook_file(&project)?,
+            Some(Ok(_)) = changes.recv() => serve_hook_file(&served, &project),
             () = shutdown.clone().asked() => return Ok(ExitCode::SUCCESS),
         }
     };
@@ -178,6 +178,13 @@ pub async fn dev(flags: DevFlags) -> anyhow::Result<ExitCode> {
                 None => has_keys = false,
             },
         }
+    }
+}
+
+/// An editor may be replacing the file: an error is no reason to end.
+fn serve_hook_file(served: &ServedFolder, project: &Project) {
+    if let Err(error) = served.update_hook_file(project) {
+        say!("! {error:#}");
     }
 }
 
@@ -253,11 +260,8 @@ impl Session {
             }
         };
         if changed.hook {
-            // An editor may be replacing the file.
-            match self.served.update_hook_file(&self.project) {
-                Ok(()) => self.hooks.look_again(),
-                Err(error) => say!("! {error:#}; the last good version stays"),
-            }
+            serve_hook_file(&self.served, &self.project);
+            self.hooks.look_again();
         }
         if changed.code {
             self.build();

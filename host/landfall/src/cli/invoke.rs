@@ -7,8 +7,7 @@ use clap::Args;
 use landfall_offline::{Invocation, Invoked, Override};
 use serde_json::{Value, json};
 
-use super::listing::{printable, text};
-use super::output::{say, untrusted};
+use super::output::say;
 use crate::offline;
 
 /// What to run.
@@ -69,10 +68,7 @@ fn print(invoked: &Invoked, result: &Value) {
         None | Some("") => String::new(),
         Some(reason) => format!(": {reason}"),
     };
-    untrusted(
-        "",
-        &format!("outcome  {}{reason}", text(&result["outcome"])),
-    );
+    say!("outcome  {}{reason}", word(&result["outcome"]));
     say!(
         "time     {} ms to load, {} ms to instantiate and run",
         result["load_ms"],
@@ -84,37 +80,32 @@ fn print(invoked: &Invoked, result: &Value) {
     }
 
     for line in invoked.run.log_lines() {
-        untrusted("log      ", &line);
+        say!("log      {line}");
     }
     for call in elements(&result["calls"]) {
         let end = match (call["status"].as_u64(), call["error"].as_str()) {
             (Some(status), _) => format!(": {status}"),
-            (None, Some(error)) => format!(": {}", printable(error)),
+            (None, Some(error)) => format!(": {error}"),
             (None, None) => String::new(),
         };
         say!(
             "call     {} {}{end}",
-            text(&call["method"]),
-            text(&call["url"])
+            word(&call["method"]),
+            word(&call["url"])
         );
         body(call);
     }
     for failed in elements(&result["failed_calls"]) {
-        say!("failed   {}", text(failed));
+        say!("failed   {}", word(failed));
     }
     for row in elements(&result["rows"]) {
-        let content = printable(&row["row"].to_string());
-        say!("row      {} {content}", text(&row["table"]));
+        say!("row      {} {}", word(&row["table"]), row["row"]);
     }
     for (key, value) in result["kv"].as_object().into_iter().flatten() {
-        say!(
-            "kv       {} = {}",
-            printable(key),
-            printable(&value.to_string())
-        );
+        say!("kv       {key} = {value}");
     }
     for emitted in elements(&result["emitted"]) {
-        say!("emitted  {}", text(&emitted["hook"]));
+        say!("emitted  {}", word(&emitted["hook"]));
         body(emitted);
     }
     if result["effects_discarded"] == json!(true) {
@@ -128,7 +119,7 @@ fn print(invoked: &Invoked, result: &Value) {
     }
     say!("reply    {}", reply["status"]);
     for (name, value) in reply["headers"].as_object().into_iter().flatten() {
-        say!("         {}: {}", printable(name), text(value));
+        say!("         {name}: {}", word(value));
     }
     body(reply);
 }
@@ -140,7 +131,11 @@ fn elements(list: &Value) -> impl Iterator<Item = &Value> {
 fn body(message: &Value) {
     match (&message["json"], &message["body"]) {
         (Value::Null, Value::Null) => {}
-        (Value::Null, body) => untrusted("         ", body.as_str().unwrap_or_default()),
-        (json, _) => say!("         {}", printable(&json.to_string())),
+        (Value::Null, body) => word(body).lines().for_each(|line| say!("         {line}")),
+        (json, _) => say!("         {json}"),
     }
+}
+
+fn word(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }

@@ -129,7 +129,7 @@ async fn production_settings_are_not_used() {
 }
 
 #[tokio::test]
-async fn hook_files_may_be_missing_or_closed() {
+async fn hook_files_may_come_and_go() {
     let mut dev = Dev::folder();
     let hook_file = std::fs::read_to_string(dev.path("mine.toml")).unwrap();
     dev.write("mine.toml", "");

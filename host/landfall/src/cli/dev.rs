@@ -535,7 +535,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_in_the_way_is_said() {
+    fn obstacles_are_said() {
         let status = |state, component: &str, digest: &str, problem: Option<&str>| HookStatus {
             name: "a".into(),
             state,

@@ -32,7 +32,7 @@ WORLDS = {
 }
 """The interface of each module."""
 
-LEFT_OUT_AT_TOP = ("build", "cases", "dist", "providers", "samples", "secrets", "target", "tests", "vendor")
+LEFT_OUT_AT_TOP = ("build", "cases", "samples", "secrets", "tests", "vendor")
 """Folders of a handler that it does not import. Below, the same names may be those of packages."""
 
 LEFT_OUT = ("node_modules", "__pycache__", "*.wasm", ".*")

@@ -1,6 +1,7 @@
 //! Folders of handlers: `landfall new`, `landfall build` and `landfall dev`, as an author uses them away from the repository.
 
 mod dev;
+mod dev_faults;
 mod new;
 mod target;
 mod toolchain;

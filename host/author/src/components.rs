@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 
 use crate::cargo::{self, What};
-use crate::exec::{self, Show};
+use crate::exec::{self, Show, Stop};
 use crate::place::{create_dir, place};
 use crate::project::{Language, Project};
 use crate::rust_target::RustTarget;
@@ -30,6 +30,7 @@ pub struct Built {
 
 /// Builds the folder. `install` runs the commands that install what is missing; without it, the first one that is missing is an error.
 pub fn build(project: &Project, install: bool) -> anyhow::Result<Built> {
+    project.ensure_same_name()?;
     prepare(project, install)?;
     let began = Instant::now();
     let path = project.component();
@@ -47,7 +48,9 @@ pub fn build(project: &Project, install: bool) -> anyhow::Result<Built> {
         Language::Python => {
             let mut python = Command::new(project.dir.join(".venv/bin/python"));
             let build = "python -m landfall_sdk.build";
-            run(project, python.args(["-m", "landfall_sdk.build"]), build)?;
+            // `-P`: the author's modules do not replace those of Python.
+            let args = ["-P", "-m", "landfall_sdk.build"];
+            run(project, python.args(args), build)?;
         }
     }
 
@@ -60,6 +63,11 @@ pub fn build(project: &Project, install: bool) -> anyhow::Result<Built> {
         took: began.elapsed(),
         target,
     })
+}
+
+/// As `build`, with tools that another thread can stop.
+pub fn build_until(project: &Project, install: bool, stop: &Stop) -> anyhow::Result<Built> {
+    stop.scope(|| build(project, install))
 }
 
 /// Copies a component into another directory, which may be that of a node.

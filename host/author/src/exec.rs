@@ -1,12 +1,15 @@
 //! Runs the tools of a language. What they print goes to standard error, and is kept to find the file and line of an error.
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
-use std::sync::Mutex;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
 
 use anyhow::bail;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use crate::location::location;
 use landfall_config::env;
@@ -32,13 +35,81 @@ pub(crate) struct Ran {
     pub(crate) said: String,
 }
 
+thread_local! {
+    /// What stops the tools that this thread runs.
+    static STOP: RefCell<Option<Stop>> = const { RefCell::new(None) };
+}
+
+/// Ends the tools of one build, with everything that they have started. Each of them runs in a process group of its own, which Ctrl-C
+/// in a terminal does not reach.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<Mutex<Running>>);
+
+#[derive(Debug, Default)]
+struct Running {
+    is_stopped: bool,
+    /// The process group of the tool that runs.
+    group: Option<Pid>,
+}
+
+// === impl Stop ===
+
+impl Stop {
+    /// Kills the tool that runs. No other one starts.
+    pub fn stop(&self) {
+        let mut running = lock(&self.0);
+        running.is_stopped = true;
+        if let Some(group) = running.group {
+            // It may have ended by itself.
+            kill_process_group(group, Signal::KILL).ok();
+        }
+    }
+
+    /// Whether `stop` was called.
+    pub fn is_stopped(&self) -> bool {
+        lock(&self.0).is_stopped
+    }
+
+    /// Does `act`, whose tools `stop` ends.
+    pub(crate) fn scope<T>(&self, act: impl FnOnce() -> T) -> T {
+        let before = STOP.replace(Some(self.clone()));
+        let done = act();
+        STOP.set(before);
+        done
+    }
+
+    fn spawn(&self, command: &mut Command) -> io::Result<Child> {
+        let mut running = lock(&self.0);
+        if running.is_stopped {
+            return Err(io::Error::new(io::ErrorKind::Interrupted, "it was stopped"));
+        }
+
+        let child = command.process_group(0).spawn()?;
+        running.group = Some(Pid::from_child(&child));
+        Ok(child)
+    }
+
+    /// Waits for the end. A process that has ended keeps its number until `stop` can no longer use it.
+    fn wait(&self, child: &mut Child) -> io::Result<ExitStatus> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let pid = Pid::from_child(child);
+        rustix::io::retry_on_intr(|| waitid(WaitId::Pid(pid), options))?;
+        lock(&self.0).group = None;
+        child.wait()
+    }
+}
+
 /// Runs a command to its end.
 pub(crate) fn run(command: &mut Command, show: Show) -> io::Result<Ran> {
-    let mut child = command
+    command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
+        .stderr(Stdio::piped());
+    let stop = STOP.with_borrow(Clone::clone);
+    let mut child = match &stop {
+        Some(stop) => stop.spawn(command)?,
+        None => command.spawn()?,
+    };
     let stderr = child.stderr.take().expect("stderr is piped");
     let mut out = child.stdout.take().expect("stdout is piped");
     let said = Mutex::new(String::new());
@@ -55,8 +126,12 @@ pub(crate) fn run(command: &mut Command, show: Show) -> io::Result<Ran> {
         }
     });
     read?;
+    let status = match &stop {
+        Some(stop) => stop.wait(&mut child)?,
+        None => child.wait()?,
+    };
     Ok(Ran {
-        status: child.wait()?,
+        status,
         stdout,
         said: said.into_inner().unwrap_or_default(),
     })
@@ -101,5 +176,37 @@ impl Ran {
             Some(place) => bail!("{tool} could not build {}: {place}", dir.display()),
             None => bail!("{tool} could not build {}: see above", dir.display()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// A tool that waits for one that it has started, as npm does.
+    fn hangs() -> io::Result<Ran> {
+        run(
+            Command::new("sh").args(["-c", "sleep 600 & wait"]),
+            Show::All,
+        )
+    }
+
+    #[test]
+    fn stopped_tools_end_with_theirs() {
+        let stop = Stop::default();
+        let build = stop.clone();
+        let began = Instant::now();
+        let hanging = std::thread::spawn(move || build.scope(hangs));
+        while lock(&stop.0).group.is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+
+        // The output ends only when the second process has ended too.
+        stop.stop();
+        let ran = hanging.join().unwrap().unwrap();
+        assert!(!ran.status.success() && began.elapsed() < Duration::from_secs(60));
+        assert!(stop.scope(hangs).is_err(), "no other tool starts");
     }
 }

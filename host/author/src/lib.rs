@@ -7,6 +7,7 @@ mod components;
 mod exec;
 mod location;
 mod new;
+mod node_packages;
 mod place;
 mod project;
 mod run;
@@ -20,7 +21,8 @@ mod templates;
 mod toolchain;
 
 pub use cargo::{What, build_workspace};
-pub use components::{Built, build, copy_component};
+pub use components::{Built, build, build_until, copy_component};
+pub use exec::Stop;
 pub use location::location;
 pub use new::{NewHandler, Written, write};
 pub use project::{Language, Project, check_name};

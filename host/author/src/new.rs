@@ -43,7 +43,7 @@ pub struct Written {
     pub cannot_sign: Option<String>,
 }
 
-/// Writes the folder `parent/NAME`, which must not exist or be empty.
+/// Writes the folder `parent/NAME`, which must not exist or be empty. It appears as a whole: if anything fails, there is no folder.
 pub fn write(new: &NewHandler, parent: &Path, packs: &Packs) -> anyhow::Result<Written> {
     check_name(&new.name)?;
     let provider = new.provider.as_deref().unwrap_or(GENERIC);
@@ -60,18 +60,20 @@ pub fn write(new: &NewHandler, parent: &Path, packs: &Packs) -> anyhow::Result<W
     let mut names: Vec<PathBuf> = files.iter().map(|(path, _)| path.clone()).collect();
     files.extend(sdk::files(new.language)?);
 
+    let partial = Partial::create(&dir)?;
     for (path, bytes) in files {
-        let path = dir.join(path);
+        let path = partial.dir.join(path);
         create_dir(path.parent().expect("a file is in a folder"))?;
         write_new(&path, &bytes, 0o666)?;
     }
     if let Some(secret) = secret {
-        let secrets = dir.join("secrets");
+        let secrets = partial.dir.join("secrets");
         let made = std::fs::DirBuilder::new().mode(0o700).create(&secrets);
         made.with_context(|| format!("{} cannot be created", secrets.display()))?;
         write_new(&secrets.join(&new.name), secret.as_bytes(), 0o600)?;
         names.push(PathBuf::from("secrets").join(&new.name));
     }
+    partial.place(&dir)?;
 
     names.sort();
     Ok(Written {
@@ -79,6 +81,50 @@ pub fn write(new: &NewHandler, parent: &Path, packs: &Packs) -> anyhow::Result<W
         files: names,
         cannot_sign: guide.cannot_sign().map(str::to_owned),
     })
+}
+
+/// A folder that is being written beside its place. It is removed unless it gets there.
+struct Partial {
+    dir: PathBuf,
+}
+
+// === impl Partial ===
+
+impl Partial {
+    /// `.NAME.PROCESS.partial` beside `dir`.
+    fn create(dir: &Path) -> anyhow::Result<Partial> {
+        let name = dir.file_name().context("a handler has a name")?;
+        let name = format!(".{}.{}.partial", name.display(), std::process::id());
+        let partial = Partial {
+            dir: dir.with_file_name(name),
+        };
+        let shown = partial.dir.display();
+        std::fs::create_dir(&partial.dir).with_context(|| format!("{shown} cannot be created"))?;
+        Ok(partial)
+    }
+
+    /// Renames it. An empty folder at its place is replaced, and keeps its permissions.
+    fn place(self, dir: &Path) -> anyhow::Result<()> {
+        if let Ok(empty) = std::fs::metadata(dir) {
+            std::fs::set_permissions(&self.dir, empty.permissions())
+                .with_context(|| format!("{} cannot be changed", self.dir.display()))?;
+        }
+        // Another process may have filled the folder meanwhile.
+        match std::fs::rename(&self.dir, dir) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                ensure_empty(dir)?;
+                Err(error).with_context(|| format!("{} cannot be written", dir.display()))
+            }
+        }
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // After `place` there is nothing to remove.
+        std::fs::remove_dir_all(&self.dir).ok();
+    }
 }
 
 fn ensure_empty(dir: &Path) -> anyhow::Result<()> {
@@ -215,5 +261,27 @@ mod tests {
 
         std::fs::remove_file(dir.path().join("mine/README.md")).unwrap();
         write(&new, dir.path(), &Packs::default()).unwrap();
+        assert_eq!(
+            std::fs::read_dir(dir.path()).unwrap().count(),
+            1,
+            "nothing is left beside the folder"
+        );
+    }
+
+    #[test]
+    fn unfinished_folders_are_removed() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("mine");
+        let partial = Partial::create(&dir).unwrap();
+        std::fs::write(partial.dir.join("README.md"), "half").unwrap();
+        drop(partial);
+        assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 0);
+
+        let partial = Partial::create(&dir).unwrap();
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::write(dir.join("kept"), "").unwrap();
+        let error = partial.place(&dir).unwrap_err().to_string();
+        assert!(error.contains("exists and is not empty"), "{error}");
+        assert!(dir.join("kept").is_file());
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context, bail, ensure};
+use landfall_config::is_tool_file;
 use landfall_model::HookName;
 use serde_json::Value;
 
@@ -31,7 +32,7 @@ const MANIFESTS: [(&str, Language); 3] = [
 /// The longest name that npm, PyPI and hooks all accept.
 const NAME_MAX: usize = 64;
 
-/// Names that a crate cannot have, or that Python and JavaScript use.
+/// Names that a crate cannot have, or that Python and JavaScript use. A name whose hook file would be that of a tool is refused too.
 const RESERVED: [&str; 12] = [
     "test",
     "core",
@@ -84,10 +85,32 @@ impl Language {
         match self {
             Language::Rust => "Rust: the smallest and fastest components; needs cargo",
             Language::TypeScript => {
-                "TypeScript on QuickJS, checked by tsc; needs Node.js 20 or newer"
+                "TypeScript on QuickJS, checked by tsc; needs Node.js 20.6 or newer"
             }
-            Language::JavaScript => "JavaScript on QuickJS; needs Node.js 20 or newer",
+            Language::JavaScript => "JavaScript on QuickJS; needs Node.js 20.6 or newer",
             Language::Python => "Python on CPython; needs Python 3.11 or newer",
+        }
+    }
+
+    /// The file that names the handler.
+    fn manifest(self) -> &'static str {
+        match self {
+            Language::Rust => "Cargo.toml",
+            Language::TypeScript | Language::JavaScript => "package.json",
+            Language::Python => "pyproject.toml",
+        }
+    }
+
+    /// What is wrong with a folder whose file names no handler.
+    fn without_name(self) -> &'static str {
+        match self {
+            Language::Rust => " is a cargo workspace: name the folder of one handler",
+            Language::TypeScript | Language::JavaScript => {
+                "/package.json has no \"name\": write that of the hook file, without .toml"
+            }
+            Language::Python => {
+                "/pyproject.toml has no `name` under [project]: write that of the hook file, without .toml"
+            }
         }
     }
 
@@ -141,7 +164,8 @@ impl Project {
         let Some((language, name)) = language_and_name(dir)? else {
             return Ok(None);
         };
-        if !dir.join(format!("{name}.toml")).is_file() || name.parse::<HookName>().is_err() {
+        let is_name = name.parse::<HookName>().is_ok();
+        if !is_name || !dir.join(format!("{name}.toml")).is_file() {
             return Ok(None);
         }
 
@@ -162,15 +186,31 @@ impl Project {
         }
 
         let shown = dir.display();
-        match language_and_name(dir)? {
-            None => bail!("{}", no_sources(dir)),
-            Some((_, name)) if name.is_empty() => {
-                bail!("{shown} is a cargo workspace: name the folder of one handler")
-            }
-            Some((_, name)) => bail!(
-                "{shown} has no hook file {name}.toml: `landfall new {name}` writes one beside the sources of a new handler"
-            ),
+        let Some((language, name)) = language_and_name(dir)? else {
+            bail!("{}", no_sources(dir));
+        };
+        if name.is_empty() {
+            bail!("{shown}{}", language.without_name());
         }
+        if let Err(error) = name.parse::<HookName>() {
+            let manifest = language.manifest();
+            bail!("{shown}: {error}; change the name in {manifest}");
+        }
+        bail!(
+            "{shown} has no hook file {name}.toml: `landfall new {name}` writes one beside the sources of a new handler"
+        )
+    }
+
+    /// Fails if the folder has had another name since it was opened: a build would write another component.
+    pub(crate) fn ensure_same_name(&self) -> anyhow::Result<()> {
+        let now = language_and_name(&self.dir)?.map(|(_, name)| name);
+        let now = now.unwrap_or_default();
+        let (before, manifest) = (&self.name, self.language.manifest());
+        ensure!(
+            now == *before,
+            "{manifest} now names the handler `{now}`: rename {before}.toml to {now}.toml and start the command again, or keep `{before}`"
+        );
+        Ok(())
     }
 
     /// The hook file.
@@ -218,7 +258,11 @@ fn language_and_name(dir: &Path) -> anyhow::Result<Option<(Language, String)>> {
         }
         Language::TypeScript | Language::JavaScript => {
             let json: Value = serde_json::from_str(&text).with_context(wrong)?;
-            json["name"].as_str().map(str::to_owned)
+            // Of a scoped package `@scope/name`, the SDK builds `name`.
+            let name = json["name"].as_str().unwrap_or_default();
+            let is_scoped = name.starts_with('@');
+            let inner = name.split_once('/').filter(|_| is_scoped);
+            Some(inner.map_or(name, |(_, inner)| inner).to_owned())
         }
     };
     let is_typescript = *language == Language::JavaScript && dir.join("tsconfig.json").is_file();
@@ -242,8 +286,9 @@ pub fn check_name(name: &str) -> anyhow::Result<()> {
         name.ends_with(|last: char| last.is_ascii_alphanumeric()),
         "`{name}` cannot name a handler: end with a letter or a digit"
     );
+    let is_reserved = RESERVED.contains(&name.replace('_', "-").as_str());
     ensure!(
-        !RESERVED.contains(&name.replace('_', "-").as_str()),
+        !is_reserved && !is_tool_file(&format!("{name}.toml")),
         "`{name}` cannot name a handler: a tool uses this name; choose another one, such as `my-{name}`"
     );
     Ok(())
@@ -266,6 +311,10 @@ mod tests {
             "a-",
             "test",
             "core",
+            "cargo",
+            "manifest",
+            "pyproject",
+            "rust-toolchain",
             "a b",
             "../a",
             &"a".repeat(65),
@@ -303,6 +352,23 @@ mod tests {
             Project::open(dir.path()).unwrap().language,
             Language::TypeScript
         );
+
+        for (name, error) in [
+            ("{}", "/package.json has no \"name\""),
+            ("{\"name\": \"a.b\"}", "change the name in package.json"),
+            ("{\"name\": \"@me/other\"}", "has no hook file other.toml"),
+        ] {
+            put("package.json", name);
+            let found = Project::open(dir.path()).unwrap_err().to_string();
+            assert!(found.contains(error), "{name}: {found}");
+        }
+        put("package.json", "{\"name\": \"@me/snake\"}");
+        let scoped = Project::open(dir.path()).unwrap();
+        assert_eq!(scoped.name, "snake");
+        assert!(scoped.ensure_same_name().is_ok());
+        put("package.json", "{\"name\": \"viper\"}");
+        let error = scoped.ensure_same_name().unwrap_err().to_string();
+        assert!(error.contains("rename snake.toml to viper.toml"), "{error}");
 
         put("Cargo.toml", "[workspace]\n");
         let error = Project::open(dir.path()).unwrap_err().to_string();

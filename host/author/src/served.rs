@@ -1,15 +1,23 @@
 //! What `landfall dev` serves: the plugins and data directories of its node, in `.landfall/` of the handler's folder.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::{DirBuilderExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 use crate::place::place;
 use crate::project::Project;
+use landfall_config::{HookSource, parse_hook};
+use landfall_engine::CAPABILITIES;
+use landfall_model::{HookName, RemoteSecret, SecretGrant, SecretRef};
 
-/// Folders of the handler that a hook file may refer to.
+/// Folders of the handler that the node reads, whatever the hook file refers to.
 const LINKED: [&str; 2] = ["secrets", "providers"];
+/// The folders of the node, which no secret beside the handler's folder can have the name of.
+const OWN: [&str; 2] = ["plugins", "data"];
+/// What the node reads in its plugins directory.
+const ENDINGS: [&str; 3] = [".toml", ".wasm", ".wasm.minisig"];
 
 /// Added to the served hook file, so that the same sample runs each time it is sent.
 const EVERY_REQUEST_RUNS: &str =
@@ -24,7 +32,8 @@ pub struct ServedFolder {
 // === impl ServedFolder ===
 
 impl ServedFolder {
-    /// Creates the folder. Its plugins directory has links to the handler's secrets and provider packs.
+    /// Creates the folder. Its plugins directory has links to the handler's secrets and provider packs. What an earlier run served under
+    /// another name is removed.
     pub fn create(project: &Project) -> anyhow::Result<ServedFolder> {
         let served = ServedFolder {
             dir: project.dir.join(".landfall"),
@@ -38,13 +47,29 @@ impl ServedFolder {
                 .with_context(|| format!("{} cannot be created", dir.display()))?;
         }
         for name in LINKED {
-            let link = served.plugins().join(name);
-            if link.symlink_metadata().is_err() {
-                symlink(Path::new("../..").join(name), &link)
-                    .with_context(|| format!("{} cannot be created", link.display()))?;
+            link(&served.plugins().join(name), &Path::new("../..").join(name))?;
+        }
+        served.remove_others(project)?;
+        Ok(served)
+    }
+
+    /// Removes the files of hooks that have another name.
+    fn remove_others(&self, project: &Project) -> anyhow::Result<()> {
+        let own = ENDINGS.map(|ending| format!("{}{ending}", project.name));
+        let plugins = self.plugins();
+        let entries = std::fs::read_dir(&plugins)
+            .with_context(|| format!("{} cannot be read", plugins.display()))?;
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let is_read = ENDINGS.iter().any(|ending| name.ends_with(ending));
+            if is_read && !own.iter().any(|own| *own == *name) {
+                let path = entry.path();
+                std::fs::remove_file(&path)
+                    .with_context(|| format!("{} cannot be removed", path.display()))?;
             }
         }
-        Ok(served)
+        Ok(())
     }
 
     /// The plugins directory of the node.
@@ -57,13 +82,44 @@ impl ServedFolder {
         self.dir.join("data")
     }
 
-    /// Serves the hook file of the handler.
+    /// Serves the hook file of the handler, and the files of its secrets. A secret that cannot be found is an error after the hook file
+    /// is served.
     pub fn update_hook_file(&self, project: &Project) -> anyhow::Result<()> {
         let path = project.hook_file();
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("{} cannot be read", path.display()))?;
+        let linked = secret_files(&project.name, &text)
+            .iter()
+            .try_for_each(|file| {
+                let linked = self.link_secret(file);
+                linked.with_context(|| format!("{}.toml: file:{}", project.name, file.display()))
+            });
         let target = self.plugins().join(format!("{}.toml", project.name));
-        place(served_text(text).as_bytes(), &target)
+        place(served_text(text).as_bytes(), &target)?;
+        linked
+    }
+
+    /// A node looks for a relative path in its plugins directory; the author writes it from the handler's folder. `../` leads beside that
+    /// folder, and for the node beside its plugins directory.
+    fn link_secret(&self, file: &Path) -> anyhow::Result<()> {
+        let mut parts = file.components().filter(|part| *part != Component::CurDir);
+        match (parts.next(), parts.next()) {
+            (Some(Component::Normal(first)), _) => {
+                link(&self.plugins().join(first), &Path::new("../..").join(first))
+            }
+            (Some(Component::ParentDir), Some(Component::Normal(first)))
+                if OWN.iter().all(|own| first != *own) =>
+            {
+                link(&self.dir.join(first), &Path::new("../..").join(first))
+            }
+            _ => {
+                ensure!(
+                    file.is_absolute(),
+                    "`landfall dev` finds secrets in the folder of the handler and directly beside it: write an absolute path"
+                );
+                Ok(())
+            }
+        }
     }
 
     /// Serves a component that was built.
@@ -73,6 +129,39 @@ impl ServedFolder {
         let target = self.plugins().join(format!("{}.wasm", project.name));
         place(&bytes, &target)
     }
+}
+
+/// The files of all secrets that a hook file names, as it names them. A hook file with a mistake has none: the node says what is wrong.
+fn secret_files(name: &str, text: &str) -> BTreeSet<PathBuf> {
+    let Ok(name) = name.parse::<HookName>() else {
+        return BTreeSet::new();
+    };
+
+    let spec = parse_hook(HookSource {
+        name: &name,
+        text,
+        manifest: None,
+        dir: Path::new(""),
+        capabilities: CAPABILITIES,
+    });
+    let spec = spec.ok();
+    let secrets = spec.iter().flat_map(|spec| spec.secrets());
+    secrets.flat_map(files_of).collect()
+}
+
+fn files_of(secret: &SecretRef) -> Vec<PathBuf> {
+    match secret {
+        SecretRef::Remote(RemoteSecret::GcpKms { path, .. }) => vec![path.clone()],
+        other => SecretGrant::files(other),
+    }
+}
+
+/// Makes the link, unless there is something already.
+fn link(link: &Path, target: &Path) -> anyhow::Result<()> {
+    if link.symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    symlink(target, link).with_context(|| format!("{} cannot be created", link.display()))
 }
 
 /// The lines of the author stay where they are, so that an error names the right one.
@@ -90,6 +179,67 @@ fn served_text(text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::project::Language;
+
+    fn project(dir: &Path, name: &str) -> Project {
+        Project {
+            dir: dir.into(),
+            language: Language::Rust,
+            name: name.into(),
+        }
+    }
+
+    #[test]
+    fn secrets_are_found_where_authors_write() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("mine");
+        for folder in ["mine/keys", "beside"] {
+            std::fs::create_dir_all(parent.path().join(folder)).unwrap();
+        }
+        let files = ["token.txt", "keys/a", "../beside/b"];
+        for file in files {
+            std::fs::write(dir.join(file), file).unwrap();
+        }
+        let put = |text: &str| std::fs::write(dir.join("mine.toml"), text).unwrap();
+        put(
+            "[verify]\nprovider = \"github\"\nsecret = [\"file:token.txt\", \"file:./keys/a\"]\n\
+             [environment]\nKEY = \"file:../beside/b\"\n",
+        );
+
+        let project = project(&dir, "mine");
+        let served = ServedFolder::create(&project).unwrap();
+        served.update_hook_file(&project).unwrap();
+        served.update_hook_file(&project).unwrap();
+        for file in files {
+            let read = std::fs::read_to_string(served.plugins().join(file));
+            assert_eq!(read.unwrap(), file);
+        }
+
+        for unreachable in ["../../x", "../data/x"] {
+            put(&format!(
+                "[verify]\nprovider = \"github\"\nsecret = \"file:{unreachable}\"\n"
+            ));
+            let error = served.update_hook_file(&project).unwrap_err();
+            let error = format!("{error:#}");
+            assert!(
+                error.contains(unreachable) && error.contains("absolute path"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn hooks_with_other_names_are_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let before = ServedFolder::create(&project(dir.path(), "old")).unwrap();
+        for file in ["old.toml", "old.wasm", "new.wasm"] {
+            std::fs::write(before.plugins().join(file), "").unwrap();
+        }
+        let after = ServedFolder::create(&project(dir.path(), "new")).unwrap();
+        let has = |file: &str| after.plugins().join(file).symlink_metadata().is_ok();
+        assert!(has("new.wasm") && has("secrets"));
+        assert!(!has("old.toml") && !has("old.wasm"));
+    }
 
     #[test]
     fn only_own_dedup_rules_stay() {

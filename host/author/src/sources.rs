@@ -12,11 +12,24 @@ use tokio::sync::mpsc;
 
 use crate::project::Project;
 
-/// Folders that tools write.
-const WRITTEN: [&str; 5] = ["target", "node_modules", "build", "__pycache__", "dist"];
-/// Folders and files that neither the build nor the node reads. The names of files end with these.
-const UNREAD_FOLDERS: [&str; 4] = ["cases", "samples", "test", "tests"];
-const UNREAD_FILES: [&str; 5] = [".md", "Cargo.lock", "package-lock.json", "~", ".swp"];
+/// Folders and a file directly in the handler's folder that tools write, or that neither the build nor the node reads. Below, the same
+/// names may be those of modules.
+const UNREAD_AT_TOP: [&str; 8] = [
+    "target",
+    "build",
+    "dist",
+    "cases",
+    "samples",
+    "test",
+    "tests",
+    "README.md",
+];
+/// Folders that tools write anywhere.
+const WRITTEN: [&str; 2] = ["node_modules", "__pycache__"];
+/// Tools mark a folder with this file if what is in it can be made again.
+const CACHE_TAG: &str = "CACHEDIR.TAG";
+/// What the names of files end with that no build reads, or that each build writes.
+const UNREAD_FILES: [&str; 4] = ["Cargo.lock", "package-lock.json", "~", ".swp"];
 /// Of the hook, not of the component.
 const HOOK_FOLDERS: [&str; 2] = ["secrets", "providers"];
 /// An editor writes several files at once, or one in several steps.
@@ -105,6 +118,11 @@ impl Sources {
         visit(&self.project.dir, &mut |path, is_dir| {
             if is_dir {
                 folders.insert(path.to_owned());
+            } else if path.is_symlink()
+                && let Ok(target) = path.canonicalize()
+            {
+                // A change of the file that a link leads to is noticed in that file's folder.
+                folders.extend(target.parent().map(Path::to_owned));
             }
         });
         for folder in folders.difference(&self.watched) {
@@ -137,16 +155,28 @@ fn fingerprint(project: &Project) -> Fingerprint {
 
 fn hash(path: &Path, into: &mut DefaultHasher) {
     path.hash(into);
-    let size = std::fs::metadata(path).map_or(0, |file| file.len());
-    if size <= READ_MAX {
+    // Reading a pipe would not end.
+    let Some(file) = std::fs::metadata(path).ok().filter(|file| file.is_file()) else {
+        return;
+    };
+
+    if file.len() <= READ_MAX {
         std::fs::read(path).unwrap_or_default().hash(into);
     } else {
-        size.hash(into);
+        file.len().hash(into);
     }
 }
 
-/// Every file and folder that the build or the node reads, in order.
-fn visit(dir: &Path, act: &mut impl FnMut(&Path, bool)) {
+/// Every file and folder that the build or the node reads, in order. Links are followed.
+fn visit(top: &Path, act: &mut impl FnMut(&Path, bool)) {
+    let mut visited = Visited {
+        top: top.canonicalize().unwrap_or_else(|_| top.to_owned()),
+        folders: BTreeSet::new(),
+    };
+    visit_below(top, true, &mut visited, act);
+}
+
+fn visit_below(dir: &Path, is_top: bool, visited: &mut Visited, act: &mut impl FnMut(&Path, bool)) {
     let Ok(entries) = std::fs::read_dir(dir) else {
         return;
     };
@@ -156,21 +186,42 @@ fn visit(dir: &Path, act: &mut impl FnMut(&Path, bool)) {
     for entry in entries {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let path = entry.path();
+        let is_dir = path.is_dir();
         let is_unread = if is_dir {
-            WRITTEN.contains(&&*name) || UNREAD_FOLDERS.contains(&&*name)
+            WRITTEN.contains(&&*name) || path.join(CACHE_TAG).is_file()
         } else {
             UNREAD_FILES.iter().any(|end| name.ends_with(end))
         };
+        let is_unread = is_unread || (is_top && UNREAD_AT_TOP.contains(&&*name));
         // Of the hidden folders only cargo's is read by a build.
         if is_unread || (name.starts_with('.') && name != ".cargo") {
             continue;
         }
 
-        act(&entry.path(), is_dir);
-        if is_dir {
-            visit(&entry.path(), act);
+        if !is_dir {
+            act(&path, false);
+        } else if visited.is_new(&path) {
+            act(&path, true);
+            visit_below(&path, false, visited, act);
         }
+    }
+}
+
+/// The visited folders by their paths without links, so that no link leads in a circle.
+struct Visited {
+    top: PathBuf,
+    folders: BTreeSet<PathBuf>,
+}
+
+// === impl Visited ===
+
+impl Visited {
+    /// Whether the folder has not been visited. A link to the handler's folder or to one above it, such as `/`, is never followed.
+    fn is_new(&mut self, dir: &Path) -> bool {
+        let real = dir.canonicalize().ok();
+        let real = real.filter(|real| !self.top.starts_with(real));
+        real.is_some_and(|real| self.folders.insert(real))
     }
 }
 
@@ -201,19 +252,73 @@ mod tests {
             ".landfall/x",
             "README.md",
             "cases/a.toml",
+            "tests/a.rs",
+            "vendor/sdk/target/CACHEDIR.TAG",
+            "vendor/sdk/target/a",
+            "vendor/sdk/node_modules/a.js",
             "Cargo.lock",
         ] {
             assert_eq!(put(unread, "1"), first, "{unread}");
         }
-        let second = put("src/new/mod.rs", "1");
+        let mut second = put("src/new/mod.rs", "1");
         assert_ne!(second.code, first.code);
-        let before = second.code;
-        let second = put(".cargo/config.toml", "1");
-        assert_ne!(second.code, before);
+        for read in [
+            "src/build/mod.rs",
+            "src/tests/a.rs",
+            "src/prompt.md",
+            ".cargo/config.toml",
+        ] {
+            let before = std::mem::replace(&mut second, put(read, "1"));
+            assert_ne!(second.code, before.code, "{read}");
+        }
         let third = put("a.toml", "1");
         assert_eq!((third.code, third.hook != second.hook), (second.code, true));
         let fourth = put("secrets/a", "1");
         assert_eq!((fourth.code, fourth.hook != third.hook), (third.code, true));
         assert_eq!(put("src/lib.rs", "1"), fourth, "the same content");
+    }
+
+    #[test]
+    fn links_are_followed_once() {
+        use std::os::unix::fs::symlink;
+
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("mine");
+        for folder in ["mine/src", "shared"] {
+            std::fs::create_dir_all(parent.path().join(folder)).unwrap();
+        }
+        symlink("../../shared", dir.join("src/shared")).unwrap();
+        symlink("../../shared/a.rs", dir.join("src/linked.rs")).unwrap();
+        symlink("..", dir.join("src/circle")).unwrap();
+        symlink("/", dir.join("src/everything")).unwrap();
+        symlink("nowhere", dir.join("src/nothing")).unwrap();
+        let pipe = dir.join("src/pipe");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR,
+            0,
+        )
+        .unwrap();
+
+        let project = Project {
+            dir: dir.clone(),
+            language: Language::Rust,
+            name: "a".into(),
+        };
+        let put = |name: &str, text: &str| {
+            std::fs::write(parent.path().join("shared").join(name), text).unwrap();
+            fingerprint(&project).code
+        };
+        let (first, second) = (put("a.rs", "1"), put("a.rs", "2"));
+        assert_ne!(first, second);
+        assert_ne!(put("b.rs", "1"), second);
+
+        let sources = Sources::watch(&project).unwrap();
+        let shared = parent.path().join("shared").canonicalize().unwrap();
+        let is_watched = |folder: &&PathBuf| folder.canonicalize().is_ok_and(|real| real == shared);
+        assert!(sources.watched.iter().any(|folder| is_watched(&folder)));
+        assert!(sources.watched.len() <= 4, "{:?}", sources.watched);
     }
 }

@@ -6,17 +6,38 @@ use std::process::Command;
 
 use anyhow::{Context, ensure};
 
-use crate::exec;
 use crate::project::{Language, Project};
 use crate::rust_target::RustTarget;
+use crate::{cargo, exec, node_packages};
 use landfall_config::env;
 
 /// The program that links a component. The toolchains of rustup have it.
 const LINKER: &str = "wasm-component-ld";
-/// The oldest Node.js that the tools of the SDK run on.
-const NODE_MIN: u32 = 20;
+/// The oldest Node.js that the tools of the SDK run on, as major and minor version.
+const NODE_MIN: (u32, u32) = (20, 6);
 /// The oldest Python, as major and minor version.
 const PYTHON_MIN: (u32, u32) = (3, 11);
+/// Prints the first package that the environment does not have, of the SDK and of the lines of requirements.txt that name one.
+const PYTHON_PACKAGES: &str = r#"
+import re
+from importlib import metadata, util
+from pathlib import Path
+
+def missing():
+    if util.find_spec("landfall_sdk") is None or util.find_spec("landfall_sdk.build") is None:
+        return "landfall_sdk"
+    path = Path("requirements.txt")
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        name = re.match(r"([A-Za-z0-9][A-Za-z0-9._-]*) *($|[#\[<>=!~@])", line)
+        if name and ";" not in line:
+            try:
+                metadata.version(name[1])
+            except metadata.PackageNotFoundError:
+                return name[1]
+    return ""
+
+print(missing())
+"#;
 
 /// What a build needs and does not find.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +115,8 @@ pub(crate) fn target_missing(dir: &Path, target: RustTarget) -> Option<Missing> 
 }
 
 fn node_missing(dir: &Path) -> Option<Missing> {
-    let wanted = format!("install Node.js {NODE_MIN} or newer from https://nodejs.org");
+    let (major, minor) = NODE_MIN;
+    let wanted = format!("install Node.js {major}.{minor} or newer from https://nodejs.org");
     let Some(version) = exec::version(Command::new("node").arg("--version")) else {
         return Some(Missing::without_command(
             dir,
@@ -103,32 +125,27 @@ fn node_missing(dir: &Path) -> Option<Missing> {
         ));
     };
 
-    let major = version.trim_start_matches('v').split('.').next();
-    if major.and_then(|major| major.parse().ok()) < Some(NODE_MIN) {
+    if major_and_minor(version.trim_start_matches('v')) < Some(NODE_MIN) {
         let what = format!("Node.js {version} is too old");
         return Some(Missing::without_command(dir, &what, &wanted));
     }
-    if dir.join("node_modules/landfall-sdk/package.json").is_file() {
-        return None;
-    }
-
+    let package = node_packages::missing(dir)?;
+    let what = if dir.join("node_modules").is_dir() {
+        format!("the package {package} is not installed")
+    } else {
+        "the packages of package.json are not installed".to_owned()
+    };
     let has_lock = dir.join("package-lock.json").is_file();
     let command = if has_lock { "npm ci" } else { "npm install" };
-    Some(Missing::new(
-        dir,
-        "the packages of package.json are not installed",
-        command,
-    ))
+    Some(Missing::new(dir, &what, command))
 }
 
 fn python_missing(dir: &Path) -> Option<Missing> {
-    let python = dir.join(".venv/bin/python");
-    let has_sdk = Command::new(&python)
-        .args(["-c", "import landfall_sdk.build"])
-        .current_dir(dir)
-        .output()
-        .is_ok_and(|output| output.status.success());
-    if has_sdk {
+    let mut python = Command::new(dir.join(".venv/bin/python"));
+    let found = exec::version(python.args(["-P", "-c", PYTHON_PACKAGES]).current_dir(dir));
+    // `-P`: the author's modules do not replace those of Python. An environment that does not start lacks everything.
+    let package = found.unwrap_or_else(|| "landfall_sdk".into());
+    if package.is_empty() {
         return None;
     }
 
@@ -148,14 +165,19 @@ fn python_missing(dir: &Path) -> Option<Missing> {
     }
     Some(Missing::new(
         dir,
-        "the folder's environment .venv has no landfall_sdk",
+        &format!("the folder's environment .venv has no {package}"),
         "python3 -m venv .venv && .venv/bin/pip install --quiet --disable-pip-version-check -r requirements.txt",
     ))
 }
 
 /// Of `Python 3.11.7`.
 fn python_version(text: &str) -> Option<(u32, u32)> {
-    let mut numbers = text.strip_prefix("Python ")?.split('.');
+    major_and_minor(text.strip_prefix("Python ")?)
+}
+
+/// Of `20.6.1`.
+fn major_and_minor(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.split('.');
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
@@ -222,5 +244,7 @@ mod tests {
         assert!(python_version("Python 3.9.2") < Some(PYTHON_MIN));
         assert!(python_version("Python 3.14.0rc1") > Some(PYTHON_MIN));
         assert_eq!(python_version("snake"), None);
+        assert!(major_and_minor("20.5.1") < Some(NODE_MIN));
+        assert!(major_and_minor("20.10.0") > Some(NODE_MIN));
     }
 }

@@ -24,6 +24,21 @@ impl Config {
         Config::from_layers(flags, env::var, clock)
     }
 
+    /// Only the flags, over the defaults: no variable and no settings file. For a node that must not use what a node in production
+    /// uses, such as its ledger or its queue.
+    pub fn of_flags(flags: Flags, clock: Clock) -> Result<Config, ConfigError> {
+        let config = Config::new(
+            NodeSettings::default(),
+            &flags,
+            Emulators::default(),
+            false,
+            clock.now(),
+        );
+        let config =
+            config.map_err(|conflict| ConfigError::whole("flags", conflict.to_string()))?;
+        Ok(config.without_own_secrets(Path::new(DEFAULT_FILE), env::var))
+    }
+
     /// Refuses `LANDFALL_*` variables that are no setting. For commands that run a node, check its settings, or ask one.
     pub fn reject_unknown_variables() -> Result<(), ConfigError> {
         variables::reject_unknown()
@@ -56,14 +71,19 @@ impl Config {
         };
         // Cloud Run sets it for services, and for functions, which are services.
         let on_cloud_run = var("K_SERVICE").is_some_and(|name| !name.is_empty());
-        let mut config = Config::new(settings, &flags, emulators, on_cloud_run, clock.now())
+        let config = Config::new(settings, &flags, emulators, on_cloud_run, clock.now())
             .map_err(|conflict| ConfigError::whole("settings", conflict.to_string()))?;
 
         let file = named.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
-        config.secret_grant.own = own_secrets::references(&config);
-        config.secret_grant.hooks_path = Some(own_secrets::hooks_path(&config.settings.data));
-        config.secret_grant.own_paths = own_secrets::paths(&config.settings.data, file, var);
-        Ok(config)
+        Ok(config.without_own_secrets(file, var))
+    }
+
+    /// Hook files may not name the node's own secrets and files.
+    fn without_own_secrets(mut self, file: &Path, var: impl Fn(&str) -> Option<String>) -> Config {
+        self.secret_grant.own = own_secrets::references(&self);
+        self.secret_grant.hooks_path = Some(own_secrets::hooks_path(&self.settings.data));
+        self.secret_grant.own_paths = own_secrets::paths(&self.settings.data, file, var);
+        self
     }
 }
 
@@ -220,6 +240,19 @@ mod tests {
             load(flags, &vars).unwrap().settings.listen.0.to_string(),
             "127.0.0.1:2"
         );
+    }
+
+    #[test]
+    fn flags_alone_use_nothing_shared() {
+        let flags = Flags {
+            data: Some("own".into()),
+            ..Flags::default()
+        };
+        let config = Config::of_flags(flags, Clock::System).unwrap();
+        assert_eq!(config.settings.data, Path::new("own"));
+        assert!(config.ledger_url().is_none() && config.queue.is_none());
+        let own = std::path::absolute("own").unwrap();
+        assert!(config.secret_grant.own_paths.contains(&own));
     }
 
     #[test]

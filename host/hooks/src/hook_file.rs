@@ -6,7 +6,7 @@ use super::error::HookError;
 use super::files::Files;
 use landfall_config::{ConfigError, HookSource, Manifest, parse_hook};
 use landfall_engine::{CAPABILITIES, Component};
-use landfall_model::{Credential, EnvironmentVariable, HookName, HookSpec, SecretRef, Sizes};
+use landfall_model::{HookName, HookSpec, SecretRef, Sizes};
 use landfall_verify::{Packs, Verifier};
 
 /// A hook file. A component without one has an empty hook file.
@@ -138,19 +138,7 @@ pub(crate) fn path_alone(text: &str) -> String {
 
 /// Every secret that a hook names.
 pub(crate) fn references(spec: &HookSpec) -> Vec<SecretRef> {
-    let in_verify = spec.verify.secret.iter();
-    let in_challenges = spec.verify.challenge_secret.iter();
-    let in_credentials = spec.credentials.iter().flat_map(Credential::secrets);
-    let in_environment = spec
-        .environment
-        .iter()
-        .flat_map(EnvironmentVariable::secrets);
-    in_verify
-        .chain(in_challenges)
-        .chain(in_credentials)
-        .chain(in_environment)
-        .cloned()
-        .collect()
+    spec.secrets().cloned().collect()
 }
 
 /// The manifest of a component; an empty one if it has none.

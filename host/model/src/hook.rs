@@ -150,6 +150,22 @@ pub struct Allow {
     pub capabilities: Grants,
 }
 
+// === impl HookSpec ===
+
+impl HookSpec {
+    /// Every secret that the hook names.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
+        let in_verify = self.verify.secret.iter();
+        let in_challenges = self.verify.challenge_secret.iter();
+        let in_credentials = self.credentials.iter().flat_map(Credential::secrets);
+        let in_environment = self.environment.iter();
+        in_verify
+            .chain(in_challenges)
+            .chain(in_credentials)
+            .chain(in_environment.flat_map(EnvironmentVariable::secrets))
+    }
+}
+
 // === impl EnvironmentVariable ===
 
 impl EnvironmentVariable {

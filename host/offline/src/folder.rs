@@ -2,20 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::OfflineError;
+use landfall_config::is_tool_file;
 
-/// TOML files that are no hook files.
-const OTHER_FILES: [&str; 9] = [
-    "Cargo.toml",
-    "pyproject.toml",
-    "manifest.toml",
-    "landfall.toml",
-    "rust-toolchain.toml",
-    "rustfmt.toml",
-    "clippy.toml",
-    "deny.toml",
-    "taplo.toml",
-];
+use crate::error::OfflineError;
 
 /// A handler's folder.
 #[derive(Debug, Clone)]
@@ -105,6 +94,6 @@ fn find_hook_file(dir: &Path) -> Result<PathBuf, OfflineError> {
 fn is_hook_file(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
     name.is_some_and(|name| {
-        name.ends_with(".toml") && !name.starts_with('.') && !OTHER_FILES.contains(&name)
+        name.ends_with(".toml") && !name.starts_with('.') && !is_tool_file(name)
     })
 }

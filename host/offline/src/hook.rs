@@ -63,10 +63,7 @@ impl OfflineEngine {
         compiler: PathBuf,
         clock: Clock,
     ) -> Result<OfflineEngine, OfflineError> {
-        std::fs::create_dir_all(&cache).map_err(|error| OfflineError::Unwritable {
-            path: cache.clone(),
-            error,
-        })?;
+        // The engine creates the cache, with the permissions that it requires.
         let settings = EngineSettings {
             cache,
             cache_max_size: CACHE_BYTES_MAX,
@@ -76,8 +73,8 @@ impl OfflineEngine {
             limits: ComponentLimits::DEFAULT,
             clock,
         };
-        let engine =
-            Engine::new(settings, None).map_err(|error| OfflineError::Other(error.to_string()))?;
+        let engine = Engine::new(settings, None)
+            .map_err(|error| OfflineError::Other(format!("{error:#}")))?;
         Ok(OfflineEngine { engine })
     }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use landfall_model::{Clock, SecretSource};
+use landfall_model::{Clock, HookName, SecretSource};
 use serde_json::Value;
 
 use crate::case::{BodySpec, Case, EventSpec, read_one};
@@ -12,6 +12,9 @@ use crate::error::OfflineError;
 use crate::hook::{OfflineEngine, Outside, hook_name};
 use crate::pointer::Override;
 use crate::run::{Run, milliseconds, run};
+
+/// The hook of a component whose file name no hook can have.
+const UNNAMED: &str = "component";
 
 /// What to run.
 pub struct Invocation {
@@ -75,7 +78,10 @@ impl Invocation {
     pub async fn run(self, engine: &OfflineEngine) -> Result<Invoked, OfflineError> {
         let case = case(&self.event)?;
         let hook_file = self.hook_file.or_else(|| nearby_hook_file(&self.component));
-        let name = hook_name(hook_file.as_deref().unwrap_or(&self.component));
+        let name = match &hook_file {
+            Some(path) => hook_name(path),
+            None => name_without_hook_file(&self.component),
+        };
         let component = self.component;
         let hook = engine
             .load(hook_file.as_deref(), |_| Ok(component), &name)
@@ -106,6 +112,15 @@ fn case(path: &Path) -> Result<Case, OfflineError> {
     Ok(Case::of_event(&path.display().to_string(), event))
 }
 
+/// The name of the component's file, if a hook can have it.
+fn name_without_hook_file(component: &Path) -> String {
+    let name = hook_name(component);
+    match name.parse::<HookName>() {
+        Ok(_) => name,
+        Err(_) => UNNAMED.into(),
+    }
+}
+
 /// `NAME.toml` beside `NAME.wasm`, or above the folder `build`.
 fn nearby_hook_file(component: &Path) -> Option<PathBuf> {
     let beside = component.with_extension("toml");
@@ -118,4 +133,20 @@ fn nearby_hook_file(component: &Path) -> Option<PathBuf> {
     }
     let above = folder.with_file_name(beside.file_name()?);
     above.is_file().then_some(above)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_file_name_can_be_invoked() {
+        for (file, name) in [
+            ("build/pushes.wasm", "pushes"),
+            ("Foo.wasm", UNNAMED),
+            ("target/my handler.wasm", UNNAMED),
+        ] {
+            assert_eq!(name_without_hook_file(Path::new(file)), name, "{file}");
+        }
+    }
 }

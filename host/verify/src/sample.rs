@@ -48,6 +48,8 @@ pub struct SignedSample {
     pub headers: Vec<(String, String)>,
     /// The signed body.
     pub body: Vec<u8>,
+    /// Whether the secret itself is in the request, and not only what was made with it.
+    pub carries_secret: bool,
 }
 
 /// Why a sample request cannot be built.
@@ -146,6 +148,10 @@ pub fn sample(
         url: format!("{}{path_and_query}", target.origin().ascii_serialization()),
         headers: headers.collect::<Result<_, SignError>>()?,
         body: signed.body.to_vec(),
+        carries_secret: matches!(
+            verifier.auth_scheme,
+            AuthScheme::Token { .. } | AuthScheme::Basic
+        ),
     })
 }
 

@@ -1,7 +1,7 @@
 // The steps of a build that need no other package.
 
 import assert from "node:assert/strict";
-import { mkdtemp, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import test from "node:test";
@@ -53,6 +53,9 @@ test("missing files are named", async () => {
   await assert.rejects(project(await folder({})), /has no package.json/);
   await assert.rejects(project(await folder({ "package.json": '{"name":"a"}' })), /there is no src\/handler.ts/);
   await assert.rejects(project(await folder({ "package.json": "{}" })), /has no "name"/);
+  const unreadable = await folder({});
+  await mkdir(path.join(unreadable, "package.json"));
+  await assert.rejects(project(unreadable), { code: "EISDIR" });
   const named = '{"name":"a","landfall":{"handler":"x.ts"}}';
   await assert.rejects(project(await folder({ "package.json": named })), /names the handler x.ts/);
 });

@@ -23,8 +23,9 @@ export async function main(args) {
     console.log(await build(path.resolve(args[0] ?? ".")));
     return 0;
   } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    console.error(error.message);
+    // A system call that failed is about a file or the disk, which the author can correct.
+    if (!(error instanceof Problem) && error.syscall === undefined) throw error;
+    console.error(error instanceof Problem ? error.message : `the build failed: ${error.message}`);
     return 1;
   }
 }

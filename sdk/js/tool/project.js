@@ -7,7 +7,8 @@ import { Problem } from "./problem.js";
 const HANDLERS = ["src/handler.ts", "src/handler.js", "handler.ts", "handler.js"];
 
 export async function project(folder) {
-  const text = await readFile(path.join(folder, "package.json"), "utf8").catch(() => {
+  const text = await readFile(path.join(folder, "package.json"), "utf8").catch((error) => {
+    if (error.code !== "ENOENT") throw error;
     throw new Problem(`${folder} has no package.json: run landfall-build in the folder of a handler, or name the folder`);
   });
   let json;

@@ -54,6 +54,9 @@ def read_source(folder: Path, path: str) -> Source:
     except SyntaxError as error:
         line = (error.text or "").rstrip()
         raise Problem(f"{path}:{error.lineno}:{error.offset}: {error.msg}\n    {line.strip()}") from None
+    except ValueError as error:
+        # A NUL, in versions of Python before 3.12.
+        raise Problem(f"{path}: {error}") from None
 
     source = Source(path)
     package = path.replace("/", ".").rpartition(".")[0].rpartition(".")[0]

@@ -41,6 +41,8 @@ def optional(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return ""
+    except UnicodeDecodeError as error:
+        raise Problem(f"{path.name} is not UTF-8: {error}") from None
 
 
 def top_level_keys(toml: str) -> set[str]:

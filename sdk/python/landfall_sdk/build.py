@@ -13,6 +13,7 @@ import tomllib
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from ._imports import Source, read_sources
 from ._manifest import with_manifest
@@ -31,8 +32,11 @@ WORLDS = {
 }
 """The interface of each module."""
 
-LEFT_OUT = ("build", "cases", "samples", "vendor", "tests", "node_modules", "__pycache__", "*.wasm", ".*")
-"""What no handler imports."""
+LEFT_OUT_AT_TOP = ("build", "cases", "samples", "secrets", "tests", "vendor")
+"""Folders of a handler that it does not import. Below, the same names may be those of packages."""
+
+LEFT_OUT = ("node_modules", "__pycache__", "*.wasm", ".*")
+"""What no handler imports, in any folder."""
 
 APP = "landfall_component"
 SDK = Path(__file__).parent
@@ -59,6 +63,10 @@ def main(arguments: list[str]) -> int:
         print(build(Path(arguments[0] if arguments else ".").resolve()))
     except Problem as problem:
         print(problem, file=sys.stderr)
+        return 1
+    except OSError as error:
+        # A file or the disk, which the author can correct.
+        print(f"the build failed: {error}", file=sys.stderr)
         return 1
     return 0
 
@@ -92,17 +100,22 @@ def read_project(folder: Path) -> Project:
             table = tomllib.load(file)
     except FileNotFoundError:
         raise Problem(f"{folder} has no pyproject.toml: run this in the folder of a handler, or name the folder") from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Problem(f"pyproject.toml is not TOML: {error}") from None
 
-    project = table.get("project", {})
+    project = table_in(table, "project")
     name = project.get("name")
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise Problem(f"pyproject.toml has no `name` under [project] that can be the name of a file: {name!r}")
-    handler = table.get("tool", {}).get("landfall", {}).get("handler", "handler.py")
-    if not (folder / handler).is_file():
+    handler = table_in(table_in(table, "tool"), "landfall").get("handler", "handler.py")
+    if not isinstance(handler, str) or not (folder / handler).is_file():
         raise Problem(f"there is no {handler}: write it, or name your file in pyproject.toml: [tool.landfall] handler = \"FILE\"")
     return Project(folder, name, project.get("version"), project.get("description"), handler)
+
+
+def table_in(table: dict[str, Any], key: str) -> dict[str, Any]:
+    found = table.get(key)
+    return found if isinstance(found, dict) else {}
 
 
 def check(project: Project, sources: list[Source]) -> None:
@@ -125,13 +138,36 @@ def componentize(project: Project, used: list[str], has_responder: bool, sources
     with tempfile.TemporaryDirectory(prefix="landfall-build-") as name:
         stage = Path(name)
         app, wit = stage / "app", stage / "wit"
-        shutil.copytree(project.folder, app, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        copy_sources(project.folder, app)
         shutil.copytree(SDK, app / "landfall_sdk", ignore=shutil.ignore_patterns("wit", "__pycache__"), dirs_exist_ok=True)
         shutil.copytree(SDK / "wit", wit / "deps")
         (wit / "world.wit").write_text(world(used, has_responder))
         (app / f"{APP}.py").write_text(entry(project.handler, has_responder, sources))
         run_tool(project, stage)
         return (stage / "component.wasm").read_bytes()
+
+
+def copy_sources(folder: Path, app: Path) -> None:
+    """Copies what the handler may import. Links are followed, except to nothing and in circles; pipes and sockets are left out."""
+    in_any_folder = shutil.ignore_patterns(*LEFT_OUT)
+
+    def left_out(directory: str, names: list[str]) -> set[str]:
+        is_top = Path(directory) == folder
+        out = set(in_any_folder(directory, names)) | (set(LEFT_OUT_AT_TOP) & set(names) if is_top else set())
+        return out | {name for name in set(names) - out if not is_source(Path(directory, name))}
+
+    try:
+        shutil.copytree(folder, app, ignore=left_out)
+    except shutil.Error as error:
+        reasons = [f"{source}: {reason}" for source, _, reason in error.args[0]]
+        raise Problem("these files cannot be copied for the build:\n" + "\n".join(reasons)) from None
+
+
+def is_source(path: Path) -> bool:
+    if not path.is_dir():
+        return path.is_file()
+    # A link to a folder that this one is in would have no end.
+    return not (path.is_symlink() and path.parent.resolve().is_relative_to(path.resolve()))
 
 
 def world(used: list[str], has_responder: bool) -> str:

@@ -1,8 +1,13 @@
 """The steps of a build that need no other package."""
 
+import io
+import os
+import socket
 import tempfile
 import unittest
+from contextlib import redirect_stderr
 from pathlib import Path
+from unittest import mock
 
 from landfall_sdk import build
 from landfall_sdk._imports import read_sources
@@ -81,6 +86,42 @@ class Builds(unittest.TestCase):
             build.read_project(self.folder)
         (self.folder / "pyproject.toml").write_text("[project]\n")
         with self.assertRaisesRegex(Problem, "no `name`"):
+            build.read_project(self.folder)
+
+    def test_only_sources_are_copied(self):
+        for name in ["handler.py", "pack/build/a.py", "secrets/key", "vendor/x.py", "pack/__pycache__/a.pyc", ".env", "shared/b.py"]:
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(name)
+        for name, target in [("gone", "nowhere"), ("pack/up", ".."), ("pack/shared", "../shared")]:
+            (self.folder / name).symlink_to(target)
+        os.mkfifo(self.folder / "pipe")
+        bound = socket.socket(socket.AF_UNIX)
+        self.addCleanup(bound.close)
+        bound.bind(str(self.folder / "socket"))
+
+        app = self.folder / "build/app"
+        build.copy_sources(self.folder, app)
+        copied = {str(path.relative_to(app)) for path in app.rglob("*") if path.is_file()}
+        self.assertEqual(copied, {"handler.py", "pack/build/a.py", "pack/shared/b.py", "shared/b.py"})
+
+    def test_unreadable_files_are_named(self):
+        with mock.patch("shutil.copyfile", side_effect=PermissionError(13, "Permission denied", "helper.py")):
+            self.write(handler="", helper="")
+            with self.assertRaisesRegex(Problem, "(?s)cannot be copied for the build.*helper.py.*Permission denied"):
+                build.copy_sources(self.folder, self.folder / "build/app")
+        said = io.StringIO()
+        with mock.patch.object(build, "build", side_effect=OSError(28, "No space left on device")), redirect_stderr(said):
+            self.assertEqual(build.main([]), 1)
+        self.assertEqual(said.getvalue(), "the build failed: [Errno 28] No space left on device\n")
+
+    def test_wrong_tables_are_named(self):
+        for text in ["project = 1\n", "[project]\nname = 1\n", "tool = 1\n"]:
+            (self.folder / "pyproject.toml").write_text(text)
+            with self.assertRaisesRegex(Problem, "no `name`"):
+                build.read_project(self.folder)
+        (self.folder / "pyproject.toml").write_bytes(b"\xff")
+        with self.assertRaisesRegex(Problem, "is not TOML"):
             build.read_project(self.folder)
 
     def test_worlds_have_what_is_used(self):

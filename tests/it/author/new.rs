@@ -179,6 +179,10 @@ fn missing_arguments_name_the_choices() {
         (&["new", "Mine", "--lang", "rust"], "cannot name a hook"),
         (&["new", "1st", "--lang", "rust"], "begin with a letter"),
         (&["new", "test", "--lang", "rust"], "a tool uses this name"),
+        (
+            &["new", "pyproject", "--lang", "python"],
+            "a tool uses this name",
+        ),
         (&["new", "../mine", "--lang", "rust"], "cannot name a hook"),
     ] {
         let output = landfall_in(dir.path(), args);

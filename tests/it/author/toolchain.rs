@@ -61,6 +61,11 @@ fn missing_tools_are_named() {
             &[("node", "echo v18.19.0")],
             "Node.js v18.19.0 is too old: install Node.js 20",
         ),
+        (
+            "js",
+            &[("node", "echo v20.5.1")],
+            "Node.js v20.5.1 is too old: install Node.js 20.6 or newer",
+        ),
         ("js", &[("node", "echo v22.1.0")], "run `npm install` in"),
         (
             "python",
@@ -88,6 +93,19 @@ fn missing_tools_are_named() {
             said(&output)
         );
     }
+}
+
+/// An interrupted `npm install` has left out a package of the SDK.
+#[test]
+fn half_installed_packages_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = new_handler(dir.path(), "mine", "js", &[]);
+    std::fs::create_dir(folder.join("node_modules")).unwrap();
+    let link = folder.join("node_modules/landfall-sdk");
+    std::os::unix::fs::symlink("../vendor/landfall-sdk", link).unwrap();
+    let output = build_with(&folder, &[("node", "echo v22.1.0")]);
+    let words = "the package componentize-qjs is not installed: run `npm install` in";
+    assert!(said(&output).contains(words), "{}", said(&output));
 }
 
 #[test]

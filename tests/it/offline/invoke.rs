@@ -1,6 +1,8 @@
 //! `landfall invoke`.
 
-use landfall_tests::Receiver;
+use std::process::Command;
+
+use landfall_tests::{Receiver, landfall};
 use serde_json::Value;
 
 use super::{Handler, code, stderr, stdout};
@@ -51,6 +53,25 @@ fn what_happened_is_printed() {
     ] {
         assert!(text.contains(line), "{line}: {text}");
     }
+}
+
+/// The default of many systems: the group can write new files.
+#[test]
+fn every_umask_and_name_work() {
+    let handler = Handler::new("contract_cases");
+    handler.write("text.json", r#"{"case":"text"}"#);
+    std::fs::rename(handler.path("build/hello.wasm"), handler.path("Foo.wasm")).unwrap();
+    let output = Command::new("sh")
+        .args([
+            "-c",
+            "umask 002 && exec \"$0\" invoke Foo.wasm --event text.json",
+        ])
+        .arg(landfall())
+        .current_dir(handler.path(""))
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("hook     no hook file"));
 }
 
 #[test]

@@ -61,6 +61,11 @@ async fn all(flags: &BuildFlags) -> anyhow::Result<ExitCode> {
         What::All
     };
 
+    if !flags.examples && !flags.dir.join("Cargo.toml").is_file() {
+        // The error says what the folder lacks.
+        Project::open(&flags.dir)?;
+    }
+
     let out = flags.out.as_deref().unwrap_or(Path::new(OUT_DEFAULT));
     let built = build_workspace(&flags.dir, out, what, flags.install)?;
     let limit = Duration::from_secs(flags.wait);

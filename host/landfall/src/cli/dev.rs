@@ -2,26 +2,28 @@
 //! what has changed in the reply and the calls.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
 use landfall_author::{
-    Built, Changed, Project, Run, Sample, ServedFolder, Sources, Target, difference, location,
+    Built, Changed, Project, Run, Sample, ServedFolder, Sources, Stop, Target, build_until,
+    difference, location,
 };
-use landfall_config::listen_address;
+use landfall_config::{Config, listen_address};
+use landfall_model::{Clock, SecretRef};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::changes::PrintedStatuses;
-use super::flags::{NodeFlags, node_config};
+use super::flags::NodeFlags;
 use super::keys::{SingleKeys, keys};
-use super::output::say;
-use super::send::curl;
-use crate::app::{self, App, Events, HookState, Hooks, SignedSample};
+use super::output::{say, untrusted};
+use super::send::{ShellSecret, curl};
+use crate::app::{self, App, Events, HookState, HookStatus, Hooks, SignedSample};
 use crate::shutdown::Shutdown;
 use crate::telemetry;
 
@@ -60,9 +62,10 @@ pub struct DevFlags {
 
 /// A step that has ended.
 enum Step {
-    Built(Instant, anyhow::Result<Built>),
-    /// The node runs the new version.
-    Live(Instant, anyhow::Result<()>),
+    /// The build with this number.
+    Built(u64, Instant, anyhow::Result<Built>),
+    /// The node runs the new version. The time of the change, unless the author had to remove something that was in the way.
+    Live(Option<Instant>),
     /// The answer to a sample.
     Answered(anyhow::Result<(u16, String)>),
 }
@@ -82,9 +85,10 @@ struct Session {
     /// Waits until the last built version is live.
     waiting: Option<AbortHandle>,
     install: bool,
-    is_building: bool,
-    /// A change came while a build was running.
-    is_stale: bool,
+    /// The last build, which a newer one replaces.
+    building: Option<AbortHandle>,
+    builds: u64,
+    shutdown: Shutdown,
     steps: mpsc::Sender<Step>,
     printed: PrintedStatuses,
 }
@@ -93,26 +97,34 @@ struct Session {
 pub async fn dev(flags: DevFlags) -> anyhow::Result<ExitCode> {
     let project = Project::open(&flags.dir)?;
     let served = ServedFolder::create(&project)?;
-    served.update_hook_file(&project)?;
-    let config = node_config(NodeFlags {
+    serve_hook_file(&served, &project);
+    // Neither variables nor landfall.toml: they may name the ledger and the queue of a node in production.
+    let flags_of_node = NodeFlags {
         listen: flags.listen.or(Some((Ipv4Addr::LOCALHOST, 8080).into())),
         admin_listen: flags.admin_listen,
         plugins: Some(served.plugins()),
         data: Some(served.data()),
         log: flags.log.or(Some(LOG_DEFAULT.into())),
         ..NodeFlags::default()
-    })?;
+    };
+    let config = Config::of_flags(flags_of_node.into(), Clock::System)?;
     telemetry::start(config.settings.log.format, &config.settings.log.level)?;
 
     // What changes from now on is built again.
     let mut changes = notice(Sources::watch(&project)?);
+    let shutdown = Shutdown::on_signals()?;
     let began = Instant::now();
-    let first = build(&project, flags.install).await;
+    let first = loop {
+        tokio::select! {
+            built = build(&project, flags.install) => break built,
+            Some(Ok(_)) = changes.recv() => serve_hook_file(&served, &project),
+            () = shutdown.clone().asked() => return Ok(ExitCode::SUCCESS),
+        }
+    };
     if let Ok(built) = &first {
         served.update_component(&project, &built.path)?;
     }
 
-    let shutdown = Shutdown::on_signals()?;
     let app = App::start(config).await?;
     let (listen, admin) = app.addresses()?;
     let (report, mut attempts) = mpsc::channel(ATTEMPTS);
@@ -131,8 +143,9 @@ pub async fn dev(flags: DevFlags) -> anyhow::Result<ExitCode> {
         compare: None,
         waiting: None,
         install: flags.install,
-        is_building: false,
-        is_stale: false,
+        building: None,
+        builds: 0,
+        shutdown: shutdown.clone(),
         printed: PrintedStatuses::default(),
         project,
         served,
@@ -144,7 +157,7 @@ pub async fn dev(flags: DevFlags) -> anyhow::Result<ExitCode> {
     let mut pressed = keys();
     let mut has_keys = true;
     session.print_start(admin);
-    session.built(began, first)?;
+    session.built(began, first);
     let mut look = tokio::time::interval(STATUS_EVERY);
     loop {
         tokio::select! {
@@ -152,12 +165,12 @@ pub async fn dev(flags: DevFlags) -> anyhow::Result<ExitCode> {
                 ended.context("serving panicked")??;
                 return Ok(ExitCode::SUCCESS);
             }
-            Some(changed) = changes.recv() => session.changed(changed?)?,
+            Some(changed) = changes.recv() => session.changed(changed),
             Some((run, log)) = attempts.recv() => session.ran(run, &log),
-            Some(step) = stepped.recv() => session.stepped(step).await?,
+            Some(step) = stepped.recv() => session.stepped(step).await,
             _ = look.tick() => session.print_statuses(),
             key = pressed.recv(), if has_keys => match key {
-                Some('r') => session.replay().await?,
+                Some('r') => session.replay_or_say().await,
                 Some('s') => session.send_sample(),
                 Some('o') => say!("admin listener: http://{admin}/, its token is in {}", session.token()),
                 Some('q') => shutdown.ask(),
@@ -170,6 +183,13 @@ pub async fn dev(flags: DevFlags) -> anyhow::Result<ExitCode> {
                 }
             },
         }
+    }
+}
+
+/// An editor may be replacing the file: an error is no reason to end.
+fn serve_hook_file(served: &ServedFolder, project: &Project) {
+    if let Err(error) = served.update_hook_file(project) {
+        say!("! {error:#}");
     }
 }
 
@@ -203,7 +223,7 @@ impl Session {
         let name = &self.project.name;
         say!("{name} at {} (admin listener: http://{admin})", self.base);
         match self.signed() {
-            Ok((request, file)) => match curl(&request, file.as_deref()) {
+            Ok((request, file, secret)) => match curl(&request, file.as_deref(), secret.as_ref()) {
                 Ok(command) => say!("\n  {command}\n"),
                 Err(error) => say!("no curl command: {error:#}"),
             },
@@ -218,72 +238,77 @@ impl Session {
             .to_string()
     }
 
-    /// Starts a build in the background.
+    /// Starts a build in the background. One that is still running is out of date: it is stopped.
     fn build(&mut self) {
-        if self.is_building {
-            self.is_stale = true;
-            return;
-        }
-
-        self.is_building = true;
+        self.builds += 1;
         let (project, install, steps) = (self.project.clone(), self.install, self.steps.clone());
-        let began = Instant::now();
-        tokio::spawn(async move {
-            let built = build(&project, install).await;
-            steps.send(Step::Built(began, built)).await.ok();
+        let (number, began, shutdown) = (self.builds, Instant::now(), self.shutdown.clone());
+        let building = tokio::spawn(async move {
+            tokio::select! {
+                built = build(&project, install) => {
+                    steps.send(Step::Built(number, began, built)).await.ok();
+                }
+                () = shutdown.asked() => {}
+            }
         });
+        if let Some(before) = self.building.replace(building.abort_handle()) {
+            before.abort();
+        }
     }
 
-    fn changed(&mut self, changed: Changed) -> anyhow::Result<()> {
+    fn changed(&mut self, changed: anyhow::Result<Changed>) {
+        let changed = match changed {
+            Ok(changed) => changed,
+            Err(error) => {
+                say!("! {error:#}: changes are no longer noticed; press q and start again");
+                return;
+            }
+        };
         if changed.hook {
-            self.served.update_hook_file(&self.project)?;
+            serve_hook_file(&self.served, &self.project);
             self.hooks.look_again();
         }
         if changed.code {
             self.build();
         }
-        Ok(())
     }
 
-    async fn stepped(&mut self, step: Step) -> anyhow::Result<()> {
+    async fn stepped(&mut self, step: Step) {
         match step {
-            Step::Built(began, built) => {
-                self.is_building = false;
-                if std::mem::take(&mut self.is_stale) {
-                    self.build();
-                    return Ok(());
+            // A newer one is on its way.
+            Step::Built(number, ..) if number != self.builds => {}
+            Step::Built(_, began, built) => self.built(began, built),
+            Step::Live(began) => {
+                match began {
+                    Some(began) => {
+                        let seconds = began.elapsed().as_secs_f64();
+                        say!("+ live {seconds:.1} s after the change");
+                    }
+                    None => say!("+ live"),
                 }
-                self.built(began, built)
+                self.run_again().await;
             }
-            Step::Live(began, Ok(())) => {
-                say!(
-                    "+ live {:.1} s after the change",
-                    began.elapsed().as_secs_f64()
-                );
-                self.run_again().await
-            }
-            Step::Live(_, Err(error)) => {
-                say!("! {error:#}");
-                Ok(())
-            }
-            Step::Answered(Ok((status, _))) if status < 400 => Ok(()),
+            Step::Answered(Ok((status, _))) if status < 400 => {}
             Step::Answered(Ok((status, body))) => {
-                say!("! the sample was answered {status}: {}", body.trim());
-                Ok(())
+                untrusted(
+                    "",
+                    &format!("! the sample was answered {status}: {}", body.trim()),
+                );
             }
-            Step::Answered(Err(error)) => {
-                say!("! the sample was not sent: {error:#}");
-                Ok(())
-            }
+            Step::Answered(Err(error)) => say!("! the sample was not sent: {error:#}"),
         }
     }
 
-    fn built(&mut self, began: Instant, built: anyhow::Result<Built>) -> anyhow::Result<()> {
-        let built = match built {
+    fn built(&mut self, began: Instant, built: anyhow::Result<Built>) {
+        let placed = built.and_then(|built| {
+            self.served.update_component(&self.project, &built.path)?;
+            Ok(built)
+        });
+        let built = match placed {
             Ok(built) => built,
             Err(error) => {
                 say!("! {error:#}; the last good version stays");
-                return Ok(());
+                return;
             }
         };
 
@@ -293,28 +318,32 @@ impl Session {
             built.took.as_secs_f64(),
             size.display().iec()
         );
-        self.served.update_component(&self.project, &built.path)?;
         self.hooks.look_again();
         let (hooks, steps) = (self.hooks.clone(), self.steps.clone());
         let (name, digest) = (self.project.name.clone(), built.inspected.digest);
         let waiting = tokio::spawn(async move {
-            let live = wait_until_live(&hooks, &name, &digest).await;
-            steps.send(Step::Live(began, live)).await.ok();
+            let is_direct = wait_until_live(&hooks, &name, &digest).await;
+            let began = Some(began).filter(|_| is_direct);
+            steps.send(Step::Live(began)).await.ok();
         });
         // The version before, if it is not live yet, never will be.
         if let Some(before) = self.waiting.replace(waiting.abort_handle()) {
             before.abort();
         }
-        Ok(())
     }
 
     /// After a new version: the last event, or the sample if there was none.
-    async fn run_again(&mut self) -> anyhow::Result<()> {
+    async fn run_again(&mut self) {
         if self.last.is_some() {
-            self.replay().await
+            self.replay_or_say().await;
         } else {
             self.send_sample();
-            Ok(())
+        }
+    }
+
+    async fn replay_or_say(&mut self) {
+        if let Err(error) = self.replay().await {
+            say!("! the last event was not replayed: {error:#}");
         }
     }
 
@@ -351,8 +380,8 @@ impl Session {
         Ok(())
     }
 
-    /// The sample, and the file of its body, relative to the working directory if it is below it.
-    fn signed(&self) -> anyhow::Result<(SignedSample, Option<PathBuf>)> {
+    /// The sample, the file of its body, and where a shell finds the secret.
+    fn signed(&self) -> anyhow::Result<(SignedSample, Option<PathBuf>, Option<ShellSecret>)> {
         let plugins = self.served.plugins();
         let target = Target::read(&self.project, &plugins, &self.base)?;
         let providers = plugins.join("providers");
@@ -361,20 +390,24 @@ impl Session {
         }
 
         let secret = target.secret.as_ref().map(app::secret_value).transpose()?;
+        let in_shell = match (&target.secret, &secret) {
+            (Some(SecretRef::File(path)), Some(value)) => {
+                let path = path.canonicalize().unwrap_or_else(|_| path.clone());
+                Some(ShellSecret::new(value, &SecretRef::File(from_here(&path))))
+            }
+            (Some(reference), Some(value)) => Some(ShellSecret::new(value, reference)),
+            _ => None,
+        };
         let sample = Sample::first(&self.project)?;
         let request = target.request(sample.as_ref(), secret);
-        let here = std::env::current_dir().unwrap_or_default();
-        let file = sample.map(|sample| match sample.path.strip_prefix(&here) {
-            Ok(below) => below.to_owned(),
-            Err(_) => sample.path.clone(),
-        });
-        Ok((app::sample(&request, Some(&providers))?, file))
+        let file = sample.map(|sample| from_here(&sample.path));
+        Ok((app::sample(&request, Some(&providers))?, file, in_shell))
     }
 
     fn send_sample(&mut self) {
         let steps = self.steps.clone();
         match self.signed() {
-            Ok((request, _)) => drop(tokio::spawn(async move {
+            Ok((request, ..)) => drop(tokio::spawn(async move {
                 let answer = app::send(request).await;
                 steps.send(Step::Answered(answer)).await.ok();
             })),
@@ -384,8 +417,8 @@ impl Session {
 
     /// Prints an attempt, and how it differs from the one before.
     fn ran(&mut self, run: Run, log: &[String]) {
-        log.iter().for_each(|line| say!("    {line}"));
-        say!("{} {}", self.project.name, run.line());
+        log.iter().for_each(|line| untrusted("    ", line));
+        untrusted("", &format!("{} {}", self.project.name, run.line()));
         if run.outcome != "done"
             && let Some(place) = location(&run.said, &self.project.dir)
         {
@@ -393,12 +426,12 @@ impl Session {
         }
 
         match self.compare.take_if(|before| before.event == run.event) {
-            None => run.facts().lines().for_each(|line| say!("    {line}")),
+            None => untrusted("    ", run.facts()),
             Some(before) => match difference(&before, &run) {
                 None => say!("    no difference to the run before"),
                 Some(text) => {
                     say!("  difference to the run before:");
-                    text.lines().for_each(|line| say!("    {line}"));
+                    untrusted("    ", &text);
                 }
             },
         }
@@ -414,39 +447,134 @@ impl Session {
             .is_file()
         {
             let changes = self.printed.update(self.hooks.statuses());
-            changes.iter().for_each(|line| say!("{line}"));
+            changes.iter().for_each(|line| untrusted("", line));
         }
     }
 }
 
+/// The path relative to the working directory, if it is below it.
+fn from_here(path: &Path) -> PathBuf {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(&here).unwrap_or(path).to_owned()
+}
+
+/// The tools of a build, which end with it.
+struct Tools(Stop);
+
+impl Drop for Tools {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// Builds. Dropping the future kills the tools.
 async fn build(project: &Project, install: bool) -> anyhow::Result<Built> {
-    let project = project.clone();
-    let build = tokio::task::spawn_blocking(move || landfall_author::build(&project, install));
+    let (project, tools) = (project.clone(), Tools(Stop::default()));
+    let stop = tools.0.clone();
+    let build = tokio::task::spawn_blocking(move || build_until(&project, install, &stop));
     build.await.context("the build panicked")?
 }
 
-/// Returns when the hook runs the component with this digest. The error says why it does not.
-async fn wait_until_live(hooks: &Hooks, name: &str, digest: &str) -> anyhow::Result<()> {
+/// How far a hook is on its way to a new version.
+#[derive(Debug, PartialEq, Eq)]
+enum Progress {
+    Live,
+    /// The author can remove what is in the way.
+    Blocked(String),
+    Loading,
+}
+
+/// `digest` is that of the new version.
+fn progress(status: &HookStatus, digest: &str) -> Progress {
+    if status.is_loading() {
+        return Progress::Loading;
+    }
+    let is_new = status.digest.as_deref() == Some(digest);
+    if is_new && status.state == HookState::Serving {
+        return Progress::Live;
+    }
+
+    let name = &status.name;
+    let other = status.component.as_ref();
+    if let Some(other) = other.filter(|other| **other != format!("{name}.wasm")) {
+        return Progress::Blocked(format!(
+            "{name}.toml has component = \"{other}\", and a build writes {name}.wasm: remove the line"
+        ));
+    }
+    let is_tried = is_new || status.tried.as_deref() == Some(digest);
+    match &status.problem {
+        Some(problem) if is_tried => Progress::Blocked(problem.clone()),
+        _ => Progress::Loading,
+    }
+}
+
+/// Waits until the hook runs the component with this digest. It says once what is in the way, and waits on: a change of the hook file
+/// may remove that. Returns whether nothing was.
+async fn wait_until_live(hooks: &Hooks, name: &str, digest: &str) -> bool {
     let began = Instant::now();
-    let mut has_said = false;
+    let (mut in_the_way, mut has_said) = (None, false);
     loop {
         let statuses = hooks.statuses();
-        let status = statuses.into_iter().find(|status| status.name == name);
-        if let Some(status) = status.filter(|status| !status.is_loading()) {
-            let is_new = status.digest.as_deref() == Some(digest);
-            if is_new && status.state == HookState::Serving {
-                return Ok(());
+        let status = statuses.iter().find(|status| status.name == name);
+        match status.map_or(Progress::Loading, |status| progress(status, digest)) {
+            Progress::Live => return in_the_way.is_none(),
+            Progress::Blocked(why) if in_the_way.as_ref() != Some(&why) => {
+                untrusted("", &format!("! the new version does not serve: {why}"));
+                in_the_way = Some(why);
             }
-            let is_tried = is_new || status.tried.as_deref() == Some(digest);
-            if let Some(problem) = status.problem.filter(|_| is_tried) {
-                bail!("the new version does not serve: {problem}");
+            Progress::Blocked(_) => {}
+            Progress::Loading if !has_said && began.elapsed() > SAY_COMPILING_AFTER => {
+                say!("the node is still compiling {name}");
+                has_said = true;
             }
-        }
-
-        if !has_said && began.elapsed() > SAY_COMPILING_AFTER {
-            say!("the node is still compiling {name}");
-            has_said = true;
+            Progress::Loading => {}
         }
         tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn obstacles_are_said() {
+        let status = |state, component: &str, digest: &str, problem: Option<&str>| HookStatus {
+            name: "a".into(),
+            state,
+            component: Some(component.into()),
+            digest: Some(digest.into()),
+            tried: Some("new".into()),
+            problem: problem.map(str::to_owned),
+            ..HookStatus::default()
+        };
+        let closed = Some("closed: the hook has no [verify] table");
+        for (status, expected) in [
+            (
+                status(HookState::Serving, "a.wasm", "new", None),
+                Ok(Progress::Live),
+            ),
+            (
+                status(HookState::Serving, "a.wasm", "old", None),
+                Ok(Progress::Loading),
+            ),
+            (
+                status(HookState::Closed, "a.wasm", "new", closed),
+                Err("no [verify] table"),
+            ),
+            (
+                status(HookState::Stale, "a.wasm", "old", Some("refused")),
+                Err("refused"),
+            ),
+            (
+                status(HookState::Unavailable, "b.wasm", "old", None),
+                Err("a.toml has component = \"b.wasm\""),
+            ),
+        ] {
+            match (progress(&status, "new"), expected) {
+                (Progress::Blocked(why), Err(words)) => assert!(why.contains(words), "{why}"),
+                (found, expected) => assert_eq!(Ok(found), expected),
+            }
+        }
     }
 }

@@ -6,6 +6,8 @@ use std::io::{self, ErrorKind, Write};
 
 use rustix::event::{PollFd, PollFlags, poll};
 
+use super::listing::printable;
+
 /// As `println!`, which would panic where it cannot write.
 macro_rules! say {
     ($($text:tt)*) => {
@@ -18,6 +20,13 @@ pub(super) use say;
 pub fn line(text: Arguments<'_>) {
     let mut out = io::stdout().lock();
     written(out.write_fmt(text).and_then(|()| out.write_all(b"\n")));
+}
+
+/// Each line of a text that others have written, with control characters escaped.
+pub fn untrusted(indent: &str, text: &str) {
+    for line in text.lines() {
+        say!("{indent}{}", printable(line));
+    }
 }
 
 /// Returns after a successful write; otherwise ends the process.

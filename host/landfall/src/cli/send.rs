@@ -11,6 +11,7 @@ use url::Url;
 
 use super::output::say;
 use crate::app::{self, SampleRequest, SignedSample};
+use landfall_model::{Secret, SecretRef};
 
 /// What to make.
 #[derive(Debug, Args)]
@@ -51,12 +52,85 @@ pub fn sign(flags: &SignFlags) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
 
-    say!("{}", curl(&request, None)?);
+    let secret = match &flags.secret {
+        Some(text) => {
+            let reference: SecretRef = text.parse().map_err(anyhow::Error::msg)?;
+            Some(ShellSecret::new(
+                &app::secret_value(&reference)?,
+                &reference,
+            ))
+        }
+        None => None,
+    };
+    say!("{}", curl(&request, None, secret.as_ref())?);
     Ok(ExitCode::SUCCESS)
 }
 
-/// The request as a command to paste into a shell. `file` has the body, if signing has not changed it.
-pub(super) fn curl(request: &SignedSample, file: Option<&Path>) -> anyhow::Result<String> {
+/// A secret that a command reads when it runs, so that it is not printed.
+pub(super) struct ShellSecret {
+    value: String,
+    /// What a shell replaces by the value. `None`: it is neither in a variable nor in a file.
+    word: Option<String>,
+}
+
+// === impl ShellSecret ===
+
+impl ShellSecret {
+    pub(super) fn new(value: &Secret, reference: &SecretRef) -> ShellSecret {
+        let word = match reference {
+            SecretRef::Env(name) if is_variable(name) => Some(format!("\"${name}\"")),
+            SecretRef::File(path) => {
+                let path = quoted(&path.display().to_string());
+                Some(format!("\"$(cat {path})\""))
+            }
+            SecretRef::Env(_) | SecretRef::Remote(_) => None,
+        };
+        ShellSecret {
+            value: String::from_utf8_lossy(value.expose()).into_owned(),
+            word,
+        }
+    }
+
+    /// The flag and its argument for a header, and whether they have the secret.
+    fn header(&self, name: &str, value: &str, word: &str) -> (String, bool) {
+        let is_basic = name.eq_ignore_ascii_case("authorization") && value.starts_with("Basic ");
+        if is_basic && !value.contains(&self.value) {
+            // The whole secret, `user:password`, which curl encodes.
+            return (format!("-u {word}"), true);
+        }
+        let (argument, has_it) = self.argument(&format!("{name}: {value}"), word);
+        (format!("-H {argument}"), has_it)
+    }
+
+    /// The text as one argument, with `word` in place of the secret.
+    fn argument(&self, text: &str, word: &str) -> (String, bool) {
+        if self.value.is_empty() || !text.contains(&self.value) {
+            return (quoted(text), false);
+        }
+        let parts = text.split(&self.value);
+        let parts = parts.map(|part| {
+            if part.is_empty() {
+                String::new()
+            } else {
+                quoted(part)
+            }
+        });
+        (parts.collect::<Vec<_>>().join(word), true)
+    }
+}
+
+/// Whether a shell can name the variable.
+fn is_variable(name: &str) -> bool {
+    let is_start = |first: char| first.is_ascii_alphabetic() || first == '_';
+    name.starts_with(is_start) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// The request as a command to paste into a shell. `file` has the body, if signing has not changed it. The secret is not in the command.
+pub(super) fn curl(
+    request: &SignedSample,
+    file: Option<&Path>,
+    secret: Option<&ShellSecret>,
+) -> anyhow::Result<String> {
     let is_unchanged = |file: &&Path| std::fs::read(file).is_ok_and(|bytes| bytes == request.body);
     let body = match file.filter(is_unchanged) {
         Some(file) => format!("@{}", file.display()),
@@ -64,16 +138,34 @@ pub(super) fn curl(request: &SignedSample, file: Option<&Path>) -> anyhow::Resul
             .context("the body is not text: use `landfall send`")?
             .to_owned(),
     };
-    let headers: Vec<String> = request
-        .headers
-        .iter()
-        .map(|(name, value)| format!("-H {}", quoted(&format!("{name}: {value}"))))
-        .collect();
+    let headers = request.headers.iter();
+    let (url, headers, body) = match secret.filter(|_| request.carries_secret) {
+        None => {
+            let headers =
+                headers.map(|(name, value)| format!("-H {}", quoted(&format!("{name}: {value}"))));
+            (quoted(&request.url), headers.collect(), quoted(&body))
+        }
+        Some(secret) => {
+            let word = secret.word.as_deref();
+            let word = word.context(
+                "the request contains the secret, which is neither in a file nor in a variable: use `landfall send`",
+            )?;
+            let (url, in_url) = secret.argument(&request.url, word);
+            let (body, in_body) = secret.argument(&body, word);
+            let (headers, in_headers): (Vec<_>, Vec<_>) = headers
+                .map(|(name, value)| secret.header(name, value, word))
+                .unzip();
+            ensure!(
+                in_url || in_body || in_headers.contains(&true),
+                "the request contains the secret in an encoded form: use `landfall send`"
+            );
+            (url, headers, body)
+        }
+    };
+    let headers: Vec<String> = headers;
     Ok(format!(
-        "curl -sS {} {} --data-binary {}",
-        quoted(&request.url),
-        headers.join(" "),
-        quoted(&body)
+        "curl -sS {url} {} --data-binary {body}",
+        headers.join(" ")
     ))
 }
 
@@ -177,4 +269,55 @@ fn read(path: &PathBuf) -> anyhow::Result<Vec<u8>> {
 /// For a POSIX shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_read_the_secret_themselves() {
+        let request = |url: &str, headers: &[(&str, &str)], body: &str| SignedSample {
+            method: "POST".into(),
+            url: url.into(),
+            headers: headers
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .collect(),
+            body: body.into(),
+            carries_secret: true,
+        };
+        let of_file = SecretRef::File("secrets/it's".into());
+        let of_variable = SecretRef::Env("TOKEN".into());
+        for (request, reference, expected) in [
+            (
+                request("http://a/", &[("x-token", "Bearer s3cret")], "{}"),
+                &of_variable,
+                r#"curl -sS 'http://a/' -H 'x-token: Bearer '"$TOKEN" --data-binary '{}'"#,
+            ),
+            (
+                request("http://a/?k=s3cret&b=1", &[], "{}"),
+                &of_file,
+                r#"curl -sS 'http://a/?k='"$(cat 'secrets/it'\''s')"'&b=1'  --data-binary '{}'"#,
+            ),
+            (
+                request("http://a/", &[], r#"{"token": "s3cret"}"#),
+                &of_variable,
+                r#"curl -sS 'http://a/'  --data-binary '{"token": "'"$TOKEN"'"}'"#,
+            ),
+            (
+                request("http://a/", &[("authorization", "Basic czNjcmV0")], ""),
+                &of_variable,
+                r#"curl -sS 'http://a/' -u "$TOKEN" --data-binary ''"#,
+            ),
+        ] {
+            let secret = ShellSecret::new(&Secret::new("s3cret"), reference);
+            assert_eq!(curl(&request, None, Some(&secret)).unwrap(), expected);
+        }
+
+        let secret = ShellSecret::new(&Secret::new("a/b"), &of_variable);
+        let encoded = request("http://a/?k=a%2Fb", &[], "{}");
+        let error = curl(&encoded, None, Some(&secret)).unwrap_err().to_string();
+        assert!(error.contains("in an encoded form"), "{error}");
+    }
 }

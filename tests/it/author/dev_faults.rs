@@ -1,0 +1,179 @@
+//! `landfall dev` when something is in the way: the settings of production, hook files that are missing or closed, builds that hang. The
+//! tools are scripts, and the component is built already.
+
+use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use landfall_tests::{eventually, guest, landfall};
+
+use super::new_handler;
+
+/// What `npm run build` does, unless the folder has a file `hang`.
+const NPM: &str = "#!/bin/sh
+mkdir -p build
+if [ -f hang ]; then sleep 600 & echo $! > build/hung; wait; fi
+cp \"$COMPONENT\" build/mine.wasm
+";
+
+/// `landfall dev` in a handler's folder of its own. What it prints goes to a file.
+struct Dev {
+    dir: tempfile::TempDir,
+    child: Option<Child>,
+}
+
+// === impl Dev ===
+
+impl Dev {
+    /// The folder, before the start.
+    fn folder() -> Dev {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = new_handler(dir.path(), "mine", "js", &["--provider", "github"]);
+        let sdk = folder.join("node_modules/landfall-sdk");
+        std::fs::create_dir_all(&sdk).unwrap();
+        std::fs::write(sdk.join("package.json"), "{}").unwrap();
+        for (name, script) in [("node", "#!/bin/sh\necho v22.1.0\n"), ("npm", NPM)] {
+            let path = dir.path().join("bin").join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, script).unwrap();
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        }
+        Dev { dir, child: None }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join("mine").join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).unwrap();
+    }
+
+    fn start(&mut self, variables: &[(&str, &str)]) {
+        let output = File::create(self.dir.path().join("printed")).unwrap();
+        let path = std::env::var("PATH").unwrap();
+        let bin = self.dir.path().join("bin").display().to_string();
+        let mut command = Command::new(landfall());
+        command
+            .args(["dev", "--listen", "127.0.0.1:0"])
+            .args(["--admin-listen", "127.0.0.1:0"])
+            .current_dir(self.path(""))
+            .env("PATH", format!("{bin}:{path}"))
+            .env("COMPONENT", guest("answers_one"))
+            .envs(variables.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output);
+        self.child = Some(command.spawn().unwrap());
+    }
+
+    fn printed(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("printed")).unwrap_or_default()
+    }
+
+    /// Waits until these words are printed.
+    async fn until(&self, words: &str) {
+        eventually(&format!("`{words}` is printed"), || {
+            let found = self.printed().contains(words).then_some(());
+            async move { found }
+        })
+        .await;
+    }
+
+    /// Waits for a file, and reads it.
+    async fn until_file(&self, name: &str) -> String {
+        eventually(&format!("{name} exists"), || {
+            let text = std::fs::read_to_string(self.path(name)).ok();
+            async move { text.filter(|text| text.ends_with('\n')) }
+        })
+        .await
+    }
+
+    async fn ended(&mut self) {
+        let child = self.child.as_mut().unwrap();
+        eventually("dev ends", || {
+            let ended = child.try_wait().unwrap();
+            async move { ended }
+        })
+        .await;
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            child.kill().ok();
+            child.wait().ok();
+        }
+        if std::thread::panicking() {
+            eprintln!("{}", self.printed());
+        }
+    }
+}
+
+#[tokio::test]
+async fn production_settings_are_not_used() {
+    let mut dev = Dev::folder();
+    dev.write(
+        "landfall.toml",
+        "[components]\ntrusted_keys = []\nnone = 1\n",
+    );
+    dev.start(&[
+        ("LANDFALL_LEDGER_URL", "postgres://127.0.0.1:1/x"),
+        ("LANDFALL_QUEUE_URL", "nats://127.0.0.1:1"),
+        ("LANDFALL_ADMIN_LISTEN", "0.0.0.0:0"),
+    ]);
+    dev.until("+ live ").await;
+    dev.until("mine done in ").await;
+}
+
+#[tokio::test]
+async fn hook_files_may_come_and_go() {
+    let mut dev = Dev::folder();
+    let hook_file = std::fs::read_to_string(dev.path("mine.toml")).unwrap();
+    dev.write("mine.toml", "");
+    dev.start(&[]);
+    dev.until("the new version does not serve: closed: the hook has no [verify] table")
+        .await;
+
+    dev.write("mine.toml", "component = \"other.wasm\"\n");
+    dev.until("mine.toml has component = \"other.wasm\"").await;
+    std::fs::remove_file(dev.path("mine.toml")).unwrap();
+    dev.until("mine.toml cannot be read").await;
+
+    dev.write("mine.toml", &hook_file);
+    dev.until("+ live").await;
+    dev.until("mine done in ").await;
+}
+
+/// A process that has ended stays a zombie until its parent asks.
+fn is_running(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(Path::new("/proc").join(pid.trim()).join("stat"));
+    stat.is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+#[tokio::test]
+async fn hung_builds_are_replaced() {
+    let mut dev = Dev::folder();
+    dev.write("hang", "");
+    dev.start(&[]);
+    let first = dev.until_file("build/hung").await;
+
+    // The first build hangs before anything is served, the second one while the first version is.
+    std::fs::remove_file(dev.path("hang")).unwrap();
+    dev.until("+ live ").await;
+    std::fs::remove_file(dev.path("build/hung")).unwrap();
+    dev.write("hang", "");
+    let second = dev.until_file("build/hung").await;
+    assert!(!is_running(&first));
+
+    let mut stdin = dev.child.as_mut().unwrap().stdin.take().unwrap();
+    std::io::Write::write_all(&mut stdin, b"q\n").unwrap();
+    dev.ended().await;
+    eventually("the build ends with dev", || {
+        let ended = (!is_running(&second)).then_some(());
+        async move { ended }
+    })
+    .await;
+}

@@ -18,7 +18,7 @@ export class Reply {
 
 /** An object is sent as JSON, text as text, bytes as they are. */
 export function reply(status = 200, body = undefined, headers = undefined) {
-  if (body === undefined) return new Reply(status, { headers });
+  if (body == null) return new Reply(status, { headers });
   if (typeof body === "string") return text(body, status, headers);
   if (body instanceof ArrayBuffer || ArrayBuffer.isView(body)) return new Reply(status, { headers, body });
   return json(body, status, headers);

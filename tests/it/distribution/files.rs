@@ -248,6 +248,68 @@ async fn shared_components_are_not_overwritten() {
         std::fs::read(desk.path("plugins/shared.wasm")).unwrap(),
         one
     );
+
+    // Under the name of the shared file, the other hooks would run the new version.
+    desk.write("plugins/b.toml", "component = \"shared.wasm\"\n");
+    let said = desk
+        .run(&["add", "two.wasm", "--as", "shared"])
+        .await
+        .refused("shared.wasm is also the component of b.toml, which would run the new version with its own grants");
+    assert!(said.contains("nothing was changed"), "{said}");
+    assert_eq!(
+        desk.plugins(),
+        ["a.toml", "a.wasm", "b.toml", "shared.wasm"]
+    );
+    // The same version changes nothing for them.
+    desk.write("shared.wasm", &one);
+    desk.run(&["add", "shared.wasm"]).await.ok();
+}
+
+#[tokio::test]
+async fn manifests_cannot_hide_grants() {
+    let desk = Desk::new();
+    let manifest = r#"
+manifest = 1
+description = "good\u202e"
+event-types = ["push"]
+settings-schema = '''{"type": "object", "properties": {
+  "url\u001b[1A": {"type": "string", "description": "\u001b[2Jclean\u2066"}}}'''
+[needs]
+http = ["https://a.example/"]
+"#;
+    let evil = with_manifest(&component("answers_one"), manifest);
+    desk.write("one.wasm", evil);
+    for args in [&["add", "one.wasm", "--yes"][..], &["inspect", "one.wasm"]] {
+        let said = desk.run(args).await.ok();
+        assert!(
+            said.contains("good\\u{202e}") && said.contains("\\u{1b}[2Jclean\\u{2066}"),
+            "{said}"
+        );
+        assert!(said.contains("https://a.example/"), "{said}");
+        assert!(!said.contains(['\u{1b}', '\u{202e}', '\u{2066}']), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn other_files_are_no_signatures() {
+    let desk = Desk::new();
+    desk.write("one.wasm", component("answers_one"));
+    desk.write("one.wasm.minisig", "<html>");
+    let why = "one.wasm.minisig is not a signature of minisign: it does not begin with `untrusted comment:`";
+    desk.run(&["push", "one.wasm", "oci://127.0.0.1:1/one:1"])
+        .await
+        .refused(why);
+    let added = desk.run(&["add", "one.wasm"]).await;
+    assert!(added.errors.contains(why), "{}", added.errors);
+    added.ok();
+    assert_eq!(desk.plugins(), ["one.toml", "one.wasm"]);
+
+    let key = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+    desk.write(
+        "landfall.toml",
+        format!("[components]\ntrusted_keys = [\"{key}\"]\n"),
+    );
+    desk.run(&["add", "one.wasm"]).await.refused(why);
 }
 
 #[tokio::test]
@@ -301,6 +363,9 @@ async fn bad_files_change_nothing() {
     desk.run(&["add", "one.wasm", "--as", "One"])
         .await
         .refused("name the hook with --as NAME");
+    desk.run(&["add", "one.wasm", "--as", "landfall"])
+        .await
+        .refused("landfall.toml is the settings file of a node and no hook file");
     desk.run(&["add", "one.wasm", "--as", "broken"])
         .await
         .refused("nothing was changed: mend the hook file first");

@@ -133,7 +133,7 @@ fn print(status: &HookStatus) {
         status.state
     );
     if let Some(problem) = &status.problem {
-        say!("    {problem}");
+        say!("    {}", visible(problem));
     }
 
     if let Some(denied) = status.denied {
@@ -153,7 +153,12 @@ fn print(status: &HookStatus) {
     status
         .warnings
         .iter()
-        .for_each(|warning| say!("    {warning}"));
+        .for_each(|warning| say!("    {}", visible(warning)));
+}
+
+/// Components may have parts in it.
+fn visible(text: &str) -> String {
+    text.lines().map(printable).collect::<Vec<_>>().join("\n")
 }
 
 fn indented(text: &str) -> String {

@@ -72,7 +72,7 @@ fn terminals_get_no_escape_sequences() {
     );
     let text = stdout(&handler.run(&["test"]));
     assert!(
-        text.contains("+ one\\u{1b}[2J\n") && text.contains("+ two\\u{202e}\n"),
+        text.contains("two\\u{202e}") && !text.contains(['\u{1b}', '\u{202e}']),
         "{text}"
     );
 }

@@ -67,6 +67,6 @@ function settled(returned) {
 /** Runs what was started without `await`. An error there fails the attempt. */
 function finish() {
   drain();
-  const [reason] = unhandled();
-  if (reason !== undefined) throw reason;
+  const reasons = unhandled();
+  if (reasons.length > 0) throw reasons[0];
 }

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
+import { handlerOf } from "../lib/component.js";
 import { drain, LandfallPromise, unhandled } from "../lib/promise.js";
 
 /** What a promise comes to, without waiting. */
@@ -44,6 +45,21 @@ test("rejections without handlers are found", () => {
   drain();
   assert.deepEqual(unhandled(), ["lost"]);
   assert.deepEqual(unhandled(), []);
+});
+
+test("lost rejections fail the attempt", () => {
+  const raw = { receivedAt: "2026-01-31T08:15:30.123Z", headers: [], attributes: [], body: { tag: "text", val: "" } };
+  const ended = (...reasons) => {
+    const handler = handlerOf(() => reasons.forEach((reason) => LandfallPromise.reject(reason)));
+    try {
+      return handler.handle(raw);
+    } catch ({ tag, val }) {
+      return `${tag}: ${val.reason}`;
+    }
+  };
+  assert.equal(ended(), undefined);
+  assert.equal(ended("lost"), "retry: lost");
+  assert.equal(ended(undefined), "retry: undefined was thrown");
 });
 
 test("thenables and promises are followed", () => {

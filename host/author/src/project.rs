@@ -31,8 +31,16 @@ const MANIFESTS: [(&str, Language); 3] = [
 /// The longest name that npm, PyPI and hooks all accept.
 const NAME_MAX: usize = 64;
 
-/// Names that a crate cannot have, or that Python and JavaScript use.
-const RESERVED: [&str; 12] = [
+/// Names that a crate cannot have, that Python and JavaScript use, or whose hook file would be a file of a tool.
+const RESERVED: [&str; 20] = [
+    "cargo",
+    "clippy",
+    "deny",
+    "manifest",
+    "pyproject",
+    "rust-toolchain",
+    "rustfmt",
+    "taplo",
     "test",
     "core",
     "std",
@@ -266,6 +274,8 @@ mod tests {
             "a-",
             "test",
             "core",
+            "pyproject",
+            "rust-toolchain",
             "a b",
             "../a",
             &"a".repeat(65),

@@ -26,6 +26,9 @@ function chain(error) {
     const place = frames.length > 0 ? ` (${frames[0].place})` : "";
     lines.push(`${prefix}${headline(next)}${place}`);
     for (const frame of frames) lines.push(`    at ${frame.name ? `${frame.name} (${frame.place})` : frame.place}`);
+    // An `AggregateError`.
+    const inner = Array.isArray(next.errors) ? next.errors.slice(0, CAUSES_MAX) : [];
+    for (const one of inner) lines.push(`    one of them: ${one instanceof Error ? headline(one) : thrownText(one)}`);
     next = next.cause;
   }
   return lines.join("\n");

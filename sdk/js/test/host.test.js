@@ -155,6 +155,8 @@ test("other errors are retried with places", async () => {
   assert.equal(failed.outcome, "retry");
   assert.match(failed.reason, /^TypeError: bad \(.*host\.test\.js:\d+:\d+\)\n {4}at /);
   assert.match(failed.reason, /\ncaused by Error: deep \(.*host\.test\.js:/);
+  const both = await run(() => Promise.any([Promise.reject(new Error("one")), Promise.reject("two")]), event());
+  assert.match(both.reason, /^AggregateError[^]*\n    one of them: Error: one\n    one of them: two$/);
   const text = await run(() => Promise.reject("words"), event());
   assert.equal(text.reason, "words");
 });

@@ -31,9 +31,12 @@ def ended(function: Callable[[Event], object], event: Event) -> Ended:
     try:
         reply = reply_of(function(event))
         return Ended("done", None if reply is None else reply.raw())
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        # Somebody ends a native test.
+        raise
+    except BaseException as error:
         end = _failed(error)
-        end.reason = well_formed(str(end.reason))
+        end.reason = well_formed(end.reason)
         return end
 
 
@@ -42,14 +45,19 @@ def _failed(error: BaseException) -> Ended:
         case Reject():
             return _rejected(error)
         case Retry():
-            return Ended("retry", None, error.reason, error.after_seconds, error)
+            return Ended("retry", None, _reason(error), error.after_seconds, error)
         case Defer():
-            return Ended("defer", None, error.reason, error.after_seconds, error)
+            return Ended("defer", None, _reason(error), error.after_seconds, error)
     return Ended("retry", None, described(error), None, error)
 
 
+def _reason(error: Reject | Retry | Defer) -> str:
+    """A class of the author may not have called the constructor of its base."""
+    return str(error.reason or str(error) or type(error).__name__)
+
+
 def _rejected(error: Reject) -> Ended:
-    ended = Ended("reject", None, error.reason, None, error)
+    ended = Ended("reject", None, _reason(error), None, error)
     try:
         if error.reply is not None:
             reply = error.reply if isinstance(error.reply, Reply) else reply_of(error.reply)

@@ -14,10 +14,10 @@ HeadersInit = Mapping[str, str] | Iterable[tuple[str, str]]
 
 @dataclass
 class Reply:
-    """An HTTP response for the caller. A dict or a list is sent as JSON, text as text, bytes as they are."""
+    """An HTTP response for the caller. A dict or a list is sent as JSON, text as text, bytes as they are, and None as no body."""
 
     status: int = 200
-    body: str | bytes | dict[str, Any] | list[Any] = ""
+    body: str | bytes | dict[str, Any] | list[Any] | None = ""
     headers: HeadersInit = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -27,6 +27,8 @@ class Reply:
     def raw(self) -> tuple[int, list[tuple[str, str]], str | bytes]:
         """Status, headers and body as the contract has them."""
         pairs = pairs_of(self.headers)
+        if self.body is None:
+            return self.status, pairs, ""
         if isinstance(self.body, (bytes, bytearray, memoryview)):
             return self.status, pairs, bytes(self.body)
         is_text = isinstance(self.body, str)

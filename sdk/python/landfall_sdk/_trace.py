@@ -31,6 +31,8 @@ def _chain(error: BaseException) -> str:
         place = f" ({frames[0][0]})" if frames else ""
         lines.append(f"{'caused by ' if depth else ''}{_headline(following)}{place}")
         lines += [f"  {place} in {name}{code}" for place, name, code in frames]
+        if isinstance(following, BaseExceptionGroup):
+            lines += [f"  one of them: {_headline(inner)}" for inner in following.exceptions[:_CAUSES_MAX]]
         following = following.__cause__ or (None if following.__suppress_context__ else following.__context__)
     return "\n".join(lines)
 

@@ -158,12 +158,39 @@ class Outcomes(unittest.TestCase):
         self.assertRegex(end.reason, r"test_host\.py:\d+ in fails: raise CapabilityError")
         self.assertRegex(end.reason, r"\ncaused by KeyError: 'missing' \(.*test_host\.py:\d+\)")
 
+    def test_odd_exceptions_are_outcomes(self):
+        class Busy(Retry):
+            def __init__(self):
+                pass
+
+        class Stop(BaseException):
+            pass
+
+        def ends(error):
+            def fails(_):
+                raise error
+
+            end = run(fails, event())
+            return end.outcome, end.reason.partition("\n")[0]
+
+        self.assertEqual(ends(Busy()), ("retry", "Busy"))
+        outcome, reason = ends(Stop("now"))
+        self.assertEqual((outcome, reason.partition(" (")[0]), ("retry", "Stop: now"))
+
+        def fails(_):
+            raise ExceptionGroup("both", [ValueError("one"), KeyError("two")])
+
+        lines = run(fails, event()).reason.split("\n")
+        self.assertIn("  one of them: ValueError: one", lines)
+        self.assertIn("  one of them: KeyError: 'two'", lines)
+
     def test_wrong_results_are_named(self):
         end = run(lambda _: 5, event())
         self.assertEqual(end.outcome, "retry")
         self.assertIn("the handler returned int: return None, text, a dict, or a Reply", end.reason)
         with self.assertRaises(ValueError):
             Reply(99)
+        self.assertEqual(run(lambda _: Reply(204, None), event()).reply.text, "")
 
     def test_lines_have_levels(self):
         def writes(_):

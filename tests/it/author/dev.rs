@@ -194,4 +194,11 @@ async fn settings_are_served_without_a_build() {
     );
     let problem = dev.until("colour").await;
     assert!(!problem.contains("built in"), "{problem}");
+
+    let hook_file = folder.join("served.toml");
+    let text = std::fs::read_to_string(&hook_file).unwrap();
+    std::fs::remove_file(&hook_file).unwrap();
+    dev.until("the last hook file stays").await;
+    std::fs::write(&hook_file, text.replace("colour = 1", "")).unwrap();
+    dev.until("served: serving").await;
 }

@@ -152,7 +152,7 @@ pub async fn dev(flags: DevFlags) -> anyhow::Result<ExitCode> {
                 ended.context("serving panicked")??;
                 return Ok(ExitCode::SUCCESS);
             }
-            Some(changed) = changes.recv() => session.changed(changed?)?,
+            Some(changed) = changes.recv() => session.changed(changed?),
             Some((run, log)) = attempts.recv() => session.ran(run, &log),
             Some(step) = stepped.recv() => session.stepped(step).await?,
             _ = look.tick() => session.print_statuses(),
@@ -229,15 +229,17 @@ impl Session {
         });
     }
 
-    fn changed(&mut self, changed: Changed) -> anyhow::Result<()> {
+    fn changed(&mut self, changed: Changed) {
         if changed.hook {
-            self.served.update_hook_file(&self.project)?;
-            self.hooks.look_again();
+            match self.served.update_hook_file(&self.project) {
+                Ok(()) => self.hooks.look_again(),
+                // Some editors remove a file before they write it.
+                Err(error) => say!("! {error:#}; the last hook file stays"),
+            }
         }
         if changed.code {
             self.build();
         }
-        Ok(())
     }
 
     async fn stepped(&mut self, step: Step) -> anyhow::Result<()> {

@@ -257,7 +257,7 @@ async fn required_settings_are_listed() {
 manifest = 1
 settings-schema = '''{"type": "object", "required": ["url", "table"], "properties": {
   "url": {"type": "string", "x-landfall": "url", "description": "Where events go"},
-  "table": {"type": "string"}, "note": {"type": "string"}}}'''
+  "table": {"type": "string"}, "note": {"type": "string", "description": "clear\u001b[2J"}}}'''
 [suggests.settings]
 table = "events"
 "#;
@@ -270,6 +270,7 @@ table = "events"
         said.contains("plugins/one.toml: [settings]") && said.contains("url"),
         "{said}"
     );
+    assert!(said.contains("clear\\u{1b}[2J"), "{said}");
     let hook_file = desk.read("plugins/one.toml");
     assert!(
         hook_file.contains(

@@ -265,10 +265,8 @@ pub(super) fn print_receipt(inspected: &Inspected) -> anyhow::Result<()> {
     for (name, takes, is_required, about) in schema.map(SettingsSchema::listed).unwrap_or_default()
     {
         let is_required = if is_required { "required" } else { "" };
-        say!(
-            "{}",
-            format!("setting  {name:<22} {takes:<16} {is_required:<8} {about}").trim_end()
-        );
+        let line = format!("setting  {name:<22} {takes:<16} {is_required:<8} {about}");
+        say!("{}", printable(line.trim_end()));
     }
     if let Some(needs) = manifest.needed_lines() {
         say!("needs under [allow]\n{}", indented(&needs));
@@ -276,7 +274,7 @@ pub(super) fn print_receipt(inspected: &Inspected) -> anyhow::Result<()> {
     manifest
         .warnings
         .iter()
-        .for_each(|warning| say!("warning  {warning}"));
+        .for_each(|warning| say!("warning  {}", printable(warning)));
     Ok(())
 }
 

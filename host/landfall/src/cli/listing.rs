@@ -147,12 +147,12 @@ pub fn text(value: &Value) -> String {
     printable(value.as_str().unwrap_or_default())
 }
 
-/// Escapes characters that could move a terminal's cursor. Quotes stay, because people copy what
-/// they read.
+/// Escapes characters that could move a terminal's cursor or turn the direction of a line. Quotes
+/// stay, because people copy what they read.
 pub fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() {
+        if c.is_control() || turns_direction(c) {
             printable.extend(c.escape_debug());
         } else {
             printable.push(c);
@@ -160,6 +160,10 @@ pub fn printable(text: &str) -> String {
     }
 
     printable
+}
+
+fn turns_direction(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// For a path or a query.
@@ -210,5 +214,6 @@ mod tests {
             printable("write public_url = \"https://é\"\u{1b}[2J"),
             "write public_url = \"https://é\"\\u{1b}[2J"
         );
+        assert_eq!(printable("a\u{202e}b"), "a\\u{202e}b");
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::place::create_dir;
 use crate::project::{Language, check_name};
-use crate::sample::UNTYPED;
+use crate::sample::{UNTYPED, file_stem};
 use crate::templates::{Template, Values};
 use crate::{sdk, templates};
 use landfall_verify::{Guide, Packs};
@@ -52,7 +52,7 @@ pub fn write(new: &NewHandler, parent: &Path, packs: &Packs) -> anyhow::Result<W
     ensure_empty(&dir)?;
 
     let secret = made_up_secret(&guide)?;
-    let stem = guide.sample_event().unwrap_or(UNTYPED).replace('/', "-");
+    let stem = file_stem(guide.sample_event().unwrap_or(UNTYPED));
     let sample = Sample::of(&guide, &stem);
     let values = values(new, &guide, &sample, secret.is_some());
     let mut files = templates::files(new.language, new.template, &values, &stem)?;

@@ -353,14 +353,15 @@ impl Session {
         let plugins = self.served.plugins();
         let target = Target::read(&self.project, &plugins, &self.base)?;
         let providers = plugins.join("providers");
-        if let Some(why) = target.cannot_sign(&app::packs(Some(&providers))?) {
+        let packs = app::packs(Some(&providers))?;
+        if let Some(why) = target.cannot_sign(&packs) {
             bail!("{why}");
         }
 
         let secret = target.secret.as_ref().map(app::secret_value).transpose()?;
         let sample = Sample::first(&self.project)?;
         let request = target
-            .request(sample.as_ref(), secret)
+            .request(sample.as_ref(), secret, &packs)
             .context("[verify] names no provider")?;
         let here = std::env::current_dir().unwrap_or_default();
         let file = sample.map(|sample| match sample.path.strip_prefix(&here) {

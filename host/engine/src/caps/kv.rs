@@ -305,10 +305,7 @@ fn checked(value: Payload) -> Result<KvValue, CapabilityError> {
             is_text: true,
             bytes: text.into(),
         },
-        Payload::Binary(bytes) => KvValue {
-            is_text: false,
-            bytes: bytes.into(),
-        },
+        Payload::Binary(bytes) => KvValue::of(bytes.into()),
     };
 
     let bytes = value.bytes.len();
@@ -344,4 +341,16 @@ fn expires(in_seconds: Option<u32>) -> Option<Duration> {
 
 fn read_error(error: landfall_ledger::LedgerError) -> CapabilityError {
     CapabilityError::Unavailable(format!("the value cannot be read now: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn utf8_values_are_read_as_text() {
+        let read = |bytes: &[u8]| payload(checked(Payload::Binary(bytes.to_vec())).unwrap());
+        assert!(matches!(read(b"5"), Payload::Text(text) if text == "5"));
+        assert!(matches!(read(&[0xff]), Payload::Binary(_)));
+    }
 }

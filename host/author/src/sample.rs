@@ -178,7 +178,10 @@ mod tests {
             };
             target.request(Some(&sample), None, &packs)?.event
         };
-        assert_eq!(sent("shopify", "orders-create").as_deref(), Some("orders/create"));
+        assert_eq!(
+            sent("shopify", "orders-create").as_deref(),
+            Some("orders/create")
+        );
         assert_eq!(sent("shopify", "other").as_deref(), Some("other"));
         assert_eq!(sent("github", "push").as_deref(), Some("push"));
     }

@@ -161,6 +161,16 @@ test("other errors are retried with places", async () => {
   assert.equal(text.reason, "words");
 });
 
+test("half pairs and odd values are written", async () => {
+  const fake = host();
+  table.append("t", { text: "a\ud800", "k\udfff": "\\ud800 \ud83d\ude00" });
+  assert.deepEqual(fake.rows[0].row, { text: "a\ufffd", "k\ufffd": "\\ud800 \ud83d\ude00" });
+  const circular = {};
+  circular.self = circular;
+  await run(() => console.log("%j", circular), event());
+  assert.match(fake.logs[0], /^info: values that cannot be printed: TypeError/);
+});
+
 test("wrong results are named", async () => {
   for (const [value, words] of [[5, "a number"], [{ a: 1 }, "an object of the class Object"], [[1], "an array"]]) {
     const { outcome, reason } = await run(() => value, event());

@@ -1,5 +1,6 @@
 """The capabilities and the outcomes, over the fake host."""
 
+import json
 import logging
 import sys
 import unittest
@@ -157,6 +158,8 @@ class Outcomes(unittest.TestCase):
         self.assertRegex(end.reason, r"^CapabilityError \(limit\): too much \(.*test_host\.py:\d+\)\n")
         self.assertRegex(end.reason, r"test_host\.py:\d+ in fails: raise CapabilityError")
         self.assertRegex(end.reason, r"\ncaused by KeyError: 'missing' \(.*test_host\.py:\d+\)")
+        standard = run(lambda _: json.loads("{"), event())
+        self.assertRegex(standard.reason, r"^JSONDecodeError: .* \(.*test_host\.py:\d+\)\n")
 
     def test_odd_exceptions_are_outcomes(self):
         class Busy(Retry):

@@ -143,6 +143,7 @@ impl Target {
         let provider = self.provider.clone()?;
         let guide = Guide::new(&provider, packs).ok();
         let typical = guide.as_ref().and_then(Guide::sample_event);
+        let typical = typical.as_deref();
         let stem = sample.and_then(|sample| sample.event.as_deref());
         Some(SampleRequest {
             event: stem.map(|stem| event_type(stem, typical)),

@@ -29,6 +29,8 @@ impl Dev {
                 "127.0.0.1:0",
             ])
             .current_dir(folder)
+            // The shell may have the settings of another node.
+            .env("LANDFALL_LEDGER_URL", "postgres://u@127.0.0.1:1/none")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

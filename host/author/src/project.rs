@@ -31,8 +31,16 @@ const MANIFESTS: [(&str, Language); 3] = [
 /// The longest name that npm, PyPI and hooks all accept.
 const NAME_MAX: usize = 64;
 
-/// Names that a crate cannot have, or that Python and JavaScript use.
-const RESERVED: [&str; 12] = [
+/// Names that a crate cannot have, that Python and JavaScript use, or whose hook file would be a file of a tool.
+const RESERVED: [&str; 20] = [
+    "cargo",
+    "clippy",
+    "deny",
+    "manifest",
+    "pyproject",
+    "rust-toolchain",
+    "rustfmt",
+    "taplo",
     "test",
     "core",
     "std",
@@ -101,6 +109,15 @@ impl Language {
         }
     }
 
+    /// The file that has the name of the handler.
+    fn manifest(self) -> &'static str {
+        match self {
+            Language::Rust => "Cargo.toml",
+            Language::TypeScript | Language::JavaScript => "package.json",
+            Language::Python => "pyproject.toml",
+        }
+    }
+
     /// The file that its author edits.
     pub fn source(self) -> &'static str {
         match self {
@@ -164,9 +181,13 @@ impl Project {
         let shown = dir.display();
         match language_and_name(dir)? {
             None => bail!("{}", no_sources(dir)),
-            Some((_, name)) if name.is_empty() => {
+            Some((Language::Rust, name)) if name.is_empty() => {
                 bail!("{shown} is a cargo workspace: name the folder of one handler")
             }
+            Some((language, name)) if name.is_empty() => bail!(
+                "{shown} has a {} without a name: write the name of the hook into it",
+                language.manifest()
+            ),
             Some((_, name)) => bail!(
                 "{shown} has no hook file {name}.toml: `landfall new {name}` writes one beside the sources of a new handler"
             ),
@@ -218,7 +239,7 @@ fn language_and_name(dir: &Path) -> anyhow::Result<Option<(Language, String)>> {
         }
         Language::TypeScript | Language::JavaScript => {
             let json: Value = serde_json::from_str(&text).with_context(wrong)?;
-            json["name"].as_str().map(str::to_owned)
+            json["name"].as_str().map(|name| unscoped(name).to_owned())
         }
     };
     let is_typescript = *language == Language::JavaScript && dir.join("tsconfig.json").is_file();
@@ -228,6 +249,14 @@ fn language_and_name(dir: &Path) -> anyhow::Result<Option<(Language, String)>> {
         *language
     };
     Ok(Some((language, name.unwrap_or_default())))
+}
+
+/// `pushes` of `@acme/pushes`. The SDK names the component in the same way.
+fn unscoped(package: &str) -> &str {
+    let scoped = package
+        .strip_prefix('@')
+        .and_then(|scoped| scoped.split_once('/'));
+    scoped.map_or(package, |(_, name)| name)
 }
 
 /// Checks the name of a new handler: that of a hook, a crate, an npm package and a Python project.
@@ -266,6 +295,8 @@ mod tests {
             "a-",
             "test",
             "core",
+            "pyproject",
+            "rust-toolchain",
             "a b",
             "../a",
             &"a".repeat(65),
@@ -293,7 +324,13 @@ mod tests {
             Language::Python
         );
 
-        put("package.json", "{\"name\": \"snake\"}");
+        put("package.json", "{}");
+        let error = Project::open(dir.path()).unwrap_err().to_string();
+        assert!(
+            error.contains("has a package.json without a name"),
+            "{error}"
+        );
+        put("package.json", "{\"name\": \"@acme/snake\"}");
         assert_eq!(
             Project::open(dir.path()).unwrap().language,
             Language::JavaScript

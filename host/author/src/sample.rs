@@ -68,6 +68,17 @@ impl Sample {
     }
 }
 
+/// The name of the file of an event type, without its ending: a slash cannot be in it.
+pub(crate) fn file_stem(event_type: &str) -> String {
+    event_type.replace('/', "-")
+}
+
+/// The event type of a file. `typical` is the one of the provider's sample.
+fn event_type(stem: &str, typical: Option<&str>) -> String {
+    let typical = typical.filter(|typical| file_stem(typical) == stem);
+    typical.unwrap_or(stem).to_owned()
+}
+
 fn is_hidden(path: &Path) -> bool {
     path.file_name()
         .is_none_or(|name| name.to_string_lossy().starts_with('.'))
@@ -127,15 +138,52 @@ impl Target {
         &self,
         sample: Option<&Sample>,
         secret: Option<Secret>,
+        packs: &Packs,
     ) -> Option<SampleRequest> {
+        let provider = self.provider.clone()?;
+        let guide = Guide::new(&provider, packs).ok();
+        let typical = guide.as_ref().and_then(Guide::sample_event);
+        let typical = typical.as_deref();
+        let stem = sample.and_then(|sample| sample.event.as_deref());
         Some(SampleRequest {
-            provider: self.provider.clone()?,
-            event: sample.and_then(|sample| sample.event.clone()),
+            event: stem.map(|stem| event_type(stem, typical)),
+            provider,
             url: self.url.clone(),
             public_url: self.public_url.clone(),
             secret,
             body: sample.map(|sample| sample.body.clone()),
             config: self.config.clone(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_have_their_providers_type() {
+        let packs = Packs::default();
+        let sent = |provider: &str, stem: &str| {
+            let target = Target {
+                url: "http://127.0.0.1/a".into(),
+                provider: Some(provider.into()),
+                secret: None,
+                public_url: None,
+                config: BTreeMap::new(),
+            };
+            let sample = Sample {
+                path: PathBuf::new(),
+                event: Some(stem.into()),
+                body: Vec::new(),
+            };
+            target.request(Some(&sample), None, &packs)?.event
+        };
+        assert_eq!(
+            sent("shopify", "orders-create").as_deref(),
+            Some("orders/create")
+        );
+        assert_eq!(sent("shopify", "other").as_deref(), Some("other"));
+        assert_eq!(sent("github", "push").as_deref(), Some("push"));
     }
 }

@@ -28,11 +28,12 @@ pub async fn fetch(
             url,
             digest: pinned,
         } => {
-            let Some(expected) = digest.or(*pinned) else {
+            let expected: Vec<ComponentDigest> = [digest, *pinned].into_iter().flatten().collect();
+            if expected.is_empty() {
                 let url = shown_url(url.as_str());
                 return Err(DistributionError::NoDigest { url });
-            };
-            from_url(url, expected).await?
+            }
+            from_url(url, &expected).await?
         }
         Source::Registry(reference) => registry::pull(reference).await?,
     };
@@ -87,7 +88,8 @@ fn signature_of_file(component: &Path) -> FoundSignature {
     }
 }
 
-async fn from_url(url: &Url, expected: ComponentDigest) -> Result<Fetched, DistributionError> {
+/// `expected` are digests, all of which the file must have.
+async fn from_url(url: &Url, expected: &[ComponentDigest]) -> Result<Fetched, DistributionError> {
     let from = shown_url(url.as_str());
     let received = get(url, COMPONENT_BYTES_MAX)
         .await
@@ -105,8 +107,8 @@ async fn from_url(url: &Url, expected: ComponentDigest) -> Result<Fetched, Distr
     }
 
     let digest = ComponentDigest::of(&received.body);
-    if digest != expected {
-        return Err(DistributionError::other_digest(&from, expected, digest));
+    if let Some(other) = expected.iter().find(|expected| **expected != digest) {
+        return Err(DistributionError::other_digest(&from, *other, digest));
     }
     Ok(Fetched {
         bytes: received.body,

@@ -1,5 +1,7 @@
 //! A hook without a node: its hook file, its component, and the engine that runs it.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -65,7 +67,10 @@ impl OfflineEngine {
         compiler: PathBuf,
         clock: Clock,
     ) -> Result<OfflineEngine, OfflineError> {
-        std::fs::create_dir_all(&cache).map_err(|error| OfflineError::Unwritable {
+        // The engine loads machine code only from a folder that no other user can write.
+        let mut private = DirBuilder::new();
+        let created = private.recursive(true).mode(0o700).create(&cache);
+        created.map_err(|error| OfflineError::Unwritable {
             path: cache.clone(),
             error,
         })?;

@@ -191,12 +191,24 @@ test("failures with wrong fields are outcomes", async () => {
   assert.deepEqual([rejected.outcome, rejected.reason], ["reject", "rejected; its reply is not valid: undefined was thrown"]);
 });
 
+test("half pairs and odd values are written", async () => {
+  const fake = host();
+  table.append("t", { text: "a\ud800", "k\udfff": "\\ud800 \ud83d\ude00" });
+  assert.deepEqual(fake.rows[0].row, { text: "a\ufffd", "k\ufffd": "\\ud800 \ud83d\ude00" });
+  const circular = {};
+  circular.self = circular;
+  await run(() => console.log("%j", circular), event());
+  assert.match(fake.logs[0], /^info: values that cannot be printed: TypeError/);
+});
+
 test("wrong results are named", async () => {
   for (const [value, words] of [[5, "a number"], [{ a: 1 }, "an object of the class Object"], [[1], "an array"]]) {
     const { outcome, reason } = await run(() => value, event());
     assert.equal(outcome, "retry");
     assert.ok(reason.includes(`the handler returned ${words}`), reason);
   }
+  const changed = await run(() => Object.assign(json({}), { status: "200" }), event());
+  assert.match(changed.reason, /^RangeError: the status of a reply is a whole number from 200 to 599, not 200/);
   assert.throws(() => json(undefined), /the body of a reply is JSON, not undefined/);
   assert.throws(() => reply(99), RangeError);
 });

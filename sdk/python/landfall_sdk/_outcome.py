@@ -46,15 +46,16 @@ def _failed(error: BaseException) -> Ended:
     return Ended("retry", None, well_formed(described(error)), None, error)
 
 
-def _reason(error: Reject | Retry | Defer, otherwise: str) -> str:
+def _reason(error: Reject | Retry | Defer) -> str:
+    """A class of the author may not have called the constructor of its base."""
     try:
-        return well_formed(str(error.reason or error) or otherwise)
+        return well_formed(str(error.reason or error)) or type(error).__name__
     except BaseException:
-        return otherwise
+        return type(error).__name__
 
 
 def _later(outcome: Literal["retry", "defer"], error: Retry | Defer) -> Ended:
-    ended = Ended(outcome, None, _reason(error, outcome), None, error)
+    ended = Ended(outcome, None, _reason(error), None, error)
     try:
         ended.after_seconds = whole_seconds(error.after_seconds, "after_seconds")
     except Exception as wrong:
@@ -63,7 +64,7 @@ def _later(outcome: Literal["retry", "defer"], error: Retry | Defer) -> Ended:
 
 
 def _rejected(error: Reject) -> Ended:
-    ended = Ended("reject", None, _reason(error, "rejected"), None, error)
+    ended = Ended("reject", None, _reason(error), None, error)
     try:
         if error.reply is not None:
             reply = error.reply if isinstance(error.reply, Reply) else reply_of(error.reply)

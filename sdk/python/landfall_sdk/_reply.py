@@ -21,11 +21,15 @@ class Reply:
     headers: HeadersInit = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._check_status()
+
+    def _check_status(self) -> None:
         if not isinstance(self.status, int) or not 200 <= self.status <= 599:
             raise ValueError(f"the status of a reply is a whole number from 200 to 599, not {self.status!r}")
 
     def raw(self) -> tuple[int, list[tuple[str, str]], str | bytes]:
         """Status, headers and body as the contract has them."""
+        self._check_status()
         pairs = pairs_of(self.headers)
         if self.body is None:
             return self.status, pairs, ""

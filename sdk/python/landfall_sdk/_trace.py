@@ -13,6 +13,7 @@ _CAUSES_MAX = 5
 _GROUP_MAX = 5
 _GROUPS_MAX = 2
 _SDK = str(PurePath(__file__).parent)
+_STANDARD = str(PurePath(traceback.__file__).parent)
 
 
 def described(error: BaseException) -> str:
@@ -56,11 +57,16 @@ def _headline(error: BaseException) -> str:
 def _frames(trace: TracebackType | None) -> list[tuple[str, str, str]]:
     frames = []
     for frame in reversed(traceback.extract_tb(trace, limit=None)):
-        if frame.filename.startswith(_SDK) or frame.filename.startswith("<"):
+        if frame.filename.startswith(_SDK) or frame.filename.startswith("<") or _is_standard(frame.filename):
             continue
         code = (frame.line or "").strip()
         frames.append((f"{short(frame.filename)}:{frame.lineno}", frame.name, f": {code}" if code else ""))
     return frames[:_FRAMES_MAX]
+
+
+def _is_standard(filename: str) -> bool:
+    """Whether a file is part of Python. Packages can be installed below its folder."""
+    return filename.startswith(f"{_STANDARD}/") and "site-packages" not in filename
 
 
 def short(filename: str) -> str:

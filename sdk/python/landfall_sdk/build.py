@@ -125,7 +125,8 @@ def componentize(project: Project, used: list[str], has_responder: bool, sources
     with tempfile.TemporaryDirectory(prefix="landfall-build-") as name:
         stage = Path(name)
         app, wit = stage / "app", stage / "wit"
-        shutil.copytree(project.folder, app, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        left_out = shutil.ignore_patterns(*LEFT_OUT)
+        shutil.copytree(project.folder, app, ignore=left_out, ignore_dangling_symlinks=True)
         shutil.copytree(SDK, app / "landfall_sdk", ignore=shutil.ignore_patterns("wit", "__pycache__"), dirs_exist_ok=True)
         shutil.copytree(SDK / "wit", wit / "deps")
         (wit / "world.wit").write_text(world(used, has_responder))

@@ -1,5 +1,6 @@
 """The capabilities and the outcomes, over the fake host."""
 
+import json
 import logging
 import sys
 import unittest
@@ -162,6 +163,27 @@ class Outcomes(unittest.TestCase):
         self.assertRegex(end.reason, r"^CapabilityError \(limit\): too much \(.*test_host\.py:\d+\)\n")
         self.assertRegex(end.reason, r"test_host\.py:\d+ in fails: raise CapabilityError")
         self.assertRegex(end.reason, r"\ncaused by KeyError: 'missing' \(.*test_host\.py:\d+\)")
+        standard = run(lambda _: json.loads("{"), event())
+        self.assertRegex(standard.reason, r"^JSONDecodeError: .* \(.*test_host\.py:\d+\)\n")
+
+    def test_odd_exceptions_are_outcomes(self):
+        class Busy(Retry):
+            def __init__(self):
+                pass
+
+        class Stop(BaseException):
+            pass
+
+        def ends(error):
+            def fails(_):
+                raise error
+
+            end = run(fails, event())
+            return end.outcome, end.reason.partition("\n")[0]
+
+        self.assertEqual(ends(Busy()), ("retry", "Busy"))
+        outcome, reason = ends(Stop("now"))
+        self.assertEqual((outcome, reason.partition(" (")[0]), ("retry", "Stop: now"))
 
     def test_groups_name_their_members(self):
         def fails(_):
@@ -190,8 +212,8 @@ class Outcomes(unittest.TestCase):
             (GeneratorExit(), ("retry", "GeneratorExit")),
             (SystemExit(3), ("retry", "SystemExit: 3")),
             (Silent(7), ("retry", "7")),
-            (Silent(""), ("retry", "retry")),
-            (Wrong("x"), ("reject", "rejected")),
+            (Silent(""), ("retry", "Silent")),
+            (Wrong("x"), ("reject", "Wrong")),
             (late, ("defer", "not yet; its time is not valid: after_seconds is a number of seconds, not 'soon'")),
         ]:
             end = run(raising(error), event())
@@ -205,6 +227,10 @@ class Outcomes(unittest.TestCase):
         self.assertIn("the handler returned int: return None, text, a dict, or a Reply", end.reason)
         with self.assertRaises(ValueError):
             Reply(99)
+        changed = Reply()
+        changed.status = "200"
+        self.assertIn("from 200 to 599, not '200'", run(lambda _: changed, event()).reason)
+        self.assertEqual(run(lambda _: Reply(204, None), event()).reply.text, "")
 
     def test_lines_have_levels(self):
         def writes(_):

@@ -29,6 +29,8 @@ impl Dev {
                 "127.0.0.1:0",
             ])
             .current_dir(folder)
+            // The shell may have the settings of another node.
+            .env("LANDFALL_LEDGER_URL", "postgres://u@127.0.0.1:1/none")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -194,4 +196,11 @@ async fn settings_are_served_without_a_build() {
     );
     let problem = dev.until("colour").await;
     assert!(!problem.contains("built in"), "{problem}");
+
+    let hook_file = folder.join("served.toml");
+    let text = std::fs::read_to_string(&hook_file).unwrap();
+    std::fs::remove_file(&hook_file).unwrap();
+    dev.until("the last hook file stays").await;
+    std::fs::write(&hook_file, text.replace("colour = 1", "")).unwrap();
+    dev.until("served: serving").await;
 }

@@ -138,7 +138,11 @@ async fn grants_need_a_decision() {
         "{hook_file}"
     );
 
+    desk.run(&some)
+        .await
+        .refused("also needs: http=https://a.example/");
     desk.run(&["add", "one.wasm", "--yes"]).await.ok();
+    desk.run(&["add", "one.wasm", "--grant", "kv"]).await.ok();
     let hook_file = desk.read("plugins/one.toml");
     let all = "\n[allow]\nhttp = [\"https://a.example/\", \"https://b.example/\"]\nkv = true\n";
     assert!(hook_file.ends_with(all), "{hook_file}");
@@ -319,7 +323,7 @@ async fn required_settings_are_listed() {
 manifest = 1
 settings-schema = '''{"type": "object", "required": ["url", "table"], "properties": {
   "url": {"type": "string", "x-landfall": "url", "description": "Where events go"},
-  "table": {"type": "string"}, "note": {"type": "string"}}}'''
+  "table": {"type": "string"}, "note": {"type": "string", "description": "clear\u001b[2J"}}}'''
 [suggests.settings]
 table = "events"
 "#;
@@ -332,6 +336,7 @@ table = "events"
         said.contains("plugins/one.toml: [settings]") && said.contains("url"),
         "{said}"
     );
+    assert!(said.contains("clear\\u{1b}[2J"), "{said}");
     let hook_file = desk.read("plugins/one.toml");
     assert!(
         hook_file.contains(
@@ -357,9 +362,11 @@ async fn bad_files_change_nothing() {
     desk.run(&["add", "large.wasm"])
         .await
         .refused("is larger than 64 MiB");
-    desk.run(&["add", "gone.wasm"])
+    let said = desk
+        .run(&["add", "gone.wasm"])
         .await
         .refused("gone.wasm cannot be read");
+    assert_eq!(said.matches("os error 2").count(), 1, "{said}");
     desk.run(&["add", "one.wasm", "--as", "One"])
         .await
         .refused("name the hook with --as NAME");

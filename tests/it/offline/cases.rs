@@ -1,7 +1,9 @@
 //! Each key of a case: one case that passes and one that fails at that key.
 
+use std::process::Command;
+
 use landfall_tests::manifest::with_manifest;
-use landfall_tests::{Language, component, contract_cases};
+use landfall_tests::{Language, component, contract_cases, landfall};
 use serde_json::Value;
 
 use super::{Handler, OPEN, check_names, code, stderr, stdout};
@@ -365,4 +367,17 @@ fn other_languages_run_the_same() {
             );
         check_names(&handler.report(&[]));
     }
+}
+
+/// On many systems the group of a user may write what the user creates.
+#[test]
+fn group_writable_umasks_are_fine() {
+    let handler = Handler::new("contract_cases").case("text", &format!("{TEXT}[expect]\n"));
+    let output = Command::new("sh")
+        .args(["-c", "umask 002; exec \"$0\" test"])
+        .arg(landfall())
+        .current_dir(handler.dir.path())
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), Some(0), "{}", stderr(&output));
 }

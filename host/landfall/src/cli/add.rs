@@ -202,8 +202,9 @@ fn check_other_users(plugins: &Path, name: &HookName, fetched: &Fetched) -> anyh
         .with_context(|| format!("{} cannot be read", plugins.display()))?;
     if let Some(other) = others.first() {
         bail!(
-            "{name}.wasm is also the component of {}, which would run the new version with its own grants: nothing was changed; \
-             name the hook with --as NAME, or give {other} a copy of its own: copy {name}.wasm, and write the name of the copy into {other}",
+            "{name}.wasm is also the component of {}, which would run the new version with its own grants: nothing was \
+             changed; name the hook with --as NAME, or give {other} a copy of its own: copy {name}.wasm, and write the name of the copy \
+             into {other}",
             others.join(", ")
         );
     }
@@ -218,7 +219,8 @@ fn read(config: &Config, name: &HookName, fetched: Fetched) -> anyhow::Result<Ca
             FoundSignature::Text(signature) => signature,
             FoundSignature::Unusable(why) => bail!("{why}"),
             FoundSignature::None => bail!(
-                "{} has no signature, and components.trusted_keys requires one: ask its author for {file}.minisig, and put it beside the file",
+                "{} has no signature, and components.trusted_keys requires one: ask its author for {file}.minisig, and put it \
+                 beside the file",
                 fetched.from
             ),
         };
@@ -244,12 +246,14 @@ fn read(config: &Config, name: &HookName, fetched: Fetched) -> anyhow::Result<Ca
 fn decide(flags: &AddFlags, manifest: &Manifest, allow: &Allow) -> anyhow::Result<Decided> {
     let lacking = manifest.lacking(allow);
     let named = |need: &Need| flags.grant.iter().any(|flag| *flag == need.to_string());
-    let is_needed = |flag: &&String| lacking.iter().any(|need| need.to_string() == **flag);
+    // A grant that the hook file has already is named again when the command is repeated.
+    let needs = manifest.lacking(&Allow::default());
+    let is_needed = |flag: &&String| needs.iter().any(|need| need.to_string() == **flag);
     if let Some(unknown) = flags.grant.iter().find(|flag| !is_needed(flag)) {
-        let needed = if lacking.is_empty() {
+        let needed = if needs.is_empty() {
             "It needs no grant".to_owned()
         } else {
-            format!("It needs: {}", words(&lacking))
+            format!("It needs: {}", words(&needs))
         };
         bail!("--grant {unknown}: the component does not need that. {needed}");
     }

@@ -11,7 +11,7 @@ use clap::Args;
 use landfall_author::{
     Built, Changed, Project, Run, Sample, ServedFolder, Sources, Target, difference, location,
 };
-use landfall_config::listen_address;
+use landfall_config::{Config, listen_address};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -94,7 +94,7 @@ pub async fn dev(flags: DevFlags) -> anyhow::Result<ExitCode> {
     let project = Project::open(&flags.dir)?;
     let served = ServedFolder::create(&project)?;
     served.update_hook_file(&project)?;
-    let config = node_config(NodeFlags {
+    let mut config = node_config(NodeFlags {
         listen: flags.listen.or(Some((Ipv4Addr::LOCALHOST, 8080).into())),
         admin_listen: flags.admin_listen,
         plugins: Some(served.plugins()),
@@ -102,6 +102,7 @@ pub async fn dev(flags: DevFlags) -> anyhow::Result<ExitCode> {
         log: flags.log.or(Some(LOG_DEFAULT.into())),
         ..NodeFlags::default()
     })?;
+    use_own_ledger(&mut config);
     telemetry::start(config.settings.log.format, &config.settings.log.level)?;
 
     // What changes from now on is built again.
@@ -152,7 +153,7 @@ pub async fn dev(flags: DevFlags) -> anyhow::Result<ExitCode> {
                 ended.context("serving panicked")??;
                 return Ok(ExitCode::SUCCESS);
             }
-            Some(changed) = changes.recv() => session.changed(changed?)?,
+            Some(changed) = changes.recv() => session.changed(changed?),
             Some((run, log)) = attempts.recv() => session.ran(run, &log),
             Some(step) = stepped.recv() => session.stepped(step).await?,
             _ = look.tick() => session.print_statuses(),
@@ -166,6 +167,15 @@ pub async fn dev(flags: DevFlags) -> anyhow::Result<ExitCode> {
             },
         }
     }
+}
+
+/// A handler that is being written runs no events of a node that this shell or folder has settings for.
+fn use_own_ledger(config: &mut Config) {
+    if config.ledger_url().is_some() || config.queue.is_some() {
+        say!("ledger.url and queue.url are not used: the events are in .landfall/data");
+    }
+    config.settings.ledger.url = None;
+    config.queue = None;
 }
 
 /// The changes of the sources. A task of its own waits for them: it must not be interrupted between noticing a change and reporting it.
@@ -229,15 +239,17 @@ impl Session {
         });
     }
 
-    fn changed(&mut self, changed: Changed) -> anyhow::Result<()> {
+    fn changed(&mut self, changed: Changed) {
         if changed.hook {
-            self.served.update_hook_file(&self.project)?;
-            self.hooks.look_again();
+            match self.served.update_hook_file(&self.project) {
+                Ok(()) => self.hooks.look_again(),
+                // Some editors remove a file before they write it.
+                Err(error) => say!("! {error:#}; the last hook file stays"),
+            }
         }
         if changed.code {
             self.build();
         }
-        Ok(())
     }
 
     async fn stepped(&mut self, step: Step) -> anyhow::Result<()> {
@@ -351,14 +363,15 @@ impl Session {
         let plugins = self.served.plugins();
         let target = Target::read(&self.project, &plugins, &self.base)?;
         let providers = plugins.join("providers");
-        if let Some(why) = target.cannot_sign(&app::packs(Some(&providers))?) {
+        let packs = app::packs(Some(&providers))?;
+        if let Some(why) = target.cannot_sign(&packs) {
             bail!("{why}");
         }
 
         let secret = target.secret.as_ref().map(app::secret_value).transpose()?;
         let sample = Sample::first(&self.project)?;
         let request = target
-            .request(sample.as_ref(), secret)
+            .request(sample.as_ref(), secret, &packs)
             .context("[verify] names no provider")?;
         let here = std::env::current_dir().unwrap_or_default();
         let file = sample.map(|sample| match sample.path.strip_prefix(&here) {

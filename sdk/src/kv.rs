@@ -17,7 +17,10 @@ pub fn get_text(key: &str) -> Result<Option<String>, CapabilityError> {
     match get(key)? {
         None => Ok(None),
         Some(Payload::Text(text)) => Ok(Some(text)),
-        Some(Payload::Binary(_)) => Err(CapabilityError::Invalid(format!("`{key}` is not text"))),
+        // A host of an earlier version returns bytes if the value was stored as bytes.
+        Some(Payload::Binary(bytes)) => String::from_utf8(bytes)
+            .map(Some)
+            .map_err(|_| CapabilityError::Invalid(format!("`{key}` is not text"))),
     }
 }
 
@@ -195,6 +198,11 @@ mod host {
     }
 
     fn put(key: &str, value: Payload, expires_in_s: Option<u32>) {
+        // As a host does: valid UTF-8 is text.
+        let value = match value {
+            Payload::Text(_) => value,
+            Payload::Binary(bytes) => Payload::from(bytes),
+        };
         let entry = Entry {
             value,
             expires_in_s,

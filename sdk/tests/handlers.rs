@@ -390,6 +390,13 @@ fn counters_and_swaps_have_expiring_forms() {
     assert_eq!(kv::increment_for("n", 1, 2 * hour), Ok(4));
     assert_eq!(host.expiry("n"), Some(hour));
     assert_eq!(kv::increment("n", -1), Ok(3));
+    kv::set("five", Payload::Binary(b"5".to_vec())).unwrap();
+    assert_eq!(
+        kv::get("five"),
+        Ok(Some("5".into())),
+        "text, as from a node"
+    );
+    assert_eq!(kv::increment("five", 1), Ok(6));
     kv::set("n", "x").unwrap();
     assert!(matches!(
         kv::increment("n", 1),

@@ -180,7 +180,7 @@ fn first(answer: &Value) -> Value {
 async fn effects(node: &Node) {
     let made = post_json(node, json!({"case": "effects"})).await;
     let expected = json!({
-        "number": 1, "bytes": [255], "doc": {"a": 1}, "none": true, "keys": ["doc"], "swapped": true
+        "number": 1, "bytes": [255], "five": "5", "doc": {"a": 1}, "none": true, "keys": ["doc"], "swapped": true
     });
     assert_eq!(made, expected);
 

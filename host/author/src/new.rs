@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::place::create_dir;
 use crate::project::{Language, check_name};
-use crate::sample::UNTYPED;
+use crate::sample::{UNTYPED, file_stem};
 use crate::templates::{Template, Values};
 use crate::{sdk, templates};
 use landfall_verify::{Guide, Packs};
@@ -52,7 +52,8 @@ pub fn write(new: &NewHandler, parent: &Path, packs: &Packs) -> anyhow::Result<W
     ensure_empty(&dir)?;
 
     let secret = made_up_secret(&guide)?;
-    let stem = guide.sample_event().unwrap_or(UNTYPED).replace('/', "-");
+    let event = guide.sample_event();
+    let stem = file_stem(event.as_deref().unwrap_or(UNTYPED));
     let sample = Sample::of(&guide, &stem);
     let values = values(new, &guide, &sample, secret.is_some());
     let mut files = templates::files(new.language, new.template, &values, &stem)?;
@@ -187,7 +188,7 @@ fn values(new: &NewHandler, guide: &Guide, sample: &Sample, has_secret: bool) ->
         source: new.language.source(),
         provider: guide.name.clone(),
         title: guide.title().into(),
-        event: guide.sample_event().unwrap_or_default().into(),
+        event: guide.sample_event().unwrap_or_default(),
         sample: sample.file.clone(),
         verify: guide.verify_table(&secret, &secret),
         path: guide.hook_path(&new.name).unwrap_or_default(),

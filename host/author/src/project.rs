@@ -124,6 +124,15 @@ impl Language {
         }
     }
 
+    /// The file that has the name of the handler.
+    fn manifest(self) -> &'static str {
+        match self {
+            Language::Rust => "Cargo.toml",
+            Language::TypeScript | Language::JavaScript => "package.json",
+            Language::Python => "pyproject.toml",
+        }
+    }
+
     /// The file that its author edits.
     pub fn source(self) -> &'static str {
         match self {
@@ -274,6 +283,14 @@ fn language_and_name(dir: &Path) -> anyhow::Result<Option<(Language, String)>> {
     Ok(Some((language, name.unwrap_or_default())))
 }
 
+/// `pushes` of `@acme/pushes`. The SDK names the component in the same way.
+fn unscoped(package: &str) -> &str {
+    let scoped = package
+        .strip_prefix('@')
+        .and_then(|scoped| scoped.split_once('/'));
+    scoped.map_or(package, |(_, name)| name)
+}
+
 /// Checks the name of a new handler: that of a hook, a crate, an npm package and a Python project.
 pub fn check_name(name: &str) -> anyhow::Result<()> {
     let parsed: Result<HookName, _> = name.parse();
@@ -342,7 +359,13 @@ mod tests {
             Language::Python
         );
 
-        put("package.json", "{\"name\": \"snake\"}");
+        put("package.json", "{}");
+        let error = Project::open(dir.path()).unwrap_err().to_string();
+        assert!(
+            error.contains("has a package.json without a name"),
+            "{error}"
+        );
+        put("package.json", "{\"name\": \"@acme/snake\"}");
         assert_eq!(
             Project::open(dir.path()).unwrap().language,
             Language::JavaScript

@@ -64,6 +64,17 @@ impl Sample {
     }
 }
 
+/// The name of the file of an event type, without its ending: a slash cannot be in it.
+pub(crate) fn file_stem(event_type: &str) -> String {
+    event_type.replace('/', "-")
+}
+
+/// The event type of a file. `typical` is the one of the provider's sample.
+fn event_type(stem: &str, typical: Option<&str>) -> String {
+    let typical = typical.filter(|typical| file_stem(typical) == stem);
+    typical.unwrap_or(stem).to_owned()
+}
+
 fn is_hidden(path: &Path) -> bool {
     path.file_name()
         .is_none_or(|name| name.to_string_lossy().starts_with('.'))
@@ -105,17 +116,41 @@ impl Target {
     }
 
     /// The request that carries this sample.
-    pub fn request(&self, sample: Option<&Sample>, secret: Option<Secret>) -> SampleRequest {
+    pub fn request(
+        &self,
+        sample: Option<&Sample>,
+        secret: Option<Secret>,
+        packs: &Packs,
+    ) -> SampleRequest {
         let VerifySpec {
             url, public_url, ..
         } = &self.verify;
+        let provider = self.verify.provider.as_ref();
+        let guide = provider.and_then(|provider| Guide::new(provider, packs).ok());
+        let typical = guide.as_ref().and_then(Guide::sample_event);
+        let stem = sample.and_then(|sample| sample.event.as_deref());
         SampleRequest {
             verify: self.verify.clone(),
-            event: sample.and_then(|sample| sample.event.clone()),
+            event: stem.map(|stem| event_type(stem, typical.as_deref())),
             url: self.url.clone(),
             public_url: url.clone().or(public_url.clone()),
             secret,
             body: sample.map(|sample| sample.body.clone()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_have_their_providers_types() {
+        assert_eq!(
+            event_type("orders-create", Some("orders/create")),
+            "orders/create"
+        );
+        assert_eq!(event_type("other", Some("orders/create")), "other");
+        assert_eq!(event_type("push", None), "push");
     }
 }

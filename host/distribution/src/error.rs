@@ -15,8 +15,7 @@ pub enum DistributionError {
         path: PathBuf,
         /// `read` or `written`.
         act: &'static str,
-        /// Why.
-        #[source]
+        /// Why. Part of the text, so it is no source.
         error: std::io::Error,
     },
     /// A URL names a place, not a version.
@@ -80,8 +79,7 @@ pub enum DistributionError {
     Unreachable {
         /// What was asked for.
         from: String,
-        /// Why.
-        #[source]
+        /// Why. Part of the text, so it is no source.
         error: OutgoingError,
     },
     /// An answer that is not the expected one.

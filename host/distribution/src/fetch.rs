@@ -1,16 +1,17 @@
 //! Reads a component from its source, within the limits of a component, and compares its digest.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use bytes::Bytes;
 use url::Url;
 
 use super::error::DistributionError;
-use super::fetched::{
-    DOWNLOAD_TIMEOUT, Fetched, REDIRECTS_MAX, SIGNATURE_BYTES_MAX, failed, is_signature,
-};
+use super::fetched::{DOWNLOAD_TIMEOUT, Fetched, REDIRECTS_MAX, failed};
 use super::install::signature_file;
 use super::registry;
+use super::signature::{FoundSignature, SIGNATURE_BYTES_MAX};
 use super::source::Source;
 use landfall_egress::{Client, Outgoing, OutgoingError, Policy, Received, shown_url};
 use landfall_engine::COMPONENT_BYTES_MAX;
@@ -27,11 +28,12 @@ pub async fn fetch(
             url,
             digest: pinned,
         } => {
-            let Some(expected) = digest.or(*pinned) else {
+            let expected: Vec<ComponentDigest> = [digest, *pinned].into_iter().flatten().collect();
+            if expected.is_empty() {
                 let url = shown_url(url.as_str());
                 return Err(DistributionError::NoDigest { url });
-            };
-            from_url(url, expected).await?
+            }
+            from_url(url, &expected).await?
         }
         Source::Registry(reference) => registry::pull(reference).await?,
     };
@@ -61,16 +63,33 @@ fn from_file(path: &Path) -> Result<Fetched, DistributionError> {
     }
 
     let bytes: Bytes = std::fs::read(path).map_err(unreadable)?.into();
-    let signature = std::fs::read_to_string(signature_file(path)).ok();
     Ok(Fetched {
         digest: ComponentDigest::of(&bytes),
         bytes,
-        signature: signature.filter(|text| is_signature(text)),
+        signature: signature_of_file(path),
         from: path.display().to_string(),
     })
 }
 
-async fn from_url(url: &Url, expected: ComponentDigest) -> Result<Fetched, DistributionError> {
+/// The signature beside a file.
+fn signature_of_file(component: &Path) -> FoundSignature {
+    let path = signature_file(component);
+    let place = path.display().to_string();
+    let mut bytes = Vec::new();
+    let read = File::open(&path).and_then(|file| {
+        // One byte more than a signature has tells that it is too long.
+        file.take(SIGNATURE_BYTES_MAX as u64 + 1)
+            .read_to_end(&mut bytes)
+    });
+    match read {
+        Ok(_) => FoundSignature::of(&place, &bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => FoundSignature::None,
+        Err(error) => FoundSignature::unusable(&place, &format!("it cannot be read: {error}")),
+    }
+}
+
+/// `expected` are digests, all of which the file must have.
+async fn from_url(url: &Url, expected: &[ComponentDigest]) -> Result<Fetched, DistributionError> {
     let from = shown_url(url.as_str());
     let received = get(url, COMPONENT_BYTES_MAX)
         .await
@@ -88,8 +107,8 @@ async fn from_url(url: &Url, expected: ComponentDigest) -> Result<Fetched, Distr
     }
 
     let digest = ComponentDigest::of(&received.body);
-    if digest != expected {
-        return Err(DistributionError::other_digest(&from, expected, digest));
+    if let Some(other) = expected.iter().find(|expected| **expected != digest) {
+        return Err(DistributionError::other_digest(&from, *other, digest));
     }
     Ok(Fetched {
         bytes: received.body,
@@ -100,12 +119,15 @@ async fn from_url(url: &Url, expected: ComponentDigest) -> Result<Fetched, Distr
 }
 
 /// The signature beside a URL. Most places have none.
-async fn signature_at(url: &Url) -> Option<String> {
+async fn signature_at(url: &Url) -> FoundSignature {
     let mut url = url.clone();
     url.set_path(&format!("{}.minisig", url.path()));
-    let received = get(&url, SIGNATURE_BYTES_MAX).await.ok()?;
-    let text = String::from_utf8(received.body.to_vec()).ok()?;
-    (received.status == 200 && is_signature(&text)).then_some(text)
+    let place = shown_url(url.as_str());
+    match get(&url, SIGNATURE_BYTES_MAX).await {
+        Ok(received) if received.status == 200 => FoundSignature::of(&place, &received.body),
+        // The page of an error may be large.
+        Ok(_) | Err(_) => FoundSignature::None,
+    }
 }
 
 async fn get(url: &Url, bytes_max: usize) -> Result<Received, OutgoingError> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::error::DistributionError;
+use super::signature::FoundSignature;
 use landfall_egress::OutgoingError;
 use landfall_engine::COMPONENT_BYTES_MAX;
 use landfall_model::ComponentDigest;
@@ -13,10 +14,6 @@ use landfall_model::ComponentDigest;
 pub(crate) const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(300);
 /// Release pages redirect to a storage service.
 pub(crate) const REDIRECTS_MAX: u8 = 3;
-/// A signature has less than 1 KiB.
-pub(crate) const SIGNATURE_BYTES_MAX: usize = 16 << 10;
-/// How a minisign signature begins.
-const SIGNATURE_START: &str = "untrusted comment:";
 
 /// A component that was read whole.
 #[derive(Debug, Clone)]
@@ -25,8 +22,8 @@ pub struct Fetched {
     pub bytes: Bytes,
     /// Of the bytes.
     pub digest: ComponentDigest,
-    /// The text of its minisign signature, if its source has one. It is not checked.
-    pub signature: Option<String>,
+    /// Its minisign signature, if its source has one.
+    pub signature: FoundSignature,
     /// Where it came from; a tag is replaced by the digest that it had.
     pub from: String,
 }
@@ -41,8 +38,4 @@ pub(crate) fn failed(from: &str, error: OutgoingError) -> DistributionError {
         },
         error => DistributionError::Unreachable { from, error },
     }
-}
-
-pub(crate) fn is_signature(text: &str) -> bool {
-    text.starts_with(SIGNATURE_START) && text.len() <= SIGNATURE_BYTES_MAX
 }

@@ -6,7 +6,7 @@ use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value, value};
 
 use super::error::DistributionError;
 use landfall_config::{Manifest, Need, component_file};
-use landfall_model::{ComponentDigest, HookName, SecretRef};
+use landfall_model::{ComponentDigest, HookName, SecretRef, is_hidden};
 
 /// The most characters of a description in a comment.
 const COMMENT_CHARACTERS_MAX: usize = 200;
@@ -96,7 +96,8 @@ impl NewHookFile<'_> {
                 None => "…".into(),
             };
             writeln!(text, "# Required: {}", comment(&about)).expect("a text has room");
-            writeln!(text, "# {} = {suggested}", key(&name)).expect("a text has room");
+            let key = visible(&key(&name));
+            writeln!(text, "# {key} = {suggested}").expect("a text has room");
         }
 
         if text.is_empty() {
@@ -121,7 +122,7 @@ impl NewHookFile<'_> {
                 .for_each(|need| grant(&mut refused, need));
             text.push_str("# The component also needs:\n");
             for line in refused.to_string().lines() {
-                writeln!(text, "# {line}").expect("a text has room");
+                writeln!(text, "# {}", visible(line)).expect("a text has room");
             }
         }
         text
@@ -185,8 +186,13 @@ fn grant(table: &mut dyn TableLike, need: &Need) {
 
 /// A text of another author in one line of a comment.
 fn comment(text: &str) -> String {
-    let printable = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-    printable.take(COMMENT_CHARACTERS_MAX).collect()
+    visible(text).chars().take(COMMENT_CHARACTERS_MAX).collect()
+}
+
+/// A text of another author, without characters that an editor obeys instead of showing them.
+fn visible(text: &str) -> String {
+    let shown = text.chars().map(|c| if is_hidden(c) { ' ' } else { c });
+    shown.collect()
 }
 
 /// A value of another author in one line.

@@ -9,6 +9,8 @@ mod fetched;
 mod hook_file;
 mod install;
 mod registry;
+mod shared;
+mod signature;
 mod source;
 
 pub use error::DistributionError;
@@ -17,4 +19,6 @@ pub use fetched::Fetched;
 pub use hook_file::{Callers, NewHookFile, updated};
 pub use install::{install, signature_file};
 pub use registry::{Pushed, Reference, ReferenceError, push};
+pub use shared::other_users;
+pub use signature::FoundSignature;
 pub use source::{Source, SourceError};

@@ -23,16 +23,8 @@ pub(crate) enum HookError {
         component: String,
         similar: Option<String>,
     },
-    #[error(
-        "component {component} has the digest {found}, and {name}.toml pins {pinned}: put the pinned version back, or \
-         write the new digest into {name}.toml after you have checked that version"
-    )]
-    OtherDigest {
-        component: String,
-        name: HookName,
-        pinned: ComponentDigest,
-        found: ComponentDigest,
-    },
+    #[error(transparent)]
+    OtherDigest(#[from] OtherDigest),
     #[error(
         "component {component} has no signature {file}, and components.trusted_keys requires one: sign it with \
          `minisign -S -m {component}`{way_out}"
@@ -76,6 +68,23 @@ pub(crate) enum HookError {
     },
     #[error("loading it panicked: this is a fault of Landfall, please report it")]
     Panicked,
+}
+
+/// The component is another version than the one that the hook file pins.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "component {component} has the digest {found}, and {name}.toml pins {pinned}: put the pinned version back, or \
+     write the new digest into {name}.toml after you have checked that version"
+)]
+pub struct OtherDigest {
+    /// The file name of the component.
+    pub component: String,
+    /// The name of the hook.
+    pub name: HookName,
+    /// What the hook file says.
+    pub pinned: ComponentDigest,
+    /// Of the bytes.
+    pub found: ComponentDigest,
 }
 
 // === impl HookError ===

@@ -28,8 +28,10 @@ mod table;
 mod trust;
 mod watch;
 
+pub use error::OtherDigest;
 pub use hook::{Hook, Serving};
 pub use hook_file::{HookFile, manifest};
+pub use load::{check_digest, shorter_answer};
 pub use packs::packs;
 pub use platform::Platform;
 pub use reconciler::Setup;

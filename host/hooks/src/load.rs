@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
-use super::error::{HookError, missing_component};
+use super::error::{HookError, OtherDigest, missing_component};
 use super::file::FileContent;
 use super::files::Files;
 use super::hook::{ANSWER_WITHIN, Hook, Serving};
@@ -55,8 +55,10 @@ impl Loader {
         let file = HookFile::new(name, files, &self.dir)?;
         let component = match &files.component {
             Some(content) => {
-                check_digest(&file.spec(None)?, files, content)?;
+                let spec = file.spec(None)?;
                 if let Ok(content) = content {
+                    let found = ComponentDigest::new(content.digest);
+                    check_digest(&spec, &files.component_name, found)?;
                     self.trust.check(files, content)?;
                 }
                 Some(self.component(files, content).await?)
@@ -233,21 +235,20 @@ impl Loader {
 }
 
 /// Checks that the component is the version that the hook file pins, before any byte of it is compiled.
-fn check_digest(spec: &HookSpec, files: &Files, content: &FileContent) -> Result<(), HookError> {
-    let (Some(pinned), Ok(content)) = (spec.digest, content) else {
-        return Ok(());
-    };
-
-    let found = ComponentDigest::new(content.digest);
-    if found == pinned {
-        return Ok(());
+pub fn check_digest(
+    spec: &HookSpec,
+    component: &str,
+    found: ComponentDigest,
+) -> Result<(), OtherDigest> {
+    match spec.digest {
+        Some(pinned) if pinned != found => Err(OtherDigest {
+            component: component.to_owned(),
+            name: spec.name.clone(),
+            pinned,
+            found,
+        }),
+        _ => Ok(()),
     }
-    Err(HookError::OtherDigest {
-        component: files.component_name.clone(),
-        name: spec.name.clone(),
-        pinned,
-        found,
-    })
 }
 
 /// The first grant of a hook file that needs a ledger.
@@ -264,8 +265,12 @@ fn stored_key(spec: &HookSpec) -> Option<String> {
     })
 }
 
-/// The time that a manifest suggests, if it is below the default.
-fn shorter_answer(manifest: &Manifest, spec: &HookSpec, verifier: &Verifier) -> Option<Duration> {
+/// The `answer_within` that a manifest suggests, if it is below the default. It is for hook files that have none.
+pub fn shorter_answer(
+    manifest: &Manifest,
+    spec: &HookSpec,
+    verifier: &Verifier,
+) -> Option<Duration> {
     let default = if spec.mode == Mode::Sync {
         spec.deadline
     } else {

@@ -30,7 +30,8 @@ pub use crate::tools::{AdminAt, ask_ledger, backup, sample, secret, secret_value
 pub use crate::trial::try_component;
 pub use landfall_admin::{Events, answer_one};
 pub use landfall_distribution::{
-    Callers, Fetched, NewHookFile, Source, fetch, install, push, updated,
+    Callers, Fetched, FoundSignature, NewHookFile, Source, fetch, install, other_users, push,
+    updated,
 };
 pub use landfall_engine::{CAPABILITIES, Inspected, compile_child, grant_for, inspect, precompile};
 pub use landfall_hooks::{HookState, HookStatus, Hooks, packs};

@@ -319,7 +319,7 @@ pub enum Refused {
 
 impl Refused {
     /// The refusal if values or rows exceed their quota. Each pair is the bytes to add and the bytes that are stored.
-    pub(super) fn over(quota: &Quota, kv: (i64, i64), rows: (i64, i64)) -> Option<Refused> {
+    pub fn over(quota: &Quota, kv: (i64, i64), rows: (i64, i64)) -> Option<Refused> {
         let (key, limit) = if exceeds(kv, quota.kv) {
             ("kv", quota.kv)
         } else if exceeds(rows, quota.rows) {

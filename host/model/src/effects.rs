@@ -33,7 +33,7 @@ pub struct Row {
 /// A value of `kv`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KvValue {
-    /// The value is UTF-8, and the component reads it as text.
+    /// The bytes are UTF-8. Of values that earlier versions have stored, it may be false although they are.
     pub is_text: bool,
     /// The bytes of the value.
     pub bytes: Bytes,

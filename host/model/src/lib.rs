@@ -17,6 +17,7 @@ mod edge_limits;
 mod effects;
 mod event;
 mod grants;
+mod hidden;
 pub mod hook;
 mod hop_by_hop;
 mod http_grant;
@@ -60,6 +61,7 @@ pub use edge_limits::EdgeLimits;
 pub use effects::{Effects, Emission, KvChange, KvExpected, KvValue, KvWrite, Quota, Row};
 pub use event::{Event, EventId, EventIdError, Reply};
 pub use grants::{GrantForm, GrantKey, Grants, LedgerWrites};
+pub use hidden::{is_hidden, printable};
 pub use hook::{
     AcceptedSpec, Allow, DedupId, DedupSpec, EnvironmentVariable, HookName, HookNameError,
     HookSpec, Mode,

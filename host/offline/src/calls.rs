@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName};
 
-use crate::case::{AnswerContent, ScriptedAnswer};
+use crate::case::{AnswerContent, ScriptedAnswer, header_value};
 use landfall_egress::{Answerer, Outgoing, OutgoingError, Received};
 
 /// The cases of `http-error` that an answer can name.
@@ -131,9 +131,7 @@ fn received(content: &AnswerContent) -> Result<Received, OutgoingError> {
         } => {
             let mut map = HeaderMap::new();
             for (name, value) in headers {
-                if let (Ok(name), Ok(value)) =
-                    (name.parse::<HeaderName>(), HeaderValue::from_str(value))
-                {
+                if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), header_value(value)) {
                     map.append(name, value);
                 }
             }

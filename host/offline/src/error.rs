@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use landfall_config::ConfigError;
 use landfall_engine::LoadError;
+use landfall_hooks::OtherDigest;
 
 /// Why nothing was run. Each text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +16,9 @@ pub enum OfflineError {
     /// Several case files have mistakes.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Cases(Vec<ConfigError>),
+    /// The hook file pins another version of the component.
+    #[error(transparent)]
+    Digest(#[from] OtherDigest),
     /// The component cannot be loaded.
     #[error(transparent)]
     Component(#[from] LoadError),

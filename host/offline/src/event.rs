@@ -10,9 +10,9 @@ use landfall_verify::{
     AuthScheme, Keys, NoKeyDocuments, Unverified, Verdict, VerifyContext, check,
 };
 use percent_encoding::percent_decode_str;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
-use crate::case::{BodySpec, Case, EventSpec};
+use crate::case::{BodySpec, Case, EventSpec, header_value};
 use crate::error::OfflineError;
 use crate::hook::OfflineHook;
 use crate::pointer::Override;
@@ -130,12 +130,20 @@ fn request(
     for value in spec.set.iter().chain(overrides) {
         override_body(case, &mut request, value)?;
     }
-    for (name, value) in &spec.headers {
-        let name: HeaderName = name.parse().expect("checked when the case was read");
-        let value = HeaderValue::from_str(value).expect("checked when the case was read");
-        request.headers.insert(name, value);
-    }
+    set_headers(&mut request.headers, &spec.headers);
     Ok(request)
+}
+
+/// The headers of the case, in place of those of the sample with the same names.
+fn set_headers(headers: &mut HeaderMap, named: &[(String, String)]) {
+    const CHECKED: &str = "checked when the case was read";
+    let mut own = HeaderMap::new();
+    for (name, value) in named {
+        let name: HeaderName = name.parse().expect(CHECKED);
+        own.append(name, header_value(value).expect(CHECKED));
+    }
+    // A name with several values has all of them.
+    headers.extend(own);
 }
 
 /// The provider's sample if the case wants one, otherwise an empty request.
@@ -229,18 +237,17 @@ fn override_body(
     value: &Override,
 ) -> Result<(), OfflineError> {
     let place = ["event", "set", value.pointer.as_str()];
-    let mut body: Value = if request.body.is_empty() {
-        Value::Null
-    } else {
-        serde_json::from_slice(&request.body).map_err(|error| {
+    let body: &RawValue = match &request.body[..] {
+        [] => RawValue::NULL,
+        body => serde_json::from_slice(body).map_err(|error| {
             let why = format!("the body is not JSON, so no value in it can be set: {error}");
             mistake(case, &place, &why)
-        })?
+        })?,
     };
-    value
-        .apply(&mut body)
+    let body = value
+        .apply(body.get())
         .map_err(|error| mistake(case, &place, &error.to_string()))?;
-    request.body = body.to_string().into();
+    request.body = body.into();
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! A hook without a node: its hook file, its component, and the engine that runs it.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,8 +9,10 @@ use std::time::{Duration, Instant};
 use landfall_config::Manifest;
 use landfall_egress::{Client, Policy};
 use landfall_engine::{Component, Engine, EngineSettings, Fixed, Handler, Surroundings};
-use landfall_hooks::{HookFile, manifest, packs};
-use landfall_model::{Clock, ComponentLimits, HookName, HookSpec, Mode, SecretSource, Sizes};
+use landfall_hooks::{HookFile, check_digest, manifest, packs, shorter_answer};
+use landfall_model::{
+    Clock, ComponentDigest, ComponentLimits, HookName, HookSpec, Mode, SecretSource, Sizes,
+};
 use landfall_verify::{Packs, Verifier};
 
 use crate::calls::ScriptedCalls;
@@ -96,23 +100,28 @@ impl OfflineEngine {
         let dir = hook_file.and_then(Path::parent).unwrap_or(Path::new("."));
 
         let file = HookFile::with_text(&name, &text, dir);
-        let path = component(&file.spec(None)?)?;
+        let spec = file.spec(None)?;
+        let path = component(&spec)?;
         let bytes = std::fs::read(&path).map_err(|error| OfflineError::unreadable(&path, error))?;
         let shown = path
             .file_name()
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
+        check_digest(&spec, &shown, ComponentDigest::of(&bytes))?;
         let started = Instant::now();
         let component = self.engine.load(&shown, bytes).await?;
         let load_time = started.elapsed();
 
         let manifest = manifest(Some(&component))?;
-        let spec = file.spec(Some(&manifest))?;
+        let mut spec = file.spec(Some(&manifest))?;
         let packs = packs(Some(&dir.join("providers")))
             .map_err(|error| OfflineError::Other(format!("{error:#}")))?;
         let verifier = file.verifier(&spec, &packs)?;
         let sizes = file.sizes(&spec, &verifier, BODIES)?;
+        if spec.answer_within.is_none() {
+            spec.answer_within = shorter_answer(&manifest, &spec, &verifier);
+        }
         file.check_strip_prefix(&spec, Some(&component))?;
         Ok(OfflineHook {
             dir: dir.to_owned(),

@@ -1,14 +1,17 @@
 //! `/json/pointer=value`: sets a value in the JSON body of an event.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// A value that replaces one in the body of an event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Override {
     pub(crate) pointer: String,
-    pub(crate) value: Value,
+    /// The value, as JSON text.
+    json: String,
 }
 
 /// Why a value cannot be set.
@@ -45,25 +48,72 @@ pub enum PointerError {
 // === impl Override ===
 
 impl Override {
-    pub(crate) fn new(pointer: &str, value: Value) -> Result<Override, PointerError> {
+    pub(crate) fn new(pointer: &str, value: &Value) -> Result<Override, PointerError> {
+        Override::with_json(pointer, value.to_string())
+    }
+
+    fn with_json(pointer: &str, json: String) -> Result<Override, PointerError> {
         if !pointer.starts_with('/') {
             return Err(PointerError::NoPointer(pointer.to_owned()));
         }
         Ok(Override {
             pointer: pointer.to_owned(),
-            value,
+            json,
         })
     }
 
-    /// Sets the value. Objects that are missing on the way are made.
-    pub(crate) fn apply(&self, body: &mut Value) -> Result<(), PointerError> {
-        let mut place = body;
-        for token in self.pointer[1..].split('/') {
-            let token = token.replace("~1", "/").replace("~0", "~");
-            place = step(place, token, &self.pointer)?;
+    /// The JSON text with the value in its place. Everything else stays as it is written. Objects that are missing on the way are made.
+    pub(crate) fn apply(&self, body: &str) -> Result<String, PointerError> {
+        let tokens = self.pointer[1..].split('/');
+        let tokens: Vec<String> = tokens
+            .map(|token| token.replace("~1", "/").replace("~0", "~"))
+            .collect();
+        self.replaced(body, &tokens)
+    }
+
+    /// `text` is valid JSON.
+    fn replaced(&self, text: &str, tokens: &[String]) -> Result<String, PointerError> {
+        let Some((token, rest)) = tokens.split_first() else {
+            return Ok(self.json.clone());
+        };
+        match Parts::of(text) {
+            Parts::Null => {
+                let value = self.replaced("null", rest)?;
+                Ok(format!("{{{}:{value}}}", Value::from(token.as_str())))
+            }
+            Parts::Object(values) => match values.get(token) {
+                Some(value) => self.spliced(text, value.get(), rest),
+                None => {
+                    let value = self.replaced("null", rest)?;
+                    let entry = format!("{}:{value}", Value::from(token.as_str()));
+                    Ok(appended(text, &entry, values.is_empty()))
+                }
+            },
+            Parts::List(values) => {
+                let length = values.len();
+                let index = token.parse().ok().filter(|index| *index <= length);
+                let index: usize = index.ok_or_else(|| PointerError::NoIndex {
+                    pointer: self.pointer.clone(),
+                    index: token.clone(),
+                    length,
+                })?;
+                match values.get(index) {
+                    Some(value) => self.spliced(text, value.get(), rest),
+                    None => {
+                        let value = self.replaced("null", rest)?;
+                        Ok(appended(text, &value, length == 0))
+                    }
+                }
+            }
+            Parts::Single(kind) => Err(no_place(&self.pointer, kind)),
         }
-        *place = self.value.clone();
-        Ok(())
+    }
+
+    /// `text` with another value in place of `part`, which is a slice of it.
+    fn spliced(&self, text: &str, part: &str, rest: &[String]) -> Result<String, PointerError> {
+        let start = part.as_ptr() as usize - text.as_ptr() as usize;
+        let (before, after) = (&text[..start], &text[start + part.len()..]);
+        Ok(format!("{before}{}{after}", self.replaced(part, rest)?))
     }
 }
 
@@ -75,38 +125,49 @@ impl FromStr for Override {
         let (pointer, value) = text
             .split_once('=')
             .ok_or_else(|| PointerError::NoValue(text.to_owned()))?;
-        let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
-        Override::new(pointer, value)
+        let json = match serde_json::from_str::<&RawValue>(value) {
+            Ok(json) => json.get().to_owned(),
+            Err(_) => Value::from(value).to_string(),
+        };
+        Override::with_json(pointer, json)
     }
 }
 
-fn step<'a>(
-    place: &'a mut Value,
-    token: String,
-    pointer: &str,
-) -> Result<&'a mut Value, PointerError> {
-    if place.is_null() {
-        *place = Value::Object(Map::new());
-    }
-    match place {
-        Value::Object(object) => Ok(object.entry(token).or_insert(Value::Null)),
-        Value::Array(list) => {
-            let length = list.len();
-            let index = token.parse().ok().filter(|index| *index <= length);
-            let index: usize = index.ok_or_else(|| PointerError::NoIndex {
-                pointer: pointer.to_owned(),
-                index: token.clone(),
-                length,
-            })?;
-            if index == length {
-                list.push(Value::Null);
-            }
-            Ok(&mut list[index])
+/// A JSON value whose parts are slices of its text.
+enum Parts<'a> {
+    Null,
+    Object(BTreeMap<String, &'a RawValue>),
+    List(Vec<&'a RawValue>),
+    /// A value without parts, by its name.
+    Single(&'static str),
+}
+
+// === impl Parts ===
+
+impl Parts<'_> {
+    fn of(text: &str) -> Parts<'_> {
+        match text.trim_start().as_bytes().first() {
+            // The key of an object can be half of a surrogate pair.
+            Some(b'{') => serde_json::from_str(text).map_or(
+                Parts::Single("an object with a key that is not text"),
+                Parts::Object,
+            ),
+            Some(b'[') => serde_json::from_str(text)
+                .map_or(Parts::Single("a list that cannot be read"), Parts::List),
+            Some(b'"') => Parts::Single("a text"),
+            Some(b't' | b'f') => Parts::Single("true or false"),
+            Some(b'n') | None => Parts::Null,
+            Some(_) => Parts::Single("a number"),
         }
-        Value::String(_) => Err(no_place(pointer, "a text")),
-        Value::Number(_) => Err(no_place(pointer, "a number")),
-        Value::Bool(_) | Value::Null => Err(no_place(pointer, "true or false")),
     }
+}
+
+/// An object or a list with one more part behind the others.
+fn appended(text: &str, part: &str, is_first: bool) -> String {
+    let (before, close) = text.trim_end().split_at(text.trim_end().len() - 1);
+    let before = before.trim_end();
+    let comma = if is_first { "" } else { "," };
+    format!("{before}{comma}{part}{close}")
 }
 
 fn no_place(pointer: &str, kind: &'static str) -> PointerError {
@@ -118,37 +179,62 @@ fn no_place(pointer: &str, kind: &'static str) -> PointerError {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+
+    fn apply(body: &str, overrides: &[&str]) -> String {
+        overrides.iter().fold(body.to_owned(), |body, text| {
+            text.parse::<Override>().unwrap().apply(&body).unwrap()
+        })
+    }
 
     #[test]
     fn values_are_set_and_added() {
-        let mut body = json!({ "a": { "b": [1] }, "t": "x" });
-        for text in [
-            "/a/b/0=2",
-            "/a/b/1=\"n\"",
-            "/new/deep=refs/heads/main",
-            "/x~1y=null",
-        ] {
-            text.parse::<Override>().unwrap().apply(&mut body).unwrap();
-        }
+        let body = apply(
+            r#"{"a":{"b":[1]},"t":"x"}"#,
+            &[
+                "/a/b/0=2",
+                "/a/b/1=\"n\"",
+                "/new/deep=refs/heads/main",
+                "/x~1y=null",
+            ],
+        );
         assert_eq!(
             body,
-            json!({ "a": { "b": [2, "n"] }, "new": { "deep": "refs/heads/main" }, "t": "x", "x/y": null })
+            r#"{"a":{"b":[2,"n"]},"t":"x","new":{"deep":"refs/heads/main"},"x/y":null}"#
         );
+        assert_eq!(
+            apply("null", &["/a=1", "/l=[]", "/l/0={}"]),
+            r#"{"a":1,"l":[{}]}"#
+        );
+        assert_eq!(apply("{}", &["/=1"]), r#"{"":1}"#);
+    }
+
+    #[test]
+    fn other_values_stay_as_written() {
+        let body =
+            "{ \"z\": 12345678901234567890123,\n  \"p\": 1.10, \"a\": [ 1e400, {\"b\" : 1} ] }\n";
+        assert_eq!(
+            apply(body, &["/a/1/b=2.50"]),
+            body.replace(": 1}", ": 2.50}")
+        );
+        assert_eq!(
+            apply(body, &["/id=98765432109876543210987"]),
+            body.replace(" }\n", ",\"id\":98765432109876543210987}")
+        );
+        // Of two equal keys, most parsers take the last one.
+        assert_eq!(apply(r#"{"a":1,"a":2}"#, &["/a=3"]), r#"{"a":1,"a":3}"#);
     }
 
     #[test]
     fn wrong_pointers_say_what_to_write() {
-        let mut body = json!({ "t": "x", "l": [1] });
-        let mut problem = |text: &str| match text.parse::<Override>() {
+        let problem = |text: &str| match text.parse::<Override>() {
             Err(error) => error.to_string(),
-            Ok(value) => value.apply(&mut body).unwrap_err().to_string(),
+            Ok(value) => value.apply(r#"{"t":"x","l":[1]}"#).unwrap_err().to_string(),
         };
         assert!(problem("/a").contains("has no value"));
         assert!(problem("a=1").contains("begins with `/`"));
         assert!(problem("/t/b=1").contains("leads into a text"));
+        assert!(problem("/l/0/b=1").contains("leads into a number"));
         assert!(problem("/l/3=1").contains("place 3 of a list of 1"));
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use landfall_model::printable;
 use serde_json::{Value, json};
 
 use crate::difference::Difference;
@@ -66,7 +67,7 @@ impl CaseReport {
                 write!(text, "\n    {line}").ok();
             }
         }
-        let lines = text.lines().map(str::trim_end);
+        let lines = text.lines().map(|line| printable(line.trim_end()));
         lines.collect::<Vec<_>>().join("\n")
     }
 

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use landfall_ledger::Refused;
 use landfall_model::{
-    Attempt, CallResult, Effects, Emission, Event, KvChange, LogLine, OutboundCall, Outcome, Reply,
-    Row,
+    Attempt, CallResult, Effects, Emission, Event, KvChange, KvWrite, LogLine, OutboundCall,
+    Outcome, Quota, Reply, Row,
 };
 use serde_json::{Map, Value, json};
 
@@ -65,7 +66,39 @@ pub(crate) async fn run(
     let attempt = handler
         .run(event.clone(), case.attempt, hook.deadline())
         .await;
+    let attempt = within_quota(attempt, &hook.spec.quota, &case.kv);
     Ok(Run::new(event, attempt, calls.made(), case))
+}
+
+/// The attempt with the outcome that a ledger gives it: effects above the quota of the hook are not stored. Only the values of the case
+/// are there already.
+fn within_quota(mut attempt: Attempt, quota: &Quota, stored: &BTreeMap<String, String>) -> Attempt {
+    let writes = attempt.effects.writes.iter();
+    let growth: i64 = writes.map(|write| growth(write, stored)).sum();
+    let present: i64 = stored.iter().map(|(key, text)| size(key, text.len())).sum();
+    let rows = attempt.effects.rows.iter();
+    let rows: i64 = rows.map(|row| row.text.len() as i64).sum();
+
+    if matches!(attempt.outcome, Outcome::Done(_))
+        && let Some(Refused::OverQuota(why)) = Refused::over(quota, (growth, present), (rows, 0))
+    {
+        attempt.outcome = Outcome::OverLimit(why);
+    }
+    attempt
+}
+
+/// The bytes that a write adds. As in a ledger, only new values count.
+fn growth(write: &KvWrite, stored: &BTreeMap<String, String>) -> i64 {
+    let KvChange::Set(value, _) = &write.change else {
+        return 0;
+    };
+    let before = stored.get(&write.key);
+    let before = before.map_or(0, |text| size(&write.key, text.len()));
+    size(&write.key, value.bytes.len()) - before
+}
+
+fn size(key: &str, value_bytes: usize) -> i64 {
+    (key.len() + value_bytes) as i64
 }
 
 // === impl Run ===

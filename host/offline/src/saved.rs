@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use toml_edit::{ArrayOfTables, DocumentMut, InlineTable, Item, Table};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table};
 
 use crate::calls::ERRORS;
 use crate::update::{inline, list, table_item};
@@ -160,10 +160,18 @@ fn event_table(event: &Value, sample: &Path) -> Table {
     table
 }
 
+/// A name with several texts has a list of them.
 fn insert_texts<'a>(table: &mut Table, key: &str, texts: impl Iterator<Item = (&'a str, &'a str)>) {
     let mut inner = section();
     for (name, text) in texts {
-        inner.insert(name, toml_edit::value(text));
+        match inner.get_mut(name) {
+            None => drop(inner.insert(name, toml_edit::value(text))),
+            Some(Item::Value(toml_edit::Value::Array(several))) => several.push(text),
+            Some(one) => {
+                let before = one.as_str().unwrap_or_default();
+                *one = toml_edit::value(Array::from_iter([before, text]));
+            }
+        }
     }
     if !inner.is_empty() {
         table.insert(key, Item::Table(inner));
@@ -330,7 +338,10 @@ mod tests {
             "id": "0197-id",
             "event": {
                 "hook": "h", "received_at": "2026-01-31T08:15:30.000Z", "method": "POST", "path": "/h", "query": null,
-                "headers": [["content-type", "application/json"], ["content-length", "2"], ["x-sign", "(masked)"]],
+                "headers": [
+                    ["content-type", "application/json"], ["content-length", "2"], ["x-sign", "(masked)"],
+                    ["x-hop", "a"], ["user-agent", "Jörg"], ["x-hop", "b"], ["x-hop", "c"],
+                ],
                 "attributes": [["provider", "github"], ["event-type", "push"], ["verified-by", "signature#1"], ["param:a", "b"]],
                 "body": { "text": "{}" },
             },

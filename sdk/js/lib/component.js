@@ -1,11 +1,13 @@
 // What a component exports: the author's functions with the types of the contract around them.
 
+import * as host from "#host/log";
 import { Event } from "./event.js";
 import { failureOf } from "./outcome.js";
 import { kindOf } from "./payload.js";
 import { phase } from "./phase.js";
 import { drain, LandfallPromise, unhandled } from "./promise.js";
 import { rawReply } from "./reply.js";
+import { described } from "./trace.js";
 
 /** The export `landfall:hook/handler`. */
 export function handlerOf(onEvent) {
@@ -64,9 +66,11 @@ function settled(returned) {
   return outcome.value;
 }
 
-/** Runs what was started without `await`. An error there fails the attempt. */
+/** Runs what was started without `await`. An error there fails the attempt; further ones are log lines. */
 function finish() {
   drain();
-  const [reason] = unhandled();
-  if (reason !== undefined) throw reason;
+  const reasons = unhandled();
+  if (reasons.length === 0) return;
+  for (const other of reasons.slice(1)) host.log("error", described(other).toWellFormed());
+  throw reasons[0];
 }

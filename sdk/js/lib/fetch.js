@@ -7,9 +7,18 @@ import { inHandler } from "./phase.js";
 import { milliseconds, rawPairs } from "./payload.js";
 import { bodyOf, Response } from "./response.js";
 
-export async function fetch(input, init = {}) {
+const OPTIONS = ["method", "headers", "body", "signal", "timeoutMs"];
+
+/** `init` over the options of a request that is an object with a `url`. */
+function optionsOf(input, init) {
+  if (typeof input !== "object" || input?.url === undefined) return init ?? {};
+  return Object.fromEntries(OPTIONS.map((name) => [name, init?.[name] ?? input[name]]));
+}
+
+export async function fetch(input, options) {
   inHandler("fetch");
   const url = String(input?.url ?? input).toWellFormed();
+  const init = optionsOf(input, options);
   const signal = init.signal;
   if (signal?.aborted) throw signal.reason;
 

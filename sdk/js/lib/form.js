@@ -1,6 +1,6 @@
 // The text fields of a form, of either content type. The Rust SDK reads the same forms.
 
-import { bytesOf, textOf } from "./payload.js";
+import { bytesOf, lossyTextOf, textOf } from "./payload.js";
 
 const BOUNDARY_MAX = 70;
 
@@ -8,7 +8,7 @@ const BOUNDARY_MAX = 70;
 export function formFields(contentType, payload) {
   const essence = contentType.split(";")[0].trim().toLowerCase();
   if (essence === "application/x-www-form-urlencoded") {
-    return [...new URLSearchParams(textOf(payload) ?? "")];
+    return [...new URLSearchParams(lossyTextOf(payload))];
   }
   if (essence === "multipart/form-data") {
     const found = /;\s*boundary=(?:"([^"]+)"|([^;\s"]+))/i.exec(contentType);

@@ -6,9 +6,13 @@ const DEPTH_MAX = 4;
 const ITEMS_MAX = 100;
 const LINE_MAX = 72;
 
-/** The text of the arguments of `console.log`. */
+/** The text of the arguments of `console.log`. A line of the log is never a reason to fail. */
 export function format(values) {
-  return formatted(values).toWellFormed();
+  try {
+    return formatted(values).toWellFormed();
+  } catch (error) {
+    return `values that cannot be printed: ${described(error)}`;
+  }
 }
 
 function formatted(values) {

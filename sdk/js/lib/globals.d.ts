@@ -137,8 +137,8 @@ declare global {
     json(value: unknown, init?: { status?: number; headers?: HeadersInit }): Response;
   };
 
-  /** An outbound call. Without a response it throws an `HttpError`. */
-  function fetch(url: string | URL, init?: RequestInit): Promise<Response>;
+  /** An outbound call. Without a response it throws an `HttpError`. Options of `init` replace those of a request. */
+  function fetch(request: string | URL | (RequestInit & { url: string | URL }), init?: RequestInit): Promise<Response>;
 
   function atob(text: string): string;
   function btoa(text: string): string;

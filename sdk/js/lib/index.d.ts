@@ -92,8 +92,8 @@ export declare class Reply {
   readonly body: Body;
 }
 
-/** A reply: an object is sent as JSON, text as text, bytes as they are. */
-export declare function reply(status?: number, body?: Body | object, headers?: HeadersInit): Reply;
+/** A reply: an object is sent as JSON, text as text, bytes as they are, `null` as an empty body. */
+export declare function reply(status?: number, body?: Body | object | null, headers?: HeadersInit): Reply;
 /** A JSON reply. */
 export declare function json(value: unknown, status?: number, headers?: HeadersInit): Reply;
 /** A plain text reply. */

@@ -65,7 +65,12 @@ export function bytesOf(payload) {
 export function jsonText(value, what) {
   const text = JSON.stringify(value);
   if (text === undefined) throw new TypeError(`${what} is JSON, not ${kindOf(value)}`);
-  return text;
+  return text.includes("\\ud") ? withoutHalfPairs(text) : text;
+}
+
+/** JSON with U+FFFD for half of a surrogate pair, which `JSON.stringify` escapes and the host refuses. */
+function withoutHalfPairs(json) {
+  return json.replace(/\\(?:u(d[89a-f][0-9a-f]{2})|.)/g, (escaped, half) => (half ? "\ufffd" : escaped));
 }
 
 /** Of a value of the wrong type, for an error. */

@@ -7,18 +7,20 @@ import { Response } from "./response.js";
 /** An HTTP response for the caller. */
 export class Reply {
   constructor(status = 200, { headers, body } = {}) {
-    if (!Number.isInteger(status) || status < 200 || status > 599) {
-      throw new RangeError(`the status of a reply is a whole number from 200 to 599, not ${String(status)}`);
-    }
-    this.status = status;
+    this.status = statusFor(status);
     this.headers = pairsOf(headers);
     this.body = body ?? "";
   }
 }
 
+function statusFor(status) {
+  if (Number.isInteger(status) && status >= 200 && status <= 599) return status;
+  throw new RangeError(`the status of a reply is a whole number from 200 to 599, not ${String(status)}`);
+}
+
 /** An object is sent as JSON, text as text, bytes as they are. */
 export function reply(status = 200, body = undefined, headers = undefined) {
-  if (body === undefined) return new Reply(status, { headers });
+  if (body == null) return new Reply(status, { headers });
   if (typeof body === "string") return text(body, status, headers);
   if (body instanceof ArrayBuffer || ArrayBuffer.isView(body)) return new Reply(status, { headers, body });
   return json(body, status, headers);
@@ -45,10 +47,10 @@ export function rawReply(returned) {
   if (typeof returned === "string") return rawReply(text(returned));
   if (returned instanceof Reply) {
     const body = payloadOf(returned.body, "the body of a reply");
-    return { status: returned.status, headers: rawPairs(returned.headers), body };
+    return { status: statusFor(returned.status), headers: rawPairs(returned.headers), body };
   }
   if (returned instanceof Response) {
-    return { status: returned.status, headers: rawPairs(returned.headers.pairs), body: returned.payload };
+    return { status: statusFor(returned.status), headers: rawPairs(returned.headers.pairs), body: returned.payload };
   }
   throw new TypeError(
     `the handler returned ${kindOf(returned)}: return nothing, text, or a reply such as json({ ok: true })`,

@@ -3,6 +3,9 @@
 
 const FRAMES_MAX = 10;
 const CAUSES_MAX = 5;
+/** The errors of one `AggregateError`, and how deep they are nested. */
+const TOGETHER_MAX = 5;
+const TOGETHER_DEPTH_MAX = 2;
 
 /** An error as text: name, message, where it was thrown, the frames of the author's files, and its causes. */
 export function described(error) {
@@ -13,7 +16,7 @@ export function described(error) {
   }
 }
 
-function chain(error) {
+function chain(error, together = 0) {
   const lines = [];
   let next = error;
   for (let depth = 0; next != null && depth < CAUSES_MAX; depth += 1) {
@@ -26,9 +29,18 @@ function chain(error) {
     const place = frames.length > 0 ? ` (${frames[0].place})` : "";
     lines.push(`${prefix}${headline(next)}${place}`);
     for (const frame of frames) lines.push(`    at ${frame.name ? `${frame.name} (${frame.place})` : frame.place}`);
+    if (next instanceof AggregateError && together < TOGETHER_DEPTH_MAX) lines.push(...members(next.errors, together + 1));
     next = next.cause;
   }
   return lines.join("\n");
+}
+
+/** The errors of an `AggregateError`, such as that of `Promise.any`. */
+function members(errors, together) {
+  const count = errors.length;
+  return Array.from(errors).slice(0, TOGETHER_MAX).map((error, at) => {
+    return `${at + 1} of ${count}: ${error == null ? String(error) : chain(error, together)}`;
+  });
 }
 
 function headline(error) {

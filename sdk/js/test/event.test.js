@@ -51,6 +51,11 @@ test("JSON in a form is read", () => {
   assert.equal(event({ body: "a=1" }).form(), undefined);
 });
 
+test("other bytes of forms are replaced", () => {
+  const body = { tag: "binary", val: Uint8Array.of(0x61, 0x3d, 0xe4, 0x26, 0x62, 0x3d, 0x31) };
+  assert.deepEqual(formFields("application/x-www-form-urlencoded", body), [["a", "\ufffd"], ["b", "1"]]);
+});
+
 test("repeated headers keep their order", () => {
   const made = new Event({ headers: [["a", "1"], ["b", "2"], ["a", "3"]], attributes: [], body: { tag: "text", val: "" } });
   assert.deepEqual(made.headers.getAll("A"), ["1", "3"]);

@@ -23,6 +23,11 @@ test("values are stored", () => {
   assert.deepEqual(kv.getJson("doc"), { a: 1 });
   assert.equal(kv.increment("n"), 1);
   assert.equal(kv.increment("n", 4), 5);
+  kv.set("five", new TextEncoder().encode("5"));
+  assert.deepEqual([kv.get("five"), kv.increment("five")], ["5", 6]);
+  assert.equal(kv.compareAndSet("five", new TextEncoder().encode("6"), Uint8Array.of(0x37)), true);
+  assert.deepEqual([kv.get("five"), kv.getBytes("five")], ["7", Uint8Array.of(0x37)]);
+  kv.delete("five");
   assert.equal(kv.compareAndSet("lock", undefined, "a"), true);
   assert.equal(kv.compareAndSet("lock", "b", "c"), false);
   kv.delete("seen");
@@ -82,6 +87,11 @@ test("fetch calls the host", async () => {
   assert.deepEqual(reply.json(), { ok: true, id: "7", body: { a: 1 } });
   assert.equal(fake.calls[0].method, "POST");
   assert.match(fake.calls[0].headers["content-type"], /^application\/x-www-form-urlencoded/);
+  await run(() => fetch({ url: "https://a.example/y", method: "PUT", body: "old" }, { body: "new" }).then(() => undefined), event());
+  await run(() => fetch(new Request("https://a.example/z", { method: "DELETE", headers: { "X-A": "1" } })).then(() => undefined), event());
+  const [, put, deleted] = fake.calls;
+  assert.deepEqual([put.url, put.method, put.body], ["https://a.example/y", "PUT", "new"]);
+  assert.deepEqual([deleted.method, deleted.headers["x-a"]], ["DELETE", "1"]);
   const denied = await run(() => fetch("https://b.example/").then(() => undefined), event());
   assert.match(denied.reason, /^HttpError \(denied\): /);
 });
@@ -124,6 +134,7 @@ test("replies have content types", async () => {
     [() => text("x", 404), [404, "text/plain; charset=utf-8", "x"]],
     [() => reply(409, { a: 1 }), [409, "application/json", '{"a":1}']],
     [() => reply(204), [204, undefined, ""]],
+    [() => reply(204, null), [204, undefined, ""]],
     [() => json(1, 200, { "Content-Type": "text/x" }), [200, "text/x", "1"]],
     [() => new Response("r", { status: 203 }), [203, "text/plain;charset=UTF-8", "r"]],
     [() => new Reply(200, { body: Uint8Array.of(0x61) }), [200, undefined, "a"]],
@@ -159,12 +170,45 @@ test("other errors are retried with places", async () => {
   assert.equal(text.reason, "words");
 });
 
+test("errors of several promises are named", async () => {
+  const { reason } = await run(() => Promise.any([Promise.reject(new TypeError("a")), Promise.reject("b"), Promise.reject()]), event());
+  assert.match(reason, /^AggregateError: /);
+  assert.match(reason, /\n1 of 3: TypeError: a \(.*host\.test\.js:\d+:\d+\)\n/);
+  assert.ok(reason.endsWith("\n2 of 3: b\n3 of 3: undefined"), reason);
+});
+
+test("failures with wrong fields are outcomes", async () => {
+  const throwing = (thrown, fields) => run(() => {
+    throw Object.defineProperties(thrown, fields);
+  }, event());
+  const late = await throwing(new Retry("later"), { afterSeconds: { value: "soon" } });
+  assert.deepEqual([late.outcome, late.afterSeconds], ["retry", undefined]);
+  assert.match(late.reason, /^later; its time is not valid: TypeError: afterSeconds is a number of seconds, not soon/);
+  const get = () => {
+    throw undefined;
+  };
+  const rejected = await throwing(new Reject("no"), { message: { get }, reply: { get } });
+  assert.deepEqual([rejected.outcome, rejected.reason], ["reject", "rejected; its reply is not valid: undefined was thrown"]);
+});
+
+test("half pairs and odd values are written", async () => {
+  const fake = host();
+  table.append("t", { text: "a\ud800", "k\udfff": "\\ud800 \ud83d\ude00" });
+  assert.deepEqual(fake.rows[0].row, { text: "a\ufffd", "k\ufffd": "\\ud800 \ud83d\ude00" });
+  const circular = {};
+  circular.self = circular;
+  await run(() => console.log("%j", circular), event());
+  assert.match(fake.logs[0], /^info: values that cannot be printed: TypeError/);
+});
+
 test("wrong results are named", async () => {
   for (const [value, words] of [[5, "a number"], [{ a: 1 }, "an object of the class Object"], [[1], "an array"]]) {
     const { outcome, reason } = await run(() => value, event());
     assert.equal(outcome, "retry");
     assert.ok(reason.includes(`the handler returned ${words}`), reason);
   }
+  const changed = await run(() => Object.assign(json({}), { status: "200" }), event());
+  assert.match(changed.reason, /^RangeError: the status of a reply is a whole number from 200 to 599, not 200/);
   assert.throws(() => json(undefined), /the body of a reply is JSON, not undefined/);
   assert.throws(() => reply(99), RangeError);
 });

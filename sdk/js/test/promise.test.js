@@ -2,7 +2,9 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
+import { handlerOf } from "../lib/component.js";
 import { drain, LandfallPromise, unhandled } from "../lib/promise.js";
+import { host } from "../lib/testing.js";
 
 /** What a promise comes to, without waiting. */
 function result(promise) {
@@ -44,6 +46,28 @@ test("rejections without handlers are found", () => {
   drain();
   assert.deepEqual(unhandled(), ["lost"]);
   assert.deepEqual(unhandled(), []);
+});
+
+test("a lost rejection fails the attempt", () => {
+  const raw = { receivedAt: "2026-01-31T08:15:30.123Z", headers: [], attributes: [], body: { tag: "text", val: "" } };
+  const failure = (work) => {
+    const fake = host();
+    try {
+      handlerOf(work).handle(raw);
+    } catch ({ tag, val }) {
+      return [tag, val.reason.split(" (")[0], ...fake.logs.map((line) => line.split(" (")[0])];
+    }
+    return [];
+  };
+  const lost = () => void LandfallPromise.reject();
+  assert.deepEqual(failure(lost), ["retry", "undefined was thrown"]);
+  const both = () => {
+    lost();
+    LandfallPromise.reject(new Error("second"));
+    return LandfallPromise.resolve("done");
+  };
+  assert.deepEqual(failure(both), ["retry", "undefined was thrown", "error: Error: second"]);
+  assert.deepEqual(failure(() => LandfallPromise.reject().catch(() => {})), []);
 });
 
 test("thenables and promises are followed", () => {

@@ -91,3 +91,8 @@ test("parameters are read and written", () => {
   assert.equal(String(new OurParams({ a: 1, b: "x y" })), "a=1&b=x+y");
   assert.equal(String(new OurParams([["a", "1"]])), "a=1");
 });
+
+test("long values are read whole", () => {
+  const value = "A".repeat(300_000);
+  assert.equal(new OurParams(`a=${value}%3D`).get("a"), `${value}=`);
+});

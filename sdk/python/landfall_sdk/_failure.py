@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 class Reject(Exception):
     """This event can never succeed: it is dead at once. The caller, if it still waits, receives 422 or `reply`."""
 
+    # A subclass may have an `__init__` that does not call this one.
+    reason: str = ""
+    reply: Reply | None = None
+
     def __init__(self, reason: str, *, reply: Reply | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
@@ -21,6 +25,9 @@ class Reject(Exception):
 class Retry(Exception):
     """Something outside failed, and the event may succeed later. The attempt counts against `[retry] attempts`."""
 
+    reason: str = ""
+    after_seconds: int | None = None
+
     def __init__(self, reason: str, *, after_seconds: float | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
@@ -29,6 +36,9 @@ class Retry(Exception):
 
 class Defer(Exception):
     """Something that the event needs is not there yet. The event runs again, and the attempt does not count."""
+
+    reason: str = ""
+    after_seconds: int | None = None
 
     def __init__(self, reason: str, *, after_seconds: float | None = None) -> None:
         super().__init__(reason)

@@ -14,19 +14,25 @@ HeadersInit = Mapping[str, str] | Iterable[tuple[str, str]]
 
 @dataclass
 class Reply:
-    """An HTTP response for the caller. A dict or a list is sent as JSON, text as text, bytes as they are."""
+    """An HTTP response for the caller. A dict or a list is sent as JSON, text as text, bytes as they are, None as an empty body."""
 
     status: int = 200
-    body: str | bytes | dict[str, Any] | list[Any] = ""
+    body: str | bytes | dict[str, Any] | list[Any] | None = ""
     headers: HeadersInit = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._check_status()
+
+    def _check_status(self) -> None:
         if not isinstance(self.status, int) or not 200 <= self.status <= 599:
             raise ValueError(f"the status of a reply is a whole number from 200 to 599, not {self.status!r}")
 
     def raw(self) -> tuple[int, list[tuple[str, str]], str | bytes]:
         """Status, headers and body as the contract has them."""
+        self._check_status()
         pairs = pairs_of(self.headers)
+        if self.body is None:
+            return self.status, pairs, ""
         if isinstance(self.body, (bytes, bytearray, memoryview)):
             return self.status, pairs, bytes(self.body)
         is_text = isinstance(self.body, str)

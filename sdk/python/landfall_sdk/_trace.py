@@ -10,18 +10,21 @@ from types import TracebackType
 
 _FRAMES_MAX = 8
 _CAUSES_MAX = 5
+_GROUP_MAX = 5
+_GROUPS_MAX = 2
 _SDK = str(PurePath(__file__).parent)
+_STANDARD = str(PurePath(traceback.__file__).parent)
 
 
 def described(error: BaseException) -> str:
     """The exception, where it was raised, the frames above it, and its causes. The innermost frame is first."""
     try:
         return _chain(error)
-    except Exception:
+    except BaseException:
         return f"an exception that cannot be printed: {type(error).__name__}"
 
 
-def _chain(error: BaseException) -> str:
+def _chain(error: BaseException, groups: int = 0) -> str:
     lines: list[str] = []
     following: BaseException | None = error
     for depth in range(_CAUSES_MAX):
@@ -31,8 +34,17 @@ def _chain(error: BaseException) -> str:
         place = f" ({frames[0][0]})" if frames else ""
         lines.append(f"{'caused by ' if depth else ''}{_headline(following)}{place}")
         lines += [f"  {place} in {name}{code}" for place, name, code in frames]
+        if isinstance(following, BaseExceptionGroup) and groups < _GROUPS_MAX:
+            lines += _members(following, groups + 1)
         following = following.__cause__ or (None if following.__suppress_context__ else following.__context__)
     return "\n".join(lines)
+
+
+def _members(group: BaseExceptionGroup[BaseException], groups: int) -> list[str]:
+    """The exceptions of a group, each with its own causes."""
+    count = len(group.exceptions)
+    members = enumerate(group.exceptions[:_GROUP_MAX], 1)
+    return [f"{number} of {count}: {_chain(member, groups)}" for number, member in members]
 
 
 def _headline(error: BaseException) -> str:
@@ -45,11 +57,16 @@ def _headline(error: BaseException) -> str:
 def _frames(trace: TracebackType | None) -> list[tuple[str, str, str]]:
     frames = []
     for frame in reversed(traceback.extract_tb(trace, limit=None)):
-        if frame.filename.startswith(_SDK) or frame.filename.startswith("<"):
+        if frame.filename.startswith(_SDK) or frame.filename.startswith("<") or _is_standard(frame.filename):
             continue
         code = (frame.line or "").strip()
         frames.append((f"{short(frame.filename)}:{frame.lineno}", frame.name, f": {code}" if code else ""))
     return frames[:_FRAMES_MAX]
+
+
+def _is_standard(filename: str) -> bool:
+    """Whether a file is part of Python. Packages can be installed below its folder."""
+    return filename.startswith(f"{_STANDARD}/") and "site-packages" not in filename
 
 
 def short(filename: str) -> str:

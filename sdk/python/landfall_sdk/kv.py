@@ -29,9 +29,11 @@ _host = capability("kv")
 def get(key: str) -> str | None:
     """The text of a value. None if the key has no value or its value has expired."""
     value: str | bytes | None = _host.get(_key(key))
-    if isinstance(value, bytes):
-        raise TypeError(f"the value of {key!r} is not text: use kv.get_bytes")
-    return value
+    try:
+        # A host of an earlier version returns bytes if the value was stored as bytes.
+        return value.decode() if isinstance(value, bytes) else value
+    except UnicodeDecodeError:
+        raise TypeError(f"the value of {key!r} is not text: use kv.get_bytes") from None
 
 
 def get_bytes(key: str) -> bytes | None:

@@ -174,4 +174,7 @@ def run(function: Callable[[Event], object], event: Event) -> Outcome:
         sys.stdout, sys.stderr = out, err
         root.handlers[:] = handlers
         root.setLevel(level)
+    if isinstance(end.error, KeyboardInterrupt):
+        # It is for the test, and not of the handler.
+        raise end.error
     return Outcome(end)

@@ -1,5 +1,6 @@
 """The capabilities and the outcomes, over the fake host."""
 
+import json
 import logging
 import sys
 import unittest
@@ -31,6 +32,10 @@ class Capabilities(unittest.TestCase):
         kv.set_json("doc", {"a": 1}, expires_in_seconds=60)
         self.assertEqual(kv.get_json("doc"), {"a": 1})
         self.assertEqual((kv.increment("n"), kv.increment("n", 4)), (1, 5))
+        kv.set("five", b"5")
+        self.assertEqual((kv.get("five"), kv.increment("five")), ("5", 6))
+        self.assertTrue(kv.compare_and_set("five", b"6", b"7"))
+        kv.delete("five")
         self.assertTrue(kv.compare_and_set("lock", None, "a"))
         self.assertFalse(kv.compare_and_set("lock", "b", "c"))
         kv.delete("seen")
@@ -127,6 +132,7 @@ class Outcomes(unittest.TestCase):
             (Reply(409, {"a": 1}), (409, "application/json", '{"a":1}')),
             (Reply(200, b"x"), (200, None, "x")),
             (Reply(204), (204, None, "")),
+            (Reply(204, None), (204, None, "")),
             (Reply(200, [1], {"Content-Type": "text/x"}), (200, "text/x", "[1]")),
         ]
         for returned, expected in cases:
@@ -157,6 +163,63 @@ class Outcomes(unittest.TestCase):
         self.assertRegex(end.reason, r"^CapabilityError \(limit\): too much \(.*test_host\.py:\d+\)\n")
         self.assertRegex(end.reason, r"test_host\.py:\d+ in fails: raise CapabilityError")
         self.assertRegex(end.reason, r"\ncaused by KeyError: 'missing' \(.*test_host\.py:\d+\)")
+        standard = run(lambda _: json.loads("{"), event())
+        self.assertRegex(standard.reason, r"^JSONDecodeError: .* \(.*test_host\.py:\d+\)\n")
+
+    def test_odd_exceptions_are_outcomes(self):
+        class Busy(Retry):
+            def __init__(self):
+                pass
+
+        class Stop(BaseException):
+            pass
+
+        def ends(error):
+            def fails(_):
+                raise error
+
+            end = run(fails, event())
+            return end.outcome, end.reason.partition("\n")[0]
+
+        self.assertEqual(ends(Busy()), ("retry", "Busy"))
+        outcome, reason = ends(Stop("now"))
+        self.assertEqual((outcome, reason.partition(" (")[0]), ("retry", "Stop: now"))
+
+    def test_groups_name_their_members(self):
+        def fails(_):
+            raise ExceptionGroup("both", [ValueError("a"), ExceptionGroup("deep", [KeyError("b")])])
+
+        reason = run(fails, event()).reason
+        self.assertRegex(reason, r"^ExceptionGroup: both \(2 sub-exceptions\) \(.*test_host\.py:\d+\)\n")
+        for line in ["\n1 of 2: ValueError: a\n", "\n2 of 2: ExceptionGroup: deep", "\n1 of 1: KeyError: 'b'"]:
+            self.assertIn(line, reason)
+
+    def test_nothing_that_is_raised_passes(self):
+        class Own(BaseException):
+            pass
+
+        class Silent(Retry):
+            def __init__(self, code):
+                self.code = code
+
+        class Wrong(Reject):
+            reason = property(lambda self: 1 / 0, lambda self, value: None)
+
+        late = Defer("not yet")
+        late.after_seconds = "soon"
+        for error, expected in [
+            (Own("x"), ("retry", "Own: x")),
+            (GeneratorExit(), ("retry", "GeneratorExit")),
+            (SystemExit(3), ("retry", "SystemExit: 3")),
+            (Silent(7), ("retry", "7")),
+            (Silent(""), ("retry", "Silent")),
+            (Wrong("x"), ("reject", "Wrong")),
+            (late, ("defer", "not yet; its time is not valid: after_seconds is a number of seconds, not 'soon'")),
+        ]:
+            end = run(raising(error), event())
+            self.assertEqual((end.outcome, end.reason.partition(" (")[0]), expected)
+        with self.assertRaises(KeyboardInterrupt):
+            run(raising(KeyboardInterrupt()), event())
 
     def test_wrong_results_are_named(self):
         end = run(lambda _: 5, event())
@@ -164,6 +227,10 @@ class Outcomes(unittest.TestCase):
         self.assertIn("the handler returned int: return None, text, a dict, or a Reply", end.reason)
         with self.assertRaises(ValueError):
             Reply(99)
+        changed = Reply()
+        changed.status = "200"
+        self.assertIn("from 200 to 599, not '200'", run(lambda _: changed, event()).reason)
+        self.assertEqual(run(lambda _: Reply(204, None), event()).reply.text, "")
 
     def test_lines_have_levels(self):
         def writes(_):

@@ -138,7 +138,11 @@ async fn grants_need_a_decision() {
         "{hook_file}"
     );
 
+    desk.run(&some)
+        .await
+        .refused("also needs: http=https://a.example/");
     desk.run(&["add", "one.wasm", "--yes"]).await.ok();
+    desk.run(&["add", "one.wasm", "--grant", "kv"]).await.ok();
     let hook_file = desk.read("plugins/one.toml");
     let all = "\n[allow]\nhttp = [\"https://a.example/\", \"https://b.example/\"]\nkv = true\n";
     assert!(hook_file.ends_with(all), "{hook_file}");
@@ -248,6 +252,68 @@ async fn shared_components_are_not_overwritten() {
         std::fs::read(desk.path("plugins/shared.wasm")).unwrap(),
         one
     );
+
+    // Under the name of the shared file, the other hooks would run the new version.
+    desk.write("plugins/b.toml", "component = \"shared.wasm\"\n");
+    let said = desk
+        .run(&["add", "two.wasm", "--as", "shared"])
+        .await
+        .refused("shared.wasm is also the component of b.toml, which would run the new version with its own grants");
+    assert!(said.contains("nothing was changed"), "{said}");
+    assert_eq!(
+        desk.plugins(),
+        ["a.toml", "a.wasm", "b.toml", "shared.wasm"]
+    );
+    // The same version changes nothing for them.
+    desk.write("shared.wasm", &one);
+    desk.run(&["add", "shared.wasm"]).await.ok();
+}
+
+#[tokio::test]
+async fn manifests_cannot_hide_grants() {
+    let desk = Desk::new();
+    let manifest = r#"
+manifest = 1
+description = "good\u202e"
+event-types = ["push"]
+settings-schema = '''{"type": "object", "properties": {
+  "url\u001b[1A": {"type": "string", "description": "\u001b[2Jclean\u2066"}}}'''
+[needs]
+http = ["https://a.example/"]
+"#;
+    let evil = with_manifest(&component("answers_one"), manifest);
+    desk.write("one.wasm", evil);
+    for args in [&["add", "one.wasm", "--yes"][..], &["inspect", "one.wasm"]] {
+        let said = desk.run(args).await.ok();
+        assert!(
+            said.contains("good\\u{202e}") && said.contains("\\u{1b}[2Jclean\\u{2066}"),
+            "{said}"
+        );
+        assert!(said.contains("https://a.example/"), "{said}");
+        assert!(!said.contains(['\u{1b}', '\u{202e}', '\u{2066}']), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn other_files_are_no_signatures() {
+    let desk = Desk::new();
+    desk.write("one.wasm", component("answers_one"));
+    desk.write("one.wasm.minisig", "<html>");
+    let why = "one.wasm.minisig is not a signature of minisign: it does not begin with `untrusted comment:`";
+    desk.run(&["push", "one.wasm", "oci://127.0.0.1:1/one:1"])
+        .await
+        .refused(why);
+    let added = desk.run(&["add", "one.wasm"]).await;
+    assert!(added.errors.contains(why), "{}", added.errors);
+    added.ok();
+    assert_eq!(desk.plugins(), ["one.toml", "one.wasm"]);
+
+    let key = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+    desk.write(
+        "landfall.toml",
+        format!("[components]\ntrusted_keys = [\"{key}\"]\n"),
+    );
+    desk.run(&["add", "one.wasm"]).await.refused(why);
 }
 
 #[tokio::test]
@@ -257,7 +323,7 @@ async fn required_settings_are_listed() {
 manifest = 1
 settings-schema = '''{"type": "object", "required": ["url", "table"], "properties": {
   "url": {"type": "string", "x-landfall": "url", "description": "Where events go"},
-  "table": {"type": "string"}, "note": {"type": "string"}}}'''
+  "table": {"type": "string"}, "note": {"type": "string", "description": "clear\u001b[2J"}}}'''
 [suggests.settings]
 table = "events"
 "#;
@@ -270,6 +336,7 @@ table = "events"
         said.contains("plugins/one.toml: [settings]") && said.contains("url"),
         "{said}"
     );
+    assert!(said.contains("clear\\u{1b}[2J"), "{said}");
     let hook_file = desk.read("plugins/one.toml");
     assert!(
         hook_file.contains(
@@ -295,12 +362,17 @@ async fn bad_files_change_nothing() {
     desk.run(&["add", "large.wasm"])
         .await
         .refused("is larger than 64 MiB");
-    desk.run(&["add", "gone.wasm"])
+    let said = desk
+        .run(&["add", "gone.wasm"])
         .await
         .refused("gone.wasm cannot be read");
+    assert_eq!(said.matches("os error 2").count(), 1, "{said}");
     desk.run(&["add", "one.wasm", "--as", "One"])
         .await
         .refused("name the hook with --as NAME");
+    desk.run(&["add", "one.wasm", "--as", "landfall"])
+        .await
+        .refused("landfall.toml is the settings file of a node and no hook file");
     desk.run(&["add", "one.wasm", "--as", "broken"])
         .await
         .refused("nothing was changed: mend the hook file first");

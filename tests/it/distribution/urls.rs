@@ -74,6 +74,11 @@ async fn urls_need_a_digest() {
             digest(&one),
             digest(b"other")
         ));
+    // Both digests must fit.
+    let other = format!("{url}{}", fragment(b"other"));
+    desk.run(&["add", &other, "--digest", &digest(&one)])
+        .await
+        .refused("was asked for");
     assert!(desk.plugins().is_empty());
 
     desk.run(&["add", &format!("{url}{}", fragment(&one))])

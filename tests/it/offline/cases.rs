@@ -1,6 +1,9 @@
 //! Each key of a case: one case that passes and one that fails at that key.
 
-use landfall_tests::{Language, contract_cases};
+use std::process::Command;
+
+use landfall_tests::manifest::with_manifest;
+use landfall_tests::{Language, component, contract_cases, landfall};
 use serde_json::Value;
 
 use super::{Handler, OPEN, check_names, code, stderr, stdout};
@@ -215,7 +218,7 @@ fn events_look_like_the_providers() {
     let handler = Handler::new("inspect_event").hook(hook).case(
         "a",
         &fields(
-            "sample = \"issues\"\nmethod = \"PUT\"\npath = \"/in/a%20b/c/d\"\nquery = \"x=1\"\ndelivery-id = \"d1\"\nheaders = { x-own = \"1\" }\n\
+            "sample = \"issues\"\nmethod = \"PUT\"\npath = \"/in/a%20b/c/d\"\nquery = \"x=1\"\ndelivery-id = \"d1\"\nheaders = { x-own = [\"1\", \"2\"], user-agent = \"Jörg\" }\n\
              attributes = { verified-by = \"me\", extra = \"2\" }\n",
             "[expect]\n",
         ),
@@ -235,7 +238,8 @@ fn events_look_like_the_providers() {
     assert_eq!(own["delivery_id"], "d1");
     let text = own.to_string();
     for part in [
-        "\"x-own\"",
+        "[\"x-own\",\"1\"],[\"x-own\",\"2\"]",
+        "[\"user-agent\",\"Jörg\"]",
         "param:team",
         "\"a b\"",
         "param:rest",
@@ -307,6 +311,21 @@ fn limits_of_a_node_hold() {
         .hook("deadline = \"1s\"\n[verify]\nscheme = \"none\"\n")
         .case("ok-timeout", "[expect]\noutcome = \"timeout\"\n");
     check_names(&handler.report(&[]));
+
+    let manifest = "manifest = 1\n[suggests]\nanswer_within = \"1s\"\n";
+    let suggested = handler.hook("mode = \"sync\"\n[verify]\nscheme = \"none\"\n");
+    let component = with_manifest(&component("loops"), manifest);
+    std::fs::write(suggested.path("build/hello.wasm"), component).unwrap();
+    check_names(&suggested.report(&[]));
+
+    let (ninety, more) = ("x".repeat(90), "y".repeat(90));
+    let over = "[expect]\noutcome = \"over-limit\"\nreason = \"[limits] kv = 100 B\"\nkv = { b = false }\n";
+    let quota = Handler::new("keeps")
+        .hook(&format!("{OPEN}[limits]\nkv = \"100B\"\n"))
+        .case("ok-over", &format!("[event]\nquery = \"b=1234567890\"\n[kv]\na = \"{ninety}\"\n{over}"))
+        .case("ok-same-room", &format!("[event]\nquery = \"a={more}\"\n[kv]\na = \"{ninety}\"\n[expect.kv]\na = \"{more}\"\n"));
+    check_names(&quota.report(&[]));
+
     let denied = Handler::new("keeps")
         .hook("[verify]\nscheme = \"none\"\n")
         .case("a", "[expect]\n");
@@ -348,4 +367,17 @@ fn other_languages_run_the_same() {
             );
         check_names(&handler.report(&[]));
     }
+}
+
+/// On many systems the group of a user may write what the user creates.
+#[test]
+fn group_writable_umasks_are_fine() {
+    let handler = Handler::new("contract_cases").case("text", &format!("{TEXT}[expect]\n"));
+    let output = Command::new("sh")
+        .args(["-c", "umask 002; exec \"$0\" test"])
+        .arg(landfall())
+        .current_dir(handler.dir.path())
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), Some(0), "{}", stderr(&output));
 }

@@ -1,6 +1,6 @@
 //! Cases that cannot be run: the error names the file, the key and what to write.
 
-use super::{Handler, code, stderr, stdout};
+use super::{Handler, OPEN, code, stderr, stdout};
 
 /// The error of a case with this text.
 fn error_of(text: &str) -> String {
@@ -64,6 +64,10 @@ fn mistakes_name_key_and_way_out() {
         (
             "now = \"today\"\n[expect]\n",
             "write a time such as 2026-01-31T08:15:30Z",
+        ),
+        (
+            "[event]\nheaders = { a = [1] }\n[expect]\n",
+            "`event.headers.a`: a list is not a text or a list of texts",
         ),
         ("attempt = 0\n[expect]\n", "attempts count from 1"),
         ("seed = -1\n[expect]\n", "`seed`: -1 is not a whole number"),
@@ -133,6 +137,9 @@ fn untestable_folders_say_why() {
     let wrong_hook = Handler::new("contract_cases")
         .hook("pth = 1\n")
         .case("a", "[expect]\n");
+    let pinned = Handler::new("contract_cases")
+        .hook(&format!("digest = \"sha256:{}\"\n{OPEN}", "0".repeat(64)))
+        .case("a", "[expect]\n");
     let two = Handler::new("contract_cases").case("a", "[expect]\n");
     two.write("cases/a.json", "{\"expect\":{}}");
 
@@ -154,7 +161,17 @@ fn untestable_folders_say_why() {
             &["test"],
             "unknown key `pth`: did you mean `path`?",
         ),
+        (
+            &pinned,
+            &["test"],
+            "component hello.wasm has the digest sha256:",
+        ),
         (&two, &["test"], "have the same name"),
+        (
+            &unknown,
+            &["test", "--update", "--set", "/a=1"],
+            "'--update' cannot be used with '--set",
+        ),
         (
             &unknown,
             &["test", "--set", "ref=1"],

@@ -74,6 +74,30 @@ fn every_umask_and_name_work() {
     assert!(stdout(&output).contains("hook     no hook file"));
 }
 
+/// What a sender writes must not move the cursor or change the order of the text.
+#[test]
+fn terminals_get_no_escape_sequences() {
+    let handler = Handler::new("replies");
+    handler.write("evil.txt", "one\u{1b}[2J\ntwo\u{202e}");
+    let output = handler.run(&["invoke", "build/hello.wasm", "--event", "evil.txt"]);
+    let text = stdout(&output);
+    assert!(
+        text.contains("\n         one\\u{1b}[2J\n         two\\u{202e}\n"),
+        "{text}{}",
+        stderr(&output)
+    );
+
+    handler.write(
+        "cases/a.toml",
+        "[event]\nbody = \"../evil.txt\"\n[expect.reply]\nbody = \"x\"\n",
+    );
+    let text = stdout(&handler.run(&["test"]));
+    assert!(
+        text.contains("two\\u{202e}") && !text.contains(['\u{1b}', '\u{202e}']),
+        "{text}"
+    );
+}
+
 #[test]
 fn exit_codes_tell_outcomes() {
     let handler = Handler::new("contract_cases");

@@ -105,6 +105,21 @@ fn unanswered_calls_are_not_updated() {
     assert_eq!(handler.read("cases/a.toml"), text);
 }
 
+/// The results of another event are not those of the case.
+#[test]
+fn updates_need_the_cases_own_event() {
+    let text = "[event]\njson = { case = \"text\" }\n[expect]\n";
+    let handler = Handler::new("contract_cases").case("a", text);
+    let output = handler.run(&["test", "--update", "--set", "/case=reject"]);
+    assert_eq!(code(&output), Some(2), "{}", stdout(&output));
+    assert!(
+        stderr(&output).contains("cannot be used with"),
+        "{}",
+        stderr(&output)
+    );
+    assert_eq!(handler.read("cases/a.toml"), text);
+}
+
 #[test]
 fn junit_is_well_formed() {
     let handler = Handler::new("inspect_clock")

@@ -14,6 +14,7 @@ use crate::error::DistributionError;
 use crate::fetched::{DOWNLOAD_TIMEOUT, REDIRECTS_MAX, failed};
 use landfall_egress::{Client, Outgoing, Policy, Received, shown_url};
 use landfall_engine::COMPONENT_BYTES_MAX;
+use landfall_model::is_hidden;
 
 /// The most characters of an error of the registry that are printed.
 const DETAIL_CHARACTERS_MAX: usize = 200;
@@ -259,7 +260,7 @@ fn detail(body: &[u8]) -> String {
     let error = answer.and_then(|answer| answer.errors.into_iter().next());
     error.map_or_else(String::new, |error| {
         let text = format!(": {} {}", error.code, error.message);
-        let printable = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+        let printable = text.chars().map(|c| if is_hidden(c) { ' ' } else { c });
         printable.take(DETAIL_CHARACTERS_MAX).collect()
     })
 }

@@ -6,7 +6,8 @@ use super::client::{Access, Registry, Request};
 use super::manifest::{Descriptor, ImageManifest, LAYER_TYPE, MANIFEST_TYPE, SIGNATURE};
 use super::reference::{Reference, Version};
 use crate::error::DistributionError;
-use crate::fetched::{Fetched, is_signature};
+use crate::fetched::Fetched;
+use crate::signature::FoundSignature;
 use landfall_engine::COMPONENT_BYTES_MAX;
 use landfall_model::ComponentDigest;
 
@@ -76,11 +77,17 @@ pub(crate) async fn pull(reference: &Reference) -> Result<Fetched, DistributionE
         return Err(DistributionError::other_digest(&from, expected, digest));
     }
 
-    let signature = layer.annotations.get(SIGNATURE).cloned();
+    let signature = match layer.annotations.get(SIGNATURE) {
+        Some(text) => FoundSignature::of(
+            &format!("the annotation {SIGNATURE} of {from}"),
+            text.as_bytes(),
+        ),
+        None => FoundSignature::None,
+    };
     Ok(Fetched {
         bytes: received.body,
         digest,
-        signature: signature.filter(|text| is_signature(text)),
+        signature,
         from: reference.at(manifest_digest).to_string(),
     })
 }

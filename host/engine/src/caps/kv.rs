@@ -305,10 +305,7 @@ fn checked(value: Payload) -> Result<KvValue, CapabilityError> {
             is_text: true,
             bytes: text.into(),
         },
-        Payload::Binary(bytes) => KvValue {
-            is_text: false,
-            bytes: bytes.into(),
-        },
+        Payload::Binary(bytes) => KvValue::of(bytes.into()),
     };
 
     let bytes = value.bytes.len();
@@ -320,12 +317,10 @@ fn checked(value: Payload) -> Result<KvValue, CapabilityError> {
     Ok(value)
 }
 
+/// As everywhere in the contract, valid UTF-8 is text, also if a component has stored it as bytes: the ledger may have such a value of an
+/// earlier version.
 fn payload(value: KvValue) -> Payload {
-    let bytes = Vec::from(value.bytes);
-    if !value.is_text {
-        return Payload::Binary(bytes);
-    }
-    match String::from_utf8(bytes) {
+    match String::from_utf8(Vec::from(value.bytes)) {
         Ok(text) => Payload::Text(text),
         Err(error) => Payload::Binary(error.into_bytes()),
     }
@@ -344,4 +339,24 @@ fn expires(in_seconds: Option<u32>) -> Option<Duration> {
 
 fn read_error(error: landfall_ledger::LedgerError) -> CapabilityError {
     CapabilityError::Unavailable(format!("the value cannot be read now: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_bytes_of_text_are_text() {
+        let stored = checked(Payload::Binary(b"5".to_vec())).unwrap();
+        assert_eq!(stored, KvValue::of_number(5));
+        assert!(matches!(payload(stored), Payload::Text(text) if text == "5"));
+
+        let earlier = KvValue {
+            is_text: false,
+            bytes: "é".into(),
+        };
+        assert!(matches!(payload(earlier), Payload::Text(text) if text == "é"));
+        let binary = checked(Payload::Binary(vec![0xff])).unwrap();
+        assert!(matches!(payload(binary), Payload::Binary(bytes) if bytes == [0xff]));
+    }
 }

@@ -13,9 +13,14 @@ use super::check::{print_receipt, receipt};
 use super::flags::{NodeFlags, node_config};
 use super::listing::printable;
 use super::output::say;
-use crate::app::{self, CAPABILITIES, Callers, Fetched, Guide, Inspected, NewHookFile, Source};
+use crate::app::{
+    self, CAPABILITIES, Callers, Fetched, FoundSignature, Guide, Inspected, NewHookFile, Source,
+};
 use landfall_config::{Config, HookSource, Manifest, Need, parse_hook};
 use landfall_model::{Allow, ComponentDigest, HookName, HookSpec, SecretRef, TrustedKey};
+
+/// `landfall.toml` is no hook file.
+const SETTINGS_NAME: &str = "landfall";
 
 /// What is added, and what the operator decides without being asked.
 #[derive(Debug, Args)]
@@ -80,6 +85,10 @@ pub async fn add(flags: AddFlags) -> anyhow::Result<ExitCode> {
         .clone()
         .unwrap_or_else(|| source.suggested_name());
     let name: HookName = name.parse().context("name the hook with --as NAME")?;
+    ensure!(
+        *name != *SETTINGS_NAME,
+        "{name}.toml is the settings file of a node and no hook file: name the hook with --as NAME"
+    );
     let config = node_config(NodeFlags {
         plugins: flags.plugins.clone(),
         config: flags.config.clone(),
@@ -95,6 +104,7 @@ pub async fn add(flags: AddFlags) -> anyhow::Result<ExitCode> {
     check_callers(&flags, plugins, &name, present.is_some())?;
 
     let fetched = app::fetch(&source, flags.digest).await?;
+    check_other_users(plugins, &name, &fetched)?;
     let candidate = read(&config, &name, fetched)?;
     if !flags.json {
         say!("from     {}", printable(&candidate.fetched.from));
@@ -181,18 +191,43 @@ fn check_callers(
     Ok(())
 }
 
+/// Another hook must not get a new version with the grants that it has.
+fn check_other_users(plugins: &Path, name: &HookName, fetched: &Fetched) -> anyhow::Result<()> {
+    let component = plugins.join(format!("{name}.wasm"));
+    if std::fs::read(&component).is_ok_and(|present| present == fetched.bytes) {
+        return Ok(());
+    }
+
+    let others = app::other_users(plugins, name)
+        .with_context(|| format!("{} cannot be read", plugins.display()))?;
+    if let Some(other) = others.first() {
+        bail!(
+            "{name}.wasm is also the component of {}, which would run the new version with its own grants: nothing was \
+             changed; name the hook with --as NAME, or give {other} a copy of its own: copy {name}.wasm, and write the name of the copy \
+             into {other}",
+            others.join(", ")
+        );
+    }
+    Ok(())
+}
+
 /// Reads the component without running it.
 fn read(config: &Config, name: &HookName, fetched: Fetched) -> anyhow::Result<Candidate> {
     let file = format!("{name}.wasm");
     if let Some(keys) = config.trusted_keys() {
-        let signature = fetched.signature.as_deref().with_context(|| {
-            format!(
-                "{} has no signature, and components.trusted_keys requires one: ask its author for {file}.minisig, and put it beside the file",
+        let signature = match &fetched.signature {
+            FoundSignature::Text(signature) => signature,
+            FoundSignature::Unusable(why) => bail!("{why}"),
+            FoundSignature::None => bail!(
+                "{} has no signature, and components.trusted_keys requires one: ask its author for {file}.minisig, and put it \
+                 beside the file",
                 fetched.from
-            )
-        })?;
+            ),
+        };
         TrustedKey::check(keys, &fetched.bytes, signature)
             .map_err(|why| anyhow::anyhow!("the signature of {} {why}", fetched.from))?;
+    } else if let FoundSignature::Unusable(why) = &fetched.signature {
+        eprintln!("landfall: {}: it is left out", printable(why));
     }
 
     let inspected = app::inspect(&file, &fetched.bytes)?;
@@ -211,12 +246,14 @@ fn read(config: &Config, name: &HookName, fetched: Fetched) -> anyhow::Result<Ca
 fn decide(flags: &AddFlags, manifest: &Manifest, allow: &Allow) -> anyhow::Result<Decided> {
     let lacking = manifest.lacking(allow);
     let named = |need: &Need| flags.grant.iter().any(|flag| *flag == need.to_string());
-    let is_needed = |flag: &&String| lacking.iter().any(|need| need.to_string() == **flag);
+    // A grant that the hook file has already is named again when the command is repeated.
+    let needs = manifest.lacking(&Allow::default());
+    let is_needed = |flag: &&String| needs.iter().any(|need| need.to_string() == **flag);
     if let Some(unknown) = flags.grant.iter().find(|flag| !is_needed(flag)) {
-        let needed = if lacking.is_empty() {
+        let needed = if needs.is_empty() {
             "It needs no grant".to_owned()
         } else {
-            format!("It needs: {}", words(&lacking))
+            format!("It needs: {}", words(&needs))
         };
         bail!("--grant {unknown}: the component does not need that. {needed}");
     }
@@ -321,7 +358,7 @@ fn print(
                 "is_new": present.is_none(),
                 "from": candidate.fetched.from,
                 "digest": candidate.fetched.digest.to_string(),
-                "signed": candidate.fetched.signature.is_some(),
+                "signed": candidate.fetched.signature.text().is_some(),
                 "granted": list(&decided.granted),
                 "refused": list(&decided.refused),
                 "closed": is_closed,

@@ -133,7 +133,7 @@ fn print(status: &HookStatus) {
         status.state
     );
     if let Some(problem) = &status.problem {
-        say!("    {problem}");
+        say!("    {}", visible(problem));
     }
 
     if let Some(denied) = status.denied {
@@ -153,12 +153,17 @@ fn print(status: &HookStatus) {
     status
         .warnings
         .iter()
-        .for_each(|warning| say!("    {warning}"));
+        .for_each(|warning| say!("    {}", visible(warning)));
+}
+
+/// Components may have parts in it.
+fn visible(text: &str) -> String {
+    text.lines().map(printable).collect::<Vec<_>>().join("\n")
 }
 
 fn indented(text: &str) -> String {
     text.lines()
-        .map(|line| format!("        {line}"))
+        .map(|line| format!("        {}", printable(line)))
         .collect::<Vec<_>>()
         .join("\n")
 }
@@ -242,15 +247,16 @@ pub(super) fn print_receipt(inspected: &Inspected) -> anyhow::Result<()> {
     inspected
         .exports
         .iter()
-        .for_each(|name| say!("exports  {name}"));
+        .for_each(|name| say!("exports  {}", printable(name)));
     let (wasi, ours): (Vec<&String>, Vec<&String>) = inspected
         .imports
         .iter()
         .partition(|name| name.starts_with("wasi:") && !is_draft(name));
     for name in ours {
+        let shown = printable(name);
         match need(name) {
-            Some(need) => say!("imports  {name:<34} needs {need}"),
-            None => say!("imports  {name}"),
+            Some(need) => say!("imports  {shown:<34} needs {need}"),
+            None => say!("imports  {shown}"),
         }
     }
 
@@ -265,10 +271,12 @@ pub(super) fn print_receipt(inspected: &Inspected) -> anyhow::Result<()> {
     for (name, takes, is_required, about) in schema.map(SettingsSchema::listed).unwrap_or_default()
     {
         let is_required = if is_required { "required" } else { "" };
-        say!(
-            "{}",
-            format!("setting  {name:<22} {takes:<16} {is_required:<8} {about}").trim_end()
+        let (name, takes) = (printable(&name), printable(&takes));
+        let line = format!(
+            "setting  {name:<22} {takes:<16} {is_required:<8} {}",
+            printable(&about)
         );
+        say!("{}", line.trim_end());
     }
     if let Some(needs) = manifest.needed_lines() {
         say!("needs under [allow]\n{}", indented(&needs));
@@ -276,7 +284,7 @@ pub(super) fn print_receipt(inspected: &Inspected) -> anyhow::Result<()> {
     manifest
         .warnings
         .iter()
-        .for_each(|warning| say!("warning  {warning}"));
+        .for_each(|warning| say!("warning  {}", printable(warning)));
     Ok(())
 }
 

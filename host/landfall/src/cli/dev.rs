@@ -385,7 +385,8 @@ impl Session {
         let plugins = self.served.plugins();
         let target = Target::read(&self.project, &plugins, &self.base)?;
         let providers = plugins.join("providers");
-        if let Some(why) = target.cannot_sign(&app::packs(Some(&providers))?) {
+        let packs = app::packs(Some(&providers))?;
+        if let Some(why) = target.cannot_sign(&packs) {
             bail!("{why}");
         }
 
@@ -399,7 +400,7 @@ impl Session {
             _ => None,
         };
         let sample = Sample::first(&self.project)?;
-        let request = target.request(sample.as_ref(), secret);
+        let request = target.request(sample.as_ref(), secret, &packs);
         let file = sample.map(|sample| from_here(&sample.path));
         Ok((app::sample(&request, Some(&providers))?, file, in_shell))
     }

@@ -7,8 +7,12 @@ use clap::Args;
 use landfall_offline::{Invocation, Invoked, Override};
 use serde_json::{Value, json};
 
+use super::listing::printable;
 use super::output::say;
 use crate::offline;
+
+/// Before lines that belong to the one above.
+const BELOW: &str = "         ";
 
 /// What to run.
 #[derive(Debug, Args)]
@@ -68,7 +72,10 @@ fn print(invoked: &Invoked, result: &Value) {
         None | Some("") => String::new(),
         Some(reason) => format!(": {reason}"),
     };
-    say!("outcome  {}{reason}", word(&result["outcome"]));
+    lines(
+        "outcome  ",
+        &format!("{}{reason}", word(&result["outcome"])),
+    );
     say!(
         "time     {} ms to load, {} ms to instantiate and run",
         result["load_ms"],
@@ -80,7 +87,7 @@ fn print(invoked: &Invoked, result: &Value) {
     }
 
     for line in invoked.run.log_lines() {
-        say!("log      {line}");
+        lines("log      ", &line);
     }
     for call in elements(&result["calls"]) {
         let end = match (call["status"].as_u64(), call["error"].as_str()) {
@@ -88,24 +95,22 @@ fn print(invoked: &Invoked, result: &Value) {
             (None, Some(error)) => format!(": {error}"),
             (None, None) => String::new(),
         };
-        say!(
-            "call     {} {}{end}",
-            word(&call["method"]),
-            word(&call["url"])
-        );
+        let (method, url) = (word(&call["method"]), word(&call["url"]));
+        lines("call     ", &format!("{method} {url}{end}"));
         body(call);
     }
     for failed in elements(&result["failed_calls"]) {
-        say!("failed   {}", word(failed));
+        lines("failed   ", word(failed));
     }
     for row in elements(&result["rows"]) {
-        say!("row      {} {}", word(&row["table"]), row["row"]);
+        let row = format!("{} {}", word(&row["table"]), row["row"]);
+        lines("row      ", &row);
     }
     for (key, value) in result["kv"].as_object().into_iter().flatten() {
-        say!("kv       {key} = {value}");
+        lines("kv       ", &format!("{key} = {value}"));
     }
     for emitted in elements(&result["emitted"]) {
-        say!("emitted  {}", word(&emitted["hook"]));
+        lines("emitted  ", word(&emitted["hook"]));
         body(emitted);
     }
     if result["effects_discarded"] == json!(true) {
@@ -119,9 +124,18 @@ fn print(invoked: &Invoked, result: &Value) {
     }
     say!("reply    {}", reply["status"]);
     for (name, value) in reply["headers"].as_object().into_iter().flatten() {
-        say!("         {name}: {}", word(value));
+        lines(BELOW, &format!("{name}: {}", word(value)));
     }
     body(reply);
+}
+
+/// What the component or the sender wrote, without characters that a terminal obeys.
+fn lines(title: &str, text: &str) {
+    let mut title = title;
+    for line in text.lines() {
+        say!("{title}{}", printable(line));
+        title = BELOW;
+    }
 }
 
 fn elements(list: &Value) -> impl Iterator<Item = &Value> {
@@ -131,8 +145,8 @@ fn elements(list: &Value) -> impl Iterator<Item = &Value> {
 fn body(message: &Value) {
     match (&message["json"], &message["body"]) {
         (Value::Null, Value::Null) => {}
-        (Value::Null, body) => word(body).lines().for_each(|line| say!("         {line}")),
-        (json, _) => say!("         {json}"),
+        (Value::Null, body) => lines(BELOW, word(body)),
+        (json, _) => lines(BELOW, &json.to_string()),
     }
 }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub use landfall_model::printable;
+
 /// Characters of a short id: the time of arrival and some more.
 const SHORT: usize = 18;
 /// Characters of a whole id.
@@ -147,21 +149,6 @@ pub fn text(value: &Value) -> String {
     printable(value.as_str().unwrap_or_default())
 }
 
-/// Escapes characters that could move a terminal's cursor. Quotes stay, because people copy what
-/// they read.
-pub fn printable(text: &str) -> String {
-    let mut printable = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() {
-            printable.extend(c.escape_debug());
-        } else {
-            printable.push(c);
-        }
-    }
-
-    printable
-}
-
 /// For a path or a query.
 pub fn query(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
@@ -202,13 +189,5 @@ mod tests {
                 + one["delivery"].to_string().len();
             assert_eq!(end, starts("DELIVERY") + "DELIVERY".len(), "{line}");
         }
-    }
-
-    #[test]
-    fn quotes_stay_and_control_characters_go() {
-        assert_eq!(
-            printable("write public_url = \"https://é\"\u{1b}[2J"),
-            "write public_url = \"https://é\"\\u{1b}[2J"
-        );
     }
 }

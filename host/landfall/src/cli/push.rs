@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::output::say;
-use crate::app::{self, CAPABILITIES, Source};
+use crate::app::{self, CAPABILITIES, FoundSignature, Source};
 use landfall_config::Manifest;
 
 /// What is published, and where.
@@ -42,15 +42,13 @@ pub async fn push(flags: PushFlags) -> anyhow::Result<ExitCode> {
         None => Manifest::default(),
     };
 
-    let is_signed = fetched.signature.is_some();
-    let pushed = app::push(
-        &target,
-        fetched.bytes,
-        &inspected,
-        &manifest,
-        fetched.signature,
-    )
-    .await?;
+    let signature = match fetched.signature {
+        FoundSignature::None => None,
+        FoundSignature::Text(text) => Some(text),
+        FoundSignature::Unusable(why) => bail!("{why}, or remove that file"),
+    };
+    let is_signed = signature.is_some();
+    let pushed = app::push(&target, fetched.bytes, &inspected, &manifest, signature).await?;
     if flags.json {
         say!(
             "{}",

@@ -24,10 +24,11 @@ pub struct TestFlags {
     #[arg(long, value_name = "NAME")]
     case: Vec<String>,
     /// Set a value in the JSON body of each event: `/ref=refs/heads/main`. Can be repeated.
-    #[arg(long, value_name = "/POINTER=VALUE")]
+    #[arg(long, value_name = "/POINTER=VALUE", conflicts_with = "update")]
     set: Vec<Override>,
-    /// Write what happened into `[expect]` of the cases that fail.
-    #[arg(long)]
+    /// Write what happened into `[expect]` of the cases that fail. Not together with `--set`, whose
+    /// values are not in the cases.
+    #[arg(long, conflicts_with = "set")]
     update: bool,
     /// Leave out the built-in cases of the hook's provider.
     #[arg(long)]

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use crate::pointer::Override;
 
 pub(crate) use expect::Expect;
+pub(crate) use parse::header_value;
 pub(crate) use read::read_all;
 pub(crate) use read::read_one;
 
@@ -62,6 +63,7 @@ pub(crate) struct EventSpec {
     pub(crate) method: Option<http::Method>,
     pub(crate) path: Option<String>,
     pub(crate) query: Option<String>,
+    /// A name with several values occurs several times.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) provider: Option<String>,
     pub(crate) event_type: Option<String>,

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use http::HeaderValue;
+use http::header::InvalidHeaderValue;
 use serde_json::{Map, Value};
 
 use super::table::{Read, Table};
@@ -91,7 +93,7 @@ fn event(mut table: Table<'_>, source: &Source) -> Read<EventSpec> {
 
     let mut set = Vec::new();
     for (pointer, value) in table.object("set")?.unwrap_or_default() {
-        let value = Override::new(&pointer, value)
+        let value = Override::new(&pointer, &value)
             .map_err(|error| table.error(&["set", &pointer], error))?;
         set.push(value);
     }
@@ -131,16 +133,39 @@ fn body(table: &mut Table<'_>, source: &Source) -> Read<Option<BodySpec>> {
     }
 }
 
+/// Each header with its value, or with each of its values.
 fn headers(table: &mut Table<'_>) -> Read<Vec<(String, String)>> {
-    let headers = table.named_texts("headers")?;
-    for (name, value) in &headers {
-        let is_header =
-            name.parse::<http::HeaderName>().is_ok() && http::HeaderValue::from_str(value).is_ok();
-        if !is_header {
-            return Err(table.error(&["headers", name], "not a header that HTTP allows"));
+    let mut headers = Vec::new();
+    for (name, value) in table.object("headers")?.unwrap_or_default() {
+        let Some(values) = texts_of(&value) else {
+            let wanted = "a text or a list of texts";
+            return Err(table.wrong_part(&["headers", &name], &value, wanted));
+        };
+        for text in values {
+            if name.parse::<http::HeaderName>().is_err() || header_value(&text).is_err() {
+                return Err(table.error(&["headers", &name], "not a header that HTTP allows"));
+            }
+            headers.push((name.clone(), text));
         }
     }
     Ok(headers)
+}
+
+/// A text, or the texts of a list; `None` if there is anything else.
+fn texts_of(value: &Value) -> Option<Vec<String>> {
+    match value {
+        Value::String(text) => Some(vec![text.clone()]),
+        Value::Array(list) => list
+            .iter()
+            .map(|one| one.as_str().map(str::to_owned))
+            .collect(),
+        _ => None,
+    }
+}
+
+/// The value of a header, which may have any characters but control characters: they are sent as UTF-8.
+pub(crate) fn header_value(text: &str) -> Result<HeaderValue, InvalidHeaderValue> {
+    HeaderValue::from_bytes(text.as_bytes())
 }
 
 fn answer(mut table: Table<'_>) -> Read<ScriptedAnswer> {

@@ -8,8 +8,14 @@ use base64::engine::general_purpose::STANDARD;
 use super::words::quote;
 use super::{Guide, PUBLIC};
 use crate::auth_scheme::AuthScheme;
+use crate::check::{Verdict, check};
+use crate::keys::{Keys, NoKeyDocuments, VerifyContext};
 use crate::pack::SAMPLE;
 use landfall_model::KeyForm;
+
+/// Where the sample is sent to find its event type.
+const SAMPLE_URL: &str = "http://localhost/sample";
+const SAMPLE_ID: &str = "1";
 
 impl Guide {
     /// The provider's name for people.
@@ -99,10 +105,20 @@ impl Guide {
         }
     }
 
-    /// The event type of the sample, if the provider has types.
-    pub fn sample_event(&self) -> Option<&str> {
+    /// The event type of the sample, if the provider has types: what a node finds in the sample.
+    pub fn sample_event(&self) -> Option<String> {
         self.pack.event_type.as_ref()?;
-        self.pack.sample_event.as_deref()
+        let draft = self.pack.draft_with_id(None, SAMPLE_URL, SAMPLE_ID).ok()?;
+        let verifier = self.verifier.clone().without_authentication();
+        let context = VerifyContext {
+            keys: &Keys::default(),
+            documents: &NoKeyDocuments,
+            now: None,
+        };
+        match check(&verifier, draft, &context, None) {
+            Ok(Verdict::Verified(verified)) => verified.fact("event-type").map(str::to_owned),
+            _ => self.pack.sample_event.clone(),
+        }
     }
 
     /// The body of the sample.
@@ -118,6 +134,21 @@ mod tests {
     use landfall_model::Secret;
 
     #[test]
+    fn types_in_samples_are_found() {
+        let packs = Packs::default();
+        let of = |name: &str| {
+            let guide = super::Guide::new(name, &packs).unwrap();
+            guide.sample_event()
+        };
+        assert_eq!(of("github").as_deref(), Some("push"));
+        assert_eq!(of("shopify").as_deref(), Some("orders/create"));
+        // These packs name no type, and their sample has one.
+        assert_eq!(of("discord").as_deref(), Some("2"));
+        assert_eq!(of("adobe-io").as_deref(), Some("sample"));
+        assert_eq!(of("generic"), None);
+    }
+
+    #[test]
     fn made_up_secrets_sign_samples() {
         let packs = Packs::default();
         let now = std::time::UNIX_EPOCH + super::super::SAMPLE_AGE;
@@ -131,7 +162,7 @@ mod tests {
             let url = format!("http://127.0.0.1:8080{path}");
             let config = guide.required_config().into_iter().collect();
             let request = crate::SampleRequest {
-                event: guide.sample_event().map(str::to_owned),
+                event: guide.sample_event(),
                 public_url: Some(format!("https://hooks.example.com{path}")),
                 secret: guide.made_up_secret(&[7; 24]).map(Secret::new),
                 body: Some(guide.sample_body().into()),

@@ -1,9 +1,19 @@
+import { textOf } from "../payload.js";
 import { state } from "./state.js";
 
-const same = (a, b) => a?.tag === b?.tag && String(a?.val) === String(b?.val);
+/** A payload as a host returns it: valid UTF-8 is text. */
+function payload(stored) {
+  const text = stored && textOf(stored);
+  return text === undefined ? stored : { tag: "text", val: text };
+}
+
+function isSame(one, other) {
+  const [a, b] = [payload(one), payload(other)];
+  return a?.tag === b?.tag && String(a?.val) === String(b?.val);
+}
 
 export function get(key) {
-  return state.kv.get(key) ?? null;
+  return payload(state.kv.get(key)) ?? null;
 }
 
 export function set(key, value) {
@@ -22,13 +32,13 @@ export function listKeys(prefix, after, limit) {
 }
 
 export function compareAndSet(key, expected, value) {
-  if (!same(state.kv.get(key), expected ?? undefined)) return false;
+  if (!isSame(state.kv.get(key), expected ?? undefined)) return false;
   state.kv.set(key, value);
   return true;
 }
 
 export function increment(key, by) {
-  const sum = Number(state.kv.get(key)?.val ?? 0) + by;
+  const sum = Number(get(key)?.val ?? 0) + by;
   state.kv.set(key, { tag: "text", val: String(sum) });
   return sum;
 }

@@ -17,7 +17,8 @@ function unquoted(text) {
   const bytes = [];
   for (const run of spaced.split(/((?:%[0-9a-fA-F]{2})+)/)) {
     if (/^%[0-9a-fA-F]{2}/.test(run)) for (const hex of run.match(/[0-9a-fA-F]{2}/g)) bytes.push(Number.parseInt(hex, 16));
-    else bytes.push(...new TextEncoder().encode(run));
+    // One by one: an engine takes only so many arguments in one call.
+    else for (const byte of new TextEncoder().encode(run)) bytes.push(byte);
   }
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.from(bytes));
 }

@@ -62,10 +62,12 @@ def on_event(event: Event) -> Reply | dict | list | str | None:
             table.append("pushes", {"ref": "main"})
             emit("sink", json={"case": "text"}, event_type="made", key=event.id)
             kv.set("bytes", b"\xff")
+            kv.set("five", b"5")
             kv.set_json("doc", {"a": 1})
             return {
                 "number": kv.increment("number"),
                 "bytes": list(kv.get_bytes("bytes") or b""),
+                "five": kv.get("five"),
                 "doc": kv.get_json("doc"),
                 "none": kv.get("nothing") is None,
                 "keys": kv.list_keys("d"),

@@ -52,10 +52,12 @@ export default async function onEvent(event: Event) {
       table.append("pushes", { ref: "main" });
       emit("sink", { json: { case: "text" }, eventType: "made", key: event.id });
       kv.set("bytes", Uint8Array.of(0xff));
+      kv.set("five", new TextEncoder().encode("5"));
       kv.setJson("doc", { a: 1 });
       return json({
         number: kv.increment("number"),
         bytes: [...kv.getBytes("bytes")!],
+        five: kv.get("five"),
         doc: kv.getJson("doc"),
         none: kv.get("nothing") === undefined,
         keys: kv.listKeys("d"),

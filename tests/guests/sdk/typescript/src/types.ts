@@ -5,6 +5,7 @@ import { Defer, emit, type Event, type Handler, http, HttpError, json, kv, Rejec
 export const right: Handler = async (event) => {
   const { ref } = event.json<{ ref: string }>();
   const response = await fetch("https://a.example/", { signal: AbortSignal.timeout(500) });
+  await fetch({ url: "https://a.example/", method: "POST" }, { body: ref });
   const found: string | undefined = kv.get(ref);
   const results: (http.HttpResponse | HttpError)[] = http.sendAll([{ url: "https://a.example/", json: ref }]);
   return results.length > 1 ? reply(200, { found }) : new Response(await response.text(), { status: 200 });

@@ -3,6 +3,7 @@
 
 mod authors;
 mod pages;
+mod payloads;
 
 use std::path::Path;
 use std::process::Command;

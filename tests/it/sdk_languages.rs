@@ -2,6 +2,7 @@
 //! same cases end the same way in both languages.
 
 mod authors;
+mod http_errors;
 mod pages;
 mod payloads;
 

@@ -1,5 +1,6 @@
 //! README.md and docs/: every sample runs, every link leads somewhere, and the tables are complete.
 
+mod gallery;
 mod links;
 mod patterns;
 mod samples;

@@ -6,6 +6,7 @@ mod patterns;
 mod samples;
 mod shell;
 mod tables;
+mod versions;
 
 use std::path::{Path, PathBuf};
 

@@ -1,10 +1,12 @@
 //! README.md and docs/: every sample runs, every link leads somewhere, and the tables are complete.
 
+mod gallery;
 mod links;
 mod patterns;
 mod samples;
 mod shell;
 mod tables;
+mod versions;
 
 use std::path::{Path, PathBuf};
 

@@ -15,12 +15,12 @@ use landfall_tests::{guest, landfall};
 use serde_json::Value;
 
 /// The folder of one handler, named `hello`.
-struct Handler {
+pub(crate) struct Handler {
     dir: tempfile::TempDir,
 }
 
 /// A hook that grants everything that the guests use.
-const OPEN: &str = "[verify]\nscheme = \"none\"\n[allow]\nhttp = [\"https://api.example.com/\"]\nkv = true\n\
+pub(crate) const OPEN: &str = "[verify]\nscheme = \"none\"\n[allow]\nhttp = [\"https://api.example.com/\"]\nkv = true\n\
                     table = [\"t\", \"looks\"]\nemit = [\"sink\"]\n";
 
 // === impl Handler ===
@@ -31,7 +31,7 @@ impl Handler {
         Handler::of(&guest(name)).hook(OPEN)
     }
 
-    fn of(component: &Path) -> Handler {
+    pub(crate) fn of(component: &Path) -> Handler {
         let handler = Handler {
             dir: tempfile::tempdir().unwrap(),
         };
@@ -45,12 +45,12 @@ impl Handler {
         self.dir.path().join(name)
     }
 
-    fn hook(self, text: &str) -> Handler {
+    pub(crate) fn hook(self, text: &str) -> Handler {
         self.write("hello.toml", text);
         self
     }
 
-    fn case(self, name: &str, text: &str) -> Handler {
+    pub(crate) fn case(self, name: &str, text: &str) -> Handler {
         self.write(&format!("cases/{name}.toml"), text);
         self
     }
@@ -75,7 +75,7 @@ impl Handler {
     }
 
     /// The report of `landfall test --json`.
-    fn report(&self, args: &[&str]) -> Value {
+    pub(crate) fn report(&self, args: &[&str]) -> Value {
         let output = self.run(&[&["test", "--json"], args].concat());
         serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|_| panic!("{}{}", stdout(&output), stderr(&output)))
@@ -109,7 +109,7 @@ fn without_times(text: &str) -> String {
 }
 
 /// Checks that the cases named `ok-…` pass, and that those named `no-KEY…` fail at that key alone.
-fn check_names(report: &Value) {
+pub(crate) fn check_names(report: &Value) {
     let cases = report["cases"].as_array().unwrap();
     assert!(!cases.is_empty(), "{report}");
     for case in cases {

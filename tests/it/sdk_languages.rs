@@ -2,7 +2,9 @@
 //! same cases end the same way in both languages.
 
 mod authors;
+mod http_errors;
 mod pages;
+mod payloads;
 
 use std::path::Path;
 use std::process::Command;

@@ -105,6 +105,21 @@ impl SdkFolder {
         Some(folder)
     }
 
+    /// Adds a package of the tools to `node_modules`. None if it is not installed.
+    pub fn with_package(self, name: &str) -> Option<SdkFolder> {
+        let package = self.tools.join("node_modules").join(name);
+        if !package.exists() {
+            missing(&format!("{name} is not in LANDFALL_SDK (.ci/run sdks)"));
+            return None;
+        }
+
+        let link = self.path().join("node_modules").join(name);
+        std::fs::create_dir_all(link.parent().expect("a link is in a folder"))
+            .expect("a writable folder");
+        symlink(package, link).expect("a writable folder");
+        Some(self)
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.folder.path()

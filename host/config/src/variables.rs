@@ -14,7 +14,7 @@ const DOCUMENTED: [&str; 4] = [
     "LANDFALL_REGISTRY_PASSWORD",
 ];
 /// Variables of the tests of Landfall, which are never suggested.
-const INTERNAL: [&str; 8] = [
+const INTERNAL: [&str; 9] = [
     "LANDFALL_SDK",
     "LANDFALL_SDK_NODE",
     "LANDFALL_LONG",
@@ -23,6 +23,7 @@ const INTERNAL: [&str; 8] = [
     "LANDFALL_REQUIRE_ALL",
     "LANDFALL_TEST_LEDGER",
     "LANDFALL_TEST_QUEUE",
+    "LANDFALL_UPDATE_DOCS",
 ];
 
 /// Refuses the first variable of the environment that looks like a setting and is none, with a suggestion.

@@ -2,7 +2,8 @@
 //! a row that is sent again is recognised.
 //!
 //! Sources: <https://docs.postgrest.org/en/stable/references/api/tables_views.html#upsert>,
-//! <https://docs.postgrest.org/en/stable/references/api/schemas.html>, <https://docs.postgrest.org/en/stable/references/errors.html>.
+//! <https://docs.postgrest.org/en/stable/references/api/schemas.html>, <https://docs.postgrest.org/en/stable/references/errors.html>,
+//! <https://supabase.com/docs/guides/getting-started/migrating-to-new-api-keys> (the header of Supabase's keys).
 
 use landfall_calls::answer::Errors;
 use landfall_calls::{Condition, document, percent_encoded, send, skipped};
@@ -16,8 +17,8 @@ const ERRORS: Errors = Errors {
     codes: &["/code"],
     messages: &["/message"],
     // The operator can change the table: 42P10 is a column of `id` without a unique constraint, 42703 and PGRST204 are a column that is
-    // missing. The row that a foreign key needs (23503) may be inserted later.
-    retries: &["42P10", "42703", "PGRST204", "23503"],
+    // missing, PGRST106 is a schema that the server does not expose. The row that a foreign key needs (23503) may be inserted later.
+    retries: &["42P10", "42703", "PGRST204", "PGRST106", "23503"],
     rejects: &[],
 };
 
@@ -216,6 +217,7 @@ mod tests {
             (401, "PGRST301"),
             (403, "42501"),
             (404, "PGRST205"),
+            (406, "PGRST106"),
             (503, "PGRST001"),
         ] {
             assert!(

@@ -2,7 +2,8 @@
 //!
 //! Sources: <https://learn.microsoft.com/connectors/teams/#when-a-teams-webhook-request-is-received> (the request),
 //! <https://learn.microsoft.com/connectors/teams/#known-issues-and-limitations-with-actions> (28 KB),
-//! <https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using> (the message).
+//! <https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using> (the message),
+//! <https://learn.microsoft.com/microsoft-copilot-studio/adaptive-cards-overview> (Teams renders version 1.5 at most).
 
 use landfall_calls::answer::Errors;
 use landfall_calls::{Condition, send, skipped};
@@ -13,7 +14,7 @@ use serde::Deserialize;
 
 /// The largest message, in bytes of its JSON.
 const MESSAGE_BYTES_MAX: usize = 28_000;
-/// The version of the schema that Teams renders on every device.
+/// The version of the schema. Teams renders 1.5 and earlier ones.
 const CARD_VERSION: &str = "1.4";
 
 const ERRORS: Errors = Errors {

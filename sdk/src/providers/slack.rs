@@ -37,7 +37,8 @@ pub struct Command {
     pub trigger_id: String,
 }
 
-/// What the Events API sends. It can be an argument of a handler. The host answers `url_verification` by itself.
+/// What the Events API sends. It can be an argument of a handler. The host answers `url_verification` by itself. If the body is not a
+/// documented callback, `event` is the whole body.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Callback {
@@ -51,7 +52,7 @@ pub struct Callback {
     pub event_id: Option<String>,
     /// Seconds since 1970; `None` for `app_rate_limited`.
     pub event_time: Option<i64>,
-    /// What happened, with its `type`; null for `app_rate_limited`. The whole body, if that is not a documented callback.
+    /// What happened, with its `type`; null for `app_rate_limited`.
     pub event: Value,
 }
 

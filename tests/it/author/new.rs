@@ -251,7 +251,16 @@ fn javascript_templates_pass_their_tests() {
             return;
         }
         let dir = tempfile::tempdir().unwrap();
-        let folders = handlers(dir.path(), language);
+        let mut folders = handlers(dir.path(), language);
+        if language == "ts" {
+            // It reads a payload with its type.
+            folders.push(new_handler(
+                dir.path(),
+                "typed",
+                language,
+                &["--provider", "github"],
+            ));
+        }
         passes(
             &folders[0],
             Command::new("npm").args(["install", "--no-audit", "--no-fund"]),

@@ -55,6 +55,8 @@ def on_event(event: Event) -> Reply | dict | list | str | None:
             return {"all": settings.all(), "branch": settings.get("branch"), "none": settings.get("no") is None}
         case "fetch":
             return [fetched(asked["url"])]
+        case "http-error":
+            return failed(asked["url"])
         case "send-all":
             results = http.send_all([http.Request("GET", url) for url in asked["urls"]])
             return [result.kind if isinstance(result, HttpError) else result.status for result in results]
@@ -101,6 +103,18 @@ def fetched(url: str) -> int | str:
         return http.post(url, json={"a": 1}, headers={"X-From": "sdk"}).status
     except HttpError as error:
         return error.kind
+
+
+def failed(url: str) -> dict[str, object]:
+    try:
+        return {"status": http.get(url).status}
+    except HttpError as error:
+        return {
+            "name": type(error).__name__,
+            "kind": error.kind,
+            "message": error.message,
+            "nothingWasSent": error.nothing_was_sent,
+        }
 
 
 @responder

@@ -46,6 +46,8 @@ export default async function onEvent(event: Event) {
       return json({ all: settings.all(), branch: settings.get("branch"), none: settings.get("no") === undefined });
     case "fetch":
       return json(await fetched(asked.url!));
+    case "http-error":
+      return json(failed(asked.url!));
     case "send-all":
       return json(http.sendAll(asked.urls!).map((result) => (result instanceof HttpError ? result.kind : result.status)));
     case "effects":
@@ -90,6 +92,15 @@ async function fetched(url: string) {
   } catch (error) {
     if (error instanceof HttpError) return error.kind;
     throw error;
+  }
+}
+
+function failed(url: string) {
+  try {
+    return { status: http.send(url).status };
+  } catch (error) {
+    if (!(error instanceof HttpError)) throw error;
+    return { name: error.name, kind: error.kind, message: error.message, nothingWasSent: error.nothingWasSent };
   }
 }
 

@@ -2,6 +2,7 @@
 
 mod dev;
 mod new;
+mod newcomer;
 mod toolchain;
 
 use std::path::{Path, PathBuf};

@@ -3,6 +3,7 @@
 mod dev;
 mod dev_faults;
 mod new;
+mod newcomer;
 mod target;
 mod toolchain;
 
@@ -53,7 +54,7 @@ fn empty_folder(name: &str) -> PathBuf {
 }
 
 /// Whether the tools of a language are installed. With `LANDFALL_REQUIRE_ALL=1` a missing one fails the test.
-fn has_tools(language: &str) -> bool {
+pub(crate) fn has_tools(language: &str) -> bool {
     let tools: &[&str] = match language {
         "ts" | "js" => &["node", "npm"],
         "python" => &["python3"],

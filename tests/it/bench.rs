@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use landfall_tests::{bundled, landfall, landfall_bench};
+use landfall_tests::{bundled, landfall, landfall_bench, root};
 use serde_json::Value;
 
+use crate::author::has_tools;
 use crate::hostile::write_abuse_cases;
 
 #[test]
@@ -72,13 +73,60 @@ fn idle_connections_stay_open() {
     assert_is_positive(&report, "/beside/requests_per_second");
 }
 
-/// Runs one measurement for a second. Returns its report.
+/// Two of the languages: each build of the others takes as long again.
+#[test]
+fn languages_are_written_into_their_page() {
+    if !has_tools("js") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let page = dir.path().join("cost.md");
+    std::fs::copy(root().join("docs/handlers/cost.md"), &page).unwrap();
+    let before = std::fs::read_to_string(&page).unwrap();
+
+    let report = run(
+        &["languages", "--rounds", "1"],
+        &[
+            "--only",
+            "rust-without-wasi,javascript",
+            "--update",
+            &text(&page),
+        ],
+    );
+
+    for language in ["/languages/0", "/languages/1"] {
+        for number in ["component_bytes", "machine_code_bytes", "compile_ms"] {
+            assert_is_positive(&report, &format!("{language}/{number}"));
+        }
+        for event in ["events/0", "events/1"] {
+            for number in ["p50_ms", "p99_ms", "processor_ms", "memory_bytes"] {
+                assert_is_positive(&report, &format!("{language}/{event}/{number}"));
+            }
+        }
+    }
+
+    let after = std::fs::read_to_string(&page).unwrap();
+    for row in [
+        "| Rust without WASI | 1 KiB | ",
+        "| TypeScript, JavaScript | 64 KiB | ",
+    ] {
+        assert!(after.contains(row), "{after}");
+    }
+    assert_eq!(last_section(&after), last_section(&before));
+}
+
+/// Runs one measurement of a bundled handler for a second. Returns its report.
 fn measure(arguments: &[&str], component: &str) -> Value {
+    run(arguments, &["--component", &text(&bundled(component))])
+}
+
+/// Runs one measurement for a second. Returns its report.
+fn run(arguments: &[&str], more: &[&str]) -> Value {
     let output = Command::new(landfall_bench())
         .args(arguments)
         .args(["--json", "--seconds", "1"])
         .args(["--landfall", &text(landfall())])
-        .args(["--component", &text(&bundled(component))])
+        .args(more)
         .output()
         .unwrap();
     assert!(
@@ -88,6 +136,10 @@ fn measure(arguments: &[&str], component: &str) -> Value {
     );
 
     serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn last_section(page: &str) -> &str {
+    page.rsplit("\n## ").next().unwrap()
 }
 
 fn assert_is_positive(report: &Value, number: &str) {

@@ -4,6 +4,7 @@
 mod components;
 mod directory;
 mod hook_files;
+mod languages;
 
 use landfall_tests::{Node, Setup, eventually, guest};
 

@@ -295,7 +295,12 @@ pub(crate) fn remove_unused(kept: &Path) {
 }
 
 pub(crate) fn copy(from: &Path, to: &Path) {
-    for (path, bytes) in files(from) {
+    write(&files(from), to);
+}
+
+/// Writes files below a folder, by their paths in it.
+pub(crate) fn write(files: &BTreeMap<PathBuf, Vec<u8>>, to: &Path) {
+    for (path, bytes) in files {
         let path = to.join(path);
         std::fs::create_dir_all(path.parent().expect("a file is in a folder"))
             .expect("a writable folder");

@@ -41,7 +41,7 @@ pub use nats::Nats;
 pub use node::{Node, event_id};
 pub use postgres::Postgres;
 pub use receiver::Receiver;
-pub use sdks::{Sdk, SdkFolder, sdk_cases};
+pub use sdks::{Sdk, SdkFolder, sdk_cases, sdk_handler};
 pub use setup::Setup;
 
 /// Whether nodes keep their ledger in a file; else, with `LANDFALL_TEST_LEDGER=postgres`, in a database. Says so in a line where a

@@ -1,6 +1,7 @@
 //! Handlers that are written with the SDKs for TypeScript and Python (`sdk/js`, `sdk/python`), built with the SDKs' own commands.
 //! The tools are in the folder that `LANDFALL_SDK` names, as for the components of [`languages`](crate::languages).
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -9,7 +10,8 @@ use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
-use crate::languages::{copy, files, remove_unused};
+use crate::compiled;
+use crate::languages::{copy, files, remove_unused, write};
 use crate::require::missing;
 use crate::root;
 
@@ -194,38 +196,65 @@ fn cases(sdk: Sdk) -> PathBuf {
 /// kept in the folder of the tools, by a hash of what they are made of.
 pub fn sdk_cases(sdk: Sdk) -> Option<PathBuf> {
     static BUILT: [OnceLock<Option<PathBuf>>; 2] = [const { OnceLock::new() }; 2];
-    BUILT[sdk as usize].get_or_init(|| kept(sdk)).clone()
+    BUILT[sdk as usize]
+        .get_or_init(|| kept(sdk, "sdk-cases", &files(&cases(sdk))))
+        .clone()
 }
 
-fn kept(sdk: Sdk) -> Option<PathBuf> {
+/// The component `NAME` of a handler that is one file, with its machine code for nodes that do not compile. None if a tool is not
+/// installed. It is kept as that of [`sdk_cases`].
+pub fn sdk_handler(sdk: Sdk, name: &str, source: &str) -> Option<PathBuf> {
+    let (manifest, text, handler) = match sdk {
+        Sdk::TypeScript => (
+            "package.json",
+            format!("{{ \"name\": \"{name}\" }}\n"),
+            "src/handler.js",
+        ),
+        Sdk::Python => (
+            "pyproject.toml",
+            format!("[project]\nname = \"{name}\"\n"),
+            "handler.py",
+        ),
+    };
+    let sources = BTreeMap::from([
+        (PathBuf::from(manifest), text.into_bytes()),
+        (PathBuf::from(handler), source.as_bytes().to_vec()),
+    ]);
+    kept(sdk, name, &sources).inspect(|component| compiled::compile(component))
+}
+
+fn kept(sdk: Sdk, name: &str, sources: &BTreeMap<PathBuf, Vec<u8>>) -> Option<PathBuf> {
     let kept = sdk.tools()?.join("components");
     std::fs::create_dir_all(&kept).expect("the folder of the tools is writable");
-    let component = kept.join(format!("sdk-cases-{}-{}.wasm", sdk.name(), hash(sdk)));
+    let stem = format!("{name}-{}", sdk.name());
+    let component = kept.join(format!("{stem}-{}.wasm", hash(sdk, sources)));
     if let Ok(file) = std::fs::File::options().append(true).open(&component) {
         file.set_modified(SystemTime::now()).ok();
         return Some(component);
     }
 
     remove_unused(&kept);
-    let folder = SdkFolder::with_cases(sdk)?;
+    let folder = SdkFolder::new(sdk)?;
+    write(sources, folder.path());
     succeeded(&folder.build());
     // Another process may build the same: the file appears as a whole.
-    let unfinished = kept.join(format!("sdk-{}.{}", sdk.name(), std::process::id()));
-    std::fs::copy(folder.path().join("build/sdk-cases.wasm"), &unfinished)
-        .expect("the component was built");
+    let unfinished = kept.join(format!("{stem}.{}", std::process::id()));
+    std::fs::copy(
+        folder.path().join(format!("build/{name}.wasm")),
+        &unfinished,
+    )
+    .expect("the component was built");
     std::fs::rename(unfinished, &component).expect("a folder of one file system");
     Some(component)
 }
 
 /// Of the sources of the handler and of the SDK. The SDK names the versions of its tools.
-fn hash(sdk: Sdk) -> String {
+fn hash(sdk: Sdk, sources: &BTreeMap<PathBuf, Vec<u8>>) -> String {
     let mut hash = Sha256::new();
-    for folder in [cases(sdk), sdk.source()] {
-        for (path, bytes) in files(&folder) {
-            hash.update(path.as_os_str().as_encoded_bytes());
-            hash.update((bytes.len() as u64).to_le_bytes());
-            hash.update(bytes);
-        }
+    for (path, bytes) in sources.iter().chain(&files(&sdk.source())) {
+        hash.update(path.as_os_str().as_encoded_bytes());
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
     }
     hex::encode(&hash.finalize()[..8])
 }

@@ -42,8 +42,23 @@ impl BenchEnv {
         top: &str,
         tables: &str,
     ) -> anyhow::Result<BenchEnv> {
-        let landfall = match &flags.landfall {
+        let env = BenchEnv::without_hooks(flags)?;
+        let component = match &flags.component {
             Some(path) => path.clone(),
+            None => env.build_handler(handler)?,
+        };
+
+        env.add_component("bench", &component)?;
+        env.add_signed_hook("bench", top, tables)?;
+        Ok(env)
+    }
+
+    /// An environment with an empty plugins directory.
+    pub(crate) fn without_hooks(flags: &RunFlags) -> anyhow::Result<BenchEnv> {
+        let landfall = match &flags.landfall {
+            Some(path) => path
+                .canonicalize()
+                .with_context(|| format!("{} cannot be found", path.display()))?,
             None => binary::build_landfall()?,
         };
 
@@ -52,19 +67,23 @@ impl BenchEnv {
 
         std::fs::create_dir(env.plugins())?;
         std::fs::write(env.secret_file(), SECRET)?;
-        let component = match &flags.component {
-            Some(path) => path.clone(),
-            None => env.build_handler(handler)?,
-        };
+        Ok(env)
+    }
 
-        env.add_component("bench", &component)?;
+    /// Adds a hook that accepts signed requests. `top` and `tables` are TOML for the start and the
+    /// end of its hook file.
+    pub(crate) fn add_signed_hook(
+        &self,
+        name: &str,
+        top: &str,
+        tables: &str,
+    ) -> anyhow::Result<()> {
         let verify = "[verify]\nprovider = \"generic\"\nsecret = \"file:../secret\"\n";
         let dedup = "[dedup]\nid = \"none\"\n";
-        env.write_hook(
-            "bench",
+        self.write_hook(
+            name,
             &format!("{top}concurrency = 1000\n{verify}{dedup}{tables}"),
-        )?;
-        Ok(env)
+        )
     }
 
     /// Adds a hook that accepts any caller.
@@ -89,7 +108,17 @@ impl BenchEnv {
 
     /// The same with another body.
     pub(crate) fn request_with(&self, body: &str) -> Vec<u8> {
-        request::signed("/bench", SECRET, body)
+        self.request_to("bench", body)
+    }
+
+    /// A signed request that a hook of `add_signed_hook` accepts.
+    pub(crate) fn request_to(&self, hook: &str, body: &str) -> Vec<u8> {
+        request::signed(&format!("/{hook}"), SECRET, body)
+    }
+
+    /// The binary that is measured.
+    pub(crate) fn landfall(&self) -> &Path {
+        &self.landfall
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -100,10 +129,26 @@ impl BenchEnv {
         self.dir.path().join("plugins")
     }
 
+    /// Machine code that `landfall invoke` has written in this environment. The node loads it.
+    pub(crate) fn compiled(&self) -> PathBuf {
+        self.dir.path().join(".landfall/compiled")
+    }
+
     /// A node that answers 200.
     pub(crate) async fn start_node(&self) -> anyhow::Result<Server> {
+        self.start_node_that_answers(&[self.request()]).await
+    }
+
+    /// A node that answers each of these requests with 200.
+    pub(crate) async fn start_node_that_answers(
+        &self,
+        requests: &[Vec<u8>],
+    ) -> anyhow::Result<Server> {
         let server = self.spawn_node(ANY_PORT)?;
-        load::wait_for_200(server.address, &self.request()).await?;
+        for request in requests {
+            load::wait_for_200(server.address, request).await?;
+        }
+
         Ok(server)
     }
 
@@ -171,6 +216,9 @@ impl BenchEnv {
             .arg(self.data())
             // Hooks that do not load are reported by `interference`, and do not stop it.
             .env("LANDFALL_READINESS", "any");
+        if self.compiled().is_dir() {
+            command.arg("--bundled").arg(self.compiled());
+        }
 
         Server::spawn(command, address)
     }

@@ -10,9 +10,12 @@ mod durable;
 mod env;
 mod flags;
 mod forward;
+mod handlers;
 mod idle;
 mod interference;
+mod languages;
 mod load;
+mod page;
 mod plain_server;
 mod report;
 mod request;
@@ -57,6 +60,9 @@ enum Measurement {
         /// How many, up to `limits.connections` less `--connections`.
         count: usize,
     },
+    /// The same handler in each language: size, time to compile, and what one event costs in a fresh
+    /// instance, over one connection. `--component` and `--connections` do not apply.
+    Languages(languages::LanguagesFlags),
     /// The server that `sync` and `forward` compare with.
     #[command(hide = true)]
     PlainServer {
@@ -79,6 +85,7 @@ async fn main() -> anyhow::Result<()> {
         Measurement::Forward => forward::measure(&run).await,
         Measurement::Interference { dir } => interference::measure(&run, &dir).await,
         Measurement::Idle { count } => idle::measure(&run, count).await,
+        Measurement::Languages(flags) => languages::measure(&run, &flags).await,
         Measurement::PlainServer {
             listen,
             secret,

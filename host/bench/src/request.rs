@@ -1,7 +1,7 @@
 //! The requests that the measurements send, prepared as bytes.
 
 use hmac::{Hmac, KeyInit, Mac};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::Sha256;
 
 /// The size of a body of `durable` in bytes.
@@ -20,14 +20,7 @@ pub(crate) fn post(path: &str, headers: &[(&str, &str)], body: &str) -> Vec<u8> 
 
 /// A signed push of GitHub's shape: about 1.1 kB of JSON and a dozen headers.
 pub(crate) fn signed_push(path: &str, secret: &str) -> Vec<u8> {
-    let commit = json!({
-        "id": "7fd1a60b01f91b314f59955a4e4d4e80d8edf11d",
-        "message": "Landfall bench",
-        "added": ["README.md"],
-        "author": { "name": "Mona", "email": "mona@example.com" },
-        "timestamp": "2026-01-31T08:15:30Z",
-        "distinct": true,
-    });
+    let commit = commit();
     let body = json!({
         "ref": "refs/heads/main",
         "before": "0".repeat(40),
@@ -59,6 +52,33 @@ pub(crate) fn signed(path: &str, secret: &str, body: &str) -> Vec<u8> {
     ];
 
     post(path, &headers, body)
+}
+
+/// A push of exactly this many bytes of JSON, at least 100: as many commits as fit, and a padding.
+pub(crate) fn push_of_size(bytes: usize) -> String {
+    let commit = commit();
+    let commit_bytes = commit.to_string().len() + ",".len();
+    let count = bytes.saturating_sub(push(&[], "").len()) / commit_bytes;
+    let commits = vec![commit; count];
+    let padding = bytes.saturating_sub(push(&commits, "").len());
+
+    push(&commits, &"x".repeat(padding))
+}
+
+fn push(commits: &[Value], padding: &str) -> String {
+    json!({ "ref": "refs/heads/main", "commits": commits, "padding": padding }).to_string()
+}
+
+/// A commit of GitHub's shape.
+fn commit() -> Value {
+    json!({
+        "id": "7fd1a60b01f91b314f59955a4e4d4e80d8edf11d",
+        "message": "Landfall bench",
+        "added": ["README.md"],
+        "author": { "name": "Mona", "email": "mona@example.com" },
+        "timestamp": "2026-01-31T08:15:30Z",
+        "distinct": true,
+    })
 }
 
 /// A JSON body of `DURABLE_BODY_BYTES`.

@@ -1,0 +1,168 @@
+//! The handler of `languages` in each language, made as an author makes one: `landfall new`, an edit
+//! and `landfall build`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, ensure};
+use clap::ValueEnum;
+
+const WITHOUT_WASI: &str = "wasm32-unknown-unknown";
+/// The arguments of docs/handlers/rust.md.
+const WITHOUT_WASI_FLAGS: &str =
+    "-Clink-arg=--initial-memory=1048576 -Clink-arg=-zstack-size=131072";
+
+/// A language, or a way to build one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Language {
+    /// Rust for wasm32-wasip2.
+    Rust,
+    /// Rust for wasm32-unknown-unknown, which imports only the contract.
+    RustWithoutWasi,
+    /// JavaScript on QuickJS. TypeScript becomes the same.
+    Javascript,
+    /// Python on CPython.
+    Python,
+}
+
+// === impl Language ===
+
+impl Language {
+    /// In a table.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Language::Rust => "Rust",
+            Language::RustWithoutWasi => "Rust without WASI",
+            Language::Javascript => "TypeScript, JavaScript",
+            Language::Python => "Python",
+        }
+    }
+
+    /// The word of `--only`, which is also the name of the handler.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Language::Rust => "rust",
+            Language::RustWithoutWasi => "rust-without-wasi",
+            Language::Javascript => "javascript",
+            Language::Python => "python",
+        }
+    }
+
+    /// The `--lang` of `landfall new`.
+    fn template(self) -> &'static str {
+        match self {
+            Language::Rust | Language::RustWithoutWasi => "rust",
+            Language::Javascript => "js",
+            Language::Python => "python",
+        }
+    }
+
+    /// The file of the handler in its folder, and its text.
+    fn source(self) -> (&'static str, &'static str) {
+        match self {
+            Language::Rust | Language::RustWithoutWasi => {
+                ("src/lib.rs", include_str!("../handlers/handler.rs"))
+            }
+            Language::Javascript => ("src/handler.js", include_str!("../handlers/handler.js")),
+            Language::Python => ("handler.py", include_str!("../handlers/handler.py")),
+        }
+    }
+}
+
+/// Makes the handler in a folder below `dir`. Returns the path of its component, `out/WORD.wasm`.
+pub(crate) fn build(
+    landfall: &Path,
+    language: Language,
+    dir: &Path,
+    out: &Path,
+) -> anyhow::Result<PathBuf> {
+    let name = language.word();
+    let mut new = Command::new(landfall);
+    new.args(["new", name, "--lang", language.template()]);
+    run(new.current_dir(dir), language)?;
+
+    let folder = dir.join(name);
+    let (file, text) = language.source();
+    std::fs::write(folder.join(file), text)?;
+
+    let built = match language {
+        Language::RustWithoutWasi => build_without_wasi(&folder)?,
+        _ => {
+            let mut build = Command::new(landfall);
+            run(
+                build.args(["build", "--install"]).current_dir(&folder),
+                language,
+            )?;
+            folder.join("build").join(name).with_extension("wasm")
+        }
+    };
+
+    std::fs::create_dir_all(out)?;
+    let component = out.join(name).with_extension("wasm");
+    std::fs::copy(&built, &component)
+        .with_context(|| format!("{} cannot be read", built.display()))?;
+    Ok(component)
+}
+
+/// The commands of docs/handlers/rust.md.
+fn build_without_wasi(folder: &Path) -> anyhow::Result<PathBuf> {
+    let libraries = PathBuf::from(rustc(&["target-libdir", "--target", WITHOUT_WASI])?);
+    ensure!(
+        libraries.is_dir(),
+        "Rust has no target {WITHOUT_WASI}: run `rustup target add {WITHOUT_WASI}`, or choose other languages with --only"
+    );
+
+    let linker = PathBuf::from(rustc(&["sysroot"])?)
+        .join("lib/rustlib")
+        .join(rustc(&["host-tuple"])?)
+        .join("bin/wasm-component-ld");
+    let target_dir = folder.join("target");
+    let mut cargo = Command::new("cargo");
+    cargo
+        .args(["build", "--release", "--target", WITHOUT_WASI])
+        .arg("--target-dir")
+        .arg(&target_dir)
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker)
+        .env(
+            "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS",
+            WITHOUT_WASI_FLAGS,
+        )
+        .current_dir(folder);
+    run(&mut cargo, Language::RustWithoutWasi)?;
+
+    let file = Language::RustWithoutWasi.word().replace('-', "_");
+    let release = target_dir.join(WITHOUT_WASI).join("release");
+    Ok(release.join(file).with_extension("wasm"))
+}
+
+/// What `rustc --print` prints.
+fn rustc(what: &[&str]) -> anyhow::Result<String> {
+    let output = Command::new("rustc")
+        .arg("--print")
+        .args(what)
+        .output()
+        .context("rustc does not start: install Rust from https://rustup.rs")?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Runs a command to its end. Only its errors are shown: standard output is for the report.
+fn run(command: &mut Command, language: Language) -> anyhow::Result<()> {
+    let program = command.get_program().display().to_string();
+    let words: Vec<String> = command
+        .get_args()
+        .map(|word| word.display().to_string())
+        .collect();
+    let shown = format!("{program} {}", words.join(" "));
+
+    let status = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status()
+        .with_context(|| format!("`{shown}` does not start"))?;
+    ensure!(
+        status.success(),
+        "{} is not measured, because `{shown}` failed: see above, or choose other languages with --only",
+        language.title()
+    );
+    Ok(())
+}

@@ -1,0 +1,316 @@
+//! `languages`: the same handler in each language. It parses the body as JSON and answers one field.
+//! Each event runs in a fresh instance.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::env::BenchEnv;
+use crate::flags::RunFlags;
+use crate::handlers::{self, Language};
+use crate::load::{self, Measured};
+use crate::page;
+use crate::report::ms;
+use crate::request::push_of_size;
+use crate::server::Server;
+
+/// One, so that no request waits for another one.
+const CONNECTIONS: usize = 1;
+const WARM_UP: Duration = Duration::from_secs(1);
+const BODY_KIB: [usize; 2] = [1, 64];
+
+#[derive(Debug, Args)]
+pub(crate) struct LanguagesFlags {
+    /// Measure only these languages.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "LANGUAGES")]
+    only: Vec<Language>,
+    /// Also write the tables into this Markdown file, between its markers.
+    #[arg(long, value_name = "FILE")]
+    update: Option<PathBuf>,
+}
+
+/// The handler in one language.
+struct Subject {
+    language: Language,
+    component_bytes: u64,
+    code_bytes: u64,
+    /// From the bytes of the component to its machine code, in a process of its own.
+    compile_ms: f64,
+    events: Vec<Event>,
+}
+
+/// One body, and the runs with it.
+struct Event {
+    body_kib: usize,
+    request: Vec<u8>,
+    /// The peak of the linear memory of the instance.
+    memory_bytes: u64,
+    runs: Vec<Run>,
+}
+
+#[derive(Clone)]
+struct Run {
+    measured: Measured,
+    /// The processor time of the node for each request.
+    processor: Duration,
+}
+
+pub(crate) async fn measure(flags: &RunFlags, languages: &LanguagesFlags) -> anyhow::Result<()> {
+    let env = BenchEnv::without_hooks(flags)?;
+    let subjects: anyhow::Result<Vec<Subject>> = Language::value_variants()
+        .iter()
+        .filter(|language| languages.only.is_empty() || languages.only.contains(language))
+        .map(|language| Subject::build(&env, *language))
+        .collect();
+    let mut subjects = subjects?;
+
+    let requests = subjects.iter().flat_map(|subject| &subject.events);
+    let requests: Vec<Vec<u8>> = requests.map(|event| event.request.clone()).collect();
+    let node = env.start_node_that_answers(&requests).await?;
+    measure_all(flags, &node, &mut subjects).await?;
+    node.stop().await?;
+
+    let tables = tables(flags, &subjects);
+    if let Some(path) = &languages.update {
+        page::update(path, &tables)?;
+    }
+    if flags.json {
+        println!("{}", as_json(flags, &subjects));
+    } else {
+        print!("{tables}");
+    }
+
+    Ok(())
+}
+
+/// Every language and body in turns, so that what changes on the machine changes all of them.
+async fn measure_all(
+    flags: &RunFlags,
+    node: &Server,
+    subjects: &mut [Subject],
+) -> anyhow::Result<()> {
+    for event in subjects.iter().flat_map(|subject| &subject.events) {
+        load::run(node.address, &event.request, CONNECTIONS, WARM_UP).await?;
+    }
+
+    for _ in 0..flags.rounds.max(1) {
+        for event in subjects.iter_mut().flat_map(|subject| &mut subject.events) {
+            event.runs.push(run(flags, node, &event.request).await?);
+        }
+    }
+
+    Ok(())
+}
+
+async fn run(flags: &RunFlags, node: &Server, request: &[u8]) -> anyhow::Result<Run> {
+    let time = Duration::from_secs(flags.seconds);
+    let before = node.processor_time();
+    let measured = load::run(node.address, request, CONNECTIONS, time).await?;
+    let used = node.processor_time() - before;
+
+    Ok(Run {
+        processor: used.div_f64(measured.count().max(1) as f64),
+        measured,
+    })
+}
+
+// === impl Subject ===
+
+impl Subject {
+    /// Builds the handler, compiles it, runs it once with each body, and adds its hook.
+    fn build(env: &BenchEnv, language: Language) -> anyhow::Result<Subject> {
+        eprintln!("landfall-bench: builds the handler: {}", language.title());
+        let name = language.word();
+        let component = handlers::build(
+            env.landfall(),
+            language,
+            env.path(),
+            &env.path().join("built"),
+        )?;
+
+        let mut compile_ms = None;
+        let mut events = Vec::new();
+        for body_kib in BODY_KIB {
+            let body = push_of_size(body_kib << 10);
+            let invoked = invoke(env, &component, &body)?;
+            // The first one finds no machine code.
+            compile_ms = compile_ms.or(invoked["load_ms"].as_f64());
+            events.push(Event {
+                body_kib,
+                request: env.request_to(name, &body),
+                memory_bytes: invoked["memory_bytes"].as_u64().unwrap_or(0),
+                runs: Vec::new(),
+            });
+        }
+
+        env.add_component(name, &component)?;
+        env.add_signed_hook(name, "mode = \"sync\"\n", "")?;
+        Ok(Subject {
+            language,
+            component_bytes: std::fs::metadata(&component)?.len(),
+            code_bytes: code_bytes(&env.compiled(), &component)?,
+            compile_ms: compile_ms.context("`landfall invoke` reports no time to load")?,
+            events,
+        })
+    }
+
+    fn row(&self) -> String {
+        format!(
+            "| {} | {} | {} | {:.2} s |\n",
+            self.language.title(),
+            size(self.component_bytes),
+            size(self.code_bytes),
+            self.compile_ms / 1000.0
+        )
+    }
+
+    fn as_json(&self) -> Value {
+        let events: Vec<Value> = self.events.iter().map(Event::as_json).collect();
+        json!({
+            "language": self.language.word(),
+            "component_bytes": self.component_bytes,
+            "machine_code_bytes": self.code_bytes,
+            "compile_ms": self.compile_ms,
+            "events": events,
+        })
+    }
+}
+
+/// What `landfall invoke` reports of one event, which the handler must answer.
+fn invoke(env: &BenchEnv, component: &Path, body: &str) -> anyhow::Result<Value> {
+    let event = env.path().join("event.json");
+    std::fs::write(&event, body)?;
+    let output = Command::new(env.landfall())
+        .arg("invoke")
+        .arg(component)
+        .arg("--event")
+        .arg(&event)
+        .arg("--json")
+        .current_dir(env.path())
+        .output()
+        .context("landfall does not start")?;
+    let invoked: Value = serde_json::from_slice(&output.stdout).with_context(|| {
+        format!(
+            "`landfall invoke {}` failed: {}",
+            component.display(),
+            String::from_utf8_lossy(&output.stderr).trim()
+        )
+    })?;
+
+    ensure!(
+        invoked["reply"]["json"] == json!({ "ref": "refs/heads/main" }),
+        "{} answers otherwise than the other handlers: {invoked}",
+        component.display()
+    );
+    Ok(invoked)
+}
+
+/// The size of the machine code of a component in this directory.
+fn code_bytes(compiled: &Path, component: &Path) -> anyhow::Result<u64> {
+    let digest = hex::encode(Sha256::digest(std::fs::read(component)?));
+    for file in std::fs::read_dir(compiled)? {
+        let file = file?;
+        let name = file.file_name().to_string_lossy().into_owned();
+        if name.starts_with(&digest) && name.ends_with(".cwasm") {
+            return Ok(file.metadata()?.len());
+        }
+    }
+
+    anyhow::bail!(
+        "{} has no machine code of {}",
+        compiled.display(),
+        component.display()
+    )
+}
+
+// === impl Event ===
+
+impl Event {
+    /// The run with the median latency.
+    fn median(&self) -> Run {
+        let mut runs = self.runs.clone();
+        runs.sort_by_key(|run| run.measured.p50);
+        runs.swap_remove(runs.len() / 2)
+    }
+
+    fn row(&self, language: Language) -> String {
+        let run = self.median();
+        format!(
+            "| {} | {} KiB | {:.2} ms | {:.2} ms | {:.2} ms | {} |\n",
+            language.title(),
+            self.body_kib,
+            ms(run.measured.p50),
+            ms(run.measured.p99),
+            ms(run.processor),
+            size(self.memory_bytes)
+        )
+    }
+
+    fn as_json(&self) -> Value {
+        let run = self.median();
+        json!({
+            "body_kib": self.body_kib,
+            "p50_ms": ms(run.measured.p50),
+            "p99_ms": ms(run.measured.p99),
+            "processor_ms": ms(run.processor),
+            "memory_bytes": self.memory_bytes,
+        })
+    }
+}
+
+// === Reports ===
+
+/// Two tables in Markdown, and the conditions.
+fn tables(flags: &RunFlags, subjects: &[Subject]) -> String {
+    let mut text = "| | component | machine code | to compile |\n|---|---|---|---|\n".to_owned();
+    text.extend(subjects.iter().map(Subject::row));
+
+    text.push_str(
+        "\n| | body | p50 | p99 | processor time | memory |\n|---|---|---|---|---|---|\n",
+    );
+    for subject in subjects {
+        text.extend(
+            subject
+                .events
+                .iter()
+                .map(|event| event.row(subject.language)),
+        );
+    }
+
+    text.push_str(&format!(
+        "\nProcessors: {}. Runs of each row: {}, of {} s each; the row is the run with the median p50.\n",
+        processors(),
+        flags.rounds.max(1),
+        flags.seconds
+    ));
+    text
+}
+
+fn as_json(flags: &RunFlags, subjects: &[Subject]) -> Value {
+    let languages: Vec<Value> = subjects.iter().map(Subject::as_json).collect();
+    json!({
+        "languages": languages,
+        "processors": processors(),
+        "seconds": flags.seconds,
+        "rounds": flags.rounds.max(1),
+    })
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// `97 KiB`, `2.1 MiB`.
+fn size(bytes: u64) -> String {
+    let kib = bytes as f64 / 1024.0;
+    if kib < 1000.0 {
+        format!("{kib:.0} KiB")
+    } else {
+        format!("{:.1} MiB", kib / 1024.0)
+    }
+}

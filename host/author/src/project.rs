@@ -124,15 +124,6 @@ impl Language {
         }
     }
 
-    /// The file that has the name of the handler.
-    fn manifest(self) -> &'static str {
-        match self {
-            Language::Rust => "Cargo.toml",
-            Language::TypeScript | Language::JavaScript => "package.json",
-            Language::Python => "pyproject.toml",
-        }
-    }
-
     /// The file that its author edits.
     pub fn source(self) -> &'static str {
         match self {
@@ -267,11 +258,7 @@ fn language_and_name(dir: &Path) -> anyhow::Result<Option<(Language, String)>> {
         }
         Language::TypeScript | Language::JavaScript => {
             let json: Value = serde_json::from_str(&text).with_context(wrong)?;
-            // Of a scoped package `@scope/name`, the SDK builds `name`.
-            let name = json["name"].as_str().unwrap_or_default();
-            let is_scoped = name.starts_with('@');
-            let inner = name.split_once('/').filter(|_| is_scoped);
-            Some(inner.map_or(name, |(_, inner)| inner).to_owned())
+            Some(unscoped(json["name"].as_str().unwrap_or_default()).to_owned())
         }
     };
     let is_typescript = *language == Language::JavaScript && dir.join("tsconfig.json").is_file();

@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 
 use crate::project::{Language, Project};
 use crate::rust_target::RustTarget;
-use crate::{cargo, exec, node_packages};
+use crate::{exec, node_packages};
 use landfall_config::env;
 
 /// The program that links a component. The toolchains of rustup have it.

@@ -1,7 +1,5 @@
 //! A hook without a node: its hook file, its component, and the engine that runs it.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

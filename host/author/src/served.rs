@@ -86,8 +86,10 @@ impl ServedFolder {
     /// is served.
     pub fn update_hook_file(&self, project: &Project) -> anyhow::Result<()> {
         let path = project.hook_file();
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("{} cannot be read", path.display()))?;
+        let text = std::fs::read_to_string(&path).with_context(|| {
+            let path = path.display();
+            format!("the last hook file stays, because {path} cannot be read")
+        })?;
         let linked = secret_files(&project.name, &text)
             .iter()
             .try_for_each(|file| {

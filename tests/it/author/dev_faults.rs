@@ -124,6 +124,7 @@ async fn production_settings_are_not_used() {
         ("LANDFALL_QUEUE_URL", "nats://127.0.0.1:1"),
         ("LANDFALL_ADMIN_LISTEN", "0.0.0.0:0"),
     ]);
+    dev.until("landfall.toml are not used").await;
     dev.until("+ live ").await;
     dev.until("mine done in ").await;
 }

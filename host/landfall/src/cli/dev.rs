@@ -12,7 +12,7 @@ use landfall_author::{
     Built, Changed, Project, Run, Sample, ServedFolder, Sources, Stop, Target, build_until,
     difference, location,
 };
-use landfall_config::{Config, listen_address};
+use landfall_config::{Config, env, listen_address};
 use landfall_model::{Clock, SecretRef};
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -108,6 +108,11 @@ pub async fn dev(flags: DevFlags) -> anyhow::Result<ExitCode> {
         ..NodeFlags::default()
     };
     let config = Config::of_flags(flags_of_node.into(), Clock::System)?;
+    if has_other_settings() {
+        say!(
+            "LANDFALL_* variables and landfall.toml are not used: the events are in .landfall/data"
+        );
+    }
     telemetry::start(config.settings.log.format, &config.settings.log.level)?;
 
     // What changes from now on is built again.
@@ -184,6 +189,12 @@ pub async fn dev(flags: DevFlags) -> anyhow::Result<ExitCode> {
             },
         }
     }
+}
+
+/// Whether this shell or folder names the ledger or the queue of another node.
+fn has_other_settings() -> bool {
+    let mut variables = ["LANDFALL_LEDGER_URL", "LANDFALL_QUEUE_URL"].into_iter();
+    variables.any(|name| env::var(name).is_some()) || Path::new("landfall.toml").is_file()
 }
 
 /// An editor may be replacing the file: an error is no reason to end.

@@ -1,5 +1,6 @@
-//! The allocator of components without WASI. It uses the memory that the component has at the start, and grows only after that: growing
-//! costs a system call in each attempt. The allocator of `std` grows for the first byte.
+//! The allocator of components without WASI. It uses the memory that the component has at the
+//! start, and grows only after that: growing costs a system call in each attempt. The allocator of
+//! `std` grows for the first byte.
 
 use dlmalloc::{Allocator, Dlmalloc};
 use std::alloc::{GlobalAlloc, Layout};
@@ -42,7 +43,8 @@ struct Memory {
     is_start_used: Cell<bool>,
 }
 
-// SAFETY: what it returns is not used by anything else: the linker puts nothing behind `__heap_base`, and a page that was grown is new.
+// SAFETY: what it returns is not used by anything else: the linker puts nothing behind
+// `__heap_base`, and a page that was grown is new.
 unsafe impl Allocator for Memory {
     fn alloc(&self, bytes: usize) -> (*mut u8, usize, u32) {
         if !self.is_start_used.replace(true) {

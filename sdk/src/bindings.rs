@@ -1,6 +1,7 @@
-//! The contract in `wit/`, as wit-bindgen generates it: the types, and the world of every handler. A component imports only what it
-//! calls, so the bindings of each capability that needs a grant are in the capability's own file. A component exports all of its
-//! world, so the `responder` has a world of its own. The worlds exist only for these bindings.
+//! The contract in `wit/`, as wit-bindgen generates it: the types, and the world of every handler.
+//! A component imports only what it calls, so the bindings of each capability that needs a grant
+//! are in the capability's own file. A component exports all of its world, so the `responder` has a
+//! world of its own. The worlds exist only for these bindings.
 #![allow(missing_docs)]
 
 wit_bindgen::generate!({

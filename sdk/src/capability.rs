@@ -3,10 +3,12 @@
 use std::error::Error;
 use std::fmt;
 
-/// The error of [`kv`](crate::kv), [`table`](crate::table) and [`emit`](crate::emit). The texts are meant for a log line.
+/// The error of [`kv`](crate::kv), [`table`](crate::table) and [`emit`](crate::emit). The texts are
+/// meant for a log line.
 ///
-/// `?` makes a [`Failure::Retry`](crate::Failure::Retry) of it: the operator can add a grant or raise a limit while the event
-/// waits. Where the same call can never succeed for this event, match on the case and reject.
+/// `?` makes a [`Failure::Retry`](crate::Failure::Retry) of it: the operator can add a grant or
+/// raise a limit while the event waits. Where the same call can never succeed for this event, match
+/// on the case and reject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CapabilityError {
     /// The hook file does not grant it.

@@ -11,7 +11,8 @@ use std::time::Duration;
 pub struct Emission {
     /// The hook that handles it.
     pub hook: String,
-    /// The kind of event, which the other handler finds in [`Event::event_type`](crate::Event::event_type). At most 256 bytes.
+    /// The kind of event, which the other handler finds in
+    /// [`Event::event_type`](crate::Event::event_type). At most 256 bytes.
     pub event_type: Option<String>,
     /// The headers that the other handler receives. The host makes the names lower-case.
     pub headers: Vec<(String, String)>,
@@ -19,7 +20,8 @@ pub struct Emission {
     pub body: Payload,
     /// 1 to 512 bytes. Emissions with the same key to the same hook are one event.
     pub key: Option<String>,
-    /// The event runs at the earliest this time after the attempt has succeeded. A part of a second is rounded up.
+    /// The event runs at the earliest this time after the attempt has succeeded. A part of a second
+    /// is rounded up.
     pub delay: Option<Duration>,
 }
 
@@ -68,7 +70,8 @@ impl Emission {
         self.body(text).header("content-type", "application/json")
     }
 
-    /// Emissions with the same key to the same hook are one event within that hook's `[dedup] window`.
+    /// Emissions with the same key to the same hook are one event within that hook's `[dedup]
+    /// window`.
     #[must_use]
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());

@@ -5,8 +5,9 @@
 use crate::{Failure, form, json};
 use serde::de::DeserializeOwned;
 
-/// A webhook request that the host has verified, or an event that another hook has emitted. It is the same on every attempt and
-/// every replay, except for [`attempt`](Self::attempt) and the attributes that say so.
+/// A webhook request that the host has verified, or an event that another hook has emitted. It is
+/// the same on every attempt and every replay, except for [`attempt`](Self::attempt) and the
+/// attributes that say so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// A UUIDv7. The same on every attempt and every replay.
@@ -15,14 +16,17 @@ pub struct Event {
     pub hook: String,
     /// 1 on the first attempt. A replay begins at 1 again.
     pub attempt: u32,
-    /// When the host had read the whole request. RFC 3339, UTC, milliseconds: `2026-01-31T08:15:30.123Z`.
+    /// When the host had read the whole request. RFC 3339, UTC, milliseconds:
+    /// `2026-01-31T08:15:30.123Z`.
     pub received_at: String,
-    /// The provider pack that verified it: `github`. `None` if the hook file names a scheme instead, and for emitted events.
+    /// The provider pack that verified it: `github`. `None` if the hook file names a scheme
+    /// instead, and for emitted events.
     pub provider: Option<String>,
-    /// The provider's name for this kind of event: `push`, `invoice.paid`. For an emitted event, what the emitting hook wrote. Not
-    /// every provider signs it.
+    /// The provider's name for this kind of event: `push`, `invoice.paid`. For an emitted event,
+    /// what the emitting hook wrote. Not every provider signs it.
     pub event_type: Option<String>,
-    /// The provider's id of this delivery, if it has one. If it has several parts, they are joined by `/`.
+    /// The provider's id of this delivery, if it has one. If it has several parts, they are joined
+    /// by `/`.
     pub delivery_id: Option<String>,
     /// Upper case: `POST`.
     pub method: String,
@@ -30,18 +34,20 @@ pub struct Event {
     pub path: String,
     /// As sent, without the question mark. A parameter that was a shared secret is removed.
     pub query: Option<String>,
-    /// Names are in lower case. The values of a repeated name have the order in which they were sent. Hop-by-hop headers and a
-    /// header that was a shared secret are removed.
+    /// Names are in lower case. The values of a repeated name have the order in which they were
+    /// sent. Hop-by-hop headers and a header that was a shared secret are removed.
     pub headers: Vec<(String, String)>,
     /// Every byte of the body as it was sent. The host only undoes a `Content-Encoding`.
     pub body: Payload,
-    /// Facts that the host found: `verified-by`, `client-address`, `param:NAME`, … Each name occurs at most once.
+    /// Facts that the host found: `verified-by`, `client-address`, `param:NAME`, … Each name occurs
+    /// at most once.
     pub attributes: Vec<(String, String)>,
 }
 
 impl Event {
-    /// The body as a type of yours. A body that does not fit is a [`Failure::Reject`], because it can never succeed; its reason names
-    /// the place in the document. If the provider sends a form that has the JSON document in one field, such as GitHub's `payload`, that field is read.
+    /// The body as a type of yours. A body that does not fit is a [`Failure::Reject`], because it
+    /// can never succeed; its reason names the place in the document. If the provider sends a form
+    /// that has the JSON document in one field, such as GitHub's `payload`, that field is read.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         let field = self
             .attribute("json-form-field")
@@ -51,7 +57,8 @@ impl Event {
             .map_err(|error| Failure::reject(format!("the body is not the JSON expected: {error}")))
     }
 
-    /// The same event; if it is a form, [`json`](Self::json) reads this field of it, whatever the host found.
+    /// The same event; if it is a form, [`json`](Self::json) reads this field of it, whatever the
+    /// host found.
     #[cfg(feature = "github")]
     pub(crate) fn with_json_body(&self, field: &str) -> std::borrow::Cow<'_, Self> {
         use std::borrow::Cow;
@@ -68,15 +75,16 @@ impl Event {
         Cow::Owned(event)
     }
 
-    /// The fields of an HTML form as a type of yours. A body that does not fit is a [`Failure::Reject`].
+    /// The fields of an HTML form as a type of yours. A body that does not fit is a
+    /// [`Failure::Reject`].
     #[cfg(feature = "form")]
     pub fn form<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         serde_urlencoded::from_bytes(self.bytes())
             .map_err(|error| Failure::reject(format!("the body is not the form expected: {error}")))
     }
 
-    /// The text fields of a form (`application/x-www-form-urlencoded` or `multipart/form-data`) in their order, without files.
-    /// `None` if the body is not a form.
+    /// The text fields of a form (`application/x-www-form-urlencoded` or `multipart/form-data`) in
+    /// their order, without files. `None` if the body is not a form.
     pub fn form_fields(&self) -> Option<Vec<(String, String)>> {
         form::fields(self.header("content-type")?, self.bytes())
     }

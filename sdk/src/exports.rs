@@ -1,4 +1,5 @@
-//! The conversions between the exported functions and the author's functions. Values are moved, not copied.
+//! The conversions between the exported functions and the author's functions. Values are moved, not
+//! copied.
 //!
 //! Public only because the code that `#[handler]` and `#[responder]` write calls it.
 
@@ -7,7 +8,8 @@ use crate::function::HandlerFn;
 use crate::time::whole_seconds;
 use crate::{CapabilityError, Event, Failure, Payload, Reply};
 
-/// How `std` panics where it would have to ask an operating system: for the time, for a thread, to sleep.
+/// How `std` panics where it would have to ask an operating system: for the time, for a thread, to
+/// sleep.
 #[cfg(target_os = "unknown")]
 const STD_WITHOUT_SYSTEM: [&str; 2] = ["on this platform", "can't sleep"];
 

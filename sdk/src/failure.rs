@@ -12,23 +12,27 @@ const REASON_BYTES_MAX: usize = 4 << 10;
 /// The most sources of an error that its reason names.
 const SOURCES_MAX: usize = 32;
 
-/// Why the event is not handled, and what happens to it. Nothing that the attempt staged is kept. The reasons are for the operator.
-/// The caller never sees them.
+/// Why the event is not handled, and what happens to it. Nothing that the attempt staged is kept.
+/// The reasons are for the operator. The caller never sees them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
-    /// Something outside failed, and the same event may succeed later. The attempt counts against the hook's `[retry] attempts`.
+    /// Something outside failed, and the same event may succeed later. The attempt counts against
+    /// the hook's `[retry] attempts`.
     Retry {
         /// Why.
         reason: String,
-        /// The next attempt starts at the earliest after this time. `None`: the schedule of the hook.
+        /// The next attempt starts at the earliest after this time. `None`: the schedule of the
+        /// hook.
         after: Option<Duration>,
     },
-    /// Something that this event needs is not there yet. The event runs again later. The attempt does not count. The event is dead
-    /// when it has been deferred for longer than the hook's `[retry] max_age`.
+    /// Something that this event needs is not there yet. The event runs again later. The attempt
+    /// does not count. The event is dead when it has been deferred for longer than the hook's
+    /// `[retry] max_age`.
     Defer {
         /// What is not there yet.
         reason: String,
-        /// The next attempt starts at the earliest after this time. `None`: the schedule of the hook.
+        /// The next attempt starts at the earliest after this time. `None`: the schedule of the
+        /// hook.
         after: Option<Duration>,
     },
     /// This event can never succeed. It is dead at once.
@@ -40,7 +44,8 @@ pub enum Failure {
     },
 }
 
-/// A reason is a text or an error. Of an error, the reason has its text and the texts of its sources: `a: b: c`.
+/// A reason is a text or an error. Of an error, the reason has its text and the texts of its
+/// sources: `a: b: c`.
 impl Failure {
     /// Run the event again, on the schedule of the hook.
     pub fn retry(reason: impl Into<Box<dyn Error>>) -> Self {
@@ -66,7 +71,8 @@ impl Failure {
         }
     }
 
-    /// Run the event again at the earliest after this time, and do not count this attempt. A part of a second is rounded up.
+    /// Run the event again at the earliest after this time, and do not count this attempt. A part
+    /// of a second is rounded up.
     pub fn defer_after(reason: impl Into<Box<dyn Error>>, after: Duration) -> Self {
         Self::Defer {
             reason: chain(reason),
@@ -84,8 +90,8 @@ impl Failure {
         }
     }
 
-    /// Sets what the caller of a rejected event receives, if it still waits. A failure of another kind has no reply and stays as
-    /// it is.
+    /// Sets what the caller of a rejected event receives, if it still waits. A failure of another
+    /// kind has no reply and stays as it is.
     #[must_use]
     pub fn with_reply(self, reply: Reply) -> Self {
         match self {
@@ -130,8 +136,8 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Every error is a [`Failure::Retry`] whose reason is the error and its sources: errors of `std`, `anyhow::Error`,
-/// `Box<dyn Error>`, and texts.
+/// Every error is a [`Failure::Retry`] whose reason is the error and its sources: errors of `std`,
+/// `anyhow::Error`, `Box<dyn Error>`, and texts.
 impl<E: Into<Box<dyn Error>>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self::retry(error)

@@ -1,5 +1,6 @@
-//! The fields of a form body, of either content type. `multer` reads a stream; the body is at hand as a whole, so that each step of it
-//! ends at once. The host reads forms in the same way when it verifies a request (`host/verify/src/multipart.rs`).
+//! The fields of a form body, of either content type. `multer` reads a stream; the body is at hand
+//! as a whole, so that each step of it ends at once. The host reads forms in the same way when it
+//! verifies a request (`host/verify/src/multipart.rs`).
 
 use std::convert::Infallible;
 
@@ -25,7 +26,8 @@ pub(crate) fn fields(content_type: &str, body: &[u8]) -> Option<Vec<(String, Str
     None
 }
 
-/// Names and values in their order; files are left out. None where the body is no form of this content type.
+/// Names and values in their order; files are left out. None where the body is no form of this
+/// content type.
 fn multipart(content_type: &str, body: &[u8]) -> Option<Vec<(String, String)>> {
     let boundary = multer::parse_boundary(content_type).ok()?;
     if boundary.is_empty() || boundary.len() > BOUNDARY_BYTES_MAX {

@@ -1,5 +1,6 @@
-//! What a function must look like to be a handler. `#[handler]` and `#[responder]` refer to this on every target, so that the compiler
-//! checks the types of their function, and says what is wrong in the author's terms.
+//! What a function must look like to be a handler. `#[handler]` and `#[responder]` refer to this on
+//! every target, so that the compiler checks the types of their function, and says what is wrong in
+//! the author's terms.
 
 use crate::{Event, Failure, FromEvent, IntoReply, Reply};
 

@@ -1,10 +1,11 @@
 //! Outbound HTTP calls with whole bodies.
 //!
-//! The host decides which addresses may be reached, adds the credentials that the operator configured, and follows only the redirects
-//! that the operator allows. Without `[allow] http`, each call is denied.
+//! The host decides which addresses may be reached, adds the credentials that the operator
+//! configured, and follows only the redirects that the operator allows. Without `[allow] http`,
+//! each call is denied.
 //!
-//! If a request has no `idempotency-key`, the host adds one. It is the same on every attempt, and different for each call of an
-//! attempt.
+//! If a request has no `idempotency-key`, the host adds one. It is the same on every attempt, and
+//! different for each call of an attempt.
 
 use crate::event::header;
 use crate::{Failure, Payload, imports};
@@ -21,12 +22,13 @@ pub struct Request {
     pub method: String,
     /// Absolute, `http` or `https`.
     pub url: String,
-    /// The host writes `host`, `content-length`, `transfer-encoding`, `connection` and other hop-by-hop headers. A request that sets
-    /// one is [`HttpError::Invalid`].
+    /// The host writes `host`, `content-length`, `transfer-encoding`, `connection` and other
+    /// hop-by-hop headers. A request that sets one is [`HttpError::Invalid`].
     pub headers: Vec<(String, String)>,
     /// `None`: no body.
     pub body: Option<Payload>,
-    /// The time for the whole call, at most the rest of the attempt. `None`: 30 s. A part of a millisecond is rounded up.
+    /// The time for the whole call, at most the rest of the attempt. `None`: 30 s. A part of a
+    /// millisecond is rounded up.
     pub timeout: Option<Duration>,
 }
 
@@ -105,14 +107,15 @@ impl Request {
         self
     }
 
-    /// Sends the request and waits for the whole response. Every status is a response, also 404 and 500.
+    /// Sends the request and waits for the whole response. Every status is a response, also 404 and
+    /// 500.
     pub fn send(self) -> Result<Response, HttpError> {
         imports::send(self)
     }
 }
 
-/// Sends several requests, up to eight at a time. The results have the order of the requests. Each request is sent whatever the
-/// results of the others are.
+/// Sends several requests, up to eight at a time. The results have the order of the requests. Each
+/// request is sent whatever the results of the others are.
 pub fn send_all(requests: impl IntoIterator<Item = Request>) -> Vec<Result<Response, HttpError>> {
     imports::send_all(requests.into_iter().collect())
 }
@@ -166,8 +169,8 @@ impl Response {
 
     /// The response, or the failure that follows from its status.
     ///
-    /// 408, 429 and 5xx are a retry, after `Retry-After` seconds if the header is there. Other 4xx and redirects, which the
-    /// host does not follow, are a reject.
+    /// 408, 429 and 5xx are a retry, after `Retry-After` seconds if the header is there. Other 4xx
+    /// and redirects, which the host does not follow, are a reject.
     pub fn error_for_status(self) -> Result<Self, Failure> {
         match self.status {
             408 | 429 | 500.. => Err(self.retry()),
@@ -193,7 +196,8 @@ impl Response {
 
 /// Why there is no response. The texts are meant for a log line.
 ///
-/// `?` makes a [`Failure::Retry`] of every case: the receiver may recover, and the operator can correct what is denied or missing.
+/// `?` makes a [`Failure::Retry`] of every case: the receiver may recover, and the operator can
+/// correct what is denied or missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HttpError {
     /// The URL is not in `[allow] http`, or its address may not be reached.

@@ -1,5 +1,5 @@
-//! The imports of every handler, as the rest of the crate calls them. `testing::imports` is the same for native tests. A capability
-//! that needs a grant has both in its own file.
+//! The imports of every handler, as the rest of the crate calls them. `testing::imports` is the
+//! same for native tests. A capability that needs a grant has both in its own file.
 
 use crate::bindings::landfall::hook::{log as host_log, settings as host_settings};
 use crate::bindings::landfall::http::http as host_http;

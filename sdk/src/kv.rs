@@ -1,7 +1,9 @@
-//! Values that the host stores for this hook, by key. The operator grants them with `[allow] kv = true`.
+//! Values that the host stores for this hook, by key. The operator grants them with `[allow] kv =
+//! true`.
 //!
-//! Writes are committed if the attempt succeeds, exactly once. An attempt that fails changes nothing. Reads see the writes of this
-//! attempt. A key has 1 to 512 bytes, a value at most 256 KiB.
+//! Writes are committed if the attempt succeeds, exactly once. An attempt that fails changes
+//! nothing. Reads see the writes of this attempt. A key has 1 to 512 bytes, a value at most 256
+//! KiB.
 
 use crate::time::whole_seconds;
 use crate::{CapabilityError, Payload};
@@ -43,7 +45,8 @@ pub fn delete(key: &str) -> Result<(), CapabilityError> {
     host::delete(key)
 }
 
-/// Keys that begin with `prefix`, in byte order, after the key `after`: at most `limit`, and at most 1,000.
+/// Keys that begin with `prefix`, in byte order, after the key `after`: at most `limit`, and at
+/// most 1,000.
 pub fn list_keys(
     prefix: &str,
     after: Option<&str>,
@@ -52,10 +55,11 @@ pub fn list_keys(
     host::list_keys(prefix, after, limit)
 }
 
-/// Stages the value if the present value is `expected` (`None`: the key has no value) and returns true. Returns false if it differs.
-/// The value does not expire.
+/// Stages the value if the present value is `expected` (`None`: the key has no value) and returns
+/// true. Returns false if it differs. The value does not expire.
 ///
-/// If another attempt changes the value before this attempt is committed, nothing of this attempt is kept and the event runs again.
+/// If another attempt changes the value before this attempt is committed, nothing of this attempt
+/// is kept and the event runs again.
 pub fn compare_and_set(
     key: &str,
     expected: Option<&Payload>,
@@ -75,16 +79,17 @@ pub fn compare_and_set_for(
     host::compare_and_set(key, expected.cloned(), value.into(), Some(time))
 }
 
-/// Adds to a whole number, and returns the sum as this attempt sees it. A key without a value begins at 0 and does not expire. A key
-/// with a value keeps its expiry.
+/// Adds to a whole number, and returns the sum as this attempt sees it. A key without a value
+/// begins at 0 and does not expire. A key with a value keeps its expiry.
 ///
-/// Increments of parallel attempts add up. Two parallel attempts may see the same sum, so it does not tell which one was first.
+/// Increments of parallel attempts add up. Two parallel attempts may see the same sum, so it does
+/// not tell which one was first.
 pub fn increment(key: &str, by: i32) -> Result<i64, CapabilityError> {
     host::increment(key, by, None)
 }
 
-/// As [`increment`], but a key without a value expires after this time, rounded up to whole seconds. A key with a value keeps its
-/// expiry.
+/// As [`increment`], but a key without a value expires after this time, rounded up to whole
+/// seconds. A key with a value keeps its expiry.
 pub fn increment_for(key: &str, by: i32, time: Duration) -> Result<i64, CapabilityError> {
     host::increment(key, by, Some(whole_seconds(time)))
 }
@@ -155,7 +160,8 @@ mod host {
     }
 }
 
-/// The fake of native tests. Values do not expire: [`Host::expiry`](crate::testing::Host::expiry) tells when they would.
+/// The fake of native tests. Values do not expire: [`Host::expiry`](crate::testing::Host::expiry)
+/// tells when they would.
 #[cfg(not(target_arch = "wasm32"))]
 mod host {
     use std::collections::BTreeMap;
@@ -190,7 +196,8 @@ mod host {
             })
         }
 
-        /// The time after which the host would delete the value. `None`: never, or the key has no value.
+        /// The time after which the host would delete the value. `None`: never, or the key has no
+        /// value.
         pub fn expiry(&self, key: &str) -> Option<Duration> {
             let seconds = fake(|values: &mut Values| values.get(key)?.expires_in_s)?;
             Some(Duration::from_secs(seconds.into()))

@@ -1,7 +1,8 @@
 //! The SDK for Landfall handlers in Rust.
 //!
-//! A handler is one function: an [`Event`] in, and a [`Reply`], nothing or a [`Failure`] out. Landfall has checked who sent the
-//! request, and runs the function in a fresh sandbox for each event. This is a whole component:
+//! A handler is one function: an [`Event`] in, and a [`Reply`], nothing or a [`Failure`] out.
+//! Landfall has checked who sent the request, and runs the function in a fresh sandbox for each
+//! event. This is a whole component:
 //!
 //! ```
 //! use landfall_sdk::{Event, Failure, handler, log};
@@ -14,20 +15,23 @@
 //! }
 //! ```
 //!
-//! Its `Cargo.toml` has `crate-type = ["cdylib", "rlib"]`. `landfall build`, or `cargo build --release --target wasm32-wasip2`, makes the
-//! `.wasm` file for the plugins directory. A crate for `wasm32-unknown-unknown` needs the linker `wasm-component-ld` in cargo's
-//! configuration, which `landfall new` writes.
+//! Its `Cargo.toml` has `crate-type = ["cdylib", "rlib"]`. `landfall build`, or `cargo build
+//! --release --target wasm32-wasip2`, makes the `.wasm` file for the plugins directory. A crate for
+//! `wasm32-unknown-unknown` needs the linker `wasm-component-ld` in cargo's configuration, which
+//! `landfall new` writes.
 //!
 //! # What the caller receives
 //!
-//! `Ok` means that the event is done: what the handler staged is kept, whatever the status of the reply is. The caller receives the
-//! reply if it still waits. `()` and `None` are the answer that the provider takes for success: only the host knows which status that
-//! is. Return a [`Reply`], [`Json<T>`] or text only if the caller reads it.
+//! `Ok` means that the event is done: what the handler staged is kept, whatever the status of the
+//! reply is. The caller receives the reply if it still waits. `()` and `None` are the answer that
+//! the provider takes for success: only the host knows which status that is. Return a [`Reply`],
+//! [`Json<T>`] or text only if the caller reads it.
 //!
 //! # JSON in and out
 //!
-//! Take [`Json<T>`] instead of the event to get the body as a type of yours. Return it to answer with one. A body that does not fit is a
-//! [`Failure::Reject`] before the handler runs; its reason names the place: `commits[0].id`.
+//! Take [`Json<T>`] instead of the event to get the body as a type of yours. Return it to answer
+//! with one. A body that does not fit is a [`Failure::Reject`] before the handler runs; its reason
+//! names the place: `commits[0].id`.
 //!
 //! ```
 //! use landfall_sdk::{Failure, Json, handler, serde::{Deserialize, Serialize}};
@@ -47,8 +51,8 @@
 //! }
 //! ```
 //!
-//! A handler takes up to four arguments: the event, its body, the settings, a type of [`providers`]. The first one that the event or
-//! the settings do not fit ends the attempt.
+//! A handler takes up to four arguments: the event, its body, the settings, a type of
+//! [`providers`]. The first one that the event or the settings do not fit ends the attempt.
 //!
 //! ```
 //! use landfall_sdk::{Event, Failure, Json, Settings, handler, log, serde::Deserialize};
@@ -78,9 +82,10 @@
 //! | [`Failure::defer`] | something that the event needs is not there yet | runs it again without counting the attempt, for at most `[retry] max_age` |
 //! | [`Failure::reject`] | the event can never succeed | the event is dead at once; the caller receives 422 or your reply |
 //!
-//! After each of them, nothing that the handler staged is kept. The reasons are for the operator; the caller never sees them. `?` on any
-//! error is a retry, also on `anyhow::Error`, `Box<dyn Error>` and text; `map_err(Failure::reject)` makes a rejection of it. The reason has
-//! the error and all its sources: `no deploy: no connection: refused`.
+//! After each of them, nothing that the handler staged is kept. The reasons are for the operator;
+//! the caller never sees them. `?` on any error is a retry, also on `anyhow::Error`, `Box<dyn
+//! Error>` and text; `map_err(Failure::reject)` makes a rejection of it. The reason has the error
+//! and all its sources: `no deploy: no connection: refused`.
 //!
 //! ```
 //! use landfall_sdk::{Event, Failure, Reply, json};
@@ -96,7 +101,8 @@
 //! }
 //! ```
 //!
-//! A reply with a 4xx status inside `Ok` is not a failure: the event is done and what the handler staged is kept.
+//! A reply with a 4xx status inside `Ok` is not a failure: the event is done and what the handler
+//! staged is kept.
 //!
 //! # Settings
 //!
@@ -116,8 +122,9 @@
 //! }
 //! ```
 //!
-//! If the component has a schema of its settings, Landfall checks `[settings]` when it loads the hook: unknown and missing keys,
-//! templates, and URLs that are not in `[allow] http`. `cargo test` writes the schema to `settings.schema.json` beside `Cargo.toml`.
+//! If the component has a schema of its settings, Landfall checks `[settings]` when it loads the
+//! hook: unknown and missing keys, templates, and URLs that are not in `[allow] http`. `cargo test`
+//! writes the schema to `settings.schema.json` beside `Cargo.toml`.
 //!
 //! ```
 //! use landfall_sdk::{Event, Failure, handler, serde::Deserialize, settings};
@@ -140,9 +147,10 @@
 //!
 //! # The manifest
 //!
-//! `#[handler]` writes a manifest into the component, as the custom section `landfall:manifest` in TOML. It has the name, the version
-//! and the description from `Cargo.toml`, and the schema of the settings. With `#[handler(manifest = "manifest.toml")]` a file beside
-//! `Cargo.toml` adds these keys, all optional:
+//! `#[handler]` writes a manifest into the component, as the custom section `landfall:manifest` in
+//! TOML. It has the name, the version and the description from `Cargo.toml`, and the schema of the
+//! settings. With `#[handler(manifest = "manifest.toml")]` a file beside `Cargo.toml` adds these
+//! keys, all optional:
 //!
 //! ```toml
 //! event-types = ["push"]        # the kinds of events that the component handles
@@ -163,8 +171,9 @@
 //!
 //! # Outbound calls
 //!
-//! The operator lists what may be reached under `[allow] http`. Landfall adds the credentials; the handler never sees them.
-//! [`error_for_status`](http::Response::error_for_status) makes the failure that follows from a status.
+//! The operator lists what may be reached under `[allow] http`. Landfall adds the credentials; the
+//! handler never sees them. [`error_for_status`](http::Response::error_for_status) makes the
+//! failure that follows from a status.
 //!
 //! ```
 //! use landfall_sdk::{Event, Failure, handler, http, json};
@@ -180,12 +189,13 @@
 //! ```
 //!
 //! [`http::send_all`] sends several requests at the same time. After an error,
-//! [`nothing_was_sent`](http::HttpError::nothing_was_sent) says whether the receiver may have acted.
+//! [`nothing_was_sent`](http::HttpError::nothing_was_sent) says whether the receiver may have
+//! acted.
 //!
 //! # Rows
 //!
-//! Rows go to a table that the operator grants under `[allow] table`. The host stores them together with the success of the attempt. An
-//! attempt that fails leaves none.
+//! Rows go to a table that the operator grants under `[allow] table`. The host stores them together
+//! with the success of the attempt. An attempt that fails leaves none.
 //!
 //! ```
 //! use landfall_sdk::{Event, Failure, handler, json, table};
@@ -199,8 +209,9 @@
 //!
 //! # Values
 //!
-//! With `[allow] kv = true` a hook keeps values by key. The host commits them together with the success of the attempt, exactly once: a
-//! handler that runs again after a crash does not count twice.
+//! With `[allow] kv = true` a hook keeps values by key. The host commits them together with the
+//! success of the attempt, exactly once: a handler that runs again after a crash does not count
+//! twice.
 //!
 //! ```
 //! use landfall_sdk::{Event, Failure, handler, kv};
@@ -218,8 +229,8 @@
 //!
 //! # Events for other hooks
 //!
-//! With `[allow] emit = ["notify"]` a handler emits events to the hook `notify`. The host queues them together with the success of the
-//! attempt.
+//! With `[allow] emit = ["notify"]` a handler emits events to the hook `notify`. The host queues
+//! them together with the success of the attempt.
 //!
 //! ```
 //! use landfall_sdk::{Event, Failure, emit, handler, json};
@@ -233,7 +244,8 @@
 //!
 //! # Templates in settings
 //!
-//! With the feature `template` a setting can be a [`Template`] that reads the event: `body = "{{ event.json.ref }}"`.
+//! With the feature `template` a setting can be a [`Template`] that reads the event: `body = "{{
+//! event.json.ref }}"`.
 //!
 //! ```
 //! use landfall_sdk::{Event, Failure, Template, handler, serde::Deserialize, settings};
@@ -250,7 +262,8 @@
 //!
 //! # Types of well-known providers
 //!
-//! [`providers`] has types for what they send, each behind the feature of its name (`landfall-sdk = { …, features = ["github"] }`):
+//! [`providers`] has types for what they send, each behind the feature of its name (`landfall-sdk =
+//! { …, features = ["github"] }`):
 //!
 //! ```
 //! use landfall_sdk::{Failure, handler, log, providers::github};
@@ -268,11 +281,13 @@
 //!
 //! # The quick answer
 //!
-//! In mode `async` the caller receives an answer before the handler runs. A [`responder`] makes that answer. It runs in an instance of
-//! its own while the caller waits, and nothing that it stages is kept.
+//! In mode `async` the caller receives an answer before the handler runs. A [`responder`] makes
+//! that answer. It runs in an instance of its own while the caller waits, and nothing that it
+//! stages is kept.
 //!
-//! It returns the same types as a handler. After a failure of any kind the caller receives the answer that the provider takes for
-//! success: only the reason goes to the host, for the operator, and the event is handled whatever the responder returns.
+//! It returns the same types as a handler. After a failure of any kind the caller receives the
+//! answer that the provider takes for success: only the reason goes to the host, for the operator,
+//! and the event is handled whatever the responder returns.
 //!
 //! ```
 //! use landfall_sdk::{Event, Failure, Reply, handler, json, responder};
@@ -288,9 +303,10 @@
 //!
 //! # The crates `log` and `tracing`
 //!
-//! With the feature `log` or `tracing`, the macros of these crates write to the log of the attempt, without a call that sets them up. A
-//! line of `tracing` begins with the spans that it is in: `deploy{branch=main}: started run=7`.
-//! [`facade::set_max_level`] lets `trace` lines through, which are left out otherwise.
+//! With the feature `log` or `tracing`, the macros of these crates write to the log of the attempt,
+//! without a call that sets them up. A line of `tracing` begins with the spans that it is in:
+//! `deploy{branch=main}: started run=7`. [`facade::set_max_level`] lets `trace` lines through,
+//! which are left out otherwise.
 //!
 //! ```
 //! use landfall_sdk::{Event, Failure, handler, testing, json};
@@ -310,8 +326,8 @@
 //!
 //! # Native tests
 //!
-//! The function stays a function. `cargo test` calls it with an event from [`testing`], against a fake host that answers calls and keeps
-//! what the handler did.
+//! The function stays a function. `cargo test` calls it with an event from [`testing`], against a
+//! fake host that answers calls and keeps what the handler did.
 //!
 //! ```
 //! use landfall_sdk::{Event, Failure, handler, http, json, testing};
@@ -327,7 +343,8 @@
 //! assert_eq!(host.calls()[0].url, "https://a.example/ping");
 //! ```
 //!
-//! [`testing::run`] runs a handler as the host does: it reads the arguments from the event and the settings.
+//! [`testing::run`] runs a handler as the host does: it reads the arguments from the event and the
+//! settings.
 //!
 //! # The shape of a handler
 //!

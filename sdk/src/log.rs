@@ -1,4 +1,5 @@
-//! Log lines for the operator, stored with the attempt. Lines beyond 64 KiB are dropped. `println!` and `eprintln!` write to the same log.
+//! Log lines for the operator, stored with the attempt. Lines beyond 64 KiB are dropped. `println!`
+//! and `eprintln!` write to the same log.
 
 use crate::imports;
 use std::fmt::Display;

@@ -8,8 +8,8 @@ use serde::Serialize;
 pub struct Reply {
     /// 200 to 599.
     pub status: u16,
-    /// The host writes `content-length`, `transfer-encoding`, `connection`, `date` and other hop-by-hop headers, and ignores them
-    /// here.
+    /// The host writes `content-length`, `transfer-encoding`, `connection`, `date` and other
+    /// hop-by-hop headers, and ignores them here.
     pub headers: Vec<(String, String)>,
     /// At most 8 MiB. Sent as it is.
     pub body: Payload,
@@ -25,7 +25,8 @@ impl Reply {
         }
     }
 
-    /// An empty 200. Return `()` or `None` instead for the answer that the provider takes for success.
+    /// An empty 200. Return `()` or `None` instead for the answer that the provider takes for
+    /// success.
     pub fn ok() -> Self {
         Self::new(200)
     }
@@ -34,7 +35,8 @@ impl Reply {
     ///
     /// # Panics
     ///
-    /// If `value` cannot be JSON, such as a map whose keys are not text. The host records the text as the outcome of the attempt.
+    /// If `value` cannot be JSON, such as a map whose keys are not text. The host records the text
+    /// as the outcome of the attempt.
     pub fn json(status: u16, value: &(impl Serialize + ?Sized)) -> Self {
         let body = serde_json::to_string(value).expect("a reply is made of what JSON can hold");
         Self::of(status, "application/json", body.into())

@@ -3,7 +3,8 @@
 use crate::{Event, Failure, FromEvent, imports, json};
 use serde::de::DeserializeOwned;
 
-/// The whole table as a type of yours, as an argument of a handler: `Settings(settings): Settings<Deploy>`.
+/// The whole table as a type of yours, as an argument of a handler: `Settings(settings):
+/// Settings<Deploy>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings<T>(pub T);
 
@@ -24,8 +25,8 @@ pub fn get(key: &str) -> Option<String> {
 
 /// The whole table as a type of yours.
 ///
-/// A table that does not fit is a [`Failure::Retry`], because the operator can correct it while the event waits. Its reason names the
-/// setting.
+/// A table that does not fit is a [`Failure::Retry`], because the operator can correct it while the
+/// event waits. Its reason names the setting.
 pub fn all<T: DeserializeOwned>() -> Result<T, Failure> {
     json::read_text(&imports::settings()).map_err(|error| {
         // The operator wrote TOML: a position in the JSON would not help.

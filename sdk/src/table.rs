@@ -1,4 +1,5 @@
-//! Rows that are appended to tables of the host. The operator lists the tables under `[allow] table`.
+//! Rows that are appended to tables of the host. The operator lists the tables under `[allow]
+//! table`.
 
 use crate::CapabilityError;
 use serde::Serialize;

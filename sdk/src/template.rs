@@ -1,5 +1,5 @@
-//! Templates that operators write in `[settings]`, in Jinja's language, and what they see of an event.
-//! The language: <https://docs.rs/minijinja/latest/minijinja/syntax>.
+//! Templates that operators write in `[settings]`, in Jinja's language, and what they see of an
+//! event. The language: <https://docs.rs/minijinja/latest/minijinja/syntax>.
 
 use crate::{Event, Failure};
 use minijinja::value::Serde;
@@ -14,11 +14,12 @@ use serde_json::{Map, Value, json};
 /// - `id`, `hook`, `received_at`, `method`, `path`, and `query` (none if there is none);
 /// - `provider`, `event_type` and `delivery_id`, each none if the event has none;
 /// - `headers` and `attributes`: maps; of a repeated header, the first value;
-/// - `json`: the body if it is JSON, or the JSON document in a field of a form; `form`: the fields of a form; `text`: the body if it
-///   is UTF-8. Otherwise none.
+/// - `json`: the body if it is JSON, or the JSON document in a field of a form; `form`: the fields
+///   of a form; `text`: the body if it is UTF-8. Otherwise none.
 ///
-/// Senders choose the values. Write a value into JSON without quotes around it: `{{ event.json.title | tojson }}`. In a template whose
-/// whole text is JSON ([`render_json`](Self::render_json)), every value is written as JSON, also without `tojson`.
+/// Senders choose the values. Write a value into JSON without quotes around it: `{{
+/// event.json.title | tojson }}`. In a template whose whole text is JSON
+/// ([`render_json`](Self::render_json)), every value is written as JSON, also without `tojson`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Template(String);
@@ -46,13 +47,14 @@ impl Template {
 
     /// The text that the template makes of `event`.
     ///
-    /// A template that cannot be read is a [`Failure::Retry`], because the operator can correct it. A template that fails on this
-    /// event is a [`Failure::Reject`].
+    /// A template that cannot be read is a [`Failure::Retry`], because the operator can correct it.
+    /// A template that fails on this event is a [`Failure::Reject`].
     pub fn render(&self, event: &Event) -> Result<String, Failure> {
         self.rendered(AutoEscape::None, event)
     }
 
-    /// The HTML that the template makes of `event`. Every value is escaped, so that a sender cannot add markup.
+    /// The HTML that the template makes of `event`. Every value is escaped, so that a sender cannot
+    /// add markup.
     pub fn render_html(&self, event: &Event) -> Result<String, Failure> {
         self.rendered(AutoEscape::Html, event)
     }
@@ -76,8 +78,8 @@ impl Template {
             })
     }
 
-    /// The JSON that it makes of `event`. Each value is written as JSON, so that a sender cannot add anything around it. Invalid
-    /// JSON is an error here, not at the receiver.
+    /// The JSON that it makes of `event`. Each value is written as JSON, so that a sender cannot
+    /// add anything around it. Invalid JSON is an error here, not at the receiver.
     pub fn render_json(&self, event: &Event) -> Result<Value, Failure> {
         Ok(self.as_json(event)?.0)
     }

@@ -1,4 +1,5 @@
-//! Made-up events, and a fake host for native tests. Each thread, and so each `#[test]`, has a host of its own.
+//! Made-up events, and a fake host for native tests. Each thread, and so each `#[test]`, has a host
+//! of its own.
 //!
 //! ```
 //! use landfall_sdk::{json, log, settings, testing};
@@ -63,8 +64,8 @@ struct Answer {
     is_once: bool,
 }
 
-/// Runs a handler on an event as the host would, and returns what the caller receives. The function's arguments are read from the
-/// event and from the fake host.
+/// Runs a handler on an event as the host would, and returns what the caller receives. The
+/// function's arguments are read from the event and from the fake host.
 ///
 /// ```
 /// use landfall_sdk::{Failure, Json, Reply, Settings, json, serde_json::Value, testing};
@@ -90,7 +91,8 @@ pub fn host() -> Host {
     }
 }
 
-/// Compares the file `settings.schema.json` in `dir` with the schema of `T`. A different one is written anew.
+/// Compares the file `settings.schema.json` in `dir` with the schema of `T`. A different one is
+/// written anew.
 ///
 /// # Panics
 ///
@@ -135,8 +137,8 @@ impl Host {
         self
     }
 
-    /// Answers every call whose URL starts with `url_prefix`. Answers that are given once come first; then the longest prefix wins, then
-    /// the latest.
+    /// Answers every call whose URL starts with `url_prefix`. Answers that are given once come
+    /// first; then the longest prefix wins, then the latest.
     #[must_use]
     pub fn answer(self, url_prefix: &str, status: u16, body: impl Into<Payload>) -> Self {
         self.answer_with(
@@ -161,7 +163,8 @@ impl Host {
         self.end_with(url_prefix, Err(error))
     }
 
-    /// Answers the next call whose URL starts with `url_prefix`, and no later one. Several answers are given in their order.
+    /// Answers the next call whose URL starts with `url_prefix`, and no later one. Several answers
+    /// are given in their order.
     #[must_use]
     pub fn answer_once(self, url_prefix: &str, status: u16, body: impl Into<Payload>) -> Self {
         let response = Response {
@@ -172,7 +175,8 @@ impl Host {
         self.push(url_prefix, Ok(response), true)
     }
 
-    /// Ends every call of a capability with this error: `kv`, `table` or `emit`. The fake host grants all of them otherwise.
+    /// Ends every call of a capability with this error: `kv`, `table` or `emit`. The fake host
+    /// grants all of them otherwise.
     #[must_use]
     pub fn refuse(self, capability: &'static str, error: CapabilityError) -> Self {
         STATE.with_borrow_mut(|state| state.refused.insert(capability, error));
@@ -210,7 +214,8 @@ pub(crate) fn allowed(capability: &str) -> Result<(), CapabilityError> {
     refused.map_or(Ok(()), Err)
 }
 
-/// The state of a fake capability on this thread: its default after each [`host`]. No other capability uses the type.
+/// The state of a fake capability on this thread: its default after each [`host`]. No other
+/// capability uses the type.
 pub(crate) fn fake<S: Default + 'static, R>(work: impl FnOnce(&mut S) -> R) -> R {
     STATE.with_borrow_mut(|state| {
         let fake = state.fakes.entry(TypeId::of::<S>());

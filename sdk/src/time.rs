@@ -1,5 +1,6 @@
-//! Durations as the contract has them: `u32` in whole seconds, or milliseconds for the limit of a single call. A part of a unit is
-//! rounded up, so that nothing ends earlier than the author wrote; what is too long becomes the longest.
+//! Durations as the contract has them: `u32` in whole seconds, or milliseconds for the limit of a
+//! single call. A part of a unit is rounded up, so that nothing ends earlier than the author wrote;
+//! what is too long becomes the longest.
 
 use std::time::Duration;
 

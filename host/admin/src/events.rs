@@ -249,7 +249,8 @@ pub(super) async fn rows(
 // === impl Events ===
 
 impl Events {
-    /// The event with this id, or the only event whose id starts with it. `None` if no event matches.
+    /// The event with this id, or the only event whose id starts with it. `None` if no event
+    /// matches.
     pub(super) async fn event(&self, typed: &str) -> Result<Option<EventId>, Box<Response>> {
         if let Ok(id) = typed.parse() {
             return Ok(Some(id));

@@ -22,8 +22,8 @@ use landfall_model::{Peer, SecretRef, SecretSource};
 const WRONG_TOKEN_PAUSE: Duration = Duration::from_millis(500);
 /// Tokens that are checked at a time, so that at most 16 wrong ones are checked in a second.
 const TURNS_MAX: usize = 8;
-/// Requests with a token that wait for a turn. Further ones are answered at once, and their token is
-/// not compared: the answer is the same for a right one. Fewer than the connections of the
+/// Requests with a token that wait for a turn. Further ones are answered at once, and their token
+/// is not compared: the answer is the same for a right one. Fewer than the connections of the
 /// listener, so that the probes have some left.
 const WAITING_MAX: usize = 40;
 
@@ -82,8 +82,8 @@ impl Guard {
         check_origin(request.headers(), &host)
     }
 
-    /// Makes guessing slow: right and wrong tokens wait for their turn in one queue, and a wrong one
-    /// keeps its turn during the pause.
+    /// Makes guessing slow: right and wrong tokens wait for their turn in one queue, and a wrong
+    /// one keeps its turn during the pause.
     async fn check_token_in_turn(&self, headers: &HeaderMap) -> Result<(), Refused> {
         let turn = match self.turns.clone().try_acquire_owned() {
             Ok(turn) => turn,
@@ -281,8 +281,8 @@ fn refused(
     }
 }
 
-/// The host without its port. A text after the last colon that is not a port belongs to the host, so
-/// that `127.0.0.1:1@evil` is not taken for an address.
+/// The host without its port. A text after the last colon that is not a port belongs to the host,
+/// so that `127.0.0.1:1@evil` is not taken for an address.
 fn name_of(host: &str) -> &str {
     let after_address = host.rfind(']').map_or(0, |end| end + 1);
     let port = host[after_address..].rsplit_once(':');

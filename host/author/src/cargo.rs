@@ -15,8 +15,8 @@ use crate::toolchain::target_missing;
 /// How the bytes of a core module begin. A component has another version and layer.
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
-/// What the errors of crates say that need more than `wasm32-unknown-unknown` has: getrandom, uuid, tokio, mio, and those that ask
-/// JavaScript.
+/// What the errors of crates say that need more than `wasm32-unknown-unknown` has: getrandom, uuid,
+/// tokio, mio, and those that ask JavaScript.
 const NEEDS_WASI: [&str; 5] = [
     "unknown-unknown targets are not supported",
     "on `wasm32-unknown-unknown`",
@@ -36,8 +36,8 @@ pub enum What<'a> {
     Examples,
 }
 
-/// Builds the handlers of a cargo workspace below `dir` and copies the components to `out`. Returns what was written. `install` adds
-/// the target with rustup if it is missing.
+/// Builds the handlers of a cargo workspace below `dir` and copies the components to `out`. Returns
+/// what was written. `install` adds the target with rustup if it is missing.
 pub fn build_workspace(
     dir: &Path,
     out: &Path,
@@ -98,7 +98,8 @@ pub(crate) fn build(
     Ok(built)
 }
 
-/// As `Ran::expect_success`. The error also says what to do about a target that is too small for a crate.
+/// As `Ran::expect_success`. The error also says what to do about a target that is too small for a
+/// crate.
 fn expect_success(ran: &Ran, dir: &Path, target: RustTarget) -> anyhow::Result<()> {
     ran.expect_success(dir, "cargo")
         .map_err(|error| match advice(&ran.said, target) {

@@ -28,7 +28,8 @@ pub struct Built {
     pub target: Option<RustTarget>,
 }
 
-/// Builds the folder. `install` runs the commands that install what is missing; without it, the first one that is missing is an error.
+/// Builds the folder. `install` runs the commands that install what is missing; without it, the
+/// first one that is missing is an error.
 pub fn build(project: &Project, install: bool) -> anyhow::Result<Built> {
     project.ensure_same_name()?;
     prepare(project, install)?;

@@ -1,4 +1,5 @@
-//! Runs the tools of a language. What they print goes to standard error, and is kept to find the file and line of an error.
+//! Runs the tools of a language. What they print goes to standard error, and is kept to find the
+//! file and line of an error.
 
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -40,8 +41,8 @@ thread_local! {
     static STOP: RefCell<Option<Stop>> = const { RefCell::new(None) };
 }
 
-/// Ends the tools of one build, with everything that they have started. Each of them runs in a process group of its own, which Ctrl-C
-/// in a terminal does not reach.
+/// Ends the tools of one build, with everything that they have started. Each of them runs in a
+/// process group of its own, which Ctrl-C in a terminal does not reach.
 #[derive(Debug, Clone, Default)]
 pub struct Stop(Arc<Mutex<Running>>);
 
@@ -89,7 +90,8 @@ impl Stop {
         Ok(child)
     }
 
-    /// Waits for the end. A process that has ended keeps its number until `stop` can no longer use it.
+    /// Waits for the end. A process that has ended keeps its number until `stop` can no longer use
+    /// it.
     fn wait(&self, child: &mut Child) -> io::Result<ExitStatus> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         let pid = Pid::from_child(child);

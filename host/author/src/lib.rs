@@ -1,5 +1,5 @@
-//! Folders of handlers, for their authors: `landfall new` writes one, `landfall build` builds it in any language, and `landfall dev`
-//! builds it again after each change.
+//! Folders of handlers, for their authors: `landfall new` writes one, `landfall build` builds it in
+//! any language, and `landfall dev` builds it again after each change.
 #![deny(unsafe_code)]
 
 mod cargo;

@@ -30,8 +30,8 @@ const FOREIGN: [&str; 6] = [
     "site-packages",
 ];
 
-/// The first place in the sources of `dir` that the text names: `src/lib.rs:3:5`. Of a Python traceback it is the last one, where the
-/// error was raised.
+/// The first place in the sources of `dir` that the text names: `src/lib.rs:3:5`. Of a Python
+/// traceback it is the last one, where the error was raised.
 pub fn location(text: &str, dir: &Path) -> Option<String> {
     let text = &text[ERROR.find(text).map_or(0, |found| found.start())..];
     let frames: Vec<String> = FRAME

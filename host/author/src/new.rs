@@ -43,7 +43,8 @@ pub struct Written {
     pub cannot_sign: Option<String>,
 }
 
-/// Writes the folder `parent/NAME`, which must not exist or be empty. It appears as a whole: if anything fails, there is no folder.
+/// Writes the folder `parent/NAME`, which must not exist or be empty. It appears as a whole: if
+/// anything fails, there is no folder.
 pub fn write(new: &NewHandler, parent: &Path, packs: &Packs) -> anyhow::Result<Written> {
     check_name(&new.name)?;
     let provider = new.provider.as_deref().unwrap_or(GENERIC);

@@ -1,11 +1,13 @@
-//! Which packages of a handler in TypeScript or JavaScript are installed. An interrupted `npm install` leaves some of them out.
+//! Which packages of a handler in TypeScript or JavaScript are installed. An interrupted `npm
+//! install` leaves some of them out.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-/// The first package that the folder needs, itself or through another one, and that Node.js would not find. `None`: all are there.
+/// The first package that the folder needs, itself or through another one, and that Node.js would
+/// not find. `None`: all are there.
 pub(crate) fn missing(folder: &Path) -> Option<String> {
     let mut visited = BTreeSet::new();
     let mut waiting = vec![folder.to_owned()];
@@ -22,8 +24,8 @@ pub(crate) fn missing(folder: &Path) -> Option<String> {
     None
 }
 
-/// The `dependencies` of `package.json`, without optional ones. Of a file that cannot be read there are none: the build says what is
-/// wrong with it.
+/// The `dependencies` of `package.json`, without optional ones. Of a file that cannot be read there
+/// are none: the build says what is wrong with it.
 fn needed(package: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(package.join("package.json")).unwrap_or_default();
     let json: Value = serde_json::from_str(&text).unwrap_or_default();
@@ -35,7 +37,8 @@ fn needed(package: &Path) -> Vec<String> {
         .collect()
 }
 
-/// As Node.js looks for a package: in `node_modules` of the folder and of each folder above it, where the folder is without links.
+/// As Node.js looks for a package: in `node_modules` of the folder and of each folder above it,
+/// where the folder is without links.
 fn find(from: &Path, name: &str) -> Option<PathBuf> {
     let real = from.canonicalize().ok()?;
     let mut candidates = real

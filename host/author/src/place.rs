@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-/// Writes `bytes` to `target` under another name and renames it, so that a node that watches the directory never sees half a file. A
-/// file that has these bytes already stays as it is.
+/// Writes `bytes` to `target` under another name and renames it, so that a node that watches the
+/// directory never sees half a file. A file that has these bytes already stays as it is.
 pub(crate) fn place(bytes: &[u8], target: &Path) -> anyhow::Result<()> {
     if std::fs::read(target).is_ok_and(|present| present == bytes) {
         return Ok(());

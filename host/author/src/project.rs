@@ -1,4 +1,5 @@
-//! What a handler's folder is: its language, the name of its hook, and where its component is built.
+//! What a handler's folder is: its language, the name of its hook, and where its component is
+//! built.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -32,7 +33,8 @@ const MANIFESTS: [(&str, Language); 3] = [
 /// The longest name that npm, PyPI and hooks all accept.
 const NAME_MAX: usize = 64;
 
-/// Names that a crate cannot have, or that Python and JavaScript use. A name whose hook file would be that of a tool is refused too.
+/// Names that a crate cannot have, or that Python and JavaScript use. A name whose hook file would
+/// be that of a tool is refused too.
 const RESERVED: [&str; 12] = [
     "test",
     "core",
@@ -158,8 +160,9 @@ impl FromStr for Language {
 // === impl Project ===
 
 impl Project {
-    /// The handler's folder `dir`: it has the file of a language, and the hook file of the handler that this file names. `None` for
-    /// any other folder of sources, such as a cargo workspace of several handlers.
+    /// The handler's folder `dir`: it has the file of a language, and the hook file of the handler
+    /// that this file names. `None` for any other folder of sources, such as a cargo workspace of
+    /// several handlers.
     pub fn find(dir: &Path) -> anyhow::Result<Option<Project>> {
         let Some((language, name)) = language_and_name(dir)? else {
             return Ok(None);
@@ -201,7 +204,8 @@ impl Project {
         )
     }
 
-    /// Fails if the folder has had another name since it was opened: a build would write another component.
+    /// Fails if the folder has had another name since it was opened: a build would write another
+    /// component.
     pub(crate) fn ensure_same_name(&self) -> anyhow::Result<()> {
         let now = language_and_name(&self.dir)?.map(|(_, name)| name);
         let now = now.unwrap_or_default();

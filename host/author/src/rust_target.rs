@@ -1,5 +1,5 @@
-//! The target that cargo builds a component for. Cargo.toml names it, because `[build] target` of cargo's own settings would also hold
-//! for `cargo test`.
+//! The target that cargo builds a component for. Cargo.toml names it, because `[build] target` of
+//! cargo's own settings would also hold for `cargo test`.
 
 use std::fmt;
 use std::path::Path;
@@ -13,7 +13,8 @@ pub enum RustTarget {
     /// Without WASI: the component imports only the contract.
     #[serde(rename = "wasm32-unknown-unknown")]
     Unknown,
-    /// With WASI, from which `std` has the clock, random numbers and environment variables. For a Cargo.toml that names no target.
+    /// With WASI, from which `std` has the clock, random numbers and environment variables. For a
+    /// Cargo.toml that names no target.
     #[default]
     #[serde(rename = "wasm32-wasip2")]
     Wasip2,

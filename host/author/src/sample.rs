@@ -1,4 +1,5 @@
-//! The events in `samples/`, and the request that carries one to the hook as its provider would send it.
+//! The events in `samples/`, and the request that carries one to the hook as its provider would
+//! send it.
 
 use std::path::{Path, PathBuf};
 
@@ -105,7 +106,8 @@ impl Target {
         })
     }
 
-    /// Why requests of the hook's provider cannot be signed here; `None` if they can, and for a hook without one.
+    /// Why requests of the hook's provider cannot be signed here; `None` if they can, and for a
+    /// hook without one.
     pub fn cannot_sign(&self, packs: &Packs) -> Option<String> {
         let provider = self.verify.provider.as_ref()?;
         let guide = match Guide::new(provider, packs) {

@@ -31,7 +31,8 @@ pub(crate) fn files(language: Language) -> anyhow::Result<Vec<(PathBuf, Vec<u8>)
     Ok(files)
 }
 
-/// The versions that the bundled handlers are built with. Cargo adds the handler and the SDK, and removes what is not used.
+/// The versions that the bundled handlers are built with. Cargo adds the handler and the SDK, and
+/// removes what is not used.
 fn cargo_lock() -> anyhow::Result<String> {
     let mut lock: Table = CARGO_LOCK.parse().context("Cargo.lock is TOML")?;
     if let Some(packages) = lock.get_mut("package").and_then(Value::as_array_mut) {

@@ -1,4 +1,5 @@
-//! What `landfall dev` serves: the plugins and data directories of its node, in `.landfall/` of the handler's folder.
+//! What `landfall dev` serves: the plugins and data directories of its node, in `.landfall/` of the
+//! handler's folder.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::{DirBuilderExt, symlink};
@@ -32,8 +33,8 @@ pub struct ServedFolder {
 // === impl ServedFolder ===
 
 impl ServedFolder {
-    /// Creates the folder. Its plugins directory has links to the handler's secrets and provider packs. What an earlier run served under
-    /// another name is removed.
+    /// Creates the folder. Its plugins directory has links to the handler's secrets and provider
+    /// packs. What an earlier run served under another name is removed.
     pub fn create(project: &Project) -> anyhow::Result<ServedFolder> {
         let served = ServedFolder {
             dir: project.dir.join(".landfall"),
@@ -82,8 +83,8 @@ impl ServedFolder {
         self.dir.join("data")
     }
 
-    /// Serves the hook file of the handler, and the files of its secrets. A secret that cannot be found is an error after the hook file
-    /// is served.
+    /// Serves the hook file of the handler, and the files of its secrets. A secret that cannot be
+    /// found is an error after the hook file is served.
     pub fn update_hook_file(&self, project: &Project) -> anyhow::Result<()> {
         let path = project.hook_file();
         let text = std::fs::read_to_string(&path).with_context(|| {
@@ -101,8 +102,9 @@ impl ServedFolder {
         linked
     }
 
-    /// A node looks for a relative path in its plugins directory; the author writes it from the handler's folder. `../` leads beside that
-    /// folder, and for the node beside its plugins directory.
+    /// A node looks for a relative path in its plugins directory; the author writes it from the
+    /// handler's folder. `../` leads beside that folder, and for the node beside its plugins
+    /// directory.
     fn link_secret(&self, file: &Path) -> anyhow::Result<()> {
         let mut parts = file.components().filter(|part| *part != Component::CurDir);
         match (parts.next(), parts.next()) {
@@ -133,7 +135,8 @@ impl ServedFolder {
     }
 }
 
-/// The files of all secrets that a hook file names, as it names them. A hook file with a mistake has none: the node says what is wrong.
+/// The files of all secrets that a hook file names, as it names them. A hook file with a mistake
+/// has none: the node says what is wrong.
 fn secret_files(name: &str, text: &str) -> BTreeSet<PathBuf> {
     let Ok(name) = name.parse::<HookName>() else {
         return BTreeSet::new();

@@ -1,5 +1,5 @@
-//! The sources of a handler's folder, watched. A change counts only if it changes the content of a file that the build or the node
-//! reads, so that the output of a build never starts another one.
+//! The sources of a handler's folder, watched. A change counts only if it changes the content of a
+//! file that the build or the node reads, so that the output of a build never starts another one.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 
 use crate::project::Project;
 
-/// Folders and a file directly in the handler's folder that tools write, or that neither the build nor the node reads. Below, the same
-/// names may be those of modules.
+/// Folders and a file directly in the handler's folder that tools write, or that neither the build
+/// nor the node reads. Below, the same names may be those of modules.
 const UNREAD_AT_TOP: [&str; 8] = [
     "target",
     "build",
@@ -217,7 +217,8 @@ struct Visited {
 // === impl Visited ===
 
 impl Visited {
-    /// Whether the folder has not been visited. A link to the handler's folder or to one above it, such as `/`, is never followed.
+    /// Whether the folder has not been visited. A link to the handler's folder or to one above it,
+    /// such as `/`, is never followed.
     fn is_new(&mut self, dir: &Path) -> bool {
         let real = dir.canonicalize().ok();
         let real = real.filter(|real| !self.top.starts_with(real));

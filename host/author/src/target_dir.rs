@@ -1,4 +1,5 @@
-//! Where cargo builds. With `CARGO_TARGET_DIR`, handlers share a directory, so that their dependencies are compiled once.
+//! Where cargo builds. With `CARGO_TARGET_DIR`, handlers share a directory, so that their
+//! dependencies are compiled once.
 
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -40,8 +41,8 @@ fn shared() -> anyhow::Result<Option<PathBuf>> {
     Ok(Some(here.join(shared)))
 }
 
-/// `shared` itself, unless another folder builds a crate of this name there: cargo names the file of a component after the crate, so
-/// that each of the two would copy what the other one has built.
+/// `shared` itself, unless another folder builds a crate of this name there: cargo names the file
+/// of a component after the crate, so that each of the two would copy what the other one has built.
 fn in_shared(shared: &Path, dir: &Path, name: &str) -> anyhow::Result<PathBuf> {
     let name = name.replace('-', "_");
     create_dir(shared)?;
@@ -57,8 +58,8 @@ fn in_shared(shared: &Path, dir: &Path, name: &str) -> anyhow::Result<PathBuf> {
     Ok(shared.join(format!("{name}-{:016x}", hasher.finish())))
 }
 
-/// Whether `dir` is the folder that builds the crate of this name in `shared`: the one that the file `owner` contains, or the first one
-/// after that was removed.
+/// Whether `dir` is the folder that builds the crate of this name in `shared`: the one that the
+/// file `owner` contains, or the first one after that was removed.
 fn is_owner(owner: &Path, shared: &Path, dir: &Path, name: &str) -> std::io::Result<bool> {
     let mut file = File::options()
         .read(true)

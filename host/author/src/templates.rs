@@ -1,8 +1,10 @@
-//! The templates of new handlers: files in `templates/`, in the binary. `all/` is for every language; each of its folders and of those
-//! of a language has `base/`, and a folder for each template.
+//! The templates of new handlers: files in `templates/`, in the binary. `all/` is for every
+//! language; each of its folders and of those of a language has `base/`, and a folder for each
+//! template.
 //!
-//! In a path, `NAME` is the name of the handler, `SAMPLE` that of the sample, and a `_` at the beginning is a dot. A file that ends in
-//! `.j2` is a template of minijinja; one that comes out empty is not written.
+//! In a path, `NAME` is the name of the handler, `SAMPLE` that of the sample, and a `_` at the
+//! beginning is a dot. A file that ends in `.j2` is a template of minijinja; one that comes out
+//! empty is not written.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -17,7 +17,8 @@ const LINKER: &str = "wasm-component-ld";
 const NODE_MIN: (u32, u32) = (20, 6);
 /// The oldest Python, as major and minor version.
 const PYTHON_MIN: (u32, u32) = (3, 11);
-/// Prints the first package that the environment does not have, of the SDK and of the lines of requirements.txt that name one.
+/// Prints the first package that the environment does not have, of the SDK and of the lines of
+/// requirements.txt that name one.
 const PYTHON_PACKAGES: &str = r#"
 import re
 from importlib import metadata, util
@@ -143,7 +144,8 @@ fn node_missing(dir: &Path) -> Option<Missing> {
 fn python_missing(dir: &Path) -> Option<Missing> {
     let mut python = Command::new(dir.join(".venv/bin/python"));
     let found = exec::version(python.args(["-P", "-c", PYTHON_PACKAGES]).current_dir(dir));
-    // `-P`: the author's modules do not replace those of Python. An environment that does not start lacks everything.
+    // `-P`: the author's modules do not replace those of Python. An environment that does not start
+    // lacks everything.
     let package = found.unwrap_or_else(|| "landfall_sdk".into());
     if package.is_empty() {
         return None;

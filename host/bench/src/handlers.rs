@@ -1,5 +1,5 @@
-//! The handler of `languages` in each language, made as an author makes one: `landfall new`, an edit
-//! and `landfall build`.
+//! The handler of `languages` in each language, made as an author makes one: `landfall new`, an
+//! edit and `landfall build`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -1,5 +1,5 @@
-//! `languages`: the same handler in each language. It parses the body as JSON and answers one field.
-//! Each event runs in a fresh instance.
+//! `languages`: the same handler in each language. It parses the body as JSON and answers one
+//! field. Each event runs in a fresh instance.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -60,8 +60,8 @@ enum Measurement {
         /// How many, up to `limits.connections` less `--connections`.
         count: usize,
     },
-    /// The same handler in each language: size, time to compile, and what one event costs in a fresh
-    /// instance, over one connection. `--component` and `--connections` do not apply.
+    /// The same handler in each language: size, time to compile, and what one event costs in a
+    /// fresh instance, over one connection. `--component` and `--connections` do not apply.
     Languages(languages::LanguagesFlags),
     /// The server that `sync` and `forward` compare with.
     #[command(hide = true)]

@@ -1,5 +1,5 @@
-//! The two traits that every broker implements. A broker has an envelope once `publish` says so, and delivers it, more than once if need
-//! be, until the message is acknowledged.
+//! The two traits that every broker implements. A broker has an envelope once `publish` says so,
+//! and delivers it, more than once if need be, until the message is acknowledged.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,22 +10,25 @@ use tokio::sync::oneshot;
 use super::envelope::Envelope;
 use super::error::{BrokerError, DecodeError};
 
-/// The longest wait for the acknowledgement of a published envelope. A caller waits no longer than its hook's `answer_within`; that bound
-/// is kept by `landfall-dispatch`.
+/// The longest wait for the acknowledgement of a published envelope. A caller waits no longer than
+/// its hook's `answer_within`; that bound is kept by `landfall-dispatch`.
 pub(crate) const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A broker that events wait in.
 pub trait Broker: Send + Sync + 'static {
-    /// Returns when the envelope is on the broker's stable storage. After an error it may or may not be there.
+    /// Returns when the envelope is on the broker's stable storage. After an error it may or may
+    /// not be there.
     fn publish<'a>(&'a self, envelope: &'a Envelope) -> BoxFuture<'a, Result<(), BrokerError>>;
 
     /// Pulls messages for the consumer until it is stopping. A broker that pushes returns at once.
     fn receive(self: Arc<Self>, consumer: Arc<dyn Consumer>) -> BoxFuture<'static, ()>;
 
-    /// The message in the body of a call that the broker has made. A broker that does not push refuses every body.
+    /// The message in the body of a call that the broker has made. A broker that does not push
+    /// refuses every body.
     fn receive_push(self: Arc<Self>, body: &[u8]) -> Result<Pushed, DecodeError>;
 
-    /// Stores a pushed message that cannot be decoded among the dead letters, if the broker has a place for them.
+    /// Stores a pushed message that cannot be decoded among the dead letters, if the broker has a
+    /// place for them.
     fn dead_letter_undecodable<'a>(
         &'a self,
         bytes: &'a [u8],
@@ -35,7 +38,8 @@ pub trait Broker: Send + Sync + 'static {
     /// What the broker promises, and on which settings that rests: a sentence each.
     fn describe(&self) -> BoxFuture<'_, Vec<String>>;
 
-    /// Asks the broker whether it can be used, if nothing else tells. `is_available` then has the answer.
+    /// Asks the broker whether it can be used, if nothing else tells. `is_available` then has the
+    /// answer.
     fn check_health(&self) -> BoxFuture<'_, ()>;
 
     /// Why the broker cannot be used now, if it cannot.
@@ -47,11 +51,13 @@ pub trait Broker: Send + Sync + 'static {
     /// How long a message is deferred whose hook is paused or missing.
     fn paused_hook_delay(&self) -> Duration;
 
-    /// The way by which nodes send each other replies. `None`: the broker has none, and no caller waits for the reply of another node.
+    /// The way by which nodes send each other replies. `None`: the broker has none, and no caller
+    /// waits for the reply of another node.
     fn replies(&self) -> Option<&dyn ReplyChannel>;
 }
 
-/// A message that a broker has delivered. Acknowledging it in one of the three ways consumes it; a message that is dropped is redelivered.
+/// A message that a broker has delivered. Acknowledging it in one of the three ways consumes it; a
+/// message that is dropped is redelivered.
 pub trait Message: Send + Sync + 'static {
     /// The event and what travels with it.
     fn envelope(&self) -> &Envelope;
@@ -63,7 +69,8 @@ pub trait Message: Send + Sync + 'static {
     fn nack(self: Arc<Self>, redelivery: Redelivery)
     -> BoxFuture<'static, Result<(), BrokerError>>;
 
-    /// The event is a dead letter: a copy goes to the broker's dead letters, if it has any, and the message is acknowledged.
+    /// The event is a dead letter: a copy goes to the broker's dead letters, if it has any, and the
+    /// message is acknowledged.
     fn dead_letter(self: Arc<Self>, reason: String) -> BoxFuture<'static, Result<(), BrokerError>>;
 
     /// The event is still being worked on: the broker must not redeliver it yet.
@@ -84,7 +91,8 @@ pub trait Consumer: Send + Sync + 'static {
     fn reject(&self, error: &DecodeError, id: &str);
 }
 
-/// Replies from the node that ran an event to the node that holds the caller's connection. Best effort.
+/// Replies from the node that ran an event to the node that holds the caller's connection. Best
+/// effort.
 pub trait ReplyChannel: Send + Sync {
     /// The address of this node.
     fn reply_to(&self) -> String;
@@ -113,7 +121,8 @@ pub struct Redelivery {
     pub after: Duration,
     /// The number of the attempt, from 1. The same number as before: the attempt was not made.
     pub attempt: u32,
-    /// Whether the envelope must carry the number, since other nodes cannot look it up in the ledger.
+    /// Whether the envelope must carry the number, since other nodes cannot look it up in the
+    /// ledger.
     pub carry_attempt: bool,
 }
 

@@ -1,5 +1,5 @@
-//! Google Cloud Tasks: each event is a task that calls the node, named after the event so that it is created once. A later attempt is a
-//! task of its own with its time.
+//! Google Cloud Tasks: each event is a task that calls the node, named after the event so that it
+//! is created once. A later attempt is a task of its own with its time.
 //!
 //! Source: cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks.
 
@@ -211,7 +211,8 @@ impl CloudTasks {
         self.create(&envelope.key(), bytes, None).await
     }
 
-    /// Creates a task for a later time, unless the queue redelivers the old one soon enough by itself.
+    /// Creates a task for a later time, unless the queue redelivers the old one soon enough by
+    /// itself.
     async fn redeliver(
         &self,
         envelope: &Envelope,
@@ -385,7 +386,8 @@ impl Message for TaskMessage {
         self.ack()
     }
 
-    /// The open call tells the queue that the event is being worked on, up to the dispatch deadline. There is nothing to extend.
+    /// The open call tells the queue that the event is being worked on, up to the dispatch
+    /// deadline. There is nothing to extend.
     fn extend(&self) -> BoxFuture<'_, Result<(), BrokerError>> {
         ready(Ok(())).boxed()
     }

@@ -1,5 +1,6 @@
-//! A stored event on its way through a broker: one line of JSON with everything but the body, then the body. Anyone who can read the
-//! broker can read it. A checksum covers every byte that a handler sees, and with `queue.key` a MAC covers the envelope.
+//! A stored event on its way through a broker: one line of JSON with everything but the body, then
+//! the body. Anyone who can read the broker can read it. A checksum covers every byte that a
+//! handler sees, and with `queue.key` a MAC covers the envelope.
 
 use std::time::{Duration, SystemTime};
 
@@ -108,8 +109,9 @@ impl Envelope {
         }
     }
 
-    /// The key under which the broker stores one message only, if the envelope is sent again. It does not contain the sender's id of the
-    /// delivery: a broker would also drop the repetition of an event that is dead or was refused, and only the ledger knows that.
+    /// The key under which the broker stores one message only, if the envelope is sent again. It
+    /// does not contain the sender's id of the delivery: a broker would also drop the repetition of
+    /// an event that is dead or was refused, and only the ledger knows that.
     pub(crate) fn key(&self) -> String {
         let key = match self.replay {
             Some(replay) => format!("replay-{replay}"),
@@ -162,7 +164,8 @@ impl Envelope {
         Ok(seal.envelope(line, &event.body)?)
     }
 
-    /// Parses and verifies an envelope. `hook` is the hook that the broker's subject or attribute names, if there is one.
+    /// Parses and verifies an envelope. `hook` is the hook that the broker's subject or attribute
+    /// names, if there is one.
     pub fn decode(bytes: &[u8], seal: &Seal, hook: Option<&str>) -> Result<Envelope, DecodeError> {
         let envelope = Envelope::decode_any(bytes, seal)?;
         match hook {

@@ -1,5 +1,5 @@
-//! What a broker tells of itself before it is connected: the form of its URL, its settings, and how it is connected. `connect` lists
-//! the kinds.
+//! What a broker tells of itself before it is connected: the form of its URL, its settings, and how
+//! it is connected. `connect` lists the kinds.
 
 use std::sync::Arc;
 
@@ -16,7 +16,8 @@ pub(crate) struct Kind {
     pub schemes: &'static [&'static str],
     /// The form of its URL, for people.
     pub url_form: &'static str,
-    /// The keys of `[queue]` that have a meaning for it. Keys that no other broker has are query parameters of its URL.
+    /// The keys of `[queue]` that have a meaning for it. Keys that no other broker has are query
+    /// parameters of its URL.
     pub keys: &'static [&'static str],
     /// Checks the settings. Nothing is connected.
     pub plan: fn(&Settings<'_>) -> Result<Arc<dyn BrokerPlan>, SettingsError>,

@@ -1,7 +1,9 @@
-//! Brokers that events wait in between their acceptance and their end. `Broker` and `Message` are the traits; each broker implements
-//! them in its own file or folder, and `connect` lists them and chooses one by the scheme of its URL.
+//! Brokers that events wait in between their acceptance and their end. `Broker` and `Message` are
+//! the traits; each broker implements them in its own file or folder, and `connect` lists them and
+//! chooses one by the scheme of its URL.
 //!
-//! A broker delivers at least once. What has happened to an event is in the ledger, which this crate does not know.
+//! A broker delivers at least once. What has happened to an event is in the ledger, which this
+//! crate does not know.
 #![deny(unsafe_code)]
 #![warn(unreachable_pub)]
 

@@ -1,5 +1,6 @@
-//! Runs one event of an order key at a time. Pub/Sub delivers several messages of a key at once: the later ones wait here. A message that
-//! is retried keeps its place, since no event of its key may overtake it.
+//! Runs one event of an order key at a time. Pub/Sub delivers several messages of a key at once:
+//! the later ones wait here. A message that is retried keeps its place, since no event of its key
+//! may overtake it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -22,7 +23,8 @@ struct Waiting<H> {
     bytes: usize,
 }
 
-/// The right to run the events of one key. Dropping it forgets the messages that wait behind: the broker redelivers them, in their order.
+/// The right to run the events of one key. Dropping it forgets the messages that wait behind: the
+/// broker redelivers them, in their order.
 pub(crate) struct KeyGuard<H> {
     key: String,
     ordered: Arc<OrderedDispatch<H>>,
@@ -39,7 +41,8 @@ impl<H> OrderedDispatch<H> {
         })))
     }
 
-    /// The message with the right to run it now. `None`: it waits behind another message of its key.
+    /// The message with the right to run it now. `None`: it waits behind another message of its
+    /// key.
     pub(crate) fn enter(
         self: &Arc<OrderedDispatch<H>>,
         key: String,

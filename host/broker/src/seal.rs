@@ -1,5 +1,5 @@
-//! MACs over envelopes with `queue.key`: the right to publish to the broker is then not enough to make events. If no key is set,
-//! envelopes have no MAC and none is required.
+//! MACs over envelopes with `queue.key`: the right to publish to the broker is then not enough to
+//! make events. If no key is set, envelopes have no MAC and none is required.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -54,7 +54,8 @@ impl Seal {
         Ok(seal)
     }
 
-    /// Accepts envelopes without a MAC until this time: for what was published before the queue had a key.
+    /// Accepts envelopes without a MAC until this time: for what was published before the queue had
+    /// a key.
     pub fn accepting_unsealed_until(self, until: Option<SystemTime>) -> Seal {
         Seal {
             unsealed_until: until,
@@ -104,8 +105,8 @@ impl Seal {
         Ok(line)
     }
 
-    /// Verifies the MAC of an envelope before anything in it is parsed; `end` is the end of its first line. Every format has the MAC in the
-    /// same place.
+    /// Verifies the MAC of an envelope before anything in it is parsed; `end` is the end of its
+    /// first line. Every format has the MAC in the same place.
     pub fn check(&self, bytes: &[u8], end: usize) -> Result<(), DecodeError> {
         if !self.has_key() {
             return Ok(());
@@ -149,7 +150,8 @@ impl Seal {
             .then_some(reply)
     }
 
-    /// Whether the MAC is valid for one of the keys. An error if it is not, and a key has no value at present.
+    /// Whether the MAC is valid for one of the keys. An error if it is not, and a key has no value
+    /// at present.
     fn is_valid(&self, what: &[u8], parts: &[&[u8]], found: &[u8]) -> Result<bool, KeyError> {
         let mut missing = None;
         for key in &self.keys {

@@ -1,4 +1,5 @@
-//! `[allow]`: what a hook grants to its component. The keys of capabilities are known to the engine, which hands them in.
+//! `[allow]`: what a hook grants to its component. The keys of capabilities are known to the
+//! engine, which hands them in.
 
 use std::collections::BTreeMap;
 use std::fmt;

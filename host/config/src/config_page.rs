@@ -5,7 +5,8 @@ use super::setting::{Setting, SettingsTable};
 
 const HEADER: &str = "| key | environment | flag | default and meaning |";
 
-/// The text of docs/CONFIG.md with the table of the settings as they are declared. `None`: the text has no such table.
+/// The text of docs/CONFIG.md with the table of the settings as they are declared. `None`: the text
+/// has no such table.
 pub fn rewrite_config_page(page: &str) -> Option<String> {
     let start = page.find(HEADER)?;
     let end = page[start..]

@@ -1,6 +1,7 @@
 //! The environment of the process. Only this module reads it.
 
-/// The value of a variable. `None`: it is not set or empty. Bytes that are not UTF-8 become `\u{FFFD}`, which no setting accepts.
+/// The value of a variable. `None`: it is not set or empty. Bytes that are not UTF-8 become
+/// `\u{FFFD}`, which no setting accepts.
 pub fn var(name: &str) -> Option<String> {
     let value = std::env::var_os(name).filter(|value| !value.is_empty())?;
     Some(value.to_string_lossy().into_owned())
@@ -18,7 +19,8 @@ pub(crate) fn vars_with(prefix: &str) -> Vec<(String, String)> {
     found
 }
 
-/// The bytes of a variable, for secrets, which may be binary. `None`: the variable is not set. An empty variable is set.
+/// The bytes of a variable, for secrets, which may be binary. `None`: the variable is not set. An
+/// empty variable is set.
 pub fn bytes(name: &str) -> Option<Vec<u8>> {
     use std::os::unix::ffi::OsStringExt;
     std::env::var_os(name).map(OsStringExt::into_vec)

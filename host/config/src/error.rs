@@ -31,7 +31,8 @@ impl ConfigError {
         }
     }
 
-    /// An error at a key, named by its path: `["verify", "prefix"]`. The place is that of the nearest key that exists.
+    /// An error at a key, named by its path: `["verify", "prefix"]`. The place is that of the
+    /// nearest key that exists.
     pub fn at_key(
         file: &str,
         text: &str,
@@ -192,7 +193,8 @@ pub(crate) const IN_VERIFY: [&str; 9] = [
     "from_addresses",
 ];
 
-/// Where a key belongs that is known in another part of a hook file. `known` are the keys of its table.
+/// Where a key belongs that is known in another part of a hook file. `known` are the keys of its
+/// table.
 fn right_place(unknown: &str, known: &[&str]) -> Option<&'static str> {
     let is_top = known.contains(&"answer_within");
     let is_hook_table = is_top

@@ -87,7 +87,8 @@ pub(crate) fn component(typed: Option<String>, name: &HookName) -> Result<String
     })
 }
 
-/// The file name for `component = "…"`. `None`: the text cannot name a file in the plugins directory.
+/// The file name for `component = "…"`. `None`: the text cannot name a file in the plugins
+/// directory.
 pub fn component_file(typed: &str) -> Option<String> {
     let stem = typed.strip_suffix(".wasm").unwrap_or(typed);
     let is_name = !stem.is_empty() && !stem.starts_with('.') && !stem.contains(['/', '\\', '\0']);

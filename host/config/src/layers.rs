@@ -1,5 +1,5 @@
-//! Reads the node's settings: a flag overrides an environment variable, a variable overrides `landfall.toml`, and the file overrides
-//! the default.
+//! Reads the node's settings: a flag overrides an environment variable, a variable overrides
+//! `landfall.toml`, and the file overrides the default.
 
 use std::path::{Path, PathBuf};
 
@@ -24,8 +24,8 @@ impl Config {
         Config::from_layers(flags, env::var, clock)
     }
 
-    /// Only the flags, over the defaults: no variable and no settings file. For a node that must not use what a node in production
-    /// uses, such as its ledger or its queue.
+    /// Only the flags, over the defaults: no variable and no settings file. For a node that must
+    /// not use what a node in production uses, such as its ledger or its queue.
     pub fn of_flags(flags: Flags, clock: Clock) -> Result<Config, ConfigError> {
         let config = Config::new(
             NodeSettings::default(),
@@ -39,7 +39,8 @@ impl Config {
         Ok(config.without_own_secrets(Path::new(DEFAULT_FILE), env::var))
     }
 
-    /// Refuses `LANDFALL_*` variables that are no setting. For commands that run a node, check its settings, or ask one.
+    /// Refuses `LANDFALL_*` variables that are no setting. For commands that run a node, check its
+    /// settings, or ask one.
     pub fn reject_unknown_variables() -> Result<(), ConfigError> {
         variables::reject_unknown()
     }
@@ -108,7 +109,8 @@ fn read_file(named: Option<&Path>) -> Result<toml::Table, ConfigError> {
     parse_file(&shown, &text)
 }
 
-/// Reads a settings file once for its errors, which name line and column, and once as a table for the layers above it.
+/// Reads a settings file once for its errors, which name line and column, and once as a table for
+/// the layers above it.
 fn parse_file(shown: &str, text: &str) -> Result<toml::Table, ConfigError> {
     let settings: NodeSettings =
         toml::from_str(text).map_err(|error| ConfigError::of_toml(shown, text, &error))?;
@@ -124,7 +126,8 @@ fn read(table: &toml::Table) -> Result<NodeSettings, toml::de::Error> {
     table.clone().try_into()
 }
 
-/// The port of a platform that sets one, on every address, unless the address of the public listener is set.
+/// The port of a platform that sets one, on every address, unless the address of the public
+/// listener is set.
 fn apply_port(table: &mut toml::Table, port: &str) -> Result<(), ConfigError> {
     let number: u16 = port
         .parse()
@@ -155,8 +158,8 @@ fn set(table: &mut toml::Table, key: &str, value: toml::Value) {
         .insert(inner.into(), value);
 }
 
-/// The table with the value of a variable. A variable has no type: the value is text if the setting is a text, otherwise a number or a
-/// boolean.
+/// The table with the value of a variable. A variable has no type: the value is text if the setting
+/// is a text, otherwise a number or a boolean.
 fn with_variable(table: &toml::Table, key: &str, text: &str) -> Result<toml::Table, String> {
     let mut candidates = vec![toml::Value::String(text.into())];
     candidates.extend(text.parse().ok().map(toml::Value::Integer));

@@ -1,5 +1,6 @@
-//! Turns what was typed into what may be relied on: `Config` for the node, `HookSpec` for a hook. Errors name the file, the line, the
-//! column and the way out. The only crate that reads environment variables.
+//! Turns what was typed into what may be relied on: `Config` for the node, `HookSpec` for a hook.
+//! Errors name the file, the line, the column and the way out. The only crate that reads
+//! environment variables.
 #![deny(unsafe_code)]
 
 mod allow;

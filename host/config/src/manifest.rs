@@ -1,5 +1,5 @@
-//! The manifest of a component: what its author says about it, what it suggests for the hook file, and which grants it needs. It
-//! never grants anything. Documented for authors in docs/MANIFEST.md.
+//! The manifest of a component: what its author says about it, what it suggests for the hook file,
+//! and which grants it needs. It never grants anything. Documented for authors in docs/MANIFEST.md.
 
 use std::time::Duration;
 
@@ -50,7 +50,8 @@ struct Suggestions {
     answer_within: Option<Time>,
 }
 
-/// Reads the keys of one table. With a newer format, what cannot be read is a warning, and not an error.
+/// Reads the keys of one table. With a newer format, what cannot be read is a warning, and not an
+/// error.
 struct Reader<'a> {
     file: &'a str,
     text: &'a str,
@@ -61,7 +62,8 @@ struct Reader<'a> {
 // === impl Manifest ===
 
 impl Manifest {
-    /// Reads the text of a manifest. `file` is its name in errors, `capabilities` the keys of capabilities under `[allow]`.
+    /// Reads the text of a manifest. `file` is its name in errors, `capabilities` the keys of
+    /// capabilities under `[allow]`.
     pub fn parse(
         file: &str,
         text: &str,

@@ -40,7 +40,8 @@ pub(crate) fn in_range(
     Ok(time)
 }
 
-/// A time as a user would write it. `humantime` would count months and years, which have no whole number of days.
+/// A time as a user would write it. `humantime` would count months and years, which have no whole
+/// number of days.
 fn shown(time: Duration) -> String {
     const DAY: u64 = 86_400;
     if time.subsec_nanos() == 0 && time.as_secs() >= DAY && time.as_secs().is_multiple_of(DAY) {

@@ -1,4 +1,5 @@
-//! The configuration of a node, checked: its settings, and what follows from several of them or from the platform.
+//! The configuration of a node, checked: its settings, and what follows from several of them or
+//! from the platform.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -169,7 +170,8 @@ impl Config {
         self.settings.ledger.url.as_ref().map(|url| &url.0.0)
     }
 
-    /// `queue.key`: the first key seals envelopes, and each of them opens one. Empty: envelopes are not sealed.
+    /// `queue.key`: the first key seals envelopes, and each of them opens one. Empty: envelopes are
+    /// not sealed.
     pub fn queue_keys(&self) -> &[SecretRef] {
         let keys = self.settings.queue.key.as_ref();
         keys.map_or(&[], |keys| &keys.0)

@@ -1,5 +1,5 @@
-//! The settings of the node: tables and keys of `landfall.toml`. Each field is one setting, with its meaning, default, range and
-//! flag. CONTRIBUTING.md lists the steps to add one.
+//! The settings of the node: tables and keys of `landfall.toml`. Each field is one setting, with
+//! its meaning, default, range and flag. CONTRIBUTING.md lists the steps to add one.
 
 use std::path::PathBuf;
 
@@ -20,7 +20,8 @@ use landfall_model::{CredentialPart, CredentialText, SecretRef};
 settings! {
     /// The keys of `landfall.toml`. Environment variables and flags override them.
     pub struct NodeSettings in "" {
-        /// The public listener. `PORT` sets the port alone, if neither the variable nor the file sets an address
+        /// The public listener. `PORT` sets the port alone, if neither the variable nor the file
+        /// sets an address
         #[flag("--listen")]
         listen: ListenAddress = "0.0.0.0:8080",
 
@@ -28,7 +29,8 @@ settings! {
         #[flag("--http2")]
         http2: bool = false,
 
-        /// The directory of hook files and components. It must exist and be readable; an empty directory is a warning
+        /// The directory of hook files and components. It must exist and be readable; an empty
+        /// directory is a warning
         #[flag("--plugins")]
         plugins: PathBuf = "plugins",
 
@@ -48,17 +50,17 @@ settings! {
         #[range("0ms", "1h")]
         drain: Time = "8s",
 
-        /// The node becomes ready when every hook file is served. `any`: when it has read the plugins directory
-        /// ([below](#readiness))
+        /// The node becomes ready when every hook file is served. `any`: when it has read the
+        /// plugins directory ([below](#readiness))
         readiness: Readiness = "all",
 
-        /// None; on Cloud Run `300s`. After this time the platform ends a request. Longer deadlines of hooks are shortened
-        /// to one second less, and the log says so
+        /// None; on Cloud Run `300s`. After this time the platform ends a request. Longer deadlines
+        /// of hooks are shortened to one second less, and the log says so
         #[range("2s", "1h")]
         platform_timeout: Option<Time>,
 
-        /// None. Address ranges of proxies whose `X-Forwarded-For` or `Forwarded` header is believed
-        /// ([proxy.md](deploy/proxy.md))
+        /// None. Address ranges of proxies whose `X-Forwarded-For` or `Forwarded` header is
+        /// believed ([proxy.md](deploy/proxy.md))
         trusted_proxies: Option<Ranges>,
     }
     tables {
@@ -82,8 +84,8 @@ settings! {
         #[flag("--admin-listen")]
         listen: ListenAddress = "127.0.0.1:8081",
 
-        /// A token that the node creates at its first start, in the file `admin-token` of `data` (mode 0600). Or a secret
-        /// reference such as `env:ADMIN`
+        /// A token that the node creates at its first start, in the file `admin-token` of `data`
+        /// (mode 0600). Or a secret reference such as `env:ADMIN`
         token: Option<Parsed<SecretRef>>,
 
         /// None. Host names that the admin API answers to, besides `localhost` and addresses
@@ -115,17 +117,18 @@ settings! {
         #[range(1, 1000000)]
         table_elements: usize = 20000,
 
-        /// Open connections. At the limit, the connection that has been idle longest is closed for a new one; if none is idle, the oldest one without a complete request head
+        /// Open connections. At the limit, the connection that has been idle longest is closed for
+        /// a new one; if none is idle, the oldest one without a complete request head
         #[range(1, 1000000)]
         connections: usize = 8192,
 
-        /// Time for a request head: the first one from the moment the connection is accepted, a later one from its first
-        /// byte
+        /// Time for a request head: the first one from the moment the connection is accepted, a
+        /// later one from its first byte
         #[range("1ms", "1h")]
         head_timeout: Time = "10s",
 
-        /// How long a connection may be idle between two requests. The default is above the 600 s of Google's load
-        /// balancers
+        /// How long a connection may be idle between two requests. The default is above the 600 s
+        /// of Google's load balancers
         #[range("1ms", "1h")]
         keep_alive: Time = "620s",
 
@@ -147,12 +150,13 @@ settings! {
 settings! {
     /// `[components]`
     pub struct ComponentsTable in "components." {
-        /// None: components need no signature. A list of public keys of minisign, such as `["RW…"]`: a component without a
-        /// valid signature of one of them, in the file `NAME.wasm.minisig`, does not load
-        /// ([packaging.md](handlers/packaging.md#signatures))
+        /// None: components need no signature. A list of public keys of minisign, such as
+        /// `["RW…"]`: a component without a valid signature of one of them, in the file
+        /// `NAME.wasm.minisig`, does not load ([packaging.md](handlers/packaging.md#signatures))
         trusted_keys: Option<TrustedKeys>,
 
-        /// `true`: with `components.trusted_keys`, components in the directory of `bundled` need no signature
+        /// `true`: with `components.trusted_keys`, components in the directory of `bundled` need no
+        /// signature
         trust_bundled: bool = false,
     }
     tables {}
@@ -164,11 +168,13 @@ settings! {
         /// How often a remote secret is fetched again, at least `1s`
         refresh: Time = "5m",
 
-        /// How long the last value is used while its source is unreachable, at least `secrets.refresh`
+        /// How long the last value is used while its source is unreachable, at least
+        /// `secrets.refresh`
         keep: Time = "12h",
 
         /// None: hook files can name every secret except the node's own. A list such as
-        /// `["env:HOOK_*", "file:/run/secrets/"]` allows only these ([below](#secrets-of-hook-files))
+        /// `["env:HOOK_*", "file:/run/secrets/"]` allows only these
+        /// ([below](#secrets-of-hook-files))
         allow: Option<SecretPatterns>,
     }
     tables {}
@@ -177,15 +183,16 @@ settings! {
 settings! {
     /// `[ledger]`
     pub struct LedgerTable in "ledger." {
-        /// A SQLite file in `data`. `postgres://USER:${env:PASSWORD}@HOST/DATABASE`, or a secret reference to such a URL: a
-        /// ledger that several nodes share ([POSTGRES.md](POSTGRES.md))
+        /// A SQLite file in `data`. `postgres://USER:${env:PASSWORD}@HOST/DATABASE`, or a secret
+        /// reference to such a URL: a ledger that several nodes share ([POSTGRES.md](POSTGRES.md))
         url: Option<Parsed<LedgerUrl>>,
 
         /// With less free disk space than this, the node accepts no events (503) and is not ready
         min_free_space: Size = "64MiB",
 
-        /// Size of a file that the node deletes when the disk is full, so that running attempts can end and old events can
-        /// be removed. The node accepts no events until it can create the file again. `0B`: no file
+        /// Size of a file that the node deletes when the disk is full, so that running attempts can
+        /// end and old events can be removed. The node accepts no events until it can create the
+        /// file again. `0B`: no file
         reserve: Size = "32MiB",
 
         /// How long a done or dead delivery is kept. Rows are kept forever
@@ -203,16 +210,16 @@ settings! {
 settings! {
     /// `[queue]`: the keys of all brokers.
     pub struct QueueTable in "queue." {
-        /// None: events wait in the ledger. `nats://…`, `pubsub://PROJECT/TOPIC` or `cloudtasks://PROJECT/LOCATION/QUEUE`:
-        /// they wait in that broker ([QUEUES.md](QUEUES.md))
+        /// None: events wait in the ledger. `nats://…`, `pubsub://PROJECT/TOPIC` or
+        /// `cloudtasks://PROJECT/LOCATION/QUEUE`: they wait in that broker ([QUEUES.md](QUEUES.md))
         url: Option<Parsed<QueueUrl>>,
 
-        /// None. A secret reference, or a list for rotation: events in the broker carry a MAC with this key
-        /// ([QUEUES.md](QUEUES.md#who-may-publish))
+        /// None. A secret reference, or a list for rotation: events in the broker carry a MAC with
+        /// this key ([QUEUES.md](QUEUES.md#who-may-publish))
         key: Option<SecretRefs>,
 
-        /// None. A time such as `2026-01-31T08:15:30Z`, at most 7 days ahead. Until then, events without a MAC run although
-        /// `queue.key` is set ([QUEUES.md](QUEUES.md#who-may-publish))
+        /// None. A time such as `2026-01-31T08:15:30Z`, at most 7 days ahead. Until then, events
+        /// without a MAC run although `queue.key` is set ([QUEUES.md](QUEUES.md#who-may-publish))
         accept_unsealed_until: Option<Parsed<UtcTime>>,
 
         /// `landfall`. The stream (NATS)
@@ -248,8 +255,8 @@ settings! {
 settings! {
     /// `[cache]`
     pub struct CacheTable in "cache." {
-        /// Compiled components in `data`, and at most a quarter of the disk. The component that has not been used for
-        /// longest is removed first, and compiled again when it is needed
+        /// Compiled components in `data`, and at most a quarter of the disk. The component that has
+        /// not been used for longest is removed first, and compiled again when it is needed
         max_size: Size = "512MiB",
     }
     tables {}
@@ -258,8 +265,9 @@ settings! {
 settings! {
     /// `[log]`
     pub struct LogTable in "log." {
-        /// `text` on a terminal, `cloud-logging` on Cloud Run, otherwise `json`. `cloud-logging` has the field names of
-        /// Google Cloud Logging; `GOOGLE_CLOUD_PROJECT` names the project of traces
+        /// `text` on a terminal, `cloud-logging` on Cloud Run, otherwise `json`. `cloud-logging`
+        /// has the field names of Google Cloud Logging; `GOOGLE_CLOUD_PROJECT` names the project of
+        /// traces
         #[flag("--log-format")]
         format: Option<LogFormat>,
 

@@ -22,7 +22,8 @@ pub(crate) fn references(config: &Config) -> Vec<SecretRef> {
     own
 }
 
-/// The data directory, the settings file (its URLs may hold a password), and the files of the node's identity.
+/// The data directory, the settings file (its URLs may hold a password), and the files of the
+/// node's identity.
 pub(crate) fn paths(
     data: &Path,
     settings: &Path,

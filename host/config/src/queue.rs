@@ -34,7 +34,8 @@ pub(crate) enum QueueError {
     UnsealedUntil(SystemTime),
 }
 
-/// The broker of `[queue]`. `None`: events wait in the ledger. `landfall-broker` checks the URL and the keys that only some brokers have.
+/// The broker of `[queue]`. `None`: events wait in the ledger. `landfall-broker` checks the URL and
+/// the keys that only some brokers have.
 pub(crate) fn broker(
     table: &QueueTable,
     emulators: Emulators,

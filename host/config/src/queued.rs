@@ -1,4 +1,5 @@
-//! The part of a hook file for events that are stored and run later: `[dedup]`, `[retry]`, `max_rate` and `[accepted]`.
+//! The part of a hook file for events that are stored and run later: `[dedup]`, `[retry]`,
+//! `max_rate` and `[accepted]`.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
-//! How a setting of the node is declared: `settings!` makes a table of settings from its documented fields. The environment
-//! variables, the ranges and the table in docs/CONFIG.md follow from the same fields.
+//! How a setting of the node is declared: `settings!` makes a table of settings from its documented
+//! fields. The environment variables, the ranges and the table in docs/CONFIG.md follow from the
+//! same fields.
 
 use std::fmt::Display;
 

@@ -1,5 +1,5 @@
-//! Checks a table of `[settings]` by the JSON Schema of its component. The component's author writes the schema, so the work for one table
-//! is bounded, and nothing outside the schema is read.
+//! Checks a table of `[settings]` by the JSON Schema of its component. The component's author
+//! writes the schema, so the work for one table is bounded, and nothing outside the schema is read.
 
 use std::collections::BTreeMap;
 
@@ -62,7 +62,8 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Checks a value. Keys that the schema does not know are mistakes, unless the schema allows other keys.
+    /// Checks a value. Keys that the schema does not know are mistakes, unless the schema allows
+    /// other keys.
     pub(crate) fn value(
         &mut self,
         schema: &'a Value,
@@ -143,7 +144,8 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Applies `anyOf` and `oneOf`. If no schema matches, the error is that of the schema that matched longest.
+    /// Applies `anyOf` and `oneOf`. If no schema matches, the error is that of the schema that
+    /// matched longest.
     fn one_of_several(
         &mut self,
         schema: &'a Map<String, Value>,

@@ -41,7 +41,8 @@ impl SettingsSchema {
         &self.0
     }
 
-    /// Checks a table of settings, and returns its first mistake. `allow` must cover its URLs, tables and hooks.
+    /// Checks a table of settings, and returns its first mistake. `allow` must cover its URLs,
+    /// tables and hooks.
     pub fn check(
         &self,
         settings: &Map<String, Value>,
@@ -51,7 +52,8 @@ impl SettingsSchema {
         Check::new(&self.0, allow).value(&self.0, &settings, 0)
     }
 
-    /// The top-level settings: name, accepted type, whether the setting is required, and its description.
+    /// The top-level settings: name, accepted type, whether the setting is required, and its
+    /// description.
     pub fn listed(&self) -> Vec<(String, String, bool, String)> {
         let nothing = Allow::default();
         let mut check = Check::new(&self.0, &nothing);

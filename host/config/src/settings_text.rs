@@ -19,7 +19,8 @@ pub(crate) enum Kind {
     JsonPointer,
 }
 
-/// The keyword of a schema for the meanings that JSON Schema does not have: `url`, `base-url`, `template`, `table` or `hook`.
+/// The keyword of a schema for the meanings that JSON Schema does not have: `url`, `base-url`,
+/// `template`, `table` or `hook`.
 const KEYWORD: &str = "x-landfall";
 /// The keyword for the method of the calls of a URL, unless the same table has the key `method`.
 const METHOD_KEYWORD: &str = "x-landfall-method";

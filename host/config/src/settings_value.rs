@@ -1,4 +1,5 @@
-//! Checks of single values of `[settings]`: numbers, lengths, patterns, templates, URLs, and names of tables and hooks.
+//! Checks of single values of `[settings]`: numbers, lengths, patterns, templates, URLs, and names
+//! of tables and hooks.
 
 use http::Method;
 use serde_json::{Map, Value};
@@ -98,7 +99,8 @@ impl Check<'_> {
         settings_text::check_template(text).or_else(|error| self.wrong(error))
     }
 
-    /// Checks that a text is a URL, and that a grant covers a call of it with the method beside it, or with `default`.
+    /// Checks that a text is a URL, and that a grant covers a call of it with the method beside it,
+    /// or with `default`.
     fn called(&self, text: &str, default: &str) -> Result<(), SettingsMistake> {
         let typed = self.method_beside.as_deref().unwrap_or(default);
         let typed = typed.to_ascii_uppercase();
@@ -113,7 +115,8 @@ impl Check<'_> {
         }
     }
 
-    /// Checks that a text is a URL, and that a grant covers it. The grant to write begins with `method`.
+    /// Checks that a text is a URL, and that a grant covers it. The grant to write begins with
+    /// `method`.
     fn granted(
         &self,
         text: &str,

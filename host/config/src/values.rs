@@ -1,4 +1,5 @@
-//! Values with a form of their own: times, sizes, addresses, methods, secret references. Each error says how to write the value.
+//! Values with a form of their own: times, sizes, addresses, methods, secret references. Each error
+//! says how to write the value.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -29,15 +30,18 @@ pub(crate) struct MethodName(pub(crate) http::Method);
 #[derive(Debug, Clone)]
 pub struct Ranges(pub Vec<IpNet>);
 
-/// Host names: `["node.internal"]`, or one text with commas between them. In lower case, without ports.
+/// Host names: `["node.internal"]`, or one text with commas between them. In lower case, without
+/// ports.
 #[derive(Debug, Clone)]
 pub struct Names(pub Vec<String>);
 
-/// Secret references with `*` or `/` at their end: `["env:HOOK_*"]`, or one text with commas between them.
+/// Secret references with `*` or `/` at their end: `["env:HOOK_*"]`, or one text with commas
+/// between them.
 #[derive(Debug, Clone)]
 pub struct SecretPatterns(pub Vec<SecretPattern>);
 
-/// The address of a listener: `10.0.0.7:80`, `[::1]:80`, `localhost:80`, or `:80` for every IPv4 address of this machine.
+/// The address of a listener: `10.0.0.7:80`, `[::1]:80`, `localhost:80`, or `:80` for every IPv4
+/// address of this machine.
 #[derive(Debug, Clone, Copy)]
 pub struct ListenAddress(pub SocketAddr);
 

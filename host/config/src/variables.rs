@@ -1,4 +1,5 @@
-//! The `LANDFALL_*` variables that Landfall reads. Any other one is an error: a misspelled setting must not be ignored.
+//! The `LANDFALL_*` variables that Landfall reads. Any other one is an error: a misspelled setting
+//! must not be ignored.
 
 use super::env;
 use super::error::{ConfigError, RENAMED, nearest};
@@ -26,7 +27,8 @@ const INTERNAL: [&str; 9] = [
     "LANDFALL_UPDATE_DOCS",
 ];
 
-/// Refuses the first variable of the environment that looks like a setting and is none, with a suggestion.
+/// Refuses the first variable of the environment that looks like a setting and is none, with a
+/// suggestion.
 pub(crate) fn reject_unknown() -> Result<(), ConfigError> {
     let documented = documented();
     let documented: Vec<&str> = documented.iter().map(String::as_str).collect();
@@ -79,7 +81,8 @@ fn describe(name: &str, documented: &[&str]) -> String {
     )
 }
 
-/// Whether Kubernetes or a container link sets the variable in every container for a Service named `landfall` or `landfall-…`.
+/// Whether Kubernetes or a container link sets the variable in every container for a Service named
+/// `landfall` or `landfall-…`.
 fn is_service_link(name: &str, value: &str) -> bool {
     let schemes = ["tcp://", "udp://", "sctp://"];
     if name.ends_with("_PORT") && schemes.iter().any(|scheme| value.starts_with(scheme)) {

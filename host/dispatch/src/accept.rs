@@ -1,4 +1,5 @@
-//! Modes `async` and `auto`: the event is on stable storage before its caller is told that it was accepted.
+//! Modes `async` and `auto`: the event is on stable storage before its caller is told that it was
+//! accepted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -83,8 +84,8 @@ impl Answer {
 }
 
 impl Dispatcher {
-    /// Stores the event, runs it as soon as there is a permit, and waits for the reply if the caller does. An error: the event was not
-    /// stored, as far as this node can tell.
+    /// Stores the event, runs it as soon as there is a permit, and waits for the reply if the
+    /// caller does. An error: the event was not stored, as far as this node can tell.
     pub async fn accept(
         self: &Arc<Self>,
         incoming: Incoming,
@@ -126,7 +127,8 @@ impl Dispatcher {
         }
     }
 
-    /// Whether the caller waits for the handler's reply. It does not if no other node could tell this one the reply.
+    /// Whether the caller waits for the handler's reply. It does not if no other node could tell
+    /// this one the reply.
     fn caller_waits(&self, incoming: &Incoming) -> bool {
         let broker = self.work.broker();
         let hears = broker.is_none_or(|queue| queue.broker().replies().is_some());
@@ -154,7 +156,8 @@ impl Dispatcher {
         }
     }
 
-    /// Stores the event in a task of its own: a stored event is run, whether or not the caller is still there.
+    /// Stores the event in a task of its own: a stored event is run, whether or not the caller is
+    /// still there.
     async fn store_in_time(
         self: &Arc<Self>,
         incoming: Incoming,
@@ -250,7 +253,8 @@ impl Dispatcher {
         // The event may have ended before this caller began to wait, at another node or long ago.
         match self.ledger().show(first).await {
             Ok(Some(shown)) if is_open(&shown) => Ok(reply_within(left, waiter, first).await),
-            // The handler's reply refused the event, and this caller gets no 2xx for that: sent again, the event runs.
+            // The handler's reply refused the event, and this caller gets no 2xx for that: sent
+            // again, the event runs.
             Ok(Some(shown)) if is_refused(&shown) => Err(LedgerError::Busy.into()),
             Ok(Some(shown)) if is_rejected(&shown) => Ok(Answer::rejected(first, None)),
             _ => Ok(Answer::accepted(first)),
@@ -295,7 +299,8 @@ fn is_rejected(shown: &Shown) -> bool {
             .is_some_and(|last| last.outcome == "reject")
 }
 
-/// The answer to a caller that waits. What is retried or deferred is stored, so the caller is told that it was accepted.
+/// The answer to a caller that waits. What is retried or deferred is stored, so the caller is told
+/// that it was accepted.
 async fn reply_within(left: Duration, waiter: Waiter<'_>, event: EventId) -> Answer {
     answer_to(event, waiter.within(left).await)
 }

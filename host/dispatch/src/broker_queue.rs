@@ -1,5 +1,6 @@
-//! Joins the ledger and the broker that events wait in. An accepted event is published; a message is acknowledged only when the end of its
-//! event is in the ledger. A message that is lost on the way is redelivered.
+//! Joins the ledger and the broker that events wait in. An accepted event is published; a message
+//! is acknowledged only when the end of its event is in the ledger. A message that is lost on the
+//! way is redelivered.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -25,7 +26,8 @@ pub(crate) const QUEUE: &str = landfall_ledger::UNDECODABLE;
 const HAND_OVER_MAX: usize = 64;
 /// An event that the broker has not taken is handed over again after this.
 const HAND_OVER_AGAIN: Duration = Duration::from_secs(1);
-/// Acknowledgements of one message that may fail. After that the broker redelivers it, and the ledger shows what happened.
+/// Acknowledgements of one message that may fail. After that the broker redelivers it, and the
+/// ledger shows what happened.
 const SETTLE_TRIES: u32 = 3;
 const SETTLE_AGAIN: Duration = Duration::from_millis(500);
 /// Between two extensions of the messages in flight: a third of their deadline.
@@ -50,7 +52,8 @@ struct InFlightTable {
     next: AtomicU64,
 }
 
-/// A message that the broker has delivered and that is held while this lives. Settling it consumes it.
+/// A message that the broker has delivered and that is held while this lives. Settling it consumes
+/// it.
 pub(crate) struct InFlight {
     message: Arc<dyn Message>,
     queue: Arc<BrokerQueue>,
@@ -78,8 +81,9 @@ impl BrokerQueue {
         &self.broker
     }
 
-    /// Returns when the broker has stored the event, unless `cancelled` has become true before that was begun. A duplicate of an event
-    /// that the ledger knows is not published, unless that event is dead.
+    /// Returns when the broker has stored the event, unless `cancelled` has become true before that
+    /// was begun. A duplicate of an event that the ledger knows is not published, unless that event
+    /// is dead.
     pub async fn accept(
         &self,
         new: NewEvent,
@@ -140,8 +144,8 @@ impl BrokerQueue {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Publishes events that are due in the ledger: emitted ones, and those that run again. The numbers of events that the broker has and
-    /// has not taken.
+    /// Publishes events that are due in the ledger: emitted ones, and those that run again. The
+    /// numbers of events that the broker has and has not taken.
     pub async fn hand_over(&self, hooks: Vec<Arc<str>>) -> Result<(usize, usize), LedgerError> {
         let wanted = hooks
             .into_iter()
@@ -222,7 +226,8 @@ impl BrokerQueue {
         }
     }
 
-    /// Extends the messages in flight, if that is due or the broker was away, and asks whether the broker can be used.
+    /// Extends the messages in flight, if that is due or the broker was away, and asks whether the
+    /// broker can be used.
     pub async fn heartbeat(&self) {
         if self.broker.is_available() && !self.is_extension_due() {
             return;
@@ -236,7 +241,8 @@ impl BrokerQueue {
         }
     }
 
-    /// Messages need to be extended less often than the leases of a shared ledger, and an extension is a call.
+    /// Messages need to be extended less often than the leases of a shared ledger, and an extension
+    /// is a call.
     fn is_extension_due(&self) -> bool {
         let mut extended = lock(&self.extended);
         let is_due = extended.is_none_or(|at| at.elapsed() >= EXTEND_EVERY);
@@ -252,8 +258,9 @@ impl BrokerQueue {
         join_all(messages.into_iter().map(|(_, message)| release(message))).await;
     }
 
-    /// Dead-letters a pushed message that cannot be decoded: in the broker, or in the ledger as an event of `QUEUE` that is never run.
-    /// False: it could not be stored, and the broker must redeliver it.
+    /// Dead-letters a pushed message that cannot be decoded: in the broker, or in the ledger as an
+    /// event of `QUEUE` that is never run. False: it could not be stored, and the broker must
+    /// redeliver it.
     pub async fn dead_letter_undecodable(&self, bytes: &[u8], error: &DecodeError) -> bool {
         match self.store_undecodable(bytes, error).await {
             Ok(()) => true,
@@ -364,8 +371,9 @@ impl InFlight {
         due.duration_since(self.queue.clock.now()).ok()
     }
 
-    /// The event has been handled. Events that it emitted to these hooks are published first, because nothing else may outlive this node:
-    /// until that has succeeded, the message is not acknowledged. If it is redelivered, the ledger shows that its event has ended.
+    /// The event has been handled. Events that it emitted to these hooks are published first,
+    /// because nothing else may outlive this node: until that has succeeded, the message is not
+    /// acknowledged. If it is redelivered, the ledger shows that its event has ended.
     pub async fn done(self, emitted: Vec<Arc<str>>) {
         if emitted.is_empty() || self.queue.hand_over_all(emitted).await {
             self.settle(|message| message.ack()).await;

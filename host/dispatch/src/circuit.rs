@@ -1,4 +1,5 @@
-//! The circuit breaker of a hook: while every attempt fails, the events of the hook wait, and one is tried now and then.
+//! The circuit breaker of a hook: while every attempt fails, the events of the hook wait, and one
+//! is tried now and then.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,8 @@ impl Circuit {
         self.open_until.is_some_and(|until| now < until)
     }
 
-    /// How many of `max` may begin now: one, to try, after the pause; the next one not before another pause.
+    /// How many of `max` may begin now: one, to try, after the pause; the next one not before
+    /// another pause.
     pub fn begin(&mut self, max: usize, now: Instant) -> usize {
         match self.open_until {
             None => max,

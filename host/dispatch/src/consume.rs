@@ -1,5 +1,6 @@
-//! A message of the broker, from its delivery to its attempt. It waits for a permit within a bound, and is deferred if its hook is paused
-//! or missing. A message that is dropped on the way is redelivered.
+//! A message of the broker, from its delivery to its attempt. It waits for a permit within a bound,
+//! and is deferred if its hook is paused or missing. A message that is dropped on the way is
+//! redelivered.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,8 @@ const WAIT_HERE_MAX: Duration = Duration::from_secs(15);
 /// Deliveries of a pushed message without an answer, before that is logged.
 const UNANSWERED: u32 = 10;
 const ADMIT_AGAIN: Duration = Duration::from_millis(50);
-/// An event that another node runs is deferred for at least this: a lost lease is known within a heartbeat.
+/// An event that another node runs is deferred for at least this: a lost lease is known within a
+/// heartbeat.
 const RUNS_ELSEWHERE: Duration = Duration::from_secs(2);
 /// A message whose attempt cannot be started in the ledger is redelivered after this.
 const START_AGAIN: Duration = Duration::from_secs(1);
@@ -87,8 +89,8 @@ impl Dispatcher {
             .await;
     }
 
-    /// Runs an event that the broker has pushed; returns when the attempt has ended. `delivery_count`: how often the
-    /// broker has delivered the message, this time included.
+    /// Runs an event that the broker has pushed; returns when the attempt has ended.
+    /// `delivery_count`: how often the broker has delivered the message, this time included.
     pub async fn receive_push(self: &Arc<Self>, body: &[u8], delivery_count: u32) -> PushAnswer {
         let Some(queue) = self.work.broker() else {
             return PushAnswer::Redeliver;
@@ -174,7 +176,8 @@ impl Dispatcher {
         Ok((permit, target))
     }
 
-    /// Starts the attempt in the ledger, which knows whether the event has ended already, and runs it.
+    /// Starts the attempt in the ledger, which knows whether the event has ended already, and runs
+    /// it.
     async fn start(self: Arc<Self>, message: InFlight, permit: Permit, target: Target) {
         let (id, hook) = (message.event().id, message.event().hook.clone());
         match self.ledger().start(message.received()).await {

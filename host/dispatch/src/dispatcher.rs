@@ -1,4 +1,5 @@
-//! The dispatcher and its parts. Each part has its own state and its own file; the steps of an event are in `accept`, `run` and `finish`.
+//! The dispatcher and its parts. Each part has its own state and its own file; the steps of an
+//! event are in `accept`, `run` and `finish`.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -23,7 +24,8 @@ pub trait Targets: Send + Sync {
     fn names(&self) -> Vec<Arc<str>>;
 }
 
-/// Is called with each attempt that has ended, and its number, before what the attempt leaves is stored.
+/// Is called with each attempt that has ended, and its number, before what the attempt leaves is
+/// stored.
 pub type Observer = Box<dyn Fn(&Event, u32, &Attempt) + Send + Sync>;
 
 /// Runs events and stores what they leave.
@@ -106,12 +108,14 @@ impl Dispatcher {
         &self.refusals
     }
 
-    /// The number of replies that are remembered for callers that come late, and the bytes of their bodies.
+    /// The number of replies that are remembered for callers that come late, and the bytes of their
+    /// bodies.
     pub fn remembered_replies(&self) -> (usize, usize) {
         self.replies.remembered()
     }
 
-    /// The number of leases that this node holds: of attempts that run, and of those whose result is not stored yet.
+    /// The number of leases that this node holds: of attempts that run, and of those whose result
+    /// is not stored yet.
     pub fn leases(&self) -> usize {
         self.work.leases()
     }

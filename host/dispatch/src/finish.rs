@@ -1,5 +1,5 @@
-//! The end of an attempt: its disposition follows from its outcome, is committed with everything that the attempt leaves, and then the
-//! callers that wait are told.
+//! The end of an attempt: its disposition follows from its outcome, is committed with everything
+//! that the attempt leaves, and then the callers that wait are told.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +30,8 @@ pub(crate) struct RanAttempt {
 }
 
 impl Dispatcher {
-    /// Commits the attempt. Results that cannot be stored make another outcome of it, and that is committed.
+    /// Commits the attempt. Results that cannot be stored make another outcome of it, and that is
+    /// committed.
     pub(crate) async fn finish(&self, mut lease: Lease, mut done: RanAttempt) {
         self.report(&done.event, done.number, &done.attempt);
         self.counters
@@ -128,7 +129,8 @@ impl Dispatcher {
         }
     }
 
-    /// Another handler changed the same key first: the attempt does not count, and the event runs again soon.
+    /// Another handler changed the same key first: the attempt does not count, and the event runs
+    /// again soon.
     async fn after_conflict(&self, done: RanAttempt, lease: Lease) {
         let (event, hook) = (&done.event, &done.event.hook);
         let pause = CONFLICT_SPREAD.mul_f64(chance());
@@ -165,8 +167,8 @@ impl Dispatcher {
         tracing::error!(hook = &**hook, event = %event.id, %error, "the result of an attempt cannot be stored: the event runs again");
     }
 
-    /// Tells the circuit of the hook how the attempt ended. A hook that emits events to itself calls something else with each event, so
-    /// that the failure of one says nothing of the others.
+    /// Tells the circuit of the hook how the attempt ended. A hook that emits events to itself
+    /// calls something else with each event, so that the failure of one says nothing of the others.
     fn judge(&self, event: &Event, outcome: &Outcome) {
         let is_own = event.attribute("emitted-by") == Some(&*event.hook);
         if !is_own || matches!(outcome, Outcome::Done(_)) {
@@ -178,7 +180,8 @@ impl Dispatcher {
 /// The attempts of a delivery so far.
 #[derive(Debug, Default)]
 pub(crate) struct Past {
-    /// The number of the attempt that has ended, from 1. Attempts that deferred the event do not count.
+    /// The number of the attempt that has ended, from 1. Attempts that deferred the event do not
+    /// count.
     pub number: u32,
     /// How often the event has been deferred.
     pub deferrals: u32,

@@ -1,4 +1,5 @@
-//! Whether the events of a hook may run now: the operator's pause, the circuit breaker, the rate, and the stop of the process.
+//! Whether the events of a hook may run now: the operator's pause, the circuit breaker, the rate,
+//! and the stop of the process.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -82,7 +83,8 @@ impl Gate {
         });
     }
 
-    /// Tells the circuit how an attempt ended. A rejection and a deferral are the handler's decision and no failure.
+    /// Tells the circuit how an attempt ended. A rejection and a deferral are the handler's
+    /// decision and no failure.
     pub fn record_outcome(&self, hook: &Arc<str>, outcome: &Outcome) {
         let is_failure = !matches!(
             outcome,

@@ -18,7 +18,8 @@ const COMMIT_AGAIN: Duration = Duration::from_secs(1);
 #[derive(Clone, Default)]
 pub(crate) struct Leases(Arc<Mutex<HashSet<Fence>>>);
 
-/// The right to run one delivery, held while this lives. A lease that is dropped without a commit runs out by itself.
+/// The right to run one delivery, held while this lives. A lease that is dropped without a commit
+/// runs out by itself.
 pub(crate) struct Lease {
     fence: Fence,
     deferred: Deferred,
@@ -122,7 +123,8 @@ impl Lease {
         Ok(Committed::Stored)
     }
 
-    /// Gives the lease back as if the attempt had not begun. The delivery is due again after the pause.
+    /// Gives the lease back as if the attempt had not begun. The delivery is due again after the
+    /// pause.
     pub async fn release(mut self, pause: Duration) -> Result<(), LedgerError> {
         self.ledger.release(vec![self.fence], pause).await?;
         if let Some(message) = self.message.take() {

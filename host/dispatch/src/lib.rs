@@ -1,8 +1,9 @@
 //! From an event to its disposition.
 //!
-//! `accept` stores an event and decides whether it runs at once. `schedule` starts events that wait in the ledger, `consume` those that a
-//! broker delivers. `run` runs one attempt under a lease, and `finish` commits its disposition. `work` decides between ledger and broker.
-//! `sync` is the short path of mode `sync`.
+//! `accept` stores an event and decides whether it runs at once. `schedule` starts events that wait
+//! in the ledger, `consume` those that a broker delivers. `run` runs one attempt under a lease, and
+//! `finish` commits its disposition. `work` decides between ledger and broker. `sync` is the short
+//! path of mode `sync`.
 #![deny(unsafe_code)]
 
 mod accept;

@@ -1,11 +1,13 @@
-//! The encoding of an outcome for the node that holds the caller's connection: JSON, with the reply as in `reply_format`.
+//! The encoding of an outcome for the node that holds the caller's connection: JSON, with the reply
+//! as in `reply_format`.
 
 use serde_json::{Value, json};
 
 use super::reply_format;
 use landfall_model::{EventId, Outcome};
 
-/// An outcome that ends what the caller waits for; `None` for others, after which the caller is told that its event was accepted.
+/// An outcome that ends what the caller waits for; `None` for others, after which the caller is
+/// told that its event was accepted.
 pub(crate) fn encode(event: EventId, outcome: &Outcome) -> Option<Vec<u8>> {
     let (is_rejected, reply) = match outcome {
         Outcome::Done(reply) => (false, reply),
@@ -17,7 +19,8 @@ pub(crate) fn encode(event: EventId, outcome: &Outcome) -> Option<Vec<u8>> {
     Some(encoded.to_string().into())
 }
 
-/// The event and its outcome; `None` if the bytes are not an encoded outcome. The reason of a rejection is not sent.
+/// The event and its outcome; `None` if the bytes are not an encoded outcome. The reason of a
+/// rejection is not sent.
 pub(crate) fn decode(bytes: &[u8]) -> Option<(EventId, Outcome)> {
     let encoded: Value = serde_json::from_slice(bytes).ok()?;
     let event = encoded["event"].as_str()?.parse().ok()?;

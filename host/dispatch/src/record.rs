@@ -1,11 +1,13 @@
-//! The record of an attempt: what the ledger stores, a log line, and one log line for each that the handler wrote.
+//! The record of an attempt: what the ledger stores, a log line, and one log line for each that the
+//! handler wrote.
 
 use serde_json::{Value, json};
 
 use landfall_ledger::{AttemptRecord, NewEvent};
 use landfall_model::{Attempt, CallResult, Event, OutboundCall, Outcome};
 
-/// The record that the ledger stores. `digest`: of the component. `emitted`: the events for other hooks.
+/// The record that the ledger stores. `digest`: of the component. `emitted`: the events for other
+/// hooks.
 pub(crate) fn build(
     attempt: &Attempt,
     started_ms: i64,
@@ -44,7 +46,8 @@ fn call(call: &OutboundCall) -> Value {
     let OutboundCall {
         method,
         url,
-        // What was sent is for `landfall dev` only: the ledger does not keep what a handler makes of an event.
+        // What was sent is for `landfall dev` only: the ledger does not keep what a handler makes
+        // of an event.
         sent_bytes: _,
         sent: _,
         duration,
@@ -105,7 +108,8 @@ pub(crate) fn log(event: &Event, number: u32, attempt: &Attempt) {
     let outcome = attempt.outcome.word();
     let duration_ms = attempt.duration.as_secs_f64() * 1000.0;
     let memory_kib = attempt.memory_peak_bytes / 1024;
-    // The number of the secret in the hook file: after a rotation, it shows when the old secret is no longer used.
+    // The number of the secret in the hook file: after a rotation, it shows when the old secret is
+    // no longer used.
     let verified_by = event
         .attributes
         .iter()

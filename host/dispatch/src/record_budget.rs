@@ -1,4 +1,5 @@
-//! How many successes without effects are recorded in mode `sync`. Recording all of them would cost the node half of its throughput.
+//! How many successes without effects are recorded in mode `sync`. Recording all of them would cost
+//! the node half of its throughput.
 
 use std::sync::Mutex;
 use std::time::Instant;

@@ -1,5 +1,5 @@
-//! Requests and messages that do not run: duplicates, conflicts, and messages of the broker that cannot be used. They are counted,
-//! logged, and recorded like the requests that the edge refuses.
+//! Requests and messages that do not run: duplicates, conflicts, and messages of the broker that
+//! cannot be used. They are counted, logged, and recorded like the requests that the edge refuses.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -67,7 +67,8 @@ impl Dispatcher {
         self.counters.count_conflict(hook);
     }
 
-    /// Records a message that was forged or damaged, or is not Landfall's. `id` is the broker's id of the message, or empty.
+    /// Records a message that was forged or damaged, or is not Landfall's. `id` is the broker's id
+    /// of the message, or empty.
     pub(crate) fn reject_message(&self, error: &DecodeError, id: &str) {
         self.counters.count_message(error);
         let reason = error.reason();

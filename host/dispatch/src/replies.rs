@@ -1,4 +1,5 @@
-//! The callers that wait for the reply to an event: the one that sent it, and those that repeated it meanwhile.
+//! The callers that wait for the reply to an event: the one that sent it, and those that repeated
+//! it meanwhile.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
@@ -17,7 +18,8 @@ pub(crate) struct Replies {
 #[derive(Default)]
 struct Waiting {
     by_event: HashMap<EventId, Vec<Caller>>,
-    /// The latest outcomes with an answer: a caller may begin to wait just after its event has ended.
+    /// The latest outcomes with an answer: a caller may begin to wait just after its event has
+    /// ended.
     recent: VecDeque<(EventId, Outcome)>,
     next: u64,
 }
@@ -55,7 +57,8 @@ impl Replies {
         }
     }
 
-    /// The caller of a duplicate waits for the first event. Also the outcome, if the event is done or rejected since a short time.
+    /// The caller of a duplicate waits for the first event. Also the outcome, if the event is done
+    /// or rejected since a short time.
     pub fn join(&self, event: EventId) -> (Waiter<'_>, Option<Outcome>) {
         let waiter = self.wait(event);
         let recent = self
@@ -92,7 +95,8 @@ impl Replies {
         self.waiting().by_event.remove(&event);
     }
 
-    /// Sends the outcome to every caller that waits for this event. Whether one of them received it.
+    /// Sends the outcome to every caller that waits for this event. Whether one of them received
+    /// it.
     pub fn publish(&self, event: EventId, outcome: &Outcome) -> bool {
         let callers = {
             let mut waiting = self.waiting();

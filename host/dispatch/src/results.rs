@@ -1,4 +1,5 @@
-//! The results of a successful attempt, as the ledger stores them: emissions become events of their hooks.
+//! The results of a successful attempt, as the ledger stores them: emissions become events of their
+//! hooks.
 
 use std::time::Duration;
 

@@ -13,8 +13,8 @@ use super::finish::RanAttempt;
 use super::lease::Lease;
 
 impl Dispatcher {
-    /// One attempt, from its lease to its end. Callers that wait are told when the end is stored; `remote` is one of another node. The
-    /// permit is held until the handler has ended.
+    /// One attempt, from its lease to its end. Callers that wait are told when the end is stored;
+    /// `remote` is one of another node. The permit is held until the handler has ended.
     pub(crate) async fn run(
         self: Arc<Self>,
         lease: Lease,

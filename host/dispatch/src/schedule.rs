@@ -1,4 +1,5 @@
-//! The tasks that run until the process stops: claiming due deliveries, extending leases, listening to other nodes, pruning.
+//! The tasks that run until the process stops: claiming due deliveries, extending leases, listening
+//! to other nodes, pruning.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +21,8 @@ const PRUNE_FIRST: Duration = Duration::from_secs(5);
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(10);
 
 impl Dispatcher {
-    /// Claims due deliveries and starts their attempts; with a broker, publishes them. Returns when the process stops.
+    /// Claims due deliveries and starts their attempts; with a broker, publishes them. Returns when
+    /// the process stops.
     pub async fn run_scheduler(self: Arc<Self>) {
         let mut looked = Instant::now();
         loop {
@@ -85,7 +87,8 @@ impl Dispatcher {
         }
     }
 
-    /// Extends the messages of the broker that are being worked on. A broker that does not answer delays no lease of the ledger.
+    /// Extends the messages of the broker that are being worked on. A broker that does not answer
+    /// delays no lease of the ledger.
     pub async fn run_message_heartbeat(self: Arc<Self>) {
         let Some(queue) = self.work.broker() else {
             return;
@@ -116,7 +119,8 @@ impl Dispatcher {
         }
     }
 
-    /// One look at every hook that may have something due. The number of deliveries that were started or published.
+    /// One look at every hook that may have something due. The number of deliveries that were
+    /// started or published.
     async fn run_round(self: &Arc<Self>) -> Result<usize, LedgerError> {
         match self.work.broker() {
             Some(queue) => {
@@ -152,7 +156,8 @@ impl Dispatcher {
         Ok(started)
     }
 
-    /// The permits for every hook that may have something due. A hook that cannot run burns no attempts: its events wait.
+    /// The permits for every hook that may have something due. A hook that cannot run burns no
+    /// attempts: its events wait.
     fn permits(&self) -> HashMap<Arc<str>, (Target, Vec<Permit>)> {
         let mut all = HashMap::new();
         for hook in self.work.hooks_due() {

@@ -1,5 +1,6 @@
-//! Mode `sync`: the event runs now, and its caller gets the outcome. The run is a task of its own, so that a caller who hangs up does not
-//! interrupt the handler. The attempt is recorded after the answer, unless it has effects: those are stored before it.
+//! Mode `sync`: the event runs now, and its caller gets the outcome. The run is a task of its own,
+//! so that a caller who hangs up does not interrupt the handler. The attempt is recorded after the
+//! answer, unless it has effects: those are stored before it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +18,8 @@ use super::record;
 const GRACE: Duration = Duration::from_millis(500);
 
 impl Dispatcher {
-    /// The outcome of the one attempt, `limit` and a grace from now at the latest. The permit is held until the run has ended.
+    /// The outcome of the one attempt, `limit` and a grace from now at the latest. The permit is
+    /// held until the run has ended.
     pub async fn run_sync(
         self: &Arc<Self>,
         target: Target,
@@ -99,7 +101,8 @@ impl Dispatcher {
         Ok(committed)
     }
 
-    /// Records an attempt after its answer. It is not retried: a failed one is dead, and can be replayed.
+    /// Records an attempt after its answer. It is not retried: a failed one is dead, and can be
+    /// replayed.
     fn record_later(&self, target: &Target, stored: Stored, attempt: &Attempt, started_ms: i64) {
         let digest = &target.handler.component().digest;
         let record = record::build(attempt, started_ms, digest, &[]);

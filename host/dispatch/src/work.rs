@@ -1,5 +1,5 @@
-//! What there is to run: due deliveries, the leases that this node holds, and the messages of the broker. `Work::accept` decides whether an
-//! event goes to the ledger or to the broker.
+//! What there is to run: due deliveries, the leases that this node holds, and the messages of the
+//! broker. `Work::accept` decides whether an event goes to the ledger or to the broker.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -77,8 +77,8 @@ impl Work {
         self.ledger.refusal()
     }
 
-    /// Stores an event, unless `cancelled` becomes true before that is begun. Must be awaited to its end. The lease, if this node is to
-    /// run the event at once.
+    /// Stores an event, unless `cancelled` becomes true before that is begun. Must be awaited to
+    /// its end. The lease, if this node is to run the event at once.
     pub async fn accept(
         &self,
         new: NewEvent,
@@ -145,7 +145,8 @@ impl Work {
         self.due.wait(self.ledger.now(), longest).await;
     }
 
-    /// Asks the ledger what is due. This also finds deliveries that were not marked, or were marked too early.
+    /// Asks the ledger what is due. This also finds deliveries that were not marked, or were marked
+    /// too early.
     pub async fn look(&self) -> Result<(), LedgerError> {
         let found = self.ledger.hooks_with_work().await?;
         self.due
@@ -251,7 +252,8 @@ impl Work {
         Ok(taken)
     }
 
-    /// Extends every lease of this node and frees those of others that have run out. The number of freed leases.
+    /// Extends every lease of this node and frees those of others that have run out. The number of
+    /// freed leases.
     pub async fn heartbeat(&self) -> Result<usize, LedgerError> {
         self.ledger.heartbeat(self.leases.fences()).await
     }

@@ -77,7 +77,8 @@ impl NewHookFile<'_> {
         text
     }
 
-    /// Required settings as comments, with what the component says about them and the value that it suggests.
+    /// Required settings as comments, with what the component says about them and the value that it
+    /// suggests.
     fn settings(&self) -> String {
         let schema = self.manifest.settings_schema.as_ref();
         let listed = schema.map(|schema| schema.listed()).unwrap_or_default();
@@ -129,8 +130,8 @@ impl NewHookFile<'_> {
     }
 }
 
-/// A hook file with another digest, with `NAME.wasm` as its component, and with these grants in addition. Everything else stays as the
-/// operator wrote it.
+/// A hook file with another digest, with `NAME.wasm` as its component, and with these grants in
+/// addition. Everything else stays as the operator wrote it.
 pub fn updated(
     text: &str,
     name: &HookName,

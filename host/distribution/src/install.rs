@@ -16,8 +16,9 @@ pub fn signature_file(component: &Path) -> PathBuf {
     name.into()
 }
 
-/// Writes `NAME.wasm`, its signature, and then `NAME.toml`. Each file appears whole. Until the hook file is there, a running node goes on
-/// with the previous version: the old hook file pins another digest.
+/// Writes `NAME.wasm`, its signature, and then `NAME.toml`. Each file appears whole. Until the hook
+/// file is there, a running node goes on with the previous version: the old hook file pins another
+/// digest.
 pub fn install(
     dir: &Path,
     name: &HookName,
@@ -45,8 +46,8 @@ fn link_target(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Writes a file beside its place and renames it. A file with the same content stays as it is, and a file that is replaced passes on its
-/// mode and its owner.
+/// Writes a file beside its place and renames it. A file with the same content stays as it is, and
+/// a file that is replaced passes on its mode and its owner.
 fn place(path: &Path, bytes: &[u8]) -> Result<(), DistributionError> {
     if std::fs::read(path).is_ok_and(|present| present == bytes) {
         return Ok(());

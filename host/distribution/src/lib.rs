@@ -1,5 +1,5 @@
-//! Components on their way: fetched from a file, a URL or a registry, installed into a plugins directory with a hook file that pins their
-//! digest, and published to a registry.
+//! Components on their way: fetched from a file, a URL or a registry, installed into a plugins
+//! directory with a hook file that pins their digest, and published to a registry.
 #![deny(unsafe_code)]
 #![warn(unreachable_pub)]
 

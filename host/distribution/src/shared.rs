@@ -11,7 +11,8 @@ use toml_edit::{DocumentMut, Item};
 /// What a node reads of a hook file at most.
 const HOOK_FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// The hook files, other than `NAME.toml`, that name `NAME.wasm` as their component, sorted. A file that cannot be read names none.
+/// The hook files, other than `NAME.toml`, that name `NAME.wasm` as their component, sorted. A file
+/// that cannot be read names none.
 pub fn other_users(dir: &Path, name: &HookName) -> io::Result<Vec<String>> {
     let (component, own) = (format!("{name}.wasm"), format!("{name}.toml"));
     let mut users = Vec::new();

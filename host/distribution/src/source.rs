@@ -64,7 +64,8 @@ pub enum SourceError {
 // === impl Source ===
 
 impl Source {
-    /// The name that the hook has unless the operator names another: the file's stem, or the last part of the repository.
+    /// The name that the hook has unless the operator names another: the file's stem, or the last
+    /// part of the repository.
     pub fn suggested_name(&self) -> String {
         let last = match self {
             Source::File(path) => path.file_name().unwrap_or_default().to_string_lossy(),

@@ -66,8 +66,8 @@ pub async fn serve(
     listener::serve(listener, router(edge.clone()), rules, on_broken, stop).await;
 }
 
-/// Serves another router, such as the admin API, with the same guards against slow clients. `limited_by`
-/// tells the log what sets `limits.connections` of this listener.
+/// Serves another router, such as the admin API, with the same guards against slow clients.
+/// `limited_by` tells the log what sets `limits.connections` of this listener.
 pub async fn serve_router(
     listener: TcpListener,
     router: Router,

@@ -164,7 +164,8 @@ enum Authenticated {
     Challenge(Response),
 }
 
-/// Reads the body and authenticates the sender. `method_check` may be an error that only an ownership check may ignore.
+/// Reads the body and authenticates the sender. `method_check` may be an error that only an
+/// ownership check may ignore.
 async fn authenticated(
     edge: &Edge,
     hook: &Hook,
@@ -244,7 +245,8 @@ async fn run_now(
     Ok(answer::outcome(hook.verifier.answers(), outcome, event_id))
 }
 
-/// Modes `async` and `auto`: stores the event, then answers with the handler's reply or with the accepted answer.
+/// Modes `async` and `auto`: stores the event, then answers with the handler's reply or with the
+/// accepted answer.
 async fn store_and_answer(
     edge: &Edge,
     hook: &Hook,

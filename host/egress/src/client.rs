@@ -72,7 +72,8 @@ pub struct Client {
     body_bytes_max: usize,
 }
 
-/// Answers a call in place of the network. It receives the call as the component wrote it, without credentials.
+/// Answers a call in place of the network. It receives the call as the component wrote it, without
+/// credentials.
 pub type Answerer = dyn Fn(&Outgoing) -> Result<Received, OutgoingError> + Send + Sync;
 
 /// For a client without credentials, which never reads a secret.
@@ -285,7 +286,8 @@ impl Client {
     }
 }
 
-/// The error of a call whose first receiver has answered with a redirect: that receiver may have acted.
+/// The error of a call whose first receiver has answered with a redirect: that receiver may have
+/// acted.
 fn after_redirect(error: OutgoingError) -> OutgoingError {
     OutgoingError::Redirected(Box::new(error))
 }

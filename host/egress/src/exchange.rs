@@ -63,7 +63,8 @@ pub enum OutgoingError {
     /// No connection was made: nothing was sent.
     #[error("{0}")]
     Unreachable(String),
-    /// The connection broke before the response was complete. The server may have carried out the request.
+    /// The connection broke before the response was complete. The server may have carried out the
+    /// request.
     #[error("{0}")]
     Interrupted(String),
     #[error("{0}")]
@@ -72,7 +73,8 @@ pub enum OutgoingError {
     Timeout(String),
     #[error("{0}")]
     Limit(String),
-    /// The first receiver has answered with a redirect, and may have acted. The error of the call after it.
+    /// The first receiver has answered with a redirect, and may have acted. The error of the call
+    /// after it.
     #[error("the call was answered with a redirect that could not be followed: {0}")]
     Redirected(Box<OutgoingError>),
     #[error("{0}")]

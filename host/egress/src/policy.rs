@@ -58,7 +58,8 @@ impl Policy {
         self
     }
 
-    /// For calls of the host to URLs that a hook file contains: as `public`, and a literal address in the URL grants itself.
+    /// For calls of the host to URLs that a hook file contains: as `public`, and a literal address
+    /// in the URL grants itself.
     pub fn configured(addresses: Vec<IpNet>) -> Policy {
         Policy {
             is_any_literal: true,
@@ -66,8 +67,8 @@ impl Policy {
         }
     }
 
-    /// For calls of the host to URLs that a sender influences and the caller has checked: any URL, at public addresses and in these
-    /// ranges.
+    /// For calls of the host to URLs that a sender influences and the caller has checked: any URL,
+    /// at public addresses and in these ranges.
     pub fn public(addresses: Vec<IpNet>) -> Policy {
         let allow = Allow {
             addresses,
@@ -102,9 +103,9 @@ impl Policy {
     /// Whether a connection to `host` may be made to this address. It must be public or in a
     /// granted range.
     ///
-    /// A literal address in `[allow] http` or in a hook file's own URL grants itself, but only for calls that write it too
-    /// (`is_literal`): no name may lead there. The metadata address of a cloud must be granted as a single address, and `host` must be written in
-    /// `[allow] http`.
+    /// A literal address in `[allow] http` or in a hook file's own URL grants itself, but only for
+    /// calls that write it too (`is_literal`): no name may lead there. The metadata address of a
+    /// cloud must be granted as a single address, and `host` must be written in `[allow] http`.
     pub(crate) fn allows_address(&self, host: &str, address: IpAddr, is_literal: bool) -> bool {
         let address = address.to_canonical();
         if self.is_anywhere || !address::is_special(address) {

@@ -46,8 +46,8 @@ pub(crate) fn outcome_of(error: &wasmtime::Error, state: &AttemptState) -> Outco
     }
 }
 
-/// The text of a trap, preceded by the guest's last lines on standard error: the trap of a panic or of an exception does
-/// not contain its message.
+/// The text of a trap, preceded by the guest's last lines on standard error: the trap of a panic or
+/// of an exception does not contain its message.
 pub(crate) fn with_panic_text(
     error: &wasmtime::Error,
     text: String,
@@ -59,8 +59,8 @@ pub(crate) fn with_panic_text(
     }
 }
 
-/// The trap of a handler that ended too early, with the guest's last lines on standard error. A JavaScript exception does
-/// not trap: the runtime prints it, and ends.
+/// The trap of a handler that ended too early, with the guest's last lines on standard error. A
+/// JavaScript exception does not trap: the runtime prints it, and ends.
 pub(crate) fn early_end(what: &str, state: &AttemptState) -> Outcome {
     Outcome::Trap(match state.log.lines().last_stderr() {
         Some(lines) => bounded(&format!("{lines}\n{what}")),
@@ -98,7 +98,8 @@ pub(crate) fn record(
         redact_call(call, &state.log.lines());
     }
 
-    // The store goes first: the last lines of the guest's output are complete when its streams are dropped.
+    // The store goes first: the last lines of the guest's output are complete when its streams are
+    // dropped.
     let AttemptState { log, .. } = store.into_data();
     let (log, log_truncated) = log.lines().take();
     Attempt {

@@ -1,9 +1,10 @@
 //! The background pool: threads of low priority for attempts that compute for long.
 //!
-//! The executor that serves callers polls an attempt only while each poll is short. A poll that exceeds its budget moves
-//! the attempt to the background pool. Its threads serve the handlers in turn and have a lower priority than the
-//! executor's, so a component that computes uses idle CPU time and does not delay other hooks. IO and timers of the
-//! attempt stay with the executor's drivers, whichever thread polls the attempt.
+//! The executor that serves callers polls an attempt only while each poll is short. A poll that
+//! exceeds its budget moves the attempt to the background pool. Its threads serve the handlers in
+//! turn and have a lower priority than the executor's, so a component that computes uses idle CPU
+//! time and does not delay other hooks. IO and timers of the attempt stay with the executor's
+//! drivers, whichever thread polls the attempt.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -22,8 +23,8 @@ use tokio::sync::oneshot;
 use super::poll_budget::{PollBudget, SlowHistory};
 use super::run_queue::{QueueId, RunQueue, TimeSlice};
 
-/// The nice value of the one thread that runs even when the machine is never idle. It gets about a quarter of a core
-/// beside the executor's threads, which have 0.
+/// The nice value of the one thread that runs even when the machine is never idle. It gets about a
+/// quarter of a core beside the executor's threads, which have 0.
 const NICE: i32 = 5;
 
 /// The threads and the queue of slices that wait for one.
@@ -63,7 +64,8 @@ struct Wakes {
 // === impl BackgroundPool ===
 
 impl BackgroundPool {
-    /// Starts one thread for each core that runs only in idle time, and one that always gets a little time.
+    /// Starts one thread for each core that runs only in idle time, and one that always gets a
+    /// little time.
     pub(crate) fn start() -> std::io::Result<BackgroundPool> {
         let queue = Arc::<RunQueue>::default();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -237,7 +239,8 @@ impl Wake for Wakes {
     }
 }
 
-/// Lowers the priority of this thread. Where the machine does not allow that, it keeps the priority of the executor's.
+/// Lowers the priority of this thread. Where the machine does not allow that, it keeps the priority
+/// of the executor's.
 fn lower_priority(is_nice: bool) {
     if is_nice {
         rustix::process::setpriority_process(None, NICE).ok();

@@ -1,8 +1,9 @@
-//! wasmtime's view of wit/: what every component may use and must export. The bindings of a capability that needs a grant are in
-//! the capability's file.
+//! wasmtime's view of wit/: what every component may use and must export. The bindings of a
+//! capability that needs a grant are in the capability's file.
 
-/// `landfall:hook@0.1`, with `landfall:event@0.1` and `landfall:http@0.1`. The world of every handler; components import what they use.
-/// `errors` is never linked: wasmtime generates a type of a package only if a function of the world uses it.
+/// `landfall:hook@0.1`, with `landfall:event@0.1` and `landfall:http@0.1`. The world of every
+/// handler; components import what they use. `errors` is never linked: wasmtime generates a type of
+/// a package only if a function of the world uses it.
 #[allow(missing_docs, clippy::pedantic)]
 pub mod v0_1 {
     wasmtime::component::bindgen!({
@@ -41,7 +42,8 @@ pub mod v0_1_responder {
     });
 }
 
-/// The types of `landfall:event` for the bindings of a capability, whose host functions own their arguments and results.
+/// The types of `landfall:event` for the bindings of a capability, whose host functions own their
+/// arguments and results.
 pub mod types {
     pub use super::v0_1::landfall::event::types::{PayloadResult as Payload, *};
 }

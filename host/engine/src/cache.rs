@@ -1,6 +1,7 @@
-//! Machine code on disk, by digest of the component and by what affects the code (wasmtime's version, its settings, this
-//! processor). Only files that this host wrote and sealed, or that came with its image, are loaded. The least recently used
-//! files are removed when the cache is larger than its limit.
+//! Machine code on disk, by digest of the component and by what affects the code (wasmtime's
+//! version, its settings, this processor). Only files that this host wrote and sealed, or that came
+//! with its image, are loaded. The least recently used files are removed when the cache is larger
+//! than its limit.
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -76,7 +77,8 @@ fn compatibility(engine: &wasmtime::Engine) -> String {
 // === impl Cache ===
 
 impl Cache {
-    /// Creates the directory and the key. A directory of another user, or that others can write, is refused.
+    /// Creates the directory and the key. A directory of another user, or that others can write, is
+    /// refused.
     pub(crate) fn new(
         engine: &wasmtime::Engine,
         dir: PathBuf,
@@ -221,7 +223,8 @@ impl Cache {
         self.evictions.load(Ordering::Relaxed)
     }
 
-    /// Removes the least recently used files until the rest is within the limit. `kept` is never removed.
+    /// Removes the least recently used files until the rest is within the limit. `kept` is never
+    /// removed.
     fn evict(&self, kept: Option<&Path>) {
         let bound = bound(&self.dir, self.max_size);
         let Ok(mut entries) = entries(&self.dir) else {
@@ -341,8 +344,8 @@ fn read_bundled(engine: &wasmtime::Engine, path: &Path) -> anyhow::Result<Compon
 /// Maps the file that was checked, by its descriptor: its path may lead to another file by now.
 fn deserialize(engine: &wasmtime::Engine, file: &File, code: &[u8]) -> anyhow::Result<Component> {
     let mapped = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
-    // SAFETY: our own compiler wrote these bytes. The caller has checked the seal, or that only the builder of the image can
-    // have written the file. No other user can write the open file.
+    // SAFETY: our own compiler wrote these bytes. The caller has checked the seal, or that only the
+    // builder of the image can have written the file. No other user can write the open file.
     #[allow(unsafe_code)]
     let loaded = unsafe {
         if mapped.exists() {

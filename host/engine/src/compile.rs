@@ -1,4 +1,5 @@
-//! Compiles in a child process, so that a compiler that eats time or memory, or dies, takes nothing with it.
+//! Compiles in a child process, so that a compiler that eats time or memory, or dies, takes nothing
+//! with it.
 
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
@@ -20,14 +21,15 @@ use super::settings;
 
 /// Of processor time, on all cores together. A 20 MiB Python component takes 10 s.
 const CPU_SECONDS_MAX: u64 = 120;
-/// Of wall time. The compiler has a low priority: on a busy machine it waits for most of the time. This limit only ends a compiler that
-/// does not get on at all.
+/// Of wall time. The compiler has a low priority: on a busy machine it waits for most of the time.
+/// This limit only ends a compiler that does not get on at all.
 const TIME_MAX: Duration = Duration::from_secs(30 * 60);
 /// Of address space. A 12 MiB JavaScript component peaks at 380 MiB.
 const MEMORY_BYTES_MAX: u64 = 4 << 30;
 /// Of one file. Machine code is a few times as large as its component, and that has 64 MiB at most.
 const FILE_BYTES_MAX: u64 = 1 << 30;
-/// Beside two busy threads on two cores, the compiler gets about a quarter of a core: a new version is live within a minute.
+/// Beside two busy threads on two cores, the compiler gets about a quarter of a core: a new version
+/// is live within a minute.
 const NICENESS: i32 = 5;
 /// The kernel ends the compiler first when memory runs out, not the node.
 const OOM_SCORE: &str = "1000";
@@ -83,8 +85,8 @@ pub async fn in_child(
     placed
 }
 
-/// A compiler that ends by itself, or has used up its time, has judged the component; one that was killed, or could not
-/// write, has not.
+/// A compiler that ends by itself, or has used up its time, has judged the component; one that was
+/// killed, or could not write, has not.
 fn failed(file: &str, output: &Output) -> LoadError {
     let said = String::from_utf8_lossy(&output.stderr);
     let message = format!("does not compile ({}): {}", output.status, said.trim());
@@ -146,7 +148,8 @@ pub fn compile_child(target: &Path) -> anyhow::Result<ExitCode> {
 }
 
 fn limit_myself() -> rustix::io::Result<()> {
-    // A node that is killed does not leave its compilers behind. The thread that started this process lives as long as the node.
+    // A node that is killed does not leave its compilers behind. The thread that started this
+    // process lives as long as the node.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     lower(Resource::As, MEMORY_BYTES_MAX, MEMORY_BYTES_MAX)?;
     // The kernel sends SIGXCPU at the first and SIGKILL at the second.
@@ -190,8 +193,9 @@ mod tests {
         failed("big.wasm", &output)
     }
 
-    /// Two compilers. `waits` waits for the file `go` beside its target, and then takes the component for machine code; `burns` uses
-    /// processor time only. Both are written before the first one is started: Linux does not execute a file that a process writes.
+    /// Two compilers. `waits` waits for the file `go` beside its target, and then takes the
+    /// component for machine code; `burns` uses processor time only. Both are written before the
+    /// first one is started: Linux does not execute a file that a process writes.
     fn compiler(name: &str) -> PathBuf {
         static SCRIPTS: OnceLock<tempfile::TempDir> = OnceLock::new();
         let dir = SCRIPTS.get_or_init(|| {

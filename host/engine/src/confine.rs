@@ -1,6 +1,7 @@
-//! What the compiler's process may do: write one file into the directory of the cache, and nothing else with files, the network or other
-//! processes. A component that exploits a fault of the compiler stays inside. Landlock confines files (Linux 5.13 and newer) and
-//! signals (6.12); a system call filter denies the network and other programs.
+//! What the compiler's process may do: write one file into the directory of the cache, and nothing
+//! else with files, the network or other processes. A component that exploits a fault of the
+//! compiler stays inside. Landlock confines files (Linux 5.13 and newer) and signals (6.12); a
+//! system call filter denies the network and other programs.
 
 use std::path::Path;
 
@@ -67,8 +68,8 @@ impl Confinement {
     }
 }
 
-/// Confines this thread and the threads that it starts to writing files into `dir`. What the kernel does not have is left out; any
-/// other failure is an error.
+/// Confines this thread and the threads that it starts to writing files into `dir`. What the kernel
+/// does not have is left out; any other failure is an error.
 pub fn confine(dir: &Path) -> anyhow::Result<Confinement> {
     rustix::thread::set_no_new_privs(true).context("no_new_privs cannot be set")?;
     let rules = Ruleset::default()

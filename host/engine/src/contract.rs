@@ -11,7 +11,8 @@ const OURS: &str = "landfall:";
 /// The major and minor version of each of our packages that this host implements.
 const SPOKEN: &str = "0.1";
 
-/// The interfaces that are always linked, without the prefix of our packages. Those of `CAPABILITIES` need a grant.
+/// The interfaces that are always linked, without the prefix of our packages. Those of
+/// `CAPABILITIES` need a grant.
 const ALWAYS_LINKED: [&str; 4] = ["event/types", "hook/log", "hook/settings", "http/http"];
 
 /// The WASI 0.2 packages that are linked, with a context that grants nothing.
@@ -69,7 +70,8 @@ pub fn grant_for(import: &str) -> Option<&'static GrantKey> {
     CAPABILITIES.iter().find(|key| is_of(interface, key))
 }
 
-/// Whether `package/interface` belongs to a capability. Each is a package with an interface of the same name.
+/// Whether `package/interface` belongs to a capability. Each is a package with an interface of the
+/// same name.
 fn is_of(interface: &str, key: &GrantKey) -> bool {
     interface.split_once('/') == Some((key.name, key.name))
 }
@@ -152,7 +154,8 @@ pub(crate) fn is_spoken(version: &str) -> bool {
         .is_some_and(|rest| rest.starts_with('.'))
 }
 
-/// `x` of WASI 0.2.x. Any is accepted here: the linker knows whether it has what the component uses.
+/// `x` of WASI 0.2.x. Any is accepted here: the linker knows whether it has what the component
+/// uses.
 fn wasi_minor(version: &str) -> Option<u32> {
     version.strip_prefix("0.2.")?.parse().ok()
 }

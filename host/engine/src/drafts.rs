@@ -1,5 +1,5 @@
-//! Drafts of WASI that components for other hosts import. A pre-release version matches only exactly, so each version
-//! that is in use is linked by its own name.
+//! Drafts of WASI that components for other hosts import. A pre-release version matches only
+//! exactly, so each version that is in use is linked by its own name.
 
 /// Interfaces that read `[settings]`.
 pub(crate) const CONFIG: [&str; 4] = [

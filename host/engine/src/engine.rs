@@ -1,4 +1,5 @@
-//! The engine of a process: compiles components, links them for hooks, bounds how many attempts run.
+//! The engine of a process: compiles components, links them for hooks, bounds how many attempts
+//! run.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,7 +32,8 @@ pub struct Engine {
 /// The settings of an engine.
 #[derive(Debug, Clone)]
 pub struct EngineSettings {
-    /// The directory of compiled components, which no other user may read. The key that seals them lies beside it.
+    /// The directory of compiled components, which no other user may read. The key that seals them
+    /// lies beside it.
     pub cache: PathBuf,
     /// The most bytes of compiled components in the directory.
     pub cache_max_size: u64,
@@ -47,7 +49,8 @@ pub struct EngineSettings {
     pub clock: Clock,
 }
 
-/// What surrounds a component in an offline run, in place of the ledger, the network and the clock of a node.
+/// What surrounds a component in an offline run, in place of the ledger, the network and the clock
+/// of a node.
 pub struct Surroundings {
     /// The clock of the host.
     pub clock: Clock,
@@ -62,7 +65,8 @@ pub struct Surroundings {
 // === impl Engine ===
 
 impl Engine {
-    /// Reserves the address space for `running` attempts and starts the ticker. Without a ledger, `kv` cannot be read.
+    /// Reserves the address space for `running` attempts and starts the ticker. Without a ledger,
+    /// `kv` cannot be read.
     pub fn new(
         settings: EngineSettings,
         ledger: Option<Arc<dyn landfall_ledger::Kv>>,
@@ -101,7 +105,8 @@ impl Engine {
         })
     }
 
-    /// Checks the bytes and gets their machine code, from the cache or from a compiler in a child process.
+    /// Checks the bytes and gets their machine code, from the cache or from a compiler in a child
+    /// process.
     pub async fn load(&self, file: &str, bytes: Vec<u8>) -> Result<Component, LoadError> {
         // Inspection reads tens of megabytes, which would block the executor.
         let name = file.to_owned();

@@ -1,4 +1,5 @@
-//! The environment of a component: the variables that the hook file lists, with the present values of secrets.
+//! The environment of a component: the variables that the hook file lists, with the present values
+//! of secrets.
 
 use std::sync::Arc;
 

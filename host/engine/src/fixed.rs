@@ -1,4 +1,5 @@
-//! A time and a seed in place of the clock and the random numbers of the machine, so that a run can be repeated.
+//! A time and a seed in place of the clock and the random numbers of the machine, so that a run can
+//! be repeated.
 
 use std::convert::Infallible;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -1,4 +1,5 @@
-//! A component that is linked for one hook: it runs each attempt in a fresh store, within a wall-clock limit.
+//! A component that is linked for one hook: it runs each attempt in a fresh store, within a
+//! wall-clock limit.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -128,7 +129,8 @@ impl Handler {
             .await
     }
 
-    /// The reply of the component's `responder`. `None` if it has none, if it wants the default answer, or if it failed or was too slow.
+    /// The reply of the component's `responder`. `None` if it has none, if it wants the default
+    /// answer, or if it failed or was too slow.
     pub async fn respond(self: &Arc<Self>, event: Arc<Event>, limit: Duration) -> Option<Reply> {
         let responder = self.responder.clone()?;
         let budget = PollBudget::new(limit);
@@ -288,7 +290,8 @@ impl Handler {
         store.set_hostcall_fuel(HOSTCALL_BYTES_MAX.max(self.sizes.max_body * 2));
         store.set_max_component_handles(HANDLES_MAX);
 
-        // A guest that computes for long yields, so that it does not block a thread of the executor.
+        // A guest that computes for long yields, so that it does not block a thread of the
+        // executor.
         store.epoch_deadline_callback(move |mut store| {
             store.data_mut().count_resources();
             if Instant::now() >= until {

@@ -1,4 +1,5 @@
-//! Reads a component's bytes without running or compiling it: whether it is one, what it imports and exports.
+//! Reads a component's bytes without running or compiling it: whether it is one, what it imports
+//! and exports.
 
 use sha2::{Digest, Sha256};
 use wasmparser::{CanonicalFunction, CanonicalOption, Parser, Payload};
@@ -65,7 +66,8 @@ impl Inspected {
             && self.exports.iter().any(|name| is_incoming(name))
     }
 
-    /// Whether it can make outgoing calls. Many languages import `wasi:http` even if the component makes none.
+    /// Whether it can make outgoing calls. Many languages import `wasi:http` even if the component
+    /// makes none.
     pub fn can_call_out(&self) -> bool {
         let imports_our_http = self
             .imports
@@ -121,7 +123,8 @@ fn check_kind(bytes: &[u8]) -> Result<(), &'static str> {
 }
 
 fn read(bytes: &[u8], into: &mut Inspected) -> anyhow::Result<()> {
-    // Names count in the outermost component, manifests at any depth: a linker leaves them in a core module.
+    // Names count in the outermost component, manifests at any depth: a linker leaves them in a
+    // core module.
     let mut depth = 0_usize;
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(|error| anyhow::anyhow!("is damaged or not copied whole: {error}"))? {
@@ -160,7 +163,8 @@ fn read(bytes: &[u8], into: &mut Inspected) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Refuses the asynchronous ABI, which the engine does not have. A compiler would only name the instruction.
+/// Refuses the asynchronous ABI, which the engine does not have. A compiler would only name the
+/// instruction.
 fn refuse_async(function: &CanonicalFunction) -> anyhow::Result<()> {
     let what = match function {
         CanonicalFunction::Lift { options, .. } | CanonicalFunction::Lower { options, .. } => {

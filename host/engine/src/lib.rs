@@ -1,7 +1,8 @@
-//! Runs components: compiled once and cached, linked by grants, a fresh store for every attempt, everything bounded.
+//! Runs components: compiled once and cached, linked by grants, a fresh store for every attempt,
+//! everything bounded.
 //!
-//! Each lifetime has one struct: [`Engine`] for the process, [`Handler`] for a hook, `AttemptState` for an attempt. No
-//! other crate uses wasmtime.
+//! Each lifetime has one struct: [`Engine`] for the process, [`Handler`] for a hook, `AttemptState`
+//! for an attempt. No other crate uses wasmtime.
 #![deny(unsafe_code)]
 
 mod attempt;

@@ -1,4 +1,5 @@
-//! The limits of one attempt's memories and tables, summed over all of them: wasmtime's own limits count each alone.
+//! The limits of one attempt's memories and tables, summed over all of them: wasmtime's own limits
+//! count each alone.
 
 use wasmtime::ResourceLimiter;
 
@@ -9,7 +10,8 @@ use landfall_model::MemoryBudget;
 /// The parts of a component of which the pool has a limited number.
 const COUNTED: [&str; 4] = ["instance", "memories", "memory", "table"];
 
-/// The refusal of a component with more parts than the pool has for one, if this is such an error of wasmtime.
+/// The refusal of a component with more parts than the pool has for one, if this is such an error
+/// of wasmtime.
 pub(crate) fn too_many_parts(file: &str, error: &str) -> Option<LoadError> {
     let is_meant = COUNTED.iter().any(|what| error.contains(what)) && error.contains("exceed");
     let keys = "limits.component_instances, limits.component_memories, limits.component_tables or limits.table_elements";
@@ -46,7 +48,8 @@ impl ResourceLimits {
         &self.memory
     }
 
-    /// Whether the attempt exceeded its limit: in its own memories, or in what the host cannot refuse to hold.
+    /// Whether the attempt exceeded its limit: in its own memories, or in what the host cannot
+    /// refuse to hold.
     pub(crate) fn is_out_of_memory(&self) -> bool {
         self.was_refused || self.memory.is_overdrawn()
     }

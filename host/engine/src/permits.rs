@@ -1,4 +1,5 @@
-//! Permits for attempts: each hook has its own number of them, within the number of the node. An attempt owns its permit.
+//! Permits for attempts: each hook has its own number of them, within the number of the node. An
+//! attempt owns its permit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -57,7 +58,8 @@ impl Permits {
         })
     }
 
-    /// A permit for a responder: only of the node, so that it does not wait for attempts of its hook.
+    /// A permit for a responder: only of the node, so that it does not wait for attempts of its
+    /// hook.
     pub async fn acquire_quick(&self, wait: Duration) -> Option<OwnedSemaphorePermit> {
         tokio::time::timeout(wait, self.node.clone().acquire_owned())
             .await

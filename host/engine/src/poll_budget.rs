@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 /// The CPU time that one poll may use before the attempt must yield.
 const SLICE: Duration = Duration::from_millis(1);
-/// After this many slow attempts in a row, the next attempts of a handler start in the background pool.
+/// After this many slow attempts in a row, the next attempts of a handler start in the background
+/// pool.
 const SLOW_MIN: u8 = 3;
 
 /// The deadline of one attempt and the CPU time of its current poll.
@@ -104,7 +105,8 @@ impl SlowHistory {
     }
 }
 
-/// The CPU time of this thread. Wall-clock time would count the time that other threads had the core.
+/// The CPU time of this thread. Wall-clock time would count the time that other threads had the
+/// core.
 fn thread_ns() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64

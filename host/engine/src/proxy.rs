@@ -1,5 +1,5 @@
-//! A plain `wasi:http` component as a handler: it receives the verified request as an HTTP request, and its response is the
-//! outcome. Its outgoing calls use the same egress as `landfall:http`.
+//! A plain `wasi:http` component as a handler: it receives the verified request as an HTTP request,
+//! and its response is the outcome. Its outgoing calls use the same egress as `landfall:http`.
 
 use std::pin::{Pin, pin};
 
@@ -29,7 +29,8 @@ const NO_HOST: &str = "localhost";
 const UNFINISHED: &str = "the handler ended before it finished the body of its response";
 const NO_RESPONSE: &str = "the handler has ended without setting a response";
 
-/// Runs one event. `path`, without its first slash, replaces the path of the event. An error is a trap.
+/// Runs one event. `path`, without its first slash, replaces the path of the event. An error is a
+/// trap.
 pub(crate) async fn call(
     pre: &ProxyPre<AttemptState>,
     store: &mut Store<AttemptState>,
@@ -81,7 +82,8 @@ pub(crate) async fn call(
     })
 }
 
-/// The outcome, if the whole response has been written. The guest must have ended, so that nothing more can arrive.
+/// The outcome, if the whole response has been written. The guest must have ended, so that nothing
+/// more can arrive.
 fn left_to_read(read: Pin<&mut impl Future<Output = Outcome>>) -> Option<Outcome> {
     // Without this, tokio would suspend the reading of a long body.
     tokio::task::unconstrained(read).now_or_never()
@@ -148,7 +150,8 @@ fn request(
         .body(Full::new(event.body.clone()))
 }
 
-/// Whether a header of the sender is left out: it describes the sender's connection, or only the host may write it.
+/// Whether a header of the sender is left out: it describes the sender's connection, or only the
+/// host may write it.
 fn is_ours(name: &HeaderName) -> bool {
     *name == EVENT_ID
         || *name == ATTEMPT

@@ -76,7 +76,8 @@ fn failure_outcome(failure: GuestFailure) -> Outcome {
     }
 }
 
-/// A rejection stays one if its reply cannot be sent: the caller then gets the answer of a rejection without a reply.
+/// A rejection stays one if its reply cannot be sent: the caller then gets the answer of a
+/// rejection without a reply.
 fn rejected(rejection: GuestRejection) -> Outcome {
     let reason = bounded(&rejection.reason);
     match rejection.reply.map(checked).transpose() {

@@ -1,4 +1,5 @@
-//! The queue of the background pool: each handler has a queue of its own, and the handlers take turns.
+//! The queue of the background pool: each handler has a queue of its own, and the handlers take
+//! turns.
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -110,7 +111,8 @@ impl Queues {
         self.order.is_empty() && !self.is_closed
     }
 
-    /// Takes a slice of the handler whose turn it is: a late one first, since it only has to report its end.
+    /// Takes a slice of the handler whose turn it is: a late one first, since it only has to report
+    /// its end.
     fn pop(&mut self) -> Option<Box<dyn TimeSlice>> {
         let id = self.order.pop_front()?;
         let queue = self.by_handler.get_mut(&id)?;

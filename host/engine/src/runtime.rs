@@ -15,6 +15,7 @@ pub(crate) struct Runtime {
     /// Where `kv` reads. `None` for commands that have no ledger, such as `check`.
     pub(crate) ledger: Option<Arc<dyn landfall_ledger::Kv>>,
     pub(crate) clock: Clock,
-    /// The clock and the random numbers of components, for offline runs. `None`: those of the machine.
+    /// The clock and the random numbers of components, for offline runs. `None`: those of the
+    /// machine.
     pub(crate) fixed: Option<Fixed>,
 }

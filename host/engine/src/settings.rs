@@ -1,4 +1,5 @@
-//! wasmtime's settings. Those that affect machine code are the same for compiling and running. Only running has a pool.
+//! wasmtime's settings. Those that affect machine code are the same for compiling and running. Only
+//! running has a pool.
 
 pub use landfall_model::ComponentLimits;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, Strategy};
@@ -22,7 +23,8 @@ pub(crate) fn running(running: usize, limits: ComponentLimits) -> Config {
 pub(crate) fn compiling() -> Config {
     let mut config = Config::new();
     config.strategy(Strategy::Cranelift);
-    // Features that the contract does not need and that had advisories are off. Guards and spectre mitigations stay on.
+    // Features that the contract does not need and that had advisories are off. Guards and spectre
+    // mitigations stay on.
     config.wasm_memory64(false);
     config.wasm_relaxed_simd(false);
     config.wasm_tail_call(false);
@@ -33,8 +35,8 @@ pub(crate) fn compiling() -> Config {
     config
 }
 
-/// Reserves address space, not memory. Memory of a finished attempt is zeroed in place up to the `keep_resident` sizes, not
-/// returned to the system: that makes a fresh instance cheap.
+/// Reserves address space, not memory. Memory of a finished attempt is zeroed in place up to the
+/// `keep_resident` sizes, not returned to the system: that makes a fresh instance cheap.
 fn pool(running: usize, limits: ComponentLimits) -> PoolingAllocationConfig {
     let running = u32::try_from(running).expect("the config bounds it") + PROBES;
     let mut pool = PoolingAllocationConfig::new();

@@ -76,8 +76,8 @@ impl AttemptState {
         }
     }
 
-    /// Counts what the resources occupy as memory of the attempt. wasmtime stores them without asking, so an attempt that
-    /// exceeds its limit is stopped.
+    /// Counts what the resources occupy as memory of the attempt. wasmtime stores them without
+    /// asking, so an attempt that exceeds its limit is stopped.
     pub(crate) fn count_resources(&mut self) {
         let bytes = resource_bytes(&mut self.resources);
         self.resource_memory.resize_or_overdraw(bytes);
@@ -122,7 +122,8 @@ fn wasi_http() -> WasiHttpCtx {
     context
 }
 
-/// WASI that grants only the hook's environment: no arguments, no files, no sockets, no name lookup, coarse time.
+/// WASI that grants only the hook's environment: no arguments, no files, no sockets, no name
+/// lookup, coarse time.
 fn denying_wasi(
     lines: &SharedLines,
     variables: &[(String, String)],

@@ -1,5 +1,6 @@
-//! The system call filter of the compiler's process (seccomp). A compiler computes: it needs memory, threads and one file. Calls
-//! that reach the network, other programs or other processes fail.
+//! The system call filter of the compiler's process (seccomp). A compiler computes: it needs
+//! memory, threads and one file. Calls that reach the network, other programs or other processes
+//! fail.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -56,13 +57,13 @@ const OWN_PROCESS: &[i64] = &[libc::SYS_kill, libc::SYS_tkill, libc::SYS_tgkill]
 /// The x32 calls of an x86-64 kernel have this bit. They are the same calls under other numbers.
 #[cfg(target_arch = "x86_64")]
 const X32: i64 = 0x4000_0000;
-/// Those of `DENIED` that have numbers of their own in x32: execve, ptrace, sendmsg, sendmmsg, rt_sigqueueinfo, rt_tgsigqueueinfo,
-/// process_vm_readv, process_vm_writev, execveat.
+/// Those of `DENIED` that have numbers of their own in x32: execve, ptrace, sendmsg, sendmmsg,
+/// rt_sigqueueinfo, rt_tgsigqueueinfo, process_vm_readv, process_vm_writev, execveat.
 #[cfg(target_arch = "x86_64")]
 const X32_ONLY: [i64; 9] = [520, 521, 518, 538, 524, 536, 539, 540, 545];
 
-/// Filters the system calls of this thread and of the threads that it starts. `false` where the kernel, or the sandbox around this
-/// process, has no filters.
+/// Filters the system calls of this thread and of the threads that it starts. `false` where the
+/// kernel, or the sandbox around this process, has no filters.
 pub fn filter() -> anyhow::Result<bool> {
     use seccompiler::Error;
     for program in [denied()?, unknown()?] {

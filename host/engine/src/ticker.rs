@@ -1,4 +1,5 @@
-//! Advances the epoch, so that running guests check their deadline. An OS thread, since it must tick when the executor is busy.
+//! Advances the epoch, so that running guests check their deadline. An OS thread, since it must
+//! tick when the executor is busy.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Which files machine code may be loaded from: files of this user that no other user can write, with a seal that only
-//! this node can make.
+//! Which files machine code may be loaded from: files of this user that no other user can write,
+//! with a seal that only this node can make.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
@@ -29,7 +29,8 @@ pub(crate) enum Owner {
 // === impl SealKey ===
 
 impl SealKey {
-    /// Reads the key, or creates one. A key that other users could have read or written is an error.
+    /// Reads the key, or creates one. A key that other users could have read or written is an
+    /// error.
     pub(crate) fn open(path: &Path) -> io::Result<SealKey> {
         match OpenOptions::new()
             .read(true)

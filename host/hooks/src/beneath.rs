@@ -1,5 +1,6 @@
-//! Opens a file below a directory. No link on the way may lead out of the directory. The kernel checks that (`openat2`);
-//! where it cannot, this file walks the path one name at a time by the same rules.
+//! Opens a file below a directory. No link on the way may lead out of the directory. The kernel
+//! checks that (`openat2`); where it cannot, this file walks the path one name at a time by the
+//! same rules.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -31,14 +32,15 @@ fn open_by(
     openat2: impl Fn(BorrowedFd<'_>, &str) -> Result<OwnedFd, Errno>,
 ) -> Result<OwnedFd, Errno> {
     match openat2(dir.as_fd(), name) {
-        // An old kernel or gVisor, a seccomp profile, or names that were moved during the kernel's walk.
+        // An old kernel or gVisor, a seccomp profile, or names that were moved during the kernel's
+        // walk.
         Err(Errno::NOSYS | Errno::PERM | Errno::AGAIN) => walk(dir, name),
         opened => opened,
     }
 }
 
-/// Does what `openat2` does with `RESOLVE_BENEATH`. The kernel gets only names of one part, and follows no link. `..`
-/// returns to a directory that the walk came through.
+/// Does what `openat2` does with `RESOLVE_BENEATH`. The kernel gets only names of one part, and
+/// follows no link. `..` returns to a directory that the walk came through.
 fn walk(dir: &File, name: &str) -> Result<OwnedFd, Errno> {
     let mut links = 0;
     let mut left = parts(OsStr::new(name))?;

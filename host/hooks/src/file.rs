@@ -1,4 +1,5 @@
-//! Reads the files of the plugins directory: regular files of a bounded size, through links that stay inside.
+//! Reads the files of the plugins directory: regular files of a bounded size, through links that
+//! stay inside.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -90,7 +91,8 @@ impl From<io::Error> for FileError {
     }
 }
 
-/// Opens a regular file. Links are followed only within the directory, as those of a ConfigMap (`..data`) are.
+/// Opens a regular file. Links are followed only within the directory, as those of a ConfigMap
+/// (`..data`) are.
 pub(crate) fn open(dir: &File, name: &str) -> Result<(Stamp, File), FileError> {
     let file = File::from(beneath::open(dir, name)?);
     let meta = file.metadata()?;

@@ -21,7 +21,8 @@ pub(crate) struct Files {
     pub(crate) packs: u64,
 }
 
-/// Identifies a version of a hook's files. The same fingerprint gives the same result, unless a problem is passing.
+/// Identifies a version of a hook's files. The same fingerprint gives the same result, unless a
+/// problem is passing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Fingerprint {
     pub(crate) hook_file: Option<Result<[u8; 32], FileError>>,

@@ -100,13 +100,15 @@ impl Hook {
         })
     }
 
-    /// The limit of one attempt in mode `sync`: the time that the provider waits, or the deadline if it is shorter.
+    /// The limit of one attempt in mode `sync`: the time that the provider waits, or the deadline
+    /// if it is shorter.
     pub fn sync_limit(&self) -> Duration {
         let answer_within = self.spec.answer_within.or(self.verifier.answer_within());
         answer_within.map_or(self.spec.deadline, |within| within.min(self.spec.deadline))
     }
 
-    /// How long a caller waits for the handler's reply in mode `auto`, and for the responder's in mode `async`.
+    /// How long a caller waits for the handler's reply in mode `auto`, and for the responder's in
+    /// mode `async`.
     pub fn queued_limit(&self) -> Duration {
         self.spec
             .answer_within

@@ -123,8 +123,8 @@ impl<'a> HookFile<'a> {
     }
 }
 
-/// A hook file with only the `path` of this one. It is read line by line up to the first table, so that a mistake elsewhere
-/// in the file does not hide the path.
+/// A hook file with only the `path` of this one. It is read line by line up to the first table, so
+/// that a mistake elsewhere in the file does not hide the path.
 pub(crate) fn path_alone(text: &str) -> String {
     let above_tables = text
         .lines()

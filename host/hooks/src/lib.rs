@@ -1,4 +1,5 @@
-//! The plugins directory: watched and polled, loaded, swapped. A bad file keeps the last good version serving.
+//! The plugins directory: watched and polled, loaded, swapped. A bad file keeps the last good
+//! version serving.
 #![deny(unsafe_code)]
 #![warn(unreachable_pub)]
 

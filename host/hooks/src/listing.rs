@@ -1,4 +1,5 @@
-//! Lists the names in the plugins directory: hook files, components and their signatures, and entries that were probably meant as one.
+//! Lists the names in the plugins directory: hook files, components and their signatures, and
+//! entries that were probably meant as one.
 
 use std::io;
 use std::path::Path;
@@ -14,8 +15,8 @@ const SUBDIRECTORY: &str = "is a directory with components or hook files in it, 
 /// Files that are not read, and why.
 pub(crate) type InvalidFiles = Vec<(String, String)>;
 
-/// The names of hook files, components and signatures, sorted, and the entries that look like one and are not read. Hidden files are
-/// ignored.
+/// The names of hook files, components and signatures, sorted, and the entries that look like one
+/// and are not read. Hidden files are ignored.
 pub(crate) fn names(dir: &Path) -> io::Result<(Vec<String>, InvalidFiles)> {
     let (mut names, mut invalid_files) = (Vec::new(), Vec::new());
     for entry in std::fs::read_dir(dir)? {

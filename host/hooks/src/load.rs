@@ -117,8 +117,8 @@ impl Loader {
         Ok((spec.verify, verifier))
     }
 
-    /// A hook that has nothing to run, at the path of its file. Events may be queued for it if the rest of its file is good;
-    /// otherwise it is closed, and the sender retries.
+    /// A hook that has nothing to run, at the path of its file. Events may be queued for it if the
+    /// rest of its file is good; otherwise it is closed, and the sender retries.
     pub(crate) async fn unavailable(&self, name: &HookName, files: &Files, why: &str) -> Hook {
         if let Ok(hook) = self.without_component(name, files, why).await {
             return hook;
@@ -234,7 +234,8 @@ impl Loader {
     }
 }
 
-/// Checks that the component is the version that the hook file pins, before any byte of it is compiled.
+/// Checks that the component is the version that the hook file pins, before any byte of it is
+/// compiled.
 pub fn check_digest(
     spec: &HookSpec,
     component: &str,
@@ -265,7 +266,8 @@ fn stored_key(spec: &HookSpec) -> Option<String> {
     })
 }
 
-/// The `answer_within` that a manifest suggests, if it is below the default. It is for hook files that have none.
+/// The `answer_within` that a manifest suggests, if it is below the default. It is for hook files
+/// that have none.
 pub fn shorter_answer(
     manifest: &Manifest,
     spec: &HookSpec,

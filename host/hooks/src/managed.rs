@@ -38,7 +38,8 @@ struct Retry {
 // === impl ManagedHook ===
 
 impl ManagedHook {
-    /// A new hook whose files are being loaded for the first time. `unavailable` answers 503 at its path.
+    /// A new hook whose files are being loaded for the first time. `unavailable` answers 503 at its
+    /// path.
     pub(crate) fn loading(unavailable: Hook, files: &Files) -> ManagedHook {
         ManagedHook {
             tried: Fingerprint::default(),
@@ -50,8 +51,8 @@ impl ManagedHook {
         }
     }
 
-    /// The state after a load: the new hook, or the last good one with a problem. `unavailable` makes the hook that answers
-    /// 503.
+    /// The state after a load: the new hook, or the last good one with a problem. `unavailable`
+    /// makes the hook that answers 503.
     pub(crate) async fn after(
         tried: Fingerprint,
         files: &Files,

@@ -43,7 +43,8 @@ impl Names<'_> {
             match hook_name(file) {
                 Ok(name) => {
                     named.insert(self.component(&name));
-                    // The old component still serves while the file names a new one that is not loaded yet.
+                    // The old component still serves while the file names a new one that is not
+                    // loaded yet.
                     named.extend(self.serving.get(&name).into_iter().flatten().cloned());
                     wanted.insert(name);
                 }
@@ -70,7 +71,8 @@ impl Names<'_> {
         (wanted, invalid_files)
     }
 
-    /// The component of a hook. While its file is being written or cannot be read, it is the one that serves.
+    /// The component of a hook. While its file is being written or cannot be read, it is the one
+    /// that serves.
     pub(crate) fn component(&self, name: &HookName) -> String {
         let file = hook_file(name);
         let content = self.snapshot.files.get(&file);

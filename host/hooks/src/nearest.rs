@@ -17,8 +17,8 @@ pub(crate) fn nearest<'a>(
     Some(path)
 }
 
-/// How different a requested path is from a hook's path. `None` if they have nothing in common. Case, a trailing slash and a
-/// prefix that a proxy adds or removes do not count.
+/// How different a requested path is from a hook's path. `None` if they have nothing in common.
+/// Case, a trailing slash and a prefix that a proxy adds or removes do not count.
 fn distance(path: &str, known: &str) -> Option<usize> {
     let (path, known) = (normalized(path), normalized(known));
     let given: Vec<&str> = path.split('/').collect();

@@ -1,10 +1,12 @@
-//! Whether the manifest of a new component requests more than the old one did and the hook file grants.
+//! Whether the manifest of a new component requests more than the old one did and the hook file
+//! grants.
 
 use super::error::HookError;
 use super::hook::{Hook, Serving};
 use landfall_model::Allow;
 
-/// Refuses a new version of a component that requests new grants. Another component is not a new version.
+/// Refuses a new version of a component that requests new grants. Another component is not a new
+/// version.
 pub(crate) fn check(new: &Hook, old: &Hook) -> Result<(), HookError> {
     if new.spec.component != old.spec.component || digest(new) == digest(old) {
         return Ok(());

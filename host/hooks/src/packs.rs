@@ -10,8 +10,8 @@ use landfall_verify::{PackError, Packs};
 
 const FILES_MAX: usize = 1024;
 
-/// The packs of a `providers` directory, added to those in the binary. A missing directory has none. A file that cannot be
-/// read becomes a pack whose error says so.
+/// The packs of a `providers` directory, added to those in the binary. A missing directory has
+/// none. A file that cannot be read becomes a pack whose error says so.
 pub fn packs(dir: Option<&Path>) -> anyhow::Result<Packs> {
     let Some(dir) = dir else {
         return Ok(Packs::default());

@@ -16,8 +16,8 @@ pub struct Platform {
 // === impl Platform ===
 
 impl Platform {
-    /// Shortens the times of a hook that are longer than the platform allows, and logs each. `answer_within` is the time in
-    /// which the hook answers if its file does not set one.
+    /// Shortens the times of a hook that are longer than the platform allows, and logs each.
+    /// `answer_within` is the time in which the hook answers if its file does not set one.
     pub(crate) fn shorten(self, spec: &mut HookSpec, answer_within: Duration) {
         let Some(timeout) = self.timeout else { return };
         // The answer must be complete before the platform ends the request.

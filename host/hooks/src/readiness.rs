@@ -1,6 +1,6 @@
-//! Whether the node has become ready. With `readiness = "all"` it waits until every hook file is served, so that a rolling
-//! update with a broken file stops. A node that has been ready stays ready: a later mistake must not take a working node out
-//! of service.
+//! Whether the node has become ready. With `readiness = "all"` it waits until every hook file is
+//! served, so that a rolling update with a broken file stops. A node that has been ready stays
+//! ready: a later mistake must not take a working node out of service.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};

@@ -1,4 +1,5 @@
-//! Keeps the served hooks in step with the plugins directory: scans it, loads what changed, swaps the table.
+//! Keeps the served hooks in step with the plugins directory: scans it, loads what changed, swaps
+//! the table.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -143,7 +144,8 @@ impl Reconciler {
     async fn run(&mut self, interval: Duration) {
         let hooks = self.hooks.clone();
         let mut watch = Watch::new(self.scanner.dir());
-        // An interval, not a pause after each change: some changes are only found by polling, however many others arrive.
+        // An interval, not a pause after each change: some changes are only found by polling,
+        // however many others arrive.
         let mut polls = tokio::time::interval(interval);
         polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
         polls.tick().await;
@@ -267,8 +269,8 @@ impl Reconciler {
         self.missing = needed;
     }
 
-    /// A hook file takes effect as a whole, when its component can be loaded. Only one thing counts at once: that no caller
-    /// is allowed any more.
+    /// A hook file takes effect as a whole, when its component can be loaded. Only one thing counts
+    /// at once: that no caller is allowed any more.
     fn close_early(&mut self, name: &HookName, files: &Files) {
         let Some(managed) = self.managed.get_mut(name) else {
             return;
@@ -308,7 +310,8 @@ impl Reconciler {
         self.loads.start(self.loader.clone(), name, files, tried);
     }
 
-    /// Applies the results of loads. Not to be cancelled: a hook that is being replaced would be lost.
+    /// Applies the results of loads. Not to be cancelled: a hook that is being replaced would be
+    /// lost.
     async fn finish_loads(&mut self, loaded: Vec<Loaded>) {
         for loaded in loaded {
             self.finish(loaded).await;
@@ -331,7 +334,8 @@ impl Reconciler {
         self.forget_secrets();
     }
 
-    /// Forgets the secrets that no hook names. A load in progress may need one, so this waits until nothing loads.
+    /// Forgets the secrets that no hook names. A load in progress may need one, so this waits until
+    /// nothing loads.
     fn forget_secrets(&self) {
         if self.loads.is_empty() {
             let hooks = self.managed.values().flat_map(ManagedHook::hooks);

@@ -51,7 +51,8 @@ impl<T: Clone> Routes<T> {
             )
             .map_err(|error| route_error(error, path))?;
         for empty in empty_rests(before) {
-            // This cannot conflict: only another path with the same rest could be there, and that was refused above.
+            // This cannot conflict: only another path with the same rest could be there, and that
+            // was refused above.
             let rest = Rest {
                 value: value.clone(),
                 empty: Some(name.to_owned()),

@@ -1,4 +1,5 @@
-//! Scans the plugins directory: which hook files and components are there, and which of them are still changing.
+//! Scans the plugins directory: which hook files and components are there, and which of them are
+//! still changing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -14,7 +15,8 @@ use super::listing::{self, FILES_MAX, InvalidFiles};
 pub(crate) struct Debounce {
     /// A file that is unchanged for this long is read.
     pub(crate) settle: Duration,
-    /// A file that is missing for this long is gone. Before that, it may be on its way to be replaced.
+    /// A file that is missing for this long is gone. Before that, it may be on its way to be
+    /// replaced.
     pub(crate) gone: Duration,
 }
 
@@ -44,7 +46,8 @@ struct Seen {
 pub(crate) struct Snapshot {
     /// Files that have stopped changing, by name.
     pub(crate) files: BTreeMap<String, FileContent>,
-    /// Files that are changing, or missing for a moment. What serves under their names stays until a later scan.
+    /// Files that are changing, or missing for a moment. What serves under their names stays until
+    /// a later scan.
     pub(crate) unsettled: BTreeSet<String>,
     /// Links to nothing.
     pub(crate) dangling: Vec<String>,
@@ -77,8 +80,9 @@ impl Scanner {
         &self.dir
     }
 
-    /// Scans once. A file is read when two scans that are far enough apart find the same stamp; the first scan reads every
-    /// file. A `thorough` scan also reads files whose stamp has not changed. Blocks.
+    /// Scans once. A file is read when two scans that are far enough apart find the same stamp; the
+    /// first scan reads every file. A `thorough` scan also reads files whose stamp has not changed.
+    /// Blocks.
     pub(crate) fn scan(&mut self, thorough: bool) -> io::Result<Snapshot> {
         let dir = File::open(&self.dir)?;
         let (names, invalid_files) = listing::names(&self.dir)?;

@@ -83,8 +83,8 @@ impl Hooks {
         self.scan_now.notified().await;
     }
 
-    /// Replaces the table and the statuses together: who finds a hook serving finds it in the table, and who finds the table
-    /// complete finds its statuses. Returns the old statuses.
+    /// Replaces the table and the statuses together: who finds a hook serving finds it in the
+    /// table, and who finds the table complete finds its statuses. Returns the old statuses.
     pub(crate) fn publish(&self, table: Table, statuses: Vec<HookStatus>) -> Vec<HookStatus> {
         let mut present = self.lock_statuses();
         if table.complete {

@@ -41,7 +41,8 @@ pub struct HookStatus {
     /// The file name of its component.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub component: Option<String>,
-    /// SHA-256 of the component file that was loaded last. It differs from `digest` if that file was refused.
+    /// SHA-256 of the component file that was loaded last. It differs from `digest` if that file
+    /// was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tried: Option<String>,
 }
@@ -82,7 +83,8 @@ impl HookStatus {
         self.problem.as_deref() == Some(LOADING)
     }
 
-    /// Whether the hook serves and the provider's ownership check would fail, so that no event would ever arrive.
+    /// Whether the hook serves and the provider's ownership check would fail, so that no event
+    /// would ever arrive.
     pub fn refuses_ownership_checks(&self) -> bool {
         self.problem
             .as_deref()

@@ -1,4 +1,5 @@
-//! Which hook answers a path. The table is rebuilt at every change and swapped: a request sees the old or the new one.
+//! Which hook answers a path. The table is rebuilt at every change and swapped: a request sees the
+//! old or the new one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -86,9 +87,10 @@ impl Table {
 
     /// The table after this one.
     ///
-    /// A hook keeps the path that it serves. A hook that cannot run yields its path to one that can. Hooks that move to
-    /// other paths may swap them. A hook whose new path is taken has a conflict and stays at the path that it serves.
-    /// Before the directory has been read, no hook has a claim, so that the order of loading does not matter.
+    /// A hook keeps the path that it serves. A hook that cannot run yields its path to one that
+    /// can. Hooks that move to other paths may swap them. A hook whose new path is taken has a
+    /// conflict and stays at the path that it serves. Before the directory has been read, no hook
+    /// has a claim, so that the order of loading does not matter.
     pub(crate) fn next(&self, requested: &Requested<'_>) -> (Table, Conflicts) {
         let mut staying = BTreeSet::new();
         loop {
@@ -109,7 +111,8 @@ impl Table {
                     conflicts.insert(name.clone(), error);
                 }
             }
-            // A hook that cannot run answers 503 at its old path, if that is free: the sender retries.
+            // A hook that cannot run answers 503 at its old path, if that is free: the sender
+            // retries.
             for name in conflicts.keys().filter(|name| !staying.contains(*name)) {
                 if let Some(served) = self.served(&requested.hooks[name]) {
                     table.insert_unavailable(name, served).ok();
@@ -119,7 +122,8 @@ impl Table {
         }
     }
 
-    /// Gives each hook its path, in the order of their claims. The hooks in `staying` ask for the path that they serve.
+    /// Gives each hook its path, in the order of their claims. The hooks in `staying` ask for the
+    /// path that they serve.
     fn assign(
         &self,
         requested: &Requested<'_>,
@@ -152,7 +156,8 @@ impl Table {
         managed.served.as_ref().filter(|_| self.complete)
     }
 
-    /// Whether a hook serves another path than it wants, can run, and is not closed by its new file.
+    /// Whether a hook serves another path than it wants, can run, and is not closed by its new
+    /// file.
     fn may_stay(&self, requested: &Requested<'_>, managed: &ManagedHook) -> bool {
         let Some(served) = self.served(managed) else {
             return false;
@@ -161,7 +166,8 @@ impl Table {
         is_moving && !managed.wanted.is_closed() && requested.can_run(served)
     }
 
-    /// The claim of a hook to its path: (cannot run, does not serve there yet). The lowest goes first.
+    /// The claim of a hook to its path: (cannot run, does not serve there yet). The lowest goes
+    /// first.
     fn rank(&self, requested: &Requested<'_>, managed: &ManagedHook) -> (bool, bool) {
         let serves_there = self
             .served(managed)

@@ -1,4 +1,5 @@
-//! Which components may be loaded: those with a signature of a trusted key, if there are trusted keys.
+//! Which components may be loaded: those with a signature of a trusted key, if there are trusted
+//! keys.
 
 use super::error::HookError;
 use super::file::Content;

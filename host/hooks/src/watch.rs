@@ -1,5 +1,5 @@
-//! Change notifications of the file system. Some file systems (mounted buckets, network shares) send none: there, polling finds
-//! changes.
+//! Change notifications of the file system. Some file systems (mounted buckets, network shares)
+//! send none: there, polling finds changes.
 
 use std::path::{Path, PathBuf};
 
@@ -63,7 +63,8 @@ impl Watch {
     fn watcher(&self) -> notify::Result<RecommendedWatcher> {
         let notify = self.notify.clone();
         let on_event = move |event: notify::Result<notify::Event>| {
-            // Reading a file causes events too, which do not count. An overflow is an error and causes a scan.
+            // Reading a file causes events too, which do not count. An overflow is an error and
+            // causes a scan.
             if event.map_or(true, |event| !event.kind.is_access()) {
                 notify.try_send(()).ok();
             }

@@ -15,7 +15,8 @@ use crate::setup::cache_dir;
 
 pub(crate) const SLEEPS: &str = "on Cloud Run nothing runs between requests, unless its processor is always allotted: let the queue call (queue.push_to)";
 
-/// Whether events wait in a broker that this node must poll, on a platform that gives it CPU only during requests.
+/// Whether events wait in a broker that this node must poll, on a platform that gives it CPU only
+/// during requests.
 pub(crate) fn may_sleep(config: &Config, broker: Option<&dyn BrokerPlan>) -> bool {
     config.on_cloud_run && broker.is_some_and(|broker| broker.push().is_none())
 }

@@ -125,8 +125,8 @@ pub(crate) fn prepare_dirs(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A warning if the plugins directory is empty. It is not created: a wrong path, or a volume that is
-/// not mounted, must not look like a node without hooks.
+/// A warning if the plugins directory is empty. It is not created: a wrong path, or a volume that
+/// is not mounted, must not look like a node without hooks.
 fn empty_plugins(config: &Config) -> anyhow::Result<Option<String>> {
     let plugins = &config.settings.plugins;
     let shown = plugins.display();

@@ -1,4 +1,5 @@
-//! Loads a component as a node would, without a hook: what `landfall inspect` finds is what loading refuses.
+//! Loads a component as a node would, without a hook: what `landfall inspect` finds is what loading
+//! refuses.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +19,8 @@ const CACHE_BYTES_MAX: u64 = 1 << 30;
 /// The memory of all bodies of a node with the default settings.
 const BODIES_BYTES: usize = 256 << 20;
 
-/// Checks, compiles, links and starts a component, with every grant that it needs and the default limits.
+/// Checks, compiles, links and starts a component, with every grant that it needs and the default
+/// limits.
 pub async fn try_component(file: &Path) -> anyhow::Result<Inspected> {
     let bytes =
         std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;

@@ -1,9 +1,10 @@
-//! Deliveries, their history and key-value data: in one SQLite file for one node, or in Postgres for any number of nodes. The steps and
-//! the guarantees are the same.
+//! Deliveries, their history and key-value data: in one SQLite file for one node, or in Postgres
+//! for any number of nodes. The steps and the guarantees are the same.
 //!
-//! An accepted event is on stable storage before it is answered. Every other step is in the write-ahead log before it takes effect: a
-//! process crash loses nothing, and a machine crash repeats some attempts. Every step is one transaction: the outcome of an attempt and
-//! its `Effects` are stored together or not at all.
+//! An accepted event is on stable storage before it is answered. Every other step is in the
+//! write-ahead log before it takes effect: a process crash loses nothing, and a machine crash
+//! repeats some attempts. Every step is one transaction: the outcome of an attempt and its
+//! `Effects` are stored together or not at all.
 #![deny(unsafe_code)]
 #![warn(unreachable_pub)]
 
@@ -36,7 +37,8 @@ pub use traits::{Deliveries, History, Kv, Ledger};
 use postgres::Postgres;
 use sqlite::Sqlite;
 
-/// Opens or creates the ledger of a data directory. `on_fatal` is called with an error that only a restart can resolve.
+/// Opens or creates the ledger of a data directory. `on_fatal` is called with an error that only a
+/// restart can resolve.
 pub fn open(
     dir: &Path,
     settings: SqliteSettings,

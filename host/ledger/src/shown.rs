@@ -11,13 +11,15 @@ use landfall_model::{DeliveryState, Event, EventId};
 
 /// The most events that `floor_since` looks at.
 pub(super) const SINCE_EVENTS_MAX: i64 = 50_000;
-/// An id carries the time at which it was made. An emitted event gets its id during its attempt, and counts as received when that ends.
+/// An id carries the time at which it was made. An emitted event gets its id during its attempt,
+/// and counts as received when that ends.
 const ID_LAG_MS: i64 = 2 * 3_600_000;
 
 /// One delivery and its event, without the body.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Listed {
-    /// The number of the delivery. Lists are newest first; the next page begins before the last number of a page.
+    /// The number of the delivery. Lists are newest first; the next page begins before the last
+    /// number of a page.
     pub delivery: i64,
     /// The id of the event.
     pub event: String,

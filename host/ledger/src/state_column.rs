@@ -1,7 +1,9 @@
-//! How the tables hold the state of a delivery: a number, the same in SQLite and Postgres. This file has the only conversion.
+//! How the tables hold the state of a delivery: a number, the same in SQLite and Postgres. This
+//! file has the only conversion.
 //!
-//! SQL text that both databases parse needs the number itself, because a partial index serves only a query whose text names the same
-//! number: such text takes the constants below. A value that is bound or read is a `StateColumn`.
+//! SQL text that both databases parse needs the number itself, because a partial index serves only
+//! a query whose text names the same number: such text takes the constants below. A value that is
+//! bound or read is a `StateColumn`.
 
 use std::error::Error;
 

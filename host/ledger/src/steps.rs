@@ -6,15 +6,17 @@ use uuid::Uuid;
 
 use landfall_model::{Corrupt, DedupKey, Effects, Event, EventId, LedgerTime, Quota, Stored};
 
-/// How long a lease lasts without an extension. Applies to brokers and to the SQLite ledger, in which only a restarted node is another
-/// owner.
+/// How long a lease lasts without an extension. Applies to brokers and to the SQLite ledger, in
+/// which only a restarted node is another owner.
 pub const LEASE: Duration = Duration::from_secs(30);
 /// The lease in a ledger that several nodes share.
 pub const SHARED_LEASE: Duration = Duration::from_secs(7);
-/// How often a node of a shared ledger extends its leases and frees the expired leases of other nodes.
+/// How often a node of a shared ledger extends its leases and frees the expired leases of other
+/// nodes.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
 
-// Other nodes take over within 10 s: the lease expires, and the next heartbeat of any node finds it.
+// Other nodes take over within 10 s: the lease expires, and the next heartbeat of any node finds
+// it.
 const _: () = assert!(SHARED_LEASE.as_secs() + HEARTBEAT_INTERVAL.as_secs() < 10);
 // A late heartbeat does not lose the leases.
 const _: () = assert!(SHARED_LEASE.as_secs() >= 3 * HEARTBEAT_INTERVAL.as_secs());
@@ -22,7 +24,8 @@ const _: () = assert!(SHARED_LEASE.as_secs() >= 3 * HEARTBEAT_INTERVAL.as_secs()
 /// Attempts in a row that ended with the process. After so many, the delivery is a dead letter.
 pub const UNFINISHED_MAX: i64 = 3;
 
-/// The hook of dead letters that hold messages which no node could decode. No hook file can have this name.
+/// The hook of dead letters that hold messages which no node could decode. No hook file can have
+/// this name.
 pub const UNDECODABLE: &str = "_queue";
 
 /// The right to run a delivery. The number of the attempt distinguishes it from earlier leases.
@@ -48,10 +51,12 @@ pub enum Accepted {
     Duplicate {
         /// The earlier event.
         of: EventId,
-        /// The reply of its handler, if it was stored, as the caller of `Disposition::Done` encoded it.
+        /// The reply of its handler, if it was stored, as the caller of `Disposition::Done` encoded
+        /// it.
         reply: Option<Vec<u8>>,
     },
-    /// The event repeats one that is still to be handled. It was not stored; its caller may wait for the reply to the earlier event.
+    /// The event repeats one that is still to be handled. It was not stored; its caller may wait
+    /// for the reply to the earlier event.
     Joined {
         /// The earlier event.
         of: EventId,
@@ -80,7 +85,8 @@ impl Accepted {
         conflict: None,
     };
 
-    /// The event repeats the event `of`, whose latest delivery is `open` unless it has been handled.
+    /// The event repeats the event `of`, whose latest delivery is `open` unless it has been
+    /// handled.
     pub(super) fn repeat(of: EventId, open: Option<OpenState>, reply: Option<Vec<u8>>) -> Accepted {
         match open {
             Some(state) => Accepted::Joined { of, state },
@@ -105,7 +111,8 @@ pub struct Claimed {
     pub fence: Fence,
     /// Its earlier deferrals.
     pub deferred: Deferred,
-    /// The event to run. `None` if its body has been pruned; an error if its checksum does not match.
+    /// The event to run. `None` if its body has been pruned; an error if its checksum does not
+    /// match.
     pub event: Option<Result<Event, Corrupt>>,
     /// Whether this delivery is a replay of its event.
     pub replayed: bool,
@@ -219,7 +226,8 @@ pub struct NewEvent {
     pub order_key: Option<String>,
     /// The time before the first attempt.
     pub delay: Duration,
-    /// The caller runs the first attempt: the same step leases the delivery. With a broker: a caller waits for the reply.
+    /// The caller runs the first attempt: the same step leases the delivery. With a broker: a
+    /// caller waits for the reply.
     pub run_now: bool,
     /// Store the event as a dead letter, for this reason. It is not run.
     pub dead: Option<&'static str>,
@@ -285,7 +293,8 @@ pub enum Replayed {
 /// A request to replay events.
 #[derive(Debug, Clone)]
 pub struct ReplayOrder {
-    /// The events, and of each the delivery to repeat: if the event has a later one by now, another command repeated it.
+    /// The events, and of each the delivery to repeat: if the event has a later one by now, another
+    /// command repeated it.
     pub events: Vec<(EventId, Option<i64>)>,
     /// The delay of the first replay.
     pub delay: Duration,
@@ -318,7 +327,8 @@ pub enum Refused {
 // === impl Refused ===
 
 impl Refused {
-    /// The refusal if values or rows exceed their quota. Each pair is the bytes to add and the bytes that are stored.
+    /// The refusal if values or rows exceed their quota. Each pair is the bytes to add and the
+    /// bytes that are stored.
     pub fn over(quota: &Quota, kv: (i64, i64), rows: (i64, i64)) -> Option<Refused> {
         let (key, limit) = if exceeds(kv, quota.kv) {
             ("kv", quota.kv)

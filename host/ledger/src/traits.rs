@@ -21,7 +21,8 @@ pub trait Ledger: Deliveries + History + Kv {}
 
 impl<T: Deliveries + History + Kv> Ledger for T {}
 
-/// The steps of a delivery. Each is one transaction, and a step of SQLite does the same as the step of the same name in Postgres.
+/// The steps of a delivery. Each is one transaction, and a step of SQLite does the same as the step
+/// of the same name in Postgres.
 #[async_trait]
 pub trait Deliveries: Send + Sync {
     /// Returns when everything is on stable storage and closed. Nothing can be stored after it.
@@ -38,7 +39,8 @@ pub trait Deliveries: Send + Sync {
         None
     }
 
-    /// Ended deliveries that were removed because of `ledger.max_size` since the start. Postgres has no such bound.
+    /// Ended deliveries that were removed because of `ledger.max_size` since the start. Postgres
+    /// has no such bound.
     fn removed_by_size(&self) -> usize {
         0
     }
@@ -46,12 +48,14 @@ pub trait Deliveries: Send + Sync {
     /// Whether other nodes use the same ledger.
     fn is_shared(&self) -> bool;
 
-    /// Receives the names of hooks for which other nodes have queued an event. `None` for SQLite, and after the first call.
+    /// Receives the names of hooks for which other nodes have queued an event. `None` for SQLite,
+    /// and after the first call.
     fn hints(&self) -> Option<mpsc::Receiver<String>> {
         None
     }
 
-    /// As `record`, after the answer was sent. `None` if the queue is full: the event is then not recorded.
+    /// As `record`, after the answer was sent. `None` if the queue is full: the event is then not
+    /// recorded.
     fn record_later(
         &self,
         stored: Stored,
@@ -59,16 +63,17 @@ pub trait Deliveries: Send + Sync {
         disposition: Disposition,
     ) -> Option<()>;
 
-    /// Stores an event on stable storage, unless `cancelled` is set before the write begins. The caller must await the result: a stored
-    /// event has to run.
+    /// Stores an event on stable storage, unless `cancelled` is set before the write begins. The
+    /// caller must await the result: a stored event has to run.
     async fn accept(
         &self,
         new: NewEvent,
         cancelled: Arc<AtomicBool>,
     ) -> Result<Accepted, LedgerError>;
 
-    /// The earlier event with this identity and this body, if there is one; never `Accepted::New`. The duplicate is counted, unless
-    /// the earlier event is dead (`Joined` with `Replayed`): this call creates no new delivery of it.
+    /// The earlier event with this identity and this body, if there is one; never `Accepted::New`.
+    /// The duplicate is counted, unless the earlier event is dead (`Joined` with `Replayed`): this
+    /// call creates no new delivery of it.
     async fn find_duplicate(
         &self,
         hook: Arc<str>,
@@ -77,11 +82,13 @@ pub trait Deliveries: Send + Sync {
         duplicate: EventId,
     ) -> Result<Option<Accepted>, LedgerError>;
 
-    /// Starts the attempt of an event that a broker has delivered, if it is due. Only the broker redelivers such an event.
+    /// Starts the attempt of an event that a broker has delivered, if it is due. Only the broker
+    /// redelivers such an event.
     async fn start(&self, received: Received) -> Result<Started, LedgerError>;
 
-    /// Removes leased deliveries that the broker has stored (`handed`), and their events if nothing else refers to them. Deliveries that
-    /// the broker has not stored (`kept`) are due again after the pause.
+    /// Removes leased deliveries that the broker has stored (`handed`), and their events if nothing
+    /// else refers to them. Deliveries that the broker has not stored (`kept`) are due again after
+    /// the pause.
     async fn hand_over(
         &self,
         handed: Vec<Fence>,
@@ -89,8 +96,8 @@ pub trait Deliveries: Send + Sync {
         pause: Duration,
     ) -> Result<(), LedgerError>;
 
-    /// Leases due deliveries, of each hook up to its number. Leases none while the ledger takes no writes. Returns with each hook when its
-    /// next delivery is due.
+    /// Leases due deliveries, of each hook up to its number. Leases none while the ledger takes no
+    /// writes. Returns with each hook when its next delivery is due.
     async fn claim(
         &self,
         hooks: Vec<(Arc<str>, usize)>,
@@ -114,7 +121,8 @@ pub trait Deliveries: Send + Sync {
     /// Extends leases, and ends those that have expired. Returns how many have expired.
     async fn heartbeat(&self, fences: Vec<Fence>) -> Result<usize, LedgerError>;
 
-    /// Stores an event whose handler has answered already. If it has effects, that happens before the answer is sent.
+    /// Stores an event whose handler has answered already. If it has effects, that happens before
+    /// the answer is sent.
     async fn record(
         &self,
         stored: Stored,
@@ -141,11 +149,12 @@ pub trait History: Send + Sync {
     /// Creates new deliveries of stored events. Returns a result for each event, in their order.
     async fn replay(&self, order: ReplayOrder) -> Result<Vec<Replayed>, LedgerError>;
 
-    /// Applies an operator's command to those of these deliveries whose state allows it, and returns them.
+    /// Applies an operator's command to those of these deliveries whose state allows it, and
+    /// returns them.
     async fn operate(&self, step: Step, deliveries: Vec<i64>) -> Result<Vec<i64>, LedgerError>;
 
-    /// Removes up to `limit` deliveries of a hook that are not running, and as many identities, rows and values. Repeat it until it removes
-    /// nothing.
+    /// Removes up to `limit` deliveries of a hook that are not running, and as many identities,
+    /// rows and values. Repeat it until it removes nothing.
     async fn purge(&self, hook: String, limit: usize) -> Result<Purged, LedgerError>;
 
     /// What repeated calls of `purge` would remove.
@@ -154,8 +163,9 @@ pub trait History: Send + Sync {
     /// A page of deliveries.
     async fn list(&self, filter: Filter) -> Result<Vec<Listed>, LedgerError>;
 
-    /// A number that no delivery of an event received at this time or later is below, so that a list need not search further. `None` if
-    /// so many events are that young that the search is not worth it: a list finds them among the newest deliveries.
+    /// A number that no delivery of an event received at this time or later is below, so that a
+    /// list need not search further. `None` if so many events are that young that the search is not
+    /// worth it: a list finds them among the newest deliveries.
     async fn floor_since(&self, since_ms: i64) -> Result<Option<i64>, LedgerError>;
 
     /// Parts of deliveries, by delivery number.

@@ -1,5 +1,5 @@
-//! The broker in which events wait, as the settings of the node name it. What its URL and its settings mean is known to the file of the
-//! broker in `landfall-broker`.
+//! The broker in which events wait, as the settings of the node name it. What its URL and its
+//! settings mean is known to the file of the broker in `landfall-broker`.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,8 @@ pub struct BrokerSpec {
 /// How a broker calls this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushSpec {
-    /// `https://…`: the public address of this node, which is also the audience of the broker's tokens.
+    /// `https://…`: the public address of this node, which is also the audience of the broker's
+    /// tokens.
     pub to: String,
     /// The service account that signs the broker's tokens.
     pub account: String,

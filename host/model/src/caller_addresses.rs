@@ -19,7 +19,8 @@ pub enum AddressRangeError {
     /// It is not in CIDR notation.
     #[error("`{}` is not a range of addresses: write it as 192.0.2.0/24", .0.escape_debug())]
     Malformed(String),
-    /// A range of IPv4 in IPv6 form. IPv4 clients are compared as IPv4, so it would match no address.
+    /// A range of IPv4 in IPv6 form. IPv4 clients are compared as IPv4, so it would match no
+    /// address.
     #[error("`{}` is a range of IPv4: write it as 192.0.2.0/24", .0.escape_debug())]
     MappedIpv4(String),
 }

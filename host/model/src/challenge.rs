@@ -27,16 +27,18 @@ pub struct ChallengeSpec {
     pub only_keys: Vec<String>,
     /// The only field of the form in the body.
     pub only_form_field: Option<String>,
-    /// Respond only after the request is authenticated. `false` if the provider does not sign its check.
+    /// Respond only after the request is authenticated. `false` if the provider does not sign its
+    /// check.
     #[serde(default = "yes")]
     pub verify_first: bool,
-    /// What the check must also contain. If it does not, the response has `refused_status` and an empty body.
+    /// What the check must also contain. If it does not, the response has `refused_status` and an
+    /// empty body.
     #[serde(default)]
     pub require: Requirement,
     /// The status if `require` is not met. `None`: 403.
     pub refused_status: Option<u16>,
-    /// The place of a new secret of the hook (`header:NAME`, `json:/POINTER`). It is stored if the operator has set
-    /// `config = { handshake_open = "true" }` and the hook has no secret yet.
+    /// The place of a new secret of the hook (`header:NAME`, `json:/POINTER`). It is stored if the
+    /// operator has set `config = { handshake_open = "true" }` and the hook has no secret yet.
     pub pair: Option<String>,
     /// The request is a check only while `handshake_open` is set.
     #[serde(default)]
@@ -57,13 +59,14 @@ pub struct Requirement {
     pub query_hex: Option<String>,
     /// A query parameter that equals one of the secrets.
     pub query_secret: Option<String>,
-    /// A query parameter or header (`query:NAME`, `header:NAME`), and the `config` entry that lists its allowed values. `*` allows
-    /// every value. Without the entry, the check is refused.
+    /// A query parameter or header (`query:NAME`, `header:NAME`), and the `config` entry that lists
+    /// its allowed values. `*` allows every value. Without the entry, the check is refused.
     pub listed: Option<(String, String)>,
 }
 
-/// The response. Templates may contain `{query:NAME}`, `{header:NAME}`, `{json:/POINTER}`, `{config.NAME}` and
-/// `{hmac-sha1-hex QUERY}`, `{hmac-sha256-hex …}`, `{hmac-sha256-base64 …}` of one of the first three.
+/// The response. Templates may contain `{query:NAME}`, `{header:NAME}`, `{json:/POINTER}`,
+/// `{config.NAME}` and `{hmac-sha1-hex QUERY}`, `{hmac-sha256-hex …}`, `{hmac-sha256-base64 …}` of
+/// one of the first three.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChallengeAnswer {

@@ -72,7 +72,8 @@ pub struct SigV4Spec {
 // === impl CredentialKind ===
 
 impl CredentialKind {
-    /// The part of the call that the credential replaces, for messages. Two credentials must not replace the same part.
+    /// The part of the call that the credential replaces, for messages. Two credentials must not
+    /// replace the same part.
     pub fn place(&self) -> String {
         match self {
             CredentialKind::Header(name, _) => format!("header `{name}`"),

@@ -1,4 +1,5 @@
-//! An attempt: one run of a delivery, and its outcome. An outcome is a value, not a Rust error, because a handler can always fail.
+//! An attempt: one run of a delivery, and its outcome. An outcome is a value, not a Rust error,
+//! because a handler can always fail.
 
 use std::time::Duration;
 
@@ -19,7 +20,8 @@ pub enum Outcome {
         /// The handler's hint: the time until the next attempt.
         after: Option<Duration>,
     },
-    /// The handler reports that something which the event needs is not there yet. The attempt does not count.
+    /// The handler reports that something which the event needs is not there yet. The attempt does
+    /// not count.
     Defer {
         /// The handler's text.
         reason: String,
@@ -41,7 +43,8 @@ pub enum Outcome {
     OutOfMemory,
     /// The component exceeded a limit of host calls: bytes of one call, handles.
     OverLimit(String),
-    /// The reply cannot be sent: HTTP does not allow its status or a header, or its body exceeds the limit.
+    /// The reply cannot be sent: HTTP does not allow its status or a header, or its body exceeds
+    /// the limit.
     BadReply(String),
     /// The host failed: it could not create an instance, or a host function panicked.
     HostFault(String),
@@ -101,7 +104,8 @@ pub enum CallResult {
     },
     /// The call was not made, or had no response.
     Failed {
-        /// `denied`, `invalid`, `unavailable`, `unresolved`, `unreachable`, `tls`, `interrupted`, `timeout`, `limit`, `other`.
+        /// `denied`, `invalid`, `unavailable`, `unresolved`, `unreachable`, `tls`, `interrupted`,
+        /// `timeout`, `limit`, `other`.
         error: &'static str,
         /// The rule that denied the call, or the error.
         reason: String,
@@ -111,7 +115,8 @@ pub enum CallResult {
 /// One line that a handler wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLine {
-    /// `trace`, `debug`, `info`, `warn`, `error`; `stdout` and `stderr` lines are `info` and `warn`.
+    /// `trace`, `debug`, `info`, `warn`, `error`; `stdout` and `stderr` lines are `info` and
+    /// `warn`.
     pub level: &'static str,
     /// The text, with control characters escaped.
     pub text: String,
@@ -136,8 +141,8 @@ impl Attempt {
     }
 }
 
-/// The words for outcomes in the ledger: those of [`Outcome::word`], and two for attempts without an
-/// outcome: the event could not be read, or the node ended first.
+/// The words for outcomes in the ledger: those of [`Outcome::word`], and two for attempts without
+/// an outcome: the event could not be read, or the node ended first.
 pub const OUTCOME_WORDS: [&str; 12] = [
     "done",
     "retry",
@@ -156,8 +161,9 @@ pub const OUTCOME_WORDS: [&str; 12] = [
 // === impl Outcome ===
 
 impl Outcome {
-    /// The outcome of an HTTP response that does not say that the event is handled. 429 and 5xx: retry, after `Retry-After`
-    /// seconds. 3xx and other 4xx: reject, with the response as the reply. `None` for 2xx.
+    /// The outcome of an HTTP response that does not say that the event is handled. 429 and 5xx:
+    /// retry, after `Retry-After` seconds. 3xx and other 4xx: reject, with the response as the
+    /// reply. `None` for 2xx.
     pub fn of_failed_response(response: &Reply) -> Option<Outcome> {
         let status = response.status;
         let reason = format!("the handler answered {status}");

@@ -1,4 +1,5 @@
-//! The identity of a delivery: fields of a request that are the same when the provider retries it, and different otherwise.
+//! The identity of a delivery: fields of a request that are the same when the provider retries it,
+//! and different otherwise.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
@@ -7,9 +8,9 @@ use super::value_location::ValueLocation;
 
 /// The fields that together identify a delivery.
 ///
-/// Written as one place (`{ header = "X-Id" }`), as a list of places that form the identity together, or as a list of such lists:
-/// alternatives. The first alternative whose fields are all present is used. CloudEvents needs two, for its binary and its structured
-/// form.
+/// Written as one place (`{ header = "X-Id" }`), as a list of places that form the identity
+/// together, or as a list of such lists: alternatives. The first alternative whose fields are all
+/// present is used. CloudEvents needs two, for its binary and its structured form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryId(Vec<Vec<ValueLocation>>);
 

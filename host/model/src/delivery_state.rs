@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-/// The state of a delivery. The ledger's tables contain these numbers. Their order matters: a delivery has ended if its state is
-/// `Done` or greater.
+/// The state of a delivery. The ledger's tables contain these numbers. Their order matters: a
+/// delivery has ended if its state is `Done` or greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[repr(i16)]

@@ -1,7 +1,7 @@
 //! Dot segments in paths, also in encodings that only some servers decode.
 
-/// Whether a segment of the path is `.` or `..`: as it is, percent-encoded, or followed by parameters (`..;x`), which Java servers
-/// remove before they resolve the path.
+/// Whether a segment of the path is `.` or `..`: as it is, percent-encoded, or followed by
+/// parameters (`..;x`), which Java servers remove before they resolve the path.
 pub fn has_dot_segment(path: &str) -> bool {
     let lower = path.to_ascii_lowercase();
     let plain = lower

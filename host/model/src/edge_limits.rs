@@ -7,7 +7,8 @@ use std::time::Duration;
 pub struct EdgeLimits {
     /// Open connections.
     pub connections: usize,
-    /// From accept to the end of the first request head, and from the first byte of each later head to its end.
+    /// From accept to the end of the first request head, and from the first byte of each later head
+    /// to its end.
     pub head_timeout: Duration,
     /// From one request to the first byte of the next on the same connection.
     pub keep_alive: Duration,

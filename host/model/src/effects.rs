@@ -1,4 +1,5 @@
-//! The effects of an attempt: staged while the handler runs, and applied in the transaction that ends the attempt, if it is done.
+//! The effects of an attempt: staged while the handler runs, and applied in the transaction that
+//! ends the attempt, if it is done.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +34,8 @@ pub struct Row {
 /// A value of `kv`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KvValue {
-    /// The bytes are UTF-8. Of values that earlier versions have stored, it may be false although they are.
+    /// The bytes are UTF-8. Of values that earlier versions have stored, it may be false although
+    /// they are.
     pub is_text: bool,
     /// The bytes of the value.
     pub bytes: Bytes,
@@ -55,7 +57,8 @@ pub enum KvChange {
     Set(KvValue, Option<Duration>),
     /// The value is deleted.
     Delete,
-    /// This number is added to an integer. A new integer begins at 0 and expires this long after it is stored, or never.
+    /// This number is added to an integer. A new integer begins at 0 and expires this long after it
+    /// is stored, or never.
     Add(i64, Option<Duration>),
 }
 

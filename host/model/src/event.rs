@@ -1,4 +1,5 @@
-//! An event: one verified request, which never changes. A reply: the response that its handler wants the caller to receive.
+//! An event: one verified request, which never changes. A reply: the response that its handler
+//! wants the caller to receive.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,7 +1,7 @@
 //! Characters that a text can use to show a reader something else than it says.
 
-/// Whether a terminal or an editor obeys this character instead of showing it: control characters, marks that change the direction of
-/// text, separators of lines, and characters without width.
+/// Whether a terminal or an editor obeys this character instead of showing it: control characters,
+/// marks that change the direction of text, separators of lines, and characters without width.
 pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -17,7 +17,8 @@ pub fn is_hidden(c: char) -> bool {
         )
 }
 
-/// The text with hidden characters escaped, for a terminal. Quotes stay, because people copy what they read.
+/// The text with hidden characters escaped, for a terminal. Quotes stay, because people copy what
+/// they read.
 pub fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
     for c in text.chars() {

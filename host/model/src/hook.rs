@@ -1,4 +1,5 @@
-//! A hook: a configured target. These types are checked; the crate `config` creates them from hook files.
+//! A hook: a configured target. These types are checked; the crate `config` creates them from hook
+//! files.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,8 +20,8 @@ use super::secret_ref::SecretRef;
 use super::sizes::SizeSpec;
 use super::value_location::ValueLocation;
 
-/// The name of a hook: its file's stem. `a-z`, `0-9`, `-`, `_`; at most 64. Names that begin with `_`
-/// are those of the host itself, such as `_queue` and `_admin`, in records and counters.
+/// The name of a hook: its file's stem. `a-z`, `0-9`, `-`, `_`; at most 64. Names that begin with
+/// `_` are those of the host itself, such as `_queue` and `_admin`, in records and counters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HookName(Arc<str>);
 
@@ -40,7 +41,8 @@ pub enum Mode {
     Sync,
     /// The caller receives a response when the event is durable. Workers run it.
     Async,
-    /// The event is stored first. The caller receives the handler's reply if it comes in time, otherwise the response of `async`.
+    /// The event is stored first. The caller receives the handler's reply if it comes in time,
+    /// otherwise the response of `async`.
     Auto,
 }
 
@@ -75,7 +77,8 @@ pub struct AcceptedSpec {
     pub status: Option<u16>,
     /// Headers that are added to, or replace, `content-type: application/json`.
     pub headers: http::HeaderMap,
-    /// The body, in which `{event}` is replaced by the id. `None`: `{"accepted": true, "event": ID}`.
+    /// The body, in which `{event}` is replaced by the id. `None`: `{"accepted": true, "event":
+    /// ID}`.
     pub body: Option<String>,
 }
 
@@ -84,7 +87,8 @@ pub struct AcceptedSpec {
 pub struct HookSpec {
     /// From the file's name.
     pub name: HookName,
-    /// `/github`; a `{name}` segment matches one segment, `{name...}` at the end any number of them.
+    /// `/github`; a `{name}` segment matches one segment, `{name...}` at the end any number of
+    /// them.
     pub path: String,
     /// At least one.
     pub methods: Vec<http::Method>,
@@ -94,7 +98,8 @@ pub struct HookSpec {
     pub digest: Option<ComponentDigest>,
     /// When the caller receives its response.
     pub mode: Mode,
-    /// The time until the caller receives a response. `None`: the value of the pack, otherwise `deadline`.
+    /// The time until the caller receives a response. `None`: the value of the pack, otherwise
+    /// `deadline`.
     pub answer_within: Option<Duration>,
     /// The longest time of one attempt, wall clock.
     pub deadline: Duration,
@@ -102,7 +107,8 @@ pub struct HookSpec {
     pub dedup: DedupSpec,
     /// When failed deliveries are retried, in modes `async` and `auto`.
     pub retry: RetrySpec,
-    /// Attempts that may begin per second, in modes `async` and `auto`. `None`: no limit besides `concurrency`.
+    /// Attempts that may begin per second, in modes `async` and `auto`. `None`: no limit besides
+    /// `concurrency`.
     pub max_rate: Option<f64>,
     /// Events with the same value at this place run one at a time, in order.
     pub order_by: Option<ValueLocation>,

@@ -1,5 +1,5 @@
-//! `POST https://*.example.com/api/`: URLs that one hook may call. Methods are optional, and so is the star, which stands for one or
-//! more labels before a name, never for the name itself.
+//! `POST https://*.example.com/api/`: URLs that one hook may call. Methods are optional, and so is
+//! the star, which stands for one or more labels before a name, never for the name itself.
 
 use std::fmt;
 use std::str::FromStr;
@@ -53,7 +53,8 @@ impl HttpGrant {
             .is_some_and(|prefix| prefix.covers(base) || prefix.is_below(base))
     }
 
-    /// Whether this entry allows every call that the other one allows. `false` if that is not certain.
+    /// Whether this entry allows every call that the other one allows. `false` if that is not
+    /// certain.
     pub fn covers_all_of(&self, other: &HttpGrant) -> bool {
         let has_methods = self.methods.is_empty()
             || (!other.methods.is_empty()
@@ -69,7 +70,8 @@ impl HttpGrant {
         has_methods && has_urls
     }
 
-    /// The prefix with the called host in place of the star. `None`: the star does not match that host.
+    /// The prefix with the called host in place of the star. `None`: the star does not match that
+    /// host.
     fn prefix_for(&self, url: &Url) -> Option<UrlPrefix> {
         if !self.is_suffix {
             return Some(self.prefix.clone());

@@ -13,11 +13,13 @@ use super::signature_spec::{Encoding, span};
 pub struct JwtSpec {
     /// Accepted `alg` values: HS256, HS384, HS512 with a secret; RS256, ES256 with public keys.
     pub algorithms: Option<Vec<String>>,
-    /// URL of the key set (RFC 7517), which may contain `{config.NAME}`. `None`: the secrets are the keys.
+    /// URL of the key set (RFC 7517), which may contain `{config.NAME}`. `None`: the secrets are
+    /// the keys.
     pub jwks: Option<String>,
     /// The API that returns a key by its id. The request contains the hook's secret.
     pub lookup: Option<LookupSpec>,
-    /// Claims and their allowed values: a text, a list of texts or a boolean. Texts may contain `{config.NAME}`.
+    /// Claims and their allowed values: a text, a list of texts or a boolean. Texts may contain
+    /// `{config.NAME}`.
     #[serde(default)]
     pub claims: BTreeMap<String, ClaimValue>,
     /// Tolerance for `nbf` and `exp`.
@@ -40,9 +42,11 @@ pub struct JwtSpec {
     pub url_hash: Option<String>,
     /// `exp` may be absent.
     pub no_expiry: Option<bool>,
-    /// The claim with the query string hash of Atlassian Connect: SHA-256 of method, path and sorted query, in hex.
+    /// The claim with the query string hash of Atlassian Connect: SHA-256 of method, path and
+    /// sorted query, in hex.
     pub query_string_hash: Option<String>,
-    /// For a detached signature: the header parameter with the signed time in seconds, to which `max_age` applies.
+    /// For a detached signature: the header parameter with the signed time in seconds, to which
+    /// `max_age` applies.
     pub header_time: Option<String>,
 }
 

@@ -3,8 +3,8 @@
 #[doc(hidden)]
 pub use fail;
 
-/// Aborts the process, as `kill -9` would, in builds with debug assertions, if the environment variable `FAILPOINTS` names this
-/// place.
+/// Aborts the process, as `kill -9` would, in builds with debug assertions, if the environment
+/// variable `FAILPOINTS` names this place.
 #[macro_export]
 macro_rules! kill_point {
     ($name:literal) => {

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// A point in ledger time, in milliseconds. Ledger time begins as the time of day of the first start; only differences are meaningful.
+/// A point in ledger time, in milliseconds. Ledger time begins as the time of day of the first
+/// start; only differences are meaningful.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LedgerTime(pub i64);
 

@@ -1,4 +1,5 @@
-//! The nouns of Landfall: hook, event, reply, attempt, outcome, secret, grant. No IO, no async, and no other crate of Landfall.
+//! The nouns of Landfall: hook, event, reply, attempt, outcome, secret, grant. No IO, no async, and
+//! no other crate of Landfall.
 #![deny(unsafe_code)]
 
 mod broker;

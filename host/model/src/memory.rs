@@ -70,8 +70,8 @@ impl MemoryBudget {
         }
     }
 
-    /// Counts bytes that are in use until the attempt ends and that cannot be refused. If they exceed the limit, the attempt is
-    /// stopped.
+    /// Counts bytes that are in use until the attempt ends and that cannot be refused. If they
+    /// exceed the limit, the attempt is stopped.
     pub fn take_or_overdraw(&self, bytes: usize) {
         if self.take(bytes).is_err() {
             self.0.is_overdrawn.store(true, Ordering::Relaxed);
@@ -111,8 +111,8 @@ impl MemoryHold {
         Ok(())
     }
 
-    /// Counts this many bytes from now on. They are in use already, so they cannot be refused: if they exceed the limit, the
-    /// attempt is stopped.
+    /// Counts this many bytes from now on. They are in use already, so they cannot be refused: if
+    /// they exceed the limit, the attempt is stopped.
     pub fn resize_or_overdraw(&mut self, bytes: usize) {
         let released = self.bytes.saturating_sub(bytes);
         self.budget.0.used.fetch_sub(released, Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! The last refused requests, for the operator. Each pair of hook and reason has its own list, so that many refusals of one kind
-//! (404s of a scanner) do not displace the others.
+//! The last refused requests, for the operator. Each pair of hook and reason has its own list, so
+//! that many refusals of one kind (404s of a scanner) do not displace the others.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
@@ -9,7 +9,8 @@ use super::lock::lock;
 
 /// The most requests that are stored for one hook and reason.
 const KEPT_MAX: usize = 10;
-/// The most pairs of hook and reason. A further pair replaces the one that was unchanged for longest.
+/// The most pairs of hook and reason. A further pair replaces the one that was unchanged for
+/// longest.
 const KINDS_MAX: usize = 1_000;
 /// The most bytes of `detail` and of `hint`.
 const TEXT_MAX: usize = 600;
@@ -32,8 +33,8 @@ pub struct RefusedRequest {
     pub hook: String,
     /// The reason word, such as `signature_mismatch`.
     pub reason: &'static str,
-    /// The status of the response. `None`: the connection was closed without a response, or the request was a duplicate, which is
-    /// answered like an accepted event.
+    /// The status of the response. `None`: the connection was closed without a response, or the
+    /// request was a duplicate, which is answered like an accepted event.
     pub status: Option<u16>,
     /// How the request differs from what was expected.
     pub detail: String,

@@ -7,9 +7,10 @@ use std::time::Duration;
 pub struct Retention {
     /// `ledger.retention`: for the delivery with its attempts.
     pub deliveries: Duration,
-    /// `ledger.body_retention`: for the body of its event, if the delivery is done. A dead delivery keeps its body, so that it can be
-    /// replayed.
+    /// `ledger.body_retention`: for the body of its event, if the delivery is done. A dead delivery
+    /// keeps its body, so that it can be replayed.
     pub bodies: Duration,
-    /// The largest size of the file in bytes. Above it, the oldest deliveries are removed before their time.
+    /// The largest size of the file in bytes. Above it, the oldest deliveries are removed before
+    /// their time.
     pub max_size: u64,
 }

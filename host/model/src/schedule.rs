@@ -1,4 +1,5 @@
-//! The retry schedule of a hook: a pure function of the attempt number, so that tests need not wait.
+//! The retry schedule of a hook: a pure function of the attempt number, so that tests need not
+//! wait.
 
 use std::time::Duration;
 
@@ -22,8 +23,9 @@ pub struct RetrySpec {
 // === impl RetrySpec ===
 
 impl RetrySpec {
-    /// The pause after attempt `number` (from 1) has failed. `None`: the delivery is dead. `chance` is a random number from 0 to 1. A
-    /// handler's hint replaces the computed pause, clamped to `first` … `max`.
+    /// The pause after attempt `number` (from 1) has failed. `None`: the delivery is dead. `chance`
+    /// is a random number from 0 to 1. A handler's hint replaces the computed pause, clamped to
+    /// `first` … `max`.
     pub fn pause(&self, number: u32, hint: Option<Duration>, chance: f64) -> Option<Duration> {
         if number >= self.attempts {
             return None;
@@ -31,7 +33,8 @@ impl RetrySpec {
         Some(self.step(number, hint, chance))
     }
 
-    /// The pause after a handler has deferred the event for the `count`-th time (from 1), `since` the first time. `None`: the delivery is dead.
+    /// The pause after a handler has deferred the event for the `count`-th time (from 1), `since`
+    /// the first time. `None`: the delivery is dead.
     pub fn deferral(
         &self,
         count: u32,

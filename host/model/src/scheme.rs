@@ -1,5 +1,5 @@
-//! How a sender is authenticated, as data: the fields of a `[verify]` table and of a provider pack. The crate `verify` turns them into
-//! a checked verifier; docs/VERIFY.md describes every field.
+//! How a sender is authenticated, as data: the fields of a `[verify]` table and of a provider pack.
+//! The crate `verify` turns them into a checked verifier; docs/VERIFY.md describes every field.
 
 use std::collections::BTreeMap;
 
@@ -43,8 +43,8 @@ pub struct VerifySpec {
     pub algorithm: Option<Algorithm>,
     /// How the signature is encoded.
     pub encoding: Option<Encoding>,
-    /// Method names that may precede a signature, as in `sha256=…`: each is the HMAC with that digest. Replaces `algorithm` and
-    /// `prefix`.
+    /// Method names that may precede a signature, as in `sha256=…`: each is the HMAC with that
+    /// digest. Replaces `algorithm` and `prefix`.
     pub methods: Option<Vec<String>>,
     /// Public keys that the provider publishes, instead of `secret`.
     pub key_set: Option<KeySetSpec>,
@@ -58,7 +58,8 @@ pub struct VerifySpec {
     pub id: Option<ValueLocation>,
     /// Headers that must have exactly this value.
     pub require: Option<BTreeMap<String, String>>,
-    /// Scheme, host and, if a proxy removes one, path prefix that senders call. They are never taken from the request.
+    /// Scheme, host and, if a proxy removes one, path prefix that senders call. They are never
+    /// taken from the request.
     pub public_url: Option<String>,
     /// The whole URL that senders call, instead of `public_url`, for proxies that replace the path.
     pub url: Option<String>,

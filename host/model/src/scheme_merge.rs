@@ -1,4 +1,5 @@
-//! A `[verify]` table over another one, field by field and in nested tables too: the upper table wins where it says something.
+//! A `[verify]` table over another one, field by field and in nested tables too: the upper table
+//! wins where it says something.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +15,9 @@ trait Merge {
 // === impl VerifySpec ===
 
 impl VerifySpec {
-    /// This table over `lower`. Secrets are never taken from `lower`: a pack holds none. Lists, `challenge` included, are
-    /// replaced as a whole; a list of parts has no order that two authors could share.
+    /// This table over `lower`. Secrets are never taken from `lower`: a pack holds none. Lists,
+    /// `challenge` included, are replaced as a whole; a list of parts has no order that two authors
+    /// could share.
     pub fn merge(self, lower: VerifySpec) -> VerifySpec {
         // The full URL and its beginning exclude each other: the upper table decides between them.
         let (public_url, url) = match (self.public_url, self.url) {
@@ -73,7 +75,8 @@ impl Merge for ListSpec {
 }
 
 impl Merge for TimeSpec {
-    /// A longer past does not lengthen the future: where neither table says `future`, it stays as long as the lower past.
+    /// A longer past does not lengthen the future: where neither table says `future`, it stays as
+    /// long as the lower past.
     fn merge(self, lower: TimeSpec) -> TimeSpec {
         TimeSpec {
             from: self.from.or(lower.from),

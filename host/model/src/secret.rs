@@ -99,7 +99,8 @@ impl Secret {
         Secret(Zeroizing::new(bytes.into()))
     }
 
-    /// The secret in the contents of a file or variable: without a byte-order mark, and without one line end at the end.
+    /// The secret in the contents of a file or variable: without a byte-order mark, and without one
+    /// line end at the end.
     pub fn without_line_end(mut bytes: Vec<u8>) -> Secret {
         if bytes.starts_with(BYTE_ORDER_MARK) {
             bytes.drain(..BYTE_ORDER_MARK.len());

@@ -1,4 +1,5 @@
-//! Which secrets hook files may name. The authors of hook files must not be able to read every variable and file of the node.
+//! Which secrets hook files may name. The authors of hook files must not be able to read every
+//! variable and file of the node.
 
 use std::path::{Path, PathBuf};
 
@@ -61,8 +62,8 @@ impl SecretGrant {
             .try_for_each(|part| self.check_part(part))
     }
 
-    /// Whether the file at `path` may be read, which depends on the target of its symbolic links too. `real` is `path` without
-    /// symbolic links; `resolve` does the same for other paths.
+    /// Whether the file at `path` may be read, which depends on the target of its symbolic links
+    /// too. `real` is `path` without symbolic links; `resolve` does the same for other paths.
     pub fn check_file(
         &self,
         path: &Path,

@@ -1,4 +1,5 @@
-//! A reference to a secret: `env:NAME`, `file:PATH`, or a remote source. Secrets are never written as literals.
+//! A reference to a secret: `env:NAME`, `file:PATH`, or a remote source. Secrets are never written
+//! as literals.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,7 +10,8 @@ use std::str::FromStr;
 pub enum SecretRef {
     /// An environment variable.
     Env(String),
-    /// A file, relative to the hook file that names it. One line end at its end is not part of the secret.
+    /// A file, relative to the hook file that names it. One line end at its end is not part of the
+    /// secret.
     File(PathBuf),
     /// A remote source.
     Remote(RemoteSecret),

@@ -38,7 +38,8 @@ pub struct ListSpec {
     pub separator: Option<String>,
     /// The text between label and value. `None`: no entry has a label.
     pub assign: Option<String>,
-    /// Labels of signatures; entries with other labels are skipped. `None`: every entry except the time is a signature without a label.
+    /// Labels of signatures; entries with other labels are skipped. `None`: every entry except the
+    /// time is a signature without a label.
     pub labels: Option<Vec<String>>,
     /// The label of the signed time.
     pub timestamp: Option<String>,
@@ -92,7 +93,8 @@ pub enum Algorithm {
     HmacSha384,
     /// HMAC with SHA-512.
     HmacSha512,
-    /// SHA-1 of a concatenation that contains the secret: only for providers that offer nothing better.
+    /// SHA-1 of a concatenation that contains the secret: only for providers that offer nothing
+    /// better.
     Sha1,
     /// SHA-256 of a concatenation that contains the secret.
     Sha256,
@@ -152,7 +154,8 @@ pub enum KeyForm {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MessageSignatureSpec {
-    /// Components that a signature must cover, such as `@method`. `None`: method, target, and `content-digest` if there is a body.
+    /// Components that a signature must cover, such as `@method`. `None`: method, target, and
+    /// `content-digest` if there is a body.
     pub components: Option<Vec<String>>,
     /// The label of the signature to check. `None`: any signature.
     pub label: Option<String>,

@@ -56,7 +56,8 @@ const MAX_BODY_DEFAULT: usize = MIB;
 const OWN_MEMORY: usize = 4 * MIB;
 /// A handler that returns the body has four copies of it: measured with `echo`.
 const COPIES_MIN: usize = 4;
-/// A handler that parses a body of small JSON objects needs ten times the body: measured with `store`.
+/// A handler that parses a body of small JSON objects needs ten times the body: measured with
+/// `store`.
 const COPIES_DEFAULT: usize = 10;
 
 // === impl SizeSpec ===
@@ -69,8 +70,9 @@ impl SizeSpec {
     /// The greatest `[limits] memory`.
     pub const MEMORY_LIMIT: usize = 1 << 30;
 
-    /// The sizes of a hook. `provider_max` is the largest body that the provider documents, `node_bodies` the node's memory for all
-    /// bodies. The error has the key in the hook file and a sentence.
+    /// The sizes of a hook. `provider_max` is the largest body that the provider documents,
+    /// `node_bodies` the node's memory for all bodies. The error has the key in the hook file and a
+    /// sentence.
     pub fn resolve(
         self,
         provider_max: Option<u64>,

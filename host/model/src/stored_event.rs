@@ -1,5 +1,6 @@
-//! The stored form of an event: its head as JSON, its body, and a checksum over every byte that a handler sees. The ledger and the
-//! envelopes of a broker use it; the checksum is verified before the event is used.
+//! The stored form of an event: its head as JSON, its body, and a checksum over every byte that a
+//! handler sees. The ledger and the envelopes of a broker use it; the checksum is verified before
+//! the event is used.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -99,7 +100,8 @@ impl Stored {
         &self.digest
     }
 
-    /// Rebuilds a stored event from its parts and verifies digest and checksum. `id`: event id, hook, time of receipt in ms.
+    /// Rebuilds a stored event from its parts and verifies digest and checksum. `id`: event id,
+    /// hook, time of receipt in ms.
     pub fn from_parts(
         id: (EventId, String, i64),
         head: &[u8],

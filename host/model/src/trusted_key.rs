@@ -20,7 +20,8 @@ pub struct TrustedKey {
 )]
 pub struct TrustedKeyError(String);
 
-/// Why a signature does not make a component trusted. The texts follow the name of the signature's file.
+/// Why a signature does not make a component trusted. The texts follow the name of the signature's
+/// file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// The file has another content.

@@ -43,8 +43,9 @@ pub enum UrlPrefixError {
 // === impl UrlPrefix ===
 
 impl UrlPrefix {
-    /// Whether `url` is at or below this prefix: the same scheme, host and port, and a path below this one, after dot segments are
-    /// resolved. A path with an encoded slash is never below another path.
+    /// Whether `url` is at or below this prefix: the same scheme, host and port, and a path below
+    /// this one, after dot segments are resolved. A path with an encoded slash is never below
+    /// another path.
     pub fn covers(&self, url: &Url) -> bool {
         self.url.origin() == url.origin() && self.covers_path(url.path())
     }

@@ -22,7 +22,7 @@ pub enum ValueLocation {
     Param(String),
     /// The body itself; only `whole`.
     Body(String),
-    /// A claim of the verified token, by JSON pointer. If the claim is a text that contains JSON, the pointer continues in it. Only for
-    /// `event_type`, `delivery_id` and `order_by`.
+    /// A claim of the verified token, by JSON pointer. If the claim is a text that contains JSON,
+    /// the pointer continues in it. Only for `event_type`, `delivery_id` and `order_by`.
     Claim(String),
 }

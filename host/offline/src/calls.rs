@@ -1,4 +1,5 @@
-//! The outbound calls of an offline run: answered by the case, and recorded as the component wrote them.
+//! The outbound calls of an offline run: answered by the case, and recorded as the component wrote
+//! them.
 
 use std::sync::{Arc, Mutex};
 

@@ -20,7 +20,8 @@ impl Content {
         self.0.is_empty()
     }
 
-    /// The body as a JSON object or list. Of a number or a text alone it is unknown whether JSON is meant.
+    /// The body as a JSON object or list. Of a number or a text alone it is unknown whether JSON is
+    /// meant.
     pub(crate) fn structure(&self) -> Option<Value> {
         self.json()
             .filter(|json| json.is_object() || json.is_array())
@@ -43,7 +44,8 @@ impl Content {
         }
     }
 
-    /// Adds the body as `json` if it is an object or a list, otherwise as `body`, and nothing if it is empty.
+    /// Adds the body as `json` if it is an object or a list, otherwise as `body`, and nothing if it
+    /// is empty.
     pub(crate) fn put_into(self, message: &mut Map<String, Value>) {
         if self.is_empty() {
             return;

@@ -1,4 +1,5 @@
-//! Makes the event of a case: the request as the provider sends it, and what the host would find in it.
+//! Makes the event of a case: the request as the provider sends it, and what the host would find in
+//! it.
 
 use std::path::Path;
 

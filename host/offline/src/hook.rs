@@ -59,7 +59,8 @@ pub(crate) enum Outside {
 // === impl OfflineEngine ===
 
 impl OfflineEngine {
-    /// Starts an engine with the limits of a node. `compiler` is the binary that has the `compile` command.
+    /// Starts an engine with the limits of a node. `compiler` is the binary that has the `compile`
+    /// command.
     pub fn start(
         cache: PathBuf,
         compiler: PathBuf,

@@ -1,7 +1,8 @@
-//! Runs a component without a node, on the real engine: test cases in files, the built-in cases of a provider, one event.
+//! Runs a component without a node, on the real engine: test cases in files, the built-in cases of
+//! a provider, one event.
 //!
-//! What surrounds the component is faked: answers to outbound calls, stored values, the clock and the random numbers come from
-//! the case. Limits, grants and linking are those of a node.
+//! What surrounds the component is faked: answers to outbound calls, stored values, the clock and
+//! the random numbers come from the case. Limits, grants and linking are those of a node.
 #![deny(unsafe_code)]
 #![warn(unreachable_pub)]
 

@@ -62,7 +62,8 @@ impl Override {
         })
     }
 
-    /// The JSON text with the value in its place. Everything else stays as it is written. Objects that are missing on the way are made.
+    /// The JSON text with the value in its place. Everything else stays as it is written. Objects
+    /// that are missing on the way are made.
     pub(crate) fn apply(&self, body: &str) -> Result<String, PointerError> {
         let tokens = self.pointer[1..].split('/');
         let tokens: Vec<String> = tokens

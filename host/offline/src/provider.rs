@@ -1,5 +1,5 @@
-//! The built-in cases of a hook's provider: which requests the hook accepts. They use a made-up secret, never the one of the
-//! hook file, and do not run the handler.
+//! The built-in cases of a hook's provider: which requests the hook accepts. They use a made-up
+//! secret, never the one of the hook file, and do not run the handler.
 
 use std::fmt::Display;
 use std::time::{Duration, Instant, SystemTime};
@@ -55,7 +55,8 @@ type Outcome = Result<(), Wrong>;
 /// A built-in case. `None`: the provider has nothing to try.
 type BuiltIn<'a> = fn(&Imitation<'a>) -> Option<Outcome>;
 
-/// Adds the built-in cases of the hook's provider to a report, or a note that says why there are none.
+/// Adds the built-in cases of the hook's provider to a report, or a note that says why there are
+/// none.
 pub(crate) fn run(hook: &OfflineHook, report: &mut Report) {
     let Some(provider) = &hook.spec.verify.provider else {
         return;

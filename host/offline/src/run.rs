@@ -70,8 +70,8 @@ pub(crate) async fn run(
     Ok(Run::new(event, attempt, calls.made(), case))
 }
 
-/// The attempt with the outcome that a ledger gives it: effects above the quota of the hook are not stored. Only the values of the case
-/// are there already.
+/// The attempt with the outcome that a ledger gives it: effects above the quota of the hook are not
+/// stored. Only the values of the case are there already.
 fn within_quota(mut attempt: Attempt, quota: &Quota, stored: &BTreeMap<String, String>) -> Attempt {
     let writes = attempt.effects.writes.iter();
     let growth: i64 = writes.map(|write| growth(write, stored)).sum();

@@ -1,4 +1,5 @@
-//! Turns a stored event into a case: what the admin API of a node shows of it becomes a request, answers and expectations.
+//! Turns a stored event into a case: what the admin API of a node shows of it becomes a request,
+//! answers and expectations.
 
 use std::path::{Path, PathBuf};
 

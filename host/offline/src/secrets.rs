@@ -1,5 +1,5 @@
-//! Secrets of an offline run: every reference has the same placeholder, so that no value of the author's machine is needed, or
-//! can appear in a result.
+//! Secrets of an offline run: every reference has the same placeholder, so that no value of the
+//! author's machine is needed, or can appear in a result.
 
 use landfall_model::{Secret, SecretError, SecretRef, SecretSource};
 

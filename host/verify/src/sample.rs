@@ -29,7 +29,8 @@ pub struct SampleRequest {
     pub event: Option<String>,
     /// The target URL.
     pub url: String,
-    /// The URL that the provider signs, if it differs from the target. It replaces those of the table.
+    /// The URL that the provider signs, if it differs from the target. It replaces those of the
+    /// table.
     pub public_url: Option<String>,
     /// The shared secret in the provider's form.
     pub secret: Option<Secret>,
@@ -165,8 +166,8 @@ pub fn sign_with(
     sign(verifier, draft, &key(secret, verifier)?, now)
 }
 
-/// The requests of the hook's ownership checks, signed where the check is. `draft` is an unsigned request of the provider.
-/// Pairings are left out: they need an operator.
+/// The requests of the hook's ownership checks, signed where the check is. `draft` is an unsigned
+/// request of the provider. Pairings are left out: they need an operator.
 pub fn sample_challenges(
     verifier: &Verifier,
     draft: &Unverified,

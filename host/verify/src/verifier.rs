@@ -388,7 +388,8 @@ impl Verifier {
         }
     }
 
-    /// The greatest age of a signed request; `None` if the scheme has no time, or the hook allows any.
+    /// The greatest age of a signed request; `None` if the scheme has no time, or the hook allows
+    /// any.
     pub fn max_age(&self) -> Option<Duration> {
         match &self.auth_scheme {
             AuthScheme::Signature(signature) => signature.time.as_ref()?.window.past,

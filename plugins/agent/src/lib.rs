@@ -1,8 +1,9 @@
-//! Sends each event to a language model or an agent with a prompt, and its answer to hooks or to a URL.
+//! Sends each event to a language model or an agent with a prompt, and its answer to hooks or to a
+//! URL.
 //!
-//! The answer always leaves as an event that is emitted: to the hooks, or to this hook itself, whose second event calls the URL. The host
-//! queues an emission in the transaction that ends the attempt, so a call of the URL that fails is retried without another answer of
-//! the model.
+//! The answer always leaves as an event that is emitted: to the hooks, or to this hook itself,
+//! whose second event calls the URL. The host queues an emission in the transaction that ends the
+//! attempt, so a call of the URL that fails is retried without another answer of the model.
 
 mod model;
 
@@ -35,7 +36,8 @@ struct Settings {
     /// More keys of the request, such as `temperature`.
     #[serde(default)]
     options: BTreeMap<String, Value>,
-    /// A template that makes the whole request as JSON, instead of `model`, `system`, `prompt` and `options`.
+    /// A template that makes the whole request as JSON, instead of `model`, `system`, `prompt` and
+    /// `options`.
     body: Option<Template>,
     /// Added to the request.
     #[serde(default)]

@@ -1,7 +1,8 @@
 //! The call of the model.
 //!
 //! Sources: <https://platform.openai.com/docs/api-reference/chat/create>,
-//! <https://platform.openai.com/docs/guides/error-codes/api-errors>, <https://platform.claude.com/docs/en/api/messages>,
+//! <https://platform.openai.com/docs/guides/error-codes/api-errors>,
+//! <https://platform.claude.com/docs/en/api/messages>,
 //! <https://platform.claude.com/docs/en/api/errors>.
 
 use crate::Settings;
@@ -13,7 +14,8 @@ use landfall_sdk::{Event, Failure, json, log, settings};
 use serde::Deserialize;
 use std::time::Duration;
 
-/// Bytes of a request, without a setting of its own. Senders choose how long events are, and models are paid by length.
+/// Bytes of a request, without a setting of its own. Senders choose how long events are, and models
+/// are paid by length.
 const REQUEST_BYTES_MAX: u32 = 65_536;
 /// Seconds of a call, without a setting of its own.
 const TIMEOUT_S: u32 = 120;

@@ -1,4 +1,5 @@
-//! `objects.insert` of the JSON API, with metadata and content in one call. The host adds the token.
+//! `objects.insert` of the JSON API, with metadata and content in one call. The host adds the
+//! token.
 //!
 //! Sources: <https://docs.cloud.google.com/storage/docs/json_api/v1/objects/insert>,
 //! <https://docs.cloud.google.com/storage/docs/uploading-objects#uploading-an-object> (multipart),

@@ -10,8 +10,8 @@ use landfall_calls::{percent_encoded, send};
 use landfall_sdk::Failure;
 use landfall_sdk::http::{Request, Response};
 
-/// Codes after which the same call may succeed, with a status that says otherwise. `PermanentRedirect` is a bucket in another region, which
-/// the operator can correct.
+/// Codes after which the same call may succeed, with a status that says otherwise.
+/// `PermanentRedirect` is a bucket in another region, which the operator can correct.
 const RETRIES: [&str; 6] = [
     "RequestTimeout",
     "ExpiredToken",

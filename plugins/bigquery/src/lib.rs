@@ -1,6 +1,6 @@
-//! Streams each event into a BigQuery table by `tabledata.insertAll`. The id of the event is the `insertId`, so that a row that
-//! is sent again within a minute or so is one.
-//! Source: cloud.google.com/bigquery/docs/reference/rest/v2/tabledata/insertAll.
+//! Streams each event into a BigQuery table by `tabledata.insertAll`. The id of the event is the
+//! `insertId`, so that a row that is sent again within a minute or so is one. Source:
+//! cloud.google.com/bigquery/docs/reference/rest/v2/tabledata/insertAll.
 
 use landfall_calls::{Condition, document, google, send, skipped};
 use landfall_sdk::http::Request;

@@ -1,4 +1,5 @@
-//! What a service answers when it refuses a call, sorted by whether the same event may succeed later.
+//! What a service answers when it refuses a call, sorted by whether the same event may succeed
+//! later.
 
 use landfall_sdk::Failure;
 use landfall_sdk::http::Response;
@@ -22,10 +23,12 @@ pub struct Errors {
 }
 
 impl Errors {
-    /// The response if its status is 2xx, otherwise the failure that follows from its code and its status.
+    /// The response if its status is 2xx, otherwise the failure that follows from its code and its
+    /// status.
     ///
-    /// 401 to 404 are a retry, because the operator can correct a credential, a right or an address while the event waits.
-    /// 408, 425, 429 and 5xx are a retry, after `Retry-After` seconds if the header is there. Any other status is a reject.
+    /// 401 to 404 are a retry, because the operator can correct a credential, a right or an address
+    /// while the event waits. 408, 425, 429 and 5xx are a retry, after `Retry-After` seconds if the
+    /// header is there. Any other status is a reject.
     pub fn checked(&self, response: Response) -> Result<Response, Failure> {
         if response.is_success() {
             return Ok(response);
@@ -41,7 +44,8 @@ impl Errors {
     }
 }
 
-/// The failure of a response whose code and message are known. [`Errors::checked`] says what follows from the status.
+/// The failure of a response whose code and message are known. [`Errors::checked`] says what
+/// follows from the status.
 pub fn failure(
     response: &Response,
     code: &str,

@@ -206,7 +206,8 @@ pub fn unmet(when: &[Condition], event: &Event) -> Option<String> {
     if when.is_empty() {
         return None;
     }
-    // A body that is not JSON has nothing where a pointer points; conditions on headers may still hold.
+    // A body that is not JSON has nothing where a pointer points; conditions on headers may still
+    // hold.
     let body = event.json().unwrap_or(Value::Null);
     when.iter()
         .find_map(|condition| condition.unmet(event, &body))

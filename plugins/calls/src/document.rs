@@ -3,7 +3,8 @@
 use landfall_sdk::serde_json::Value;
 use landfall_sdk::{Event, Failure};
 
-/// The JSON document of an event; the fields of a form as an object; null for an empty body. Any other body is a reject.
+/// The JSON document of an event; the fields of a form as an object; null for an empty body. Any
+/// other body is a reject.
 pub fn document(event: &Event) -> Result<Value, Failure> {
     let failure = match event.json() {
         Ok(json) => return Ok(json),

@@ -24,7 +24,8 @@ pub fn copy_with_headers(hook: &str, event: &Event, names: &[String]) -> Emissio
     })
 }
 
-/// Stages the event and returns its id. An event above a limit is rejected, because it would be above it again.
+/// Stages the event and returns its id. An event above a limit is rejected, because it would be
+/// above it again.
 pub fn send(emission: Emission) -> Result<String, Failure> {
     match emission.send() {
         Ok(event) => Ok(event),

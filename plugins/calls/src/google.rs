@@ -14,7 +14,8 @@ const PASSING: [&str; 4] = [
     "backendError",
 ];
 
-/// The answer, or the failure that it amounts to. `rejects` are error codes of this API that no later try mends.
+/// The answer, or the failure that it amounts to. `rejects` are error codes of this API that no
+/// later try mends.
 pub fn checked(response: Response, rejects: &[&str]) -> Result<Response, Failure> {
     if response.is_success() {
         return Ok(response);

@@ -1,7 +1,8 @@
-//! Calls that an operator describes in `[settings]`: on which condition, where to, with which headers, and templates for what
-//! is sent.
+//! Calls that an operator describes in `[settings]`: on which condition, where to, with which
+//! headers, and templates for what is sent.
 //!
-//! Shared by the bundled handlers. Which addresses may be reached, and with which credentials, is the host's part.
+//! Shared by the bundled handlers. Which addresses may be reached, and with which credentials, is
+//! the host's part.
 
 pub mod answer;
 mod condition;

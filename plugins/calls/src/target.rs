@@ -137,7 +137,8 @@ impl Target {
         request.body(event.body.clone())
     }
 
-    /// What is called JSON has to be JSON, and each value in it no more than a value: that shows here, not at the target.
+    /// What is called JSON has to be JSON, and each value in it no more than a value: that shows
+    /// here, not at the target.
     fn with_rendered(
         &self,
         request: Request,
@@ -170,8 +171,8 @@ fn is_json(content_type: &str) -> bool {
         .is_some_and(|essence| essence.trim().to_ascii_lowercase().ends_with("json"))
 }
 
-/// The response, with any status. A request over a limit is rejected, because it would be over it again. Every other failure
-/// is retried: it may pass, or the operator can fix it.
+/// The response, with any status. A request over a limit is rejected, because it would be over it
+/// again. Every other failure is retried: it may pass, or the operator can fix it.
 pub fn send(request: Request) -> Result<Response, Failure> {
     match request.send() {
         Ok(response) => Ok(response),

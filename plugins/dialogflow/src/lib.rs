@@ -1,6 +1,6 @@
-//! Dialogflow both ways: answers fulfillment requests of ES and CX agents, and asks an agent what an event means.
-//! Sources: cloud.google.com/dialogflow/es/docs/fulfillment-webhook, cloud.google.com/dialogflow/cx/docs/concept/webhook, and
-//! `sessions.detectIntent` of v2 and v3.
+//! Dialogflow both ways: answers fulfillment requests of ES and CX agents, and asks an agent what
+//! an event means. Sources: cloud.google.com/dialogflow/es/docs/fulfillment-webhook,
+//! cloud.google.com/dialogflow/cx/docs/concept/webhook, and `sessions.detectIntent` of v2 and v3.
 
 mod detect;
 mod fulfill;

@@ -36,7 +36,8 @@ struct Settings {
     /// Of the webhook.
     #[schemars(extend("x-landfall" = "url", "x-landfall-method" = "POST"))]
     url: Option<String>,
-    /// A template: the id of the channel, instead of a webhook's `url`. It needs the token of a bot.
+    /// A template: the id of the channel, instead of a webhook's `url`. It needs the token of a
+    /// bot.
     channel: Option<Template>,
     /// A template: the message.
     text: Option<Template>,
@@ -161,8 +162,8 @@ fn nonce(id: &str) -> String {
     digits[start..].iter().collect()
 }
 
-/// The text with at most `max` UTF-16 units, of which the last one is `…` if something is left out. A character of Discord is never
-/// shorter than a unit.
+/// The text with at most `max` UTF-16 units, of which the last one is `…` if something is left out.
+/// A character of Discord is never shorter than a unit.
 fn cut(text: &str, max: usize) -> String {
     if text.encode_utf16().count() <= max {
         return text.to_owned();

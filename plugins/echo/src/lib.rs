@@ -1,7 +1,9 @@
-//! Answers with the body of the event: the smallest useful handler, and the component that the benchmarks run.
+//! Answers with the body of the event: the smallest useful handler, and the component that the
+//! benchmarks run.
 //!
-//! JSON is checked and written into the reply unchanged. A form becomes an object of its fields, other text stays text, and an empty
-//! body becomes null. Of a binary or very large body, the reply has only the number of bytes.
+//! JSON is checked and written into the reply unchanged. A form becomes an object of its fields,
+//! other text stays text, and an empty body becomes null. Of a binary or very large body, the reply
+//! has only the number of bytes.
 
 use landfall_sdk::serde_json::Value;
 use landfall_sdk::{Event, Failure, Reply, handler, json};

@@ -1,9 +1,11 @@
 //! The APIs of the services: what a call looks like, and what the answers mean.
 //!
 //! Sources:
-//! - Resend: <https://resend.com/docs/api-reference/emails/send-email>, <https://resend.com/docs/api-reference/errors>,
+//! - Resend: <https://resend.com/docs/api-reference/emails/send-email>,
+//!   <https://resend.com/docs/api-reference/errors>,
 //!   <https://resend.com/docs/dashboard/emails/idempotency-keys>
-//! - Postmark: <https://postmarkapp.com/developer/api/email-api>, <https://postmarkapp.com/developer/api/overview#error-codes>
+//! - Postmark: <https://postmarkapp.com/developer/api/email-api>,
+//!   <https://postmarkapp.com/developer/api/overview#error-codes>
 //! - SendGrid: <https://www.twilio.com/docs/sendgrid/api-reference/mail-send/mail-send>,
 //!   <https://www.twilio.com/docs/sendgrid/api-reference/how-to-use-the-sendgrid-v3-api/responses>
 //! - Mailgun: <https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/messages>
@@ -35,7 +37,8 @@ const RESEND: Errors = Errors {
     retries: &["concurrent_idempotent_requests"],
     rejects: &[],
 };
-/// 400, 401, 405, 412 and 413: the operator can confirm the sender, or the account. They come with status 422.
+/// 400, 401, 405, 412 and 413: the operator can confirm the sender, or the account. They come with
+/// status 422.
 const POSTMARK: Errors = Errors {
     codes: &["/ErrorCode"],
     messages: &["/Message"],

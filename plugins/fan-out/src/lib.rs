@@ -1,4 +1,5 @@
-//! Hands each event to several hooks or targets. Each of them has its own retries, so that only the one that failed is called again.
+//! Hands each event to several hooks or targets. Each of them has its own retries, so that only the
+//! one that failed is called again.
 //!
 //! For each target this hook emits an event to itself. That second event makes the call.
 

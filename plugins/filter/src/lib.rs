@@ -1,6 +1,7 @@
 //! Hands an event on to other hooks if it fulfils every condition.
 //!
-//! Any other event goes to the hooks in `otherwise`. Without them it is done, and the log says which condition does not hold.
+//! Any other event goes to the hooks in `otherwise`. Without them it is done, and the log says
+//! which condition does not hold.
 
 use landfall_calls::emission::{copy_with_headers, send};
 use landfall_calls::{Condition, unmet};

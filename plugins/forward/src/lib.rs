@@ -1,6 +1,7 @@
 //! Sends each event to one or several targets, unchanged or through a template.
 //!
-//! Every target whose conditions hold is called, whatever the others answer. The event is done if all of them accepted it.
+//! Every target whose conditions hold is called, whatever the others answer. The event is done if
+//! all of them accepted it.
 
 use landfall_calls::{Condition, Target, skipped};
 use landfall_sdk::{Event, Failure, handler, settings};

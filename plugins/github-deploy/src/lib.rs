@@ -1,7 +1,8 @@
 //! Deploys what was pushed to a branch, or built by a workflow, and sets a status on the commit.
 //!
-//! A commit status `pending`, then the deployment (a `repository_dispatch` or a call of a URL), then `success` or `error`.
-//! Sources: docs.github.com/en/rest/repos/repos (create a repository dispatch event), .../commits/statuses.
+//! A commit status `pending`, then the deployment (a `repository_dispatch` or a call of a URL),
+//! then `success` or `error`. Sources: docs.github.com/en/rest/repos/repos (create a repository
+//! dispatch event), .../commits/statuses.
 
 use landfall_calls::{Target, send};
 use landfall_sdk::http::Request;
@@ -179,7 +180,8 @@ impl Settings {
             .header("x-github-api-version", VERSION);
         let response = send(request)?;
         match response.status {
-            // A token without the right, or a repository that it does not see: the operator's to mend.
+            // A token without the right, or a repository that it does not see: the operator's to
+            // mend.
             401 | 403 | 404 => Err(Failure::retry(format!(
                 "{path}: GitHub answered {}",
                 response.status

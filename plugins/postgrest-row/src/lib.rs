@@ -1,9 +1,11 @@
-//! Inserts each event as a row through PostgREST, which Supabase and the Neon Data API speak too. The event's id is a column, by which
-//! a row that is sent again is recognised.
+//! Inserts each event as a row through PostgREST, which Supabase and the Neon Data API speak too.
+//! The event's id is a column, by which a row that is sent again is recognised.
 //!
 //! Sources: <https://docs.postgrest.org/en/stable/references/api/tables_views.html#upsert>,
-//! <https://docs.postgrest.org/en/stable/references/api/schemas.html>, <https://docs.postgrest.org/en/stable/references/errors.html>,
-//! <https://supabase.com/docs/guides/getting-started/migrating-to-new-api-keys> (the header of Supabase's keys).
+//! <https://docs.postgrest.org/en/stable/references/api/schemas.html>,
+//! <https://docs.postgrest.org/en/stable/references/errors.html>,
+//! <https://supabase.com/docs/guides/getting-started/migrating-to-new-api-keys> (the header of
+//! Supabase's keys).
 
 use landfall_calls::answer::Errors;
 use landfall_calls::{Condition, document, percent_encoded, send, skipped};
@@ -16,8 +18,9 @@ use std::collections::BTreeMap;
 const ERRORS: Errors = Errors {
     codes: &["/code"],
     messages: &["/message"],
-    // The operator can change the table: 42P10 is a column of `id` without a unique constraint, 42703 and PGRST204 are a column that is
-    // missing, PGRST106 is a schema that the server does not expose. The row that a foreign key needs (23503) may be inserted later.
+    // The operator can change the table: 42P10 is a column of `id` without a unique constraint,
+    // 42703 and PGRST204 are a column that is missing, PGRST106 is a schema that the server does
+    // not expose. The row that a foreign key needs (23503) may be inserted later.
     retries: &["42P10", "42703", "PGRST204", "PGRST106", "23503"],
     rejects: &[],
 };
@@ -96,7 +99,8 @@ impl Settings {
         }
     }
 
-    /// A field that this body lacks is null. Without `fields` and `texts`, the column `body` has the whole body.
+    /// A field that this body lacks is null. Without `fields` and `texts`, the column `body` has
+    /// the whole body.
     fn row(&self, event: &Event) -> Result<Map<String, Value>, Failure> {
         let mut row = Map::new();
         if self.fields.is_empty() && self.texts.is_empty() {

@@ -1,5 +1,6 @@
-//! Posts a message to Slack: by an incoming webhook, or by `chat.postMessage` where a channel is named.
-//! Sources: docs.slack.dev/messaging/sending-messages-using-incoming-webhooks, docs.slack.dev/reference/methods/chat.postMessage.
+//! Posts a message to Slack: by an incoming webhook, or by `chat.postMessage` where a channel is
+//! named. Sources: docs.slack.dev/messaging/sending-messages-using-incoming-webhooks,
+//! docs.slack.dev/reference/methods/chat.postMessage.
 
 use landfall_calls::{Condition, send, skipped};
 use landfall_sdk::http::{Request, Response};
@@ -82,7 +83,8 @@ impl Settings {
     }
 }
 
-/// The `ts` of the message. A method always answers 200, also on failure; a webhook answers with a status and a word.
+/// The `ts` of the message. A method always answers 200, also on failure; a webhook answers with a
+/// status and a word.
 fn posted(answer: Response) -> Result<Value, Failure> {
     let body: Value = answer.json().unwrap_or_default();
     let word = match body["error"].as_str() {

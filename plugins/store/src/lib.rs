@@ -1,6 +1,7 @@
 //! Keeps each event as a row: the fields that the operator chose, or the whole body.
 //!
-//! The host stores the row together with the event's success, so an event that is tried again leaves one row.
+//! The host stores the row together with the event's success, so an event that is tried again
+//! leaves one row.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -1,9 +1,14 @@
-//! Posts an Adaptive Card to Microsoft Teams, by a workflow that starts with "When a Teams webhook request is received".
+//! Posts an Adaptive Card to Microsoft Teams, by a workflow that starts with "When a Teams webhook
+//! request is received".
 //!
-//! Sources: <https://learn.microsoft.com/connectors/teams/#when-a-teams-webhook-request-is-received> (the request),
-//! <https://learn.microsoft.com/connectors/teams/#known-issues-and-limitations-with-actions> (28 KB),
-//! <https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using> (the message),
-//! <https://learn.microsoft.com/microsoft-copilot-studio/adaptive-cards-overview> (Teams renders version 1.5 at most).
+//! Sources:
+//! <https://learn.microsoft.com/connectors/teams/#when-a-teams-webhook-request-is-received> (the
+//! request),
+//! <https://learn.microsoft.com/connectors/teams/#known-issues-and-limitations-with-actions> (28
+//! KB),
+//! <https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using>
+//! (the message), <https://learn.microsoft.com/microsoft-copilot-studio/adaptive-cards-overview>
+//! (Teams renders version 1.5 at most).
 
 use landfall_calls::answer::Errors;
 use landfall_calls::{Condition, send, skipped};
@@ -108,7 +113,8 @@ fn fitting(message: Value) -> Result<Value, Failure> {
     )))
 }
 
-/// The text, of which at most `room` bytes are in a JSON string. If something is left out, it ends with `…`.
+/// The text, of which at most `room` bytes are in a JSON string. If something is left out, it ends
+/// with `…`.
 fn cut(text: &str, room: usize) -> String {
     const END: char = '…';
     if text.chars().map(json_bytes).sum::<usize>() <= room {

@@ -1,8 +1,8 @@
-//! The `#[handler]`, `#[responder]` and `#[settings]` attributes. Use them through `landfall_sdk`: the code that they write needs that
-//! crate.
+//! The `#[handler]`, `#[responder]` and `#[settings]` attributes. Use them through `landfall_sdk`:
+//! the code that they write needs that crate.
 //!
-//! `#[handler]` and `#[responder]` leave the function as it is, so that tests call it natively, and add the component's export for wasm
-//! only. `#[settings]` describes a type of settings.
+//! `#[handler]` and `#[responder]` leave the function as it is, so that tests call it natively, and
+//! add the component's export for wasm only. `#[settings]` describes a type of settings.
 
 mod manifest;
 
@@ -18,19 +18,20 @@ const ARGUMENTS_MAX: usize = 4;
 
 /// Makes a function the handler of this component.
 ///
-/// The function takes one to four arguments (`Event`, `Json<T>`, `Settings<T>`, a type of `providers`) and returns
-/// `Result<_, Failure>`. The value is a reply (`Reply`, `Json<T>`, `String`, `&'static str`), an option of one, or `()`. `()` and `None`
-/// are the answer that the provider takes for success.
+/// The function takes one to four arguments (`Event`, `Json<T>`, `Settings<T>`, a type of
+/// `providers`) and returns `Result<_, Failure>`. The value is a reply (`Reply`, `Json<T>`,
+/// `String`, `&'static str`), an option of one, or `()`. `()` and `None` are the answer that the
+/// provider takes for success.
 ///
-/// The attribute writes the manifest of the component, the custom section `landfall:manifest`: the name, version and description of
-/// the crate.
+/// The attribute writes the manifest of the component, the custom section `landfall:manifest`: the
+/// name, version and description of the crate.
 ///
-/// With `#[handler(settings = Settings)]` the manifest has the JSON Schema of that type, which has the attribute `#[settings]`.
-/// Landfall checks `[settings]` by it when it loads the hook. The schema is the file `settings.schema.json` beside `Cargo.toml`:
-/// `cargo test` writes it.
+/// With `#[handler(settings = Settings)]` the manifest has the JSON Schema of that type, which has
+/// the attribute `#[settings]`. Landfall checks `[settings]` by it when it loads the hook. The
+/// schema is the file `settings.schema.json` beside `Cargo.toml`: `cargo test` writes it.
 ///
-/// With `#[handler(manifest = "manifest.toml")]` the manifest also has that file, relative to `Cargo.toml`. It can have the key
-/// `event-types` and the tables `[suggests]` and `[needs]`.
+/// With `#[handler(manifest = "manifest.toml")]` the manifest also has that file, relative to
+/// `Cargo.toml`. It can have the key `event-types` and the tables `[suggests]` and `[needs]`.
 #[proc_macro_attribute]
 pub fn handler(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let original = Tokens::from(item.clone());
@@ -44,8 +45,9 @@ pub fn handler(arguments: TokenStream, item: TokenStream) -> TokenStream {
     }
 }
 
-/// Makes a function the quick answer of this component, beside its `#[handler]`: in mode `async` the caller receives what it returns,
-/// before the handler has run. It has the types of a handler. Of a failure, only the reason goes to the host.
+/// Makes a function the quick answer of this component, beside its `#[handler]`: in mode `async`
+/// the caller receives what it returns, before the handler has run. It has the types of a handler.
+/// Of a failure, only the reason goes to the host.
 #[proc_macro_attribute]
 pub fn responder(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let original = Tokens::from(item.clone());
@@ -104,11 +106,12 @@ fn expand_responder(arguments: TokenStream, item: TokenStream) -> Result<Tokens,
     Ok(quote!(#function #types #export))
 }
 
-/// Describes a type of settings, for `#[handler(settings = …)]`: write it above `#[derive(Deserialize)]`, on the type and
-/// on those that it is made of.
+/// Describes a type of settings, for `#[handler(settings = …)]`: write it above
+/// `#[derive(Deserialize)]`, on the type and on those that it is made of.
 ///
-/// `#[schemars(extend("x-landfall" = "url"))]` marks a text as a URL that is called, `"base-url"` as one that paths are appended to,
-/// and `"template"` as a template. The component has only the finished schema.
+/// `#[schemars(extend("x-landfall" = "url"))]` marks a text as a URL that is called, `"base-url"`
+/// as one that paths are appended to, and `"template"` as a template. The component has only the
+/// finished schema.
 #[proc_macro_attribute]
 pub fn settings(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let original = Tokens::from(item.clone());

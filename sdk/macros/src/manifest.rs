@@ -12,7 +12,8 @@ const SCHEMA: &str = "settings.schema.json";
 /// The keys that an author's file may have.
 const AUTHOR_KEYS: [&str; 4] = ["event-types", "settings-schema", "suggests", "needs"];
 
-/// The section: the facts about the crate, the schema of the settings, and the author's file. TOML wants keys before tables.
+/// The section: the facts about the crate, the schema of the settings, and the author's file. TOML
+/// wants keys before tables.
 pub fn section(file: Option<&LitStr>, has_schema: bool) -> Result<Tokens, Error> {
     let facts = ["NAME", "VERSION", "DESCRIPTION"]
         .map(|name| std::env::var(format!("CARGO_PKG_{name}")).unwrap_or_default());
@@ -92,8 +93,8 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// Refuses keys of the author's file that no host reads, and keys that would be there twice. A file that is not there is reported by
-/// `include_bytes!`.
+/// Refuses keys of the author's file that no host reads, and keys that would be there twice. A file
+/// that is not there is reported by `include_bytes!`.
 fn check(file: &LitStr, has_schema: bool) -> Result<(), Error> {
     let Ok(text) = std::fs::read_to_string(folder().join(file.value())) else {
         return Ok(());
@@ -111,7 +112,8 @@ fn check(file: &LitStr, has_schema: bool) -> Result<(), Error> {
     }
 }
 
-/// The first key of a top level that does not belong there. Only lines are read: a text of several lines may hide a key.
+/// The first key of a top level that does not belong there. Only lines are read: a text of several
+/// lines may hide a key.
 fn wrong_key(text: &str, has_schema: bool) -> Option<String> {
     let is_known =
         |key: &str| AUTHOR_KEYS.contains(&key) && !(has_schema && key == "settings-schema");

@@ -1,4 +1,5 @@
-//! The crate `tracing`: an event is one line, preceded by the spans that it is in: `deploy{branch=main}: started run=7`.
+//! The crate `tracing`: an event is one line, preceded by the spans that it is in:
+//! `deploy{branch=main}: started run=7`.
 
 use crate::log::{Level, line};
 use std::cell::RefCell;

@@ -78,7 +78,8 @@ pub struct CxRequest {
     /// `en`, …
     #[serde(default)]
     pub language_code: String,
-    /// The intent that was matched last, with `displayName`, `parameters`, `confidence`; null where there was none.
+    /// The intent that was matched last, with `displayName`, `parameters`, `confidence`; null where
+    /// there was none.
     #[serde(default)]
     pub intent_info: Value,
 }

@@ -1,4 +1,5 @@
-//! Reads a provider's JSON as a type, and keeps it as it is if it does not fit: providers change what they send.
+//! Reads a provider's JSON as a type, and keeps it as it is if it does not fit: providers change
+//! what they send.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;

@@ -1,8 +1,10 @@
-//! What well-known providers send, as types: the fields that handlers ask for most. Each is behind the feature of its name.
+//! What well-known providers send, as types: the fields that handlers ask for most. Each is behind
+//! the feature of its name.
 //!
-//! A field that is not listed here is in [`Event::json`](crate::Event::json). No JSON body is rejected because it differs from a type: a
-//! missing field has its default (an empty text, 0, `None`), and a body of another shape is the variant `Other` of GitHub, Shopify and the
-//! objects of Stripe and Slack, with a line in the log that names the place.
+//! A field that is not listed here is in [`Event::json`](crate::Event::json). No JSON body is
+//! rejected because it differs from a type: a missing field has its default (an empty text, 0,
+//! `None`), and a body of another shape is the variant `Other` of GitHub, Shopify and the objects
+//! of Stripe and Slack, with a line in the log that names the place.
 
 #[cfg(feature = "dialogflow")]
 pub mod dialogflow;

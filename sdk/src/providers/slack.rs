@@ -1,5 +1,6 @@
-//! Slack: slash commands, events and interactions. Sources: docs.slack.dev/interactivity/implementing-slash-commands,
-//! docs.slack.dev/apis/events-api, docs.slack.dev/interactivity/handling-user-interaction.
+//! Slack: slash commands, events and interactions. Sources:
+//! docs.slack.dev/interactivity/implementing-slash-commands, docs.slack.dev/apis/events-api,
+//! docs.slack.dev/interactivity/handling-user-interaction.
 
 use super::typed_value;
 use crate::{Failure, FromEvent};
@@ -37,8 +38,9 @@ pub struct Command {
     pub trigger_id: String,
 }
 
-/// What the Events API sends. It can be an argument of a handler. The host answers `url_verification` by itself. If the body is not a
-/// documented callback, `event` is the whole body.
+/// What the Events API sends. It can be an argument of a handler. The host answers
+/// `url_verification` by itself. If the body is not a documented callback, `event` is the whole
+/// body.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Callback {
@@ -270,8 +272,8 @@ impl Callback {
     }
 }
 
-/// Slack tries the address of a command with a form that has no command. That form is rejected; in mode `async` its sender has
-/// received 2xx.
+/// Slack tries the address of a command with a form that has no command. That form is rejected; in
+/// mode `async` its sender has received 2xx.
 impl FromEvent for Command {
     fn from_event(event: crate::Event) -> Result<Self, Failure> {
         event.form()
@@ -297,8 +299,8 @@ impl FromEvent for Callback {
     }
 }
 
-/// JSON in the field `payload` of a form. An interaction of an undocumented shape has only its type: the rest is in the form of the
-/// event.
+/// JSON in the field `payload` of a form. An interaction of an undocumented shape has only its
+/// type: the rest is in the form of the event.
 impl FromEvent for Interaction {
     fn from_event(event: crate::Event) -> Result<Self, Failure> {
         Self::from_event_ref(&event)

@@ -1,4 +1,5 @@
-//! Twilio: messages that come in, and what became of those that went out. Sources: twilio.com/docs/messaging/guides/webhook-request,
+//! Twilio: messages that come in, and what became of those that went out. Sources:
+//! twilio.com/docs/messaging/guides/webhook-request,
 //! twilio.com/docs/messaging/guides/track-outbound-message-status.
 
 use crate::{Failure, FromEvent};

@@ -13,8 +13,8 @@ pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest pause between two attempts to connect, before jitter.
 const RECONNECT_MAX: Duration = Duration::from_secs(4);
 
-/// Connects to one of the servers. If none answers, the client keeps trying, and the error of the first attempt is returned beside it.
-/// Refused credentials are an error of the settings.
+/// Connects to one of the servers. If none answers, the client keeps trying, and the error of the
+/// first attempt is returned beside it. Refused credentials are an error of the settings.
 pub(super) async fn connect(
     servers: &str,
     changed: &watch::Sender<()>,

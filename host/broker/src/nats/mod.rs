@@ -1,5 +1,6 @@
-//! NATS JetStream: one stream with the retention of a work queue, a durable consumer for each hook, and a stream of dead letters. Events
-//! of a hook with an order key go through partitions, each with one event at a time.
+//! NATS JetStream: one stream with the retention of a work queue, a durable consumer for each hook,
+//! and a stream of dead letters. Events of a hook with an order key go through partitions, each
+//! with one event at a time.
 //!
 //! Source: docs.nats.io/nats-concepts/jetstream.
 
@@ -87,7 +88,8 @@ impl BrokerPlan for NatsSpec {
 // === impl Nats ===
 
 impl Nats {
-    /// Returns when the streams exist, or the server does not answer. An error: they exist and are not as they must be.
+    /// Returns when the streams exist, or the server does not answer. An error: they exist and are
+    /// not as they must be.
     async fn start(
         spec: NatsSpec,
         servers: &str,

@@ -1,4 +1,5 @@
-//! Pulls the events of one hook: all at once if the hook has no order, one of a partition at a time if it has one.
+//! Pulls the events of one hook: all at once if the hook has no order, one of a partition at a time
+//! if it has one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +25,8 @@ const PULL_MAX: usize = 64;
 const SWEEP_FOR: Duration = Duration::from_millis(500);
 const FULL_AGAIN: Duration = Duration::from_millis(20);
 const FAILED_AGAIN: Duration = Duration::from_secs(1);
-/// The messages of a hook without an order that may be unacknowledged: those that wait for a later attempt count too.
+/// The messages of a hook without an order that may be unacknowledged: those that wait for a later
+/// attempt count too.
 const PENDING_MAX: i64 = 1_000_000;
 /// The consumer of events without an order key.
 const UNORDERED: &str = "all";

@@ -15,7 +15,8 @@ pub(super) struct NatsSpec {
     pub replicas: usize,
     /// Nothing outlives the server.
     pub in_memory: bool,
-    /// The monitoring address of the server (`http://host:8222`): only there it says how often it syncs.
+    /// The monitoring address of the server (`http://host:8222`): only there it says how often it
+    /// syncs.
     pub monitor: Option<String>,
 }
 

@@ -94,8 +94,9 @@ impl Stream {
             .await
     }
 
-    /// Publishes a later attempt as a new message that carries its number. False: the old message must be redelivered instead, since its
-    /// attempt was not made, or since a new message would come after later ones of its order key.
+    /// Publishes a later attempt as a new message that carries its number. False: the old message
+    /// must be redelivered instead, since its attempt was not made, or since a new message would
+    /// come after later ones of its order key.
     pub(super) async fn publish_later(
         &self,
         envelope: &Envelope,
@@ -108,7 +109,8 @@ impl Stream {
 
         let due = self.clock.now() + redelivery.after;
         let later = envelope.redelivered(redelivery.attempt, due);
-        // The limit was checked when the event was accepted. The few bytes that a later attempt adds fit in the room for headers.
+        // The limit was checked when the event was accepted. The few bytes that a later attempt
+        // adds fit in the room for headers.
         let bytes = later.encode(&self.seal)?;
         self.publish_bytes(&later, bytes).await?;
         Ok(true)
@@ -235,7 +237,8 @@ fn reason_header(reason: &str) -> HeaderMap {
     headers
 }
 
-/// `HOOK.all`, or `HOOK.N` for an event with an order key. Every version computes the same partition.
+/// `HOOK.all`, or `HOOK.N` for an event with an order key. Every version computes the same
+/// partition.
 fn subject(hook: &str, order_key: Option<&str>) -> String {
     match order_key {
         None => format!("{hook}.all"),

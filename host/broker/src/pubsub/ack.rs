@@ -102,7 +102,8 @@ impl AckHandle {
         self.subscription.set_deadlines(ids, time).await
     }
 
-    /// Extends the deadline of this message, in one call with every other message that is extended at the same time.
+    /// Extends the deadline of this message, in one call with every other message that is extended
+    /// at the same time.
     pub(super) async fn extend(&self) -> Result<(), BrokerError> {
         lock(&self.subscription.to_extend).push(self.ack_id.clone());
         // The futures of the other messages have added their ids when this one goes on.

@@ -7,8 +7,8 @@ use super::settings::PubSubSpec;
 use crate::error::BrokerError;
 use crate::rest::Rest;
 
-/// The acknowledgement deadline of a subscription that pushes, in seconds: an attempt ends within it, and a message that is delivered
-/// too early waits by its retry policy.
+/// The acknowledgement deadline of a subscription that pushes, in seconds: an attempt ends within
+/// it, and a message that is delivered too early waits by its retry policy.
 const PUSH_DEADLINE_SECONDS: u64 = 600;
 
 /// What a subscription promises.

@@ -1,6 +1,7 @@
-//! Google Cloud Pub/Sub: one topic for all hooks with one subscription, which the node pulls from (`pull`) or which pushes to the node
-//! (`push`), and a topic for dead letters. Pub/Sub has no delay of its own: a later attempt is published anew with its time, and kept
-//! waiting by its acknowledgement deadline.
+//! Google Cloud Pub/Sub: one topic for all hooks with one subscription, which the node pulls from
+//! (`pull`) or which pushes to the node (`push`), and a topic for dead letters. Pub/Sub has no
+//! delay of its own: a later attempt is published anew with its time, and kept waiting by its
+//! acknowledgement deadline.
 //!
 //! Source: cloud.google.com/pubsub/docs/reference/rest.
 

@@ -45,7 +45,8 @@ type HeldKey = (KeyGuard<AckHandle>, Arc<dyn Consumer>);
 struct PulledMessage {
     envelope: Envelope,
     ack: AckHandle,
-    /// For a message with an order key: the right to run events of the key, and the consumer of the next one.
+    /// For a message with an order key: the right to run events of the key, and the consumer of the
+    /// next one.
     key: Mutex<Option<HeldKey>>,
     topic: Arc<Topic>,
 }
@@ -256,7 +257,8 @@ impl PulledMessage {
         Ok(())
     }
 
-    /// A later attempt is a new message. A message with an order key waits here instead, so that no other one of its key overtakes it.
+    /// A later attempt is a new message. A message with an order key waits here instead, so that no
+    /// other one of its key overtakes it.
     async fn redeliver(&self, redelivery: Redelivery) -> Result<(), BrokerError> {
         let Redelivery { after, attempt, .. } = redelivery;
         if self.topic.publish_later(&self.envelope, redelivery).await? {
@@ -268,7 +270,8 @@ impl PulledMessage {
             return self.ack.redeliver_after(after).await;
         };
         if attempt == self.envelope.attempt {
-            // Another node may get the messages of the key. Those behind this one are redelivered after it.
+            // Another node may get the messages of the key. Those behind this one are redelivered
+            // after it.
             let behind = guard.abandon();
             self.ack.redeliver_after(after).await?;
             return set_deadlines(&behind, after + BEHIND).await;

@@ -57,7 +57,8 @@ impl PubSubPush {
         PubSubPush { topic }
     }
 
-    /// The envelope in the body of a call: wrapped in JSON, or as it is if the subscription unwraps payloads.
+    /// The envelope in the body of a call: wrapped in JSON, or as it is if the subscription unwraps
+    /// payloads.
     fn decode(&self, body: &[u8]) -> Result<Envelope, DecodeError> {
         let Ok(Body { message }) = serde_json::from_slice::<Body>(body) else {
             return Envelope::decode(body, &self.topic.seal, None);
@@ -140,7 +141,8 @@ impl Message for PushedMessage {
         ready(Ok(())).boxed()
     }
 
-    /// A later attempt is a new message. If the attempt was not made, the subscription redelivers by its retry policy.
+    /// A later attempt is a new message. If the attempt was not made, the subscription redelivers
+    /// by its retry policy.
     fn nack(
         self: Arc<Self>,
         redelivery: Redelivery,
@@ -166,7 +168,8 @@ impl Message for PushedMessage {
         .boxed()
     }
 
-    /// The open call keeps the message, up to the acknowledgement deadline of the subscription, which a push cannot extend.
+    /// The open call keeps the message, up to the acknowledgement deadline of the subscription,
+    /// which a push cannot extend.
     fn extend(&self) -> BoxFuture<'_, Result<(), BrokerError>> {
         ready(Ok(())).boxed()
     }

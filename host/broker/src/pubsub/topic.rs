@@ -1,4 +1,5 @@
-//! The topic that events are published to, its subscription, and the topic of the dead letters: what pull and push share.
+//! The topic that events are published to, its subscription, and the topic of the dead letters:
+//! what pull and push share.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -32,8 +33,8 @@ pub(super) struct Topic {
     /// The subscription, once it has been checked.
     subscription: OnceLock<Subscription>,
     is_reachable: AtomicBool,
-    /// Topic and subscription were as they must be when they were last checked. What is published to a topic without a subscription is
-    /// lost.
+    /// Topic and subscription were as they must be when they were last checked. What is published
+    /// to a topic without a subscription is lost.
     is_valid: AtomicBool,
     checked: Mutex<Option<Instant>>,
     clock: Clock,
@@ -137,8 +138,9 @@ impl Topic {
             .await
     }
 
-    /// Publishes a later attempt as a new message. False: the old message must be redelivered instead, since the attempt was not made, or
-    /// since a new message would come after later ones of its order key.
+    /// Publishes a later attempt as a new message. False: the old message must be redelivered
+    /// instead, since the attempt was not made, or since a new message would come after later ones
+    /// of its order key.
     pub(super) async fn publish_later(
         &self,
         envelope: &Envelope,
@@ -169,7 +171,8 @@ impl Topic {
         self.publish_to(&self.spec.dead_letter, message).await
     }
 
-    /// Stores a message that cannot be decoded. A pushed one is in a JSON wrapping, which keeps its attributes.
+    /// Stores a message that cannot be decoded. A pushed one is in a JSON wrapping, which keeps its
+    /// attributes.
     pub(super) async fn dead_letter_undecodable(
         &self,
         bytes: &[u8],

@@ -135,7 +135,8 @@ impl<'a> Registry<'a> {
         sent.map_err(|error| failed(&self.reference.to_string(), error))
     }
 
-    /// Whether a URL is of the registry itself. An upload may go to a storage service, which must not see the token.
+    /// Whether a URL is of the registry itself. An upload may go to a storage service, which must
+    /// not see the token.
     fn is_own(&self, url: &str) -> bool {
         let origin = |url: &str| Url::parse(url).ok().map(|url| url.origin());
         origin(url).is_some_and(|found| Some(found) == origin(&self.reference.base_url()))
@@ -155,7 +156,8 @@ impl<'a> Registry<'a> {
         }
     }
 
-    /// Answers the challenge of the registry: with a token of its token service, or with user and password.
+    /// Answers the challenge of the registry: with a token of its token service, or with user and
+    /// password.
     async fn authorize(&self, headers: &HeaderMap) -> Result<String, DistributionError> {
         let challenges = headers.get_all(header::WWW_AUTHENTICATE).iter();
         let challenges: Vec<&str> = challenges.filter_map(|value| value.to_str().ok()).collect();

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const CONFIG_TYPE: &str = "application/vnd.wasm.config.v0+json";
 pub(crate) const LAYER_TYPE: &str = "application/wasm";
-/// The annotation of the layer that carries the component's minisign signature. Other tools refuse a second layer.
+/// The annotation of the layer that carries the component's minisign signature. Other tools refuse
+/// a second layer.
 pub(crate) const SIGNATURE: &str = "landfall.minisig";
 
 #[derive(Debug, Serialize, Deserialize)]

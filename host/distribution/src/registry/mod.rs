@@ -1,5 +1,6 @@
-//! Registries of the OCI distribution specification, with the layout for WebAssembly that other tools use too
-//! (<https://tag-runtime.cncf.io/wgs/wasm/deliverables/wasm-oci-artifact/>): a manifest whose only layer is the component.
+//! Registries of the OCI distribution specification, with the layout for WebAssembly that other
+//! tools use too (<https://tag-runtime.cncf.io/wgs/wasm/deliverables/wasm-oci-artifact/>): a
+//! manifest whose only layer is the component.
 
 mod client;
 mod credentials;

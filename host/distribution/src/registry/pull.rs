@@ -1,4 +1,5 @@
-//! Fetches a component from a registry: the manifest, then its only layer. Both are compared with their digests.
+//! Fetches a component from a registry: the manifest, then its only layer. Both are compared with
+//! their digests.
 
 use serde::Deserialize;
 

@@ -7,13 +7,14 @@ use wasmtime::component::Linker;
 use crate::fixed::Fixed;
 use landfall_model::{Clock, Effects, GrantKey, Grants, MemoryBudget};
 
-/// A capability: the context of one attempt, whose methods are the host functions. Its interface has the name of its key under
-/// `[allow]` and is linked only if the hook file grants it.
+/// A capability: the context of one attempt, whose methods are the host functions. Its interface
+/// has the name of its key under `[allow]` and is linked only if the hook file grants it.
 pub(crate) trait Capability: Sized + Send + 'static {
     /// The key under `[allow]`.
     const KEY: GrantKey;
 
-    /// The context of an attempt, also of one whose hook does not grant the capability: it must be cheap.
+    /// The context of an attempt, also of one whose hook does not grant the capability: it must be
+    /// cheap.
     fn new(attempt: &AttemptContext<'_>) -> Self;
 
     /// Links the host functions. `context` finds the capability in the state of a store.

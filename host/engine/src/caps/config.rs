@@ -1,4 +1,5 @@
-//! `wasi:config`: the hook's `[settings]` for components that do not use the `landfall:hook` package.
+//! `wasi:config`: the hook's `[settings]` for components that do not use the `landfall:hook`
+//! package.
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Linker, Lower};

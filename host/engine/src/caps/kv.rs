@@ -1,4 +1,5 @@
-//! `kv`: values by key. Writes are staged. Reads see the staged writes of this attempt over the values in the ledger.
+//! `kv`: values by key. Writes are staged. Reads see the staged writes of this attempt over the
+//! values in the ledger.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -155,7 +156,8 @@ impl Kv {
             .map_err(|error| CapabilityError::Limit(error.to_string()))
     }
 
-    /// Adds to a number. Returns the sum as this attempt sees it. A new number expires after `expires_in`.
+    /// Adds to a number. Returns the sum as this attempt sees it. A new number expires after
+    /// `expires_in`.
     pub(super) async fn add(
         &mut self,
         key: String,
@@ -317,8 +319,8 @@ fn checked(value: Payload) -> Result<KvValue, CapabilityError> {
     Ok(value)
 }
 
-/// As everywhere in the contract, valid UTF-8 is text, also if a component has stored it as bytes: the ledger may have such a value of an
-/// earlier version.
+/// As everywhere in the contract, valid UTF-8 is text, also if a component has stored it as bytes:
+/// the ledger may have such a value of an earlier version.
 fn payload(value: KvValue) -> Payload {
     match String::from_utf8(Vec::from(value.bytes)) {
         Ok(text) => Payload::Text(text),

@@ -16,7 +16,8 @@ pub(crate) const LINE_BYTES_MAX: usize = 8 << 10;
 /// The most bytes of the last lines on standard error, which become the reason of a trap.
 const STDERR_BYTES_MAX: usize = 2 << 10;
 
-/// The beginning of the text of a Rust panic. On standard error, the name of the thread precedes it.
+/// The beginning of the text of a Rust panic. On standard error, the name of the thread precedes
+/// it.
 const PANIC: &str = "panicked at ";
 
 /// The panic of a component of `componentize-py` whose Python function raised an exception.
@@ -81,7 +82,8 @@ impl Lines {
         }
     }
 
-    /// Adds a line, escaped and cut. A line beyond the limits is dropped, and the log is marked as truncated.
+    /// Adds a line, escaped and cut. A line beyond the limits is dropped, and the log is marked as
+    /// truncated.
     pub(crate) fn push(&mut self, level: &'static str, text: &str) {
         if self.lines.len() >= LINES_MAX || self.bytes >= BYTES_MAX {
             self.truncated = true;
@@ -125,8 +127,8 @@ impl Lines {
         (!lines.is_empty()).then(|| lines.join("\n"))
     }
 
-    /// The first line of standard error that describes the failure. A Python component prints the exception, and panics
-    /// after it.
+    /// The first line of standard error that describes the failure. A Python component prints the
+    /// exception, and panics after it.
     fn failure_start(&self) -> usize {
         let last = |text: &str| self.stderr.iter().rposition(|line| line.contains(text));
 

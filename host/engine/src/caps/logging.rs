@@ -1,4 +1,5 @@
-//! `wasi:logging`: lines of the attempt's log for components that do not use the `landfall:hook` package.
+//! `wasi:logging`: lines of the attempt's log for components that do not use the `landfall:hook`
+//! package.
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker};

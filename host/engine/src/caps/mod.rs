@@ -1,5 +1,5 @@
-//! The capabilities of components, each in its own file: its context, its host functions, how it is linked. They know
-//! nothing of the state of a store.
+//! The capabilities of components, each in its own file: its context, its host functions, how it is
+//! linked. They know nothing of the state of a store.
 
 pub(crate) mod capability;
 pub(crate) mod config;

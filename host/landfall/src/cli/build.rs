@@ -1,4 +1,5 @@
-//! `landfall build`: builds a handler's folder in any language, or every handler of a cargo workspace.
+//! `landfall build`: builds a handler's folder in any language, or every handler of a cargo
+//! workspace.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -168,7 +168,8 @@ fn indented(text: &str) -> String {
         .join("\n")
 }
 
-/// Loads a component as a node would, and prints what it exports, imports and requests, and the grant that each import needs.
+/// Loads a component as a node would, and prints what it exports, imports and requests, and the
+/// grant that each import needs.
 pub async fn inspect(file: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
     let inspected = app::try_component(file).await?;
     if as_json {

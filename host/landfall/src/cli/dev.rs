@@ -1,5 +1,5 @@
-//! `landfall dev`: serves a handler's folder, builds it again after each change, runs the last event with the new version, and prints
-//! what has changed in the reply and the calls.
+//! `landfall dev`: serves a handler's folder, builds it again after each change, runs the last
+//! event with the new version, and prints what has changed in the reply and the calls.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -27,13 +27,15 @@ use crate::app::{self, App, Events, HookState, HookStatus, Hooks, SignedSample};
 use crate::shutdown::Shutdown;
 use crate::telemetry;
 
-/// Only what needs the author's attention: this command prints attempts, calls and log lines itself.
+/// Only what needs the author's attention: this command prints attempts, calls and log lines
+/// itself.
 const LOG_DEFAULT: &str = "warn,landfall_dispatch=off,handler=off";
 /// Pause between two looks at the status of the hook.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Pause between two looks for other changes of the status.
 const STATUS_EVERY: Duration = Duration::from_millis(200);
-/// After this time the author is told that the compilation of a new version goes on. It ends by the compiler's own limits.
+/// After this time the author is told that the compilation of a new version goes on. It ends by the
+/// compiler's own limits.
 const SAY_COMPILING_AFTER: Duration = Duration::from_secs(20);
 /// Steps that are under way at once.
 const STEPS: usize = 64;
@@ -64,7 +66,8 @@ pub struct DevFlags {
 enum Step {
     /// The build with this number.
     Built(u64, Instant, anyhow::Result<Built>),
-    /// The node runs the new version. The time of the change, unless the author had to remove something that was in the way.
+    /// The node runs the new version. The time of the change, unless the author had to remove
+    /// something that was in the way.
     Live(Option<Instant>),
     /// The answer to a sample.
     Answered(anyhow::Result<(u16, String)>),
@@ -98,7 +101,8 @@ pub async fn dev(flags: DevFlags) -> anyhow::Result<ExitCode> {
     let project = Project::open(&flags.dir)?;
     let served = ServedFolder::create(&project)?;
     serve_hook_file(&served, &project);
-    // Neither variables nor landfall.toml: they may name the ledger and the queue of a node in production.
+    // Neither variables nor landfall.toml: they may name the ledger and the queue of a node in
+    // production.
     let flags_of_node = NodeFlags {
         listen: flags.listen.or(Some((Ipv4Addr::LOCALHOST, 8080).into())),
         admin_listen: flags.admin_listen,
@@ -204,7 +208,8 @@ fn serve_hook_file(served: &ServedFolder, project: &Project) {
     }
 }
 
-/// The changes of the sources. A task of its own waits for them: it must not be interrupted between noticing a change and reporting it.
+/// The changes of the sources. A task of its own waits for them: it must not be interrupted between
+/// noticing a change and reporting it.
 fn notice(mut sources: Sources) -> mpsc::Receiver<anyhow::Result<Changed>> {
     let (report, changes) = mpsc::channel(1);
     tokio::spawn(async move {
@@ -520,8 +525,8 @@ fn progress(status: &HookStatus, digest: &str) -> Progress {
     }
 }
 
-/// Waits until the hook runs the component with this digest. It says once what is in the way, and waits on: a change of the hook file
-/// may remove that. Returns whether nothing was.
+/// Waits until the hook runs the component with this digest. It says once what is in the way, and
+/// waits on: a change of the hook file may remove that. Returns whether nothing was.
 async fn wait_until_live(hooks: &Hooks, name: &str, digest: &str) -> bool {
     let began = Instant::now();
     let (mut in_the_way, mut has_said) = (None, false);

@@ -36,8 +36,8 @@ enum What {
     /// Show one event: request, verification, attempts with outbound calls and log, effects, parent
     /// and children.
     Show(ShowFlags),
-    /// Write an event as a test case: the request, the answers that its calls received, and what its
-    /// last attempt did.
+    /// Write an event as a test case: the request, the answers that its calls received, and what
+    /// its last attempt did.
     Save(SaveFlags),
     /// Run events again: the given ones, or all dead ones of a hook that no later replay has
     /// handled.

@@ -37,7 +37,8 @@ pub struct InvokeFlags {
     json: bool,
 }
 
-/// Exits with 0 if the outcome is `done`, with 1 if it is another, with 2 if the component cannot be run.
+/// Exits with 0 if the outcome is `done`, with 1 if it is another, with 2 if the component cannot
+/// be run.
 pub async fn invoke(flags: InvokeFlags) -> anyhow::Result<ExitCode> {
     let invocation = Invocation {
         component: flags.component,

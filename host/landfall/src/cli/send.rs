@@ -125,7 +125,8 @@ fn is_variable(name: &str) -> bool {
     name.starts_with(is_start) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// The request as a command to paste into a shell. `file` has the body, if signing has not changed it. The secret is not in the command.
+/// The request as a command to paste into a shell. `file` has the body, if signing has not changed
+/// it. The secret is not in the command.
 pub(super) fn curl(
     request: &SignedSample,
     file: Option<&Path>,

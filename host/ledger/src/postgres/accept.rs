@@ -24,7 +24,8 @@ pub(super) fn indexed(key: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Stores a new event with its delivery, unless it repeats an earlier event. SQLite: `accept::accept`.
+/// Stores a new event with its delivery, unless it repeats an earlier event. SQLite:
+/// `accept::accept`.
 pub(super) async fn accept(
     transaction: &Transaction<'_>,
     new: &NewEvent,

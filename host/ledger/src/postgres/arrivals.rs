@@ -1,4 +1,5 @@
-//! Events that a broker delivers. The broker delivers them one by one, so each is one statement. SQLite: `arrivals.rs`.
+//! Events that a broker delivers. The broker delivers them one by one, so each is one statement.
+//! SQLite: `arrivals.rs`.
 
 use std::time::Duration;
 

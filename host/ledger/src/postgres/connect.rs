@@ -1,4 +1,5 @@
-//! Connections to the server: the URL, TLS, limits of a session, and a check that the server does not lose commits.
+//! Connections to the server: the URL, TLS, limits of a session, and a check that the server does
+//! not lose commits.
 
 use std::io;
 use std::sync::Mutex;
@@ -23,7 +24,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// How long a node tries to connect when it starts.
 const FIRST_WITHIN: Duration = Duration::from_secs(30);
 const FIRST_AGAIN: Duration = Duration::from_millis(500);
-/// Options of each session: the schema, and time limits for statements, locks and idle transactions.
+/// Options of each session: the schema, and time limits for statements, locks and idle
+/// transactions.
 const SESSION: &str = "-c search_path=landfall -c statement_timeout=10s -c lock_timeout=5s \
                        -c idle_in_transaction_session_timeout=30s -c synchronous_commit=on";
 /// What to do if the role loses a right while the node runs.
@@ -99,7 +101,8 @@ impl Connector {
         })
     }
 
-    /// The first connection of a node. A server that is slow to answer, because it starts at the same time or is busy, is asked again.
+    /// The first connection of a node. A server that is slow to answer, because it starts at the
+    /// same time or is busy, is asked again.
     pub(super) async fn first(&self, pool: &Pool) -> Result<Object, OpenError> {
         let until = Instant::now() + FIRST_WITHIN;
         loop {

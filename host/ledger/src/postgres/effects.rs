@@ -1,5 +1,6 @@
-//! Ends attempts with results: values, rows and emitted events are stored in the same transaction. A transaction that changes values of a
-//! hook first locks the hook's row of `used`, so that the values it compared cannot change before its commit. SQLite: `kv.rs`, `rows.rs`.
+//! Ends attempts with results: values, rows and emitted events are stored in the same transaction.
+//! A transaction that changes values of a hook first locks the hook's row of `used`, so that the
+//! values it compared cannot change before its commit. SQLite: `kv.rs`, `rows.rs`.
 
 use std::collections::HashMap;
 
@@ -61,7 +62,8 @@ pub(super) async fn finish(
     Ok(Committed::Stored)
 }
 
-/// Stores an event whose handler has answered already, with the results of its attempt. SQLite: `finish::record`.
+/// Stores an event whose handler has answered already, with the results of its attempt. SQLite:
+/// `finish::record`.
 pub(super) async fn record(
     client: &mut Object,
     stored: &Stored,
@@ -89,8 +91,8 @@ pub(super) async fn record(
     Ok(Committed::Stored)
 }
 
-/// The changes of values, or why the effects cannot be stored. Locks the values and rows of the hook until the transaction ends. SQLite:
-/// `kv::refusal`.
+/// The changes of values, or why the effects cannot be stored. Locks the values and rows of the
+/// hook until the transaction ends. SQLite: `kv::refusal`.
 async fn prepare(
     transaction: &Transaction<'_>,
     hook: &str,
@@ -219,7 +221,8 @@ fn current_value(row: &tokio_postgres::Row, now: i64) -> Current {
     }
 }
 
-/// Stores values, rows and emitted events. SQLite: `kv::write`, `rows::append`, `finish::store_results`.
+/// Stores values, rows and emitted events. SQLite: `kv::write`, `rows::append`,
+/// `finish::store_results`.
 async fn store_results(
     transaction: &Transaction<'_>,
     event: &Event,

@@ -81,8 +81,8 @@ pub(super) async fn finish(
     Ok(ended)
 }
 
-/// Counts a deferral. Of all attempts that deferred the delivery, only the record of the last is kept. SQLite:
-/// `deliveries::count_deferral`.
+/// Counts a deferral. Of all attempts that deferred the delivery, only the record of the last is
+/// kept. SQLite: `deliveries::count_deferral`.
 async fn count_deferral(
     transaction: &Transaction<'_>,
     fence: Fence,

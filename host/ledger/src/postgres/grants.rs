@@ -1,4 +1,5 @@
-//! Checks the rights of the role that a node connects as. An error names the statement that grants a missing right.
+//! Checks the rights of the role that a node connects as. An error names the statement that grants
+//! a missing right.
 
 use deadpool_postgres::Object;
 

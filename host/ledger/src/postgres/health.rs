@@ -1,5 +1,6 @@
-//! Whether the database takes writes. A failed statement shows that it does not. Only a committed write shows that it does again: a
-//! statement that changes no row succeeds on a full disk, and a read succeeds on a standby.
+//! Whether the database takes writes. A failed statement shows that it does not. Only a committed
+//! write shows that it does again: a statement that changes no row succeeds on a full disk, and a
+//! read succeeds on a standby.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -40,7 +41,8 @@ impl Health {
         lock(&self.refusal).is_none()
     }
 
-    /// Records that a statement has failed because the database takes no writes or cannot be reached.
+    /// Records that a statement has failed because the database takes no writes or cannot be
+    /// reached.
     pub(super) fn set_refusal(&self, why: &LedgerError) {
         if matches!(why, LedgerError::ReadOnly(_)) {
             // The server has become a standby: new sessions may find the primary.

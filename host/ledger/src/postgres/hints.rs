@@ -1,4 +1,5 @@
-//! Notifications from other nodes that an event was queued. They only save time, since every node also polls.
+//! Notifications from other nodes that an event was queued. They only save time, since every node
+//! also polls.
 
 use std::future::poll_fn;
 use std::pin::pin;

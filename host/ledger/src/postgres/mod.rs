@@ -1,5 +1,6 @@
-//! A ledger in Postgres, shared by any number of nodes without a leader. The steps are functions of the database (`functions/`), each
-//! inside one transaction. Times are the server's, so that the clocks of the nodes need not agree.
+//! A ledger in Postgres, shared by any number of nodes without a leader. The steps are functions of
+//! the database (`functions/`), each inside one transaction. Times are the server's, so that the
+//! clocks of the nodes need not agree.
 
 mod accept;
 mod arrivals;
@@ -37,7 +38,8 @@ use writer::Writer;
 const PRUNE_STEP: i32 = 500;
 /// Connections for attempts that end with results.
 const FINISH_CONNECTIONS: usize = 6;
-/// A node that could not reach the database for longer assumes that the other nodes could not either.
+/// A node that could not reach the database for longer assumes that the other nodes could not
+/// either.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// For how long it then takes over no leases: longer than a statement of another node can hang.
 const QUIET: Duration = Duration::from_secs(12);
@@ -51,7 +53,8 @@ pub(crate) struct Postgres {
     owner: Uuid,
     retention: Retention,
     health: Health,
-    /// Limits the transactions that end attempts with results: those of one hook wait for each other, and must not use every connection.
+    /// Limits the transactions that end attempts with results: those of one hook wait for each
+    /// other, and must not use every connection.
     finish_permits: Semaphore,
     /// When leases were last extended.
     heartbeats: std::sync::Mutex<Heartbeats>,
@@ -59,7 +62,8 @@ pub(crate) struct Postgres {
     hints: std::sync::Mutex<Option<mpsc::Receiver<String>>>,
 }
 
-/// After an outage of the database, no node takes over leases for a while, so that their owners can extend them.
+/// After an outage of the database, no node takes over leases for a while, so that their owners can
+/// extend them.
 struct Heartbeats {
     last: Instant,
     quiet_until: Instant,
@@ -143,7 +147,8 @@ impl Postgres {
         ])
     }
 
-    /// Whether the database was unreachable recently, so that other nodes could not extend their leases either.
+    /// Whether the database was unreachable recently, so that other nodes could not extend their
+    /// leases either.
     fn is_quiet(&self) -> bool {
         let mut heartbeats = lock(&self.heartbeats);
         let now = Instant::now();
@@ -172,7 +177,8 @@ impl Postgres {
         .await
     }
 
-    /// Records a failure that shows that the database takes no writes. A write that succeeds clears it.
+    /// Records a failure that shows that the database takes no writes. A write that succeeds clears
+    /// it.
     fn record_reachability<T>(&self, result: Result<T, LedgerError>) -> Result<T, LedgerError> {
         if let Err(
             error @ (LedgerError::Unreachable(_) | LedgerError::ReadOnly(_) | LedgerError::Full),
@@ -184,7 +190,8 @@ impl Postgres {
     }
 }
 
-/// Leases due deliveries of one hook. Also returns when its next one is due. SQLite: `leases::claim`.
+/// Leases due deliveries of one hook. Also returns when its next one is due. SQLite:
+/// `leases::claim`.
 async fn claim(
     client: &Object,
     hook: &Arc<str>,

@@ -37,7 +37,8 @@ fn replayed(row: &Row) -> Replayed {
     }
 }
 
-/// Applies a command to those of these deliveries whose state allows it, and returns them. SQLite: `operator::operate`.
+/// Applies a command to those of these deliveries whose state allows it, and returns them. SQLite:
+/// `operator::operate`.
 pub(super) async fn operate(
     client: &Object,
     step: &Step,

@@ -1,4 +1,5 @@
-//! What all steps in Postgres share: prepared statements, a time limit, and values as columns hold them.
+//! What all steps in Postgres share: prepared statements, a time limit, and values as columns hold
+//! them.
 
 use std::time::Duration;
 
@@ -27,8 +28,8 @@ pub(super) async fn within<T>(
     }
 }
 
-/// An event from the columns id, hook, received_ms, head, body_digest, checksum and body, which begin at `at`. `None` if its
-/// body has been pruned. SQLite: `events::read`.
+/// An event from the columns id, hook, received_ms, head, body_digest, checksum and body, which
+/// begin at `at`. `None` if its body has been pruned. SQLite: `events::read`.
 pub(super) fn event_of(row: &tokio_postgres::Row, at: usize) -> Option<Result<Event, Corrupt>> {
     let body: Vec<u8> = row.get::<_, Option<Vec<u8>>>(at + 6)?;
     let id = EventId::from_bytes(row.get::<_, Uuid>(at).into_bytes());

@@ -1,4 +1,5 @@
-//! Queries of the admin API and the command line: pages by key; the session limits the time of every statement.
+//! Queries of the admin API and the command line: pages by key; the session limits the time of
+//! every statement.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,7 +18,8 @@ use crate::state_column::{PENDING, StateColumn};
 use landfall_model::clock::to_ms;
 use landfall_model::{DeliveryState, EventId, KvValue, LedgerTime};
 
-/// Hooks with pending deliveries, and when the first of each is due. SQLite: `leases::hooks_with_work`.
+/// Hooks with pending deliveries, and when the first of each is due. SQLite:
+/// `leases::hooks_with_work`.
 pub(super) async fn hooks_with_work(client: &Object) -> Result<Vec<(String, LedgerTime)>, Error> {
     // The index leads from one hook to the next, however many deliveries each has.
     let sql = format!(
@@ -41,7 +43,8 @@ pub(super) async fn hooks_with_work(client: &Object) -> Result<Vec<(String, Ledg
 const LISTED: &str = "d.id, e.id, d.hook, e.received_ms, d.state, d.attempt, d.due, d.reason, d.replayed, e.body_bytes,
     e.duplicates, e.conflicts, d.replay_of, d.resolved_by, d.discarded, d.deferrals";
 
-/// The state in a column, for an operator. A damaged value counts as dead, so that the operator sees the delivery and can replay it.
+/// The state in a column, for an operator. A damaged value counts as dead, so that the operator
+/// sees the delivery and can replay it.
 fn state_at(row: &Row, at: usize) -> DeliveryState {
     row.try_get(at)
         .map_or(DeliveryState::Dead, |StateColumn(state)| state)
@@ -70,7 +73,8 @@ fn listed(row: &Row, now: LedgerTime) -> Listed {
     }
 }
 
-/// A page of deliveries: newest first, or in ascending order if `after` is given. SQLite: `read::list`.
+/// A page of deliveries: newest first, or in ascending order if `after` is given. SQLite:
+/// `read::list`.
 pub(super) async fn list(
     client: &Object,
     filter: &Filter,

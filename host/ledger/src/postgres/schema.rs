@@ -1,4 +1,5 @@
-//! The tables and functions. SQLite: `schema.rs`. Nodes that start at the same time prepare them one after another.
+//! The tables and functions. SQLite: `schema.rs`. Nodes that start at the same time prepare them
+//! one after another.
 
 use std::fmt::Write;
 
@@ -20,8 +21,9 @@ const TABLES: [&str; 8] = [
     include_str!("tables/8_deferrals.sql"),
 ];
 
-/// The functions, made or replaced after the tables of any older version. A function whose parameters or columns change is
-/// dropped by the entry of `TABLES` that comes with the change; every change needs such an entry, which may be empty.
+/// The functions, made or replaced after the tables of any older version. A function whose
+/// parameters or columns change is dropped by the entry of `TABLES` that comes with the change;
+/// every change needs such an entry, which may be empty.
 const FUNCTIONS: [&str; 4] = [
     include_str!("functions/events.sql"),
     include_str!("functions/deliveries.sql"),
@@ -43,7 +45,8 @@ fn hint(error: &tokio_postgres::Error) -> &'static str {
     }
 }
 
-/// Functions `state_pending()`, `state_running()` … for the states of a delivery. They are constants to the planner.
+/// Functions `state_pending()`, `state_running()` … for the states of a delivery. They are
+/// constants to the planner.
 fn state_functions() -> String {
     let mut sql = String::new();
     for state in DeliveryState::ALL {

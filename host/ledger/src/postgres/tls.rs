@@ -1,5 +1,5 @@
-//! `sslmode` and `sslrootcert` of the database's URL, as libpq defines them. Without `sslmode`, a server on another host must use TLS:
-//! otherwise a server without TLS would receive the password.
+//! `sslmode` and `sslrootcert` of the database's URL, as libpq defines them. Without `sslmode`, a
+//! server on another host must use TLS: otherwise a server without TLS would receive the password.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -71,13 +71,15 @@ impl TlsOptions {
         )
     }
 
-    /// Sets the TLS mode, and returns the TLS configuration. `system` trusts the root certificates of this machine.
+    /// Sets the TLS mode, and returns the TLS configuration. `system` trusts the root certificates
+    /// of this machine.
     pub(super) fn apply(
         &self,
         config: &mut Config,
         system: ClientConfig,
     ) -> Result<ClientConfig, TlsOptionError> {
-        // With `hostaddr`, the connection goes to that address, and the name of the host is only compared with the certificate.
+        // With `hostaddr`, the connection goes to that address, and the name of the host is only
+        // compared with the certificate.
         let is_local = config.get_hosts().iter().all(is_local)
             && config.get_hostaddrs().iter().all(IpAddr::is_loopback);
         let mode = match self.mode.as_deref() {

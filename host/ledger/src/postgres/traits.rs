@@ -177,8 +177,9 @@ impl Deliveries for Postgres {
 
     async fn heartbeat(&self, fences: Vec<Fence>) -> Result<usize, LedgerError> {
         let (deliveries, attempts) = split(&fences);
-        // One statement extends all leases and returns the time. A delivery that another transaction has locked is ending: waiting for it
-        // could deadlock with a transaction that ends several. SQLite: `leases::extend`, then `leases::recover`.
+        // One statement extends all leases and returns the time. A delivery that another
+        // transaction has locked is ending: waiting for it could deadlock with a transaction that
+        // ends several. SQLite: `leases::extend`, then `leases::recover`.
         let extend = format!(
             "WITH held AS MATERIALIZED (
                  SELECT d.id FROM deliveries d JOIN unnest($1::bigint[], $2::int[]) AS lease (id, attempt)

@@ -1,5 +1,6 @@
-//! Writes that need no read first. All queued jobs go to the server in one pipelined transaction, and each caller is answered after its
-//! commit. If one job fails, each is committed alone. SQLite: `writer.rs`.
+//! Writes that need no read first. All queued jobs go to the server in one pipelined transaction,
+//! and each caller is answered after its commit. If one job fails, each is committed alone. SQLite:
+//! `writer.rs`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -195,7 +196,8 @@ impl Job {
         matches!(&self.step, JobStep::Accept { cancelled, .. } if cancelled.load(Ordering::Relaxed))
     }
 
-    /// The order of jobs in a batch. All nodes sort alike, so that few deadlocks occur. Events of one order key keep their order.
+    /// The order of jobs in a batch. All nodes sort alike, so that few deadlocks occur. Events of
+    /// one order key keep their order.
     fn rank(&self) -> (&str, &str, i64) {
         match &self.step {
             JobStep::Accept { new, .. } => (
@@ -314,7 +316,8 @@ fn hooks_to_notify<'a>(
         .collect()
 }
 
-/// Notifies other nodes about hooks with new events. A lost notification only delays them until they poll.
+/// Notifies other nodes about hooks with new events. A lost notification only delays them until
+/// they poll.
 async fn notify_nodes(pool: Pool, hooks: Vec<String>) {
     let notified = within(async {
         let client = pool

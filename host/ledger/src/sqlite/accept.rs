@@ -1,4 +1,5 @@
-//! Accepting an event, and duplicates of it. Each function runs inside a transaction of its caller. Postgres: `functions/deliveries.sql`.
+//! Accepting an event, and duplicates of it. Each function runs inside a transaction of its caller.
+//! Postgres: `functions/deliveries.sql`.
 
 use rusqlite::Connection;
 
@@ -8,8 +9,9 @@ use super::{deliveries, operator};
 use crate::steps::{Accepted, Fence, NewEvent, OpenState, Replayed};
 use landfall_model::{DedupKey, EventId, LedgerTime};
 
-/// Stores a new event with its delivery, unless it repeats an earlier event. `None`: the ledger has reached its size limit and cannot
-/// make room. Without `bound`, the size is not checked. Postgres: `accept`.
+/// Stores a new event with its delivery, unless it repeats an earlier event. `None`: the ledger has
+/// reached its size limit and cannot make room. Without `bound`, the size is not checked. Postgres:
+/// `accept`.
 pub(super) fn accept(
     connection: &Connection,
     new: &NewEvent,
@@ -79,8 +81,9 @@ pub(super) fn accept(
     }))
 }
 
-/// Counts a duplicate and joins it to the event that it repeats. A dead event gets a new delivery. `None` if that event's body has been
-/// pruned: the duplicate is then the only copy, and is stored as a new event.
+/// Counts a duplicate and joins it to the event that it repeats. A dead event gets a new delivery.
+/// `None` if that event's body has been pruned: the duplicate is then the only copy, and is stored
+/// as a new event.
 fn join(
     connection: &Connection,
     first: &Earlier,
@@ -98,7 +101,8 @@ fn join(
     Ok(Some(Accepted::repeat(first.id, open, reply)))
 }
 
-/// The earlier event with this identity and this body. Counts the duplicate, unless that event is dead. Postgres: `find_duplicate`.
+/// The earlier event with this identity and this body. Counts the duplicate, unless that event is
+/// dead. Postgres: `find_duplicate`.
 pub(super) fn find_duplicate(
     connection: &Connection,
     hook: &str,

@@ -1,5 +1,6 @@
-//! Events that a broker delivers. Their deliveries stay `blocked`, so that only a message of the broker starts them. State, attempts
-//! and results are stored as for other deliveries. Postgres has the same steps in `functions/brokers.sql`.
+//! Events that a broker delivers. Their deliveries stay `blocked`, so that only a message of the
+//! broker starts them. State, attempts and results are stored as for other deliveries. Postgres has
+//! the same steps in `functions/brokers.sql`.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -10,8 +11,8 @@ use crate::state_column::{DISCARDED, PENDING, RUNNING, StateColumn};
 use crate::steps::{AlreadyEnded, Deferred, Fence, LEASE, OpenState, Received, Started};
 use landfall_model::{DedupKey, DeliveryState, LedgerTime};
 
-/// Starts the attempt of a received event, if it may run. `None`: the ledger has reached its size limit and cannot make room.
-/// Postgres: `start_received`.
+/// Starts the attempt of a received event, if it may run. `None`: the ledger has reached its size
+/// limit and cannot make room. Postgres: `start_received`.
 pub(super) fn start(
     connection: &Connection,
     received: &Received,
@@ -242,8 +243,9 @@ fn start_attempt(
     })
 }
 
-/// Removes leased deliveries that the broker has stored, and their events if nothing else refers to them; their identities stay. A
-/// delivery that the broker has already redelivered is blocked, and stays. Postgres: `hand_over`.
+/// Removes leased deliveries that the broker has stored, and their events if nothing else refers to
+/// them; their identities stay. A delivery that the broker has already redelivered is blocked, and
+/// stays. Postgres: `hand_over`.
 pub(super) fn hand_over(connection: &Connection, fences: &[Fence]) -> rusqlite::Result<()> {
     let sql = format!(
         "SELECT event FROM deliveries WHERE id = ? AND state = {RUNNING} AND blocked = 0 AND attempt = ?"
@@ -267,7 +269,8 @@ pub(super) fn hand_over(connection: &Connection, fences: &[Fence]) -> rusqlite::
             continue;
         }
 
-        // For `unblock_next`, the delivery must not be open; and as done it would resolve dead letters.
+        // For `unblock_next`, the delivery must not be open; and as done it would resolve dead
+        // letters.
         let sql = format!("UPDATE deliveries SET state = {DISCARDED} WHERE id = ?");
         connection.prepare_cached(&sql)?.execute([fence.delivery])?;
         deliveries::unblock_next(connection, fence.delivery)?;
@@ -282,7 +285,8 @@ pub(super) fn hand_over(connection: &Connection, fences: &[Fence]) -> rusqlite::
     Ok(())
 }
 
-/// Releases leased deliveries that the broker has not stored, as far as is known. Postgres: `release_unpublished`.
+/// Releases leased deliveries that the broker has not stored, as far as is known. Postgres:
+/// `release_unpublished`.
 pub(super) fn release_unpublished(
     connection: &Connection,
     fences: &[Fence],

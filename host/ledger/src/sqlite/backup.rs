@@ -147,7 +147,8 @@ fn seal(part: &Path, now: SystemTime) -> Result<BackedUp, OpenError> {
     })
 }
 
-/// When this ledger was copied, if it is a backup that no node has started from. Returns it only once.
+/// When this ledger was copied, if it is a backup that no node has started from. Returns it only
+/// once.
 pub(super) fn restored(connection: &Connection) -> rusqlite::Result<Option<SystemTime>> {
     let taken: Option<i64> = connection
         .query_row("SELECT value FROM node WHERE key = ?", [TAKEN], |row| {

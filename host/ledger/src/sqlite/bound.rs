@@ -1,7 +1,8 @@
-//! `ledger.max_size`: which history is removed when the file has reached its size limit. The hook with the most data, rows and values
-//! included, loses its oldest ended deliveries first, so that a busy hook does not displace the history of a quiet one. To store more, a
-//! hook gives its own history, or takes that of a larger hook. Pending and running deliveries, rows and values are never removed: if
-//! nothing else is left, the largest hook can store no more.
+//! `ledger.max_size`: which history is removed when the file has reached its size limit. The hook
+//! with the most data, rows and values included, loses its oldest ended deliveries first, so that a
+//! busy hook does not displace the history of a quiet one. To store more, a hook gives its own
+//! history, or takes that of a larger hook. Pending and running deliveries, rows and values are
+//! never removed: if nothing else is left, the largest hook can store no more.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -21,7 +22,8 @@ const STEP: i64 = 64;
 /// Space of an event in tables and indexes, in addition to its head and body.
 const OVERHEAD_BYTES: u64 = 512;
 
-/// The size limit of the file, and how many deliveries were removed because of it since the last report.
+/// The size limit of the file, and how many deliveries were removed because of it since the last
+/// report.
 pub(super) struct SizeBound {
     max_bytes: u64,
     removed: AtomicUsize,
@@ -66,8 +68,8 @@ impl SizeBound {
         Ok(used_bytes(connection)? > self.max_bytes)
     }
 
-    /// One removal step: the hook with the most data loses its oldest ended deliveries. False: the file is small enough, or that hook has
-    /// no ended delivery.
+    /// One removal step: the hook with the most data loses its oldest ended deliveries. False: the
+    /// file is small enough, or that hook has no ended delivery.
     pub(super) fn shrink(&self, connection: &Connection) -> rusqlite::Result<bool> {
         let excess = used_bytes(connection)?.saturating_sub(self.max_bytes);
         if excess == 0 {
@@ -80,8 +82,9 @@ impl SizeBound {
         }
     }
 
-    /// Makes room for what a hook stores. If the ledger has reached its size limit, the hook's own oldest ended deliveries are removed. If
-    /// it has none, those of the largest hook that uses more than this one. False: there are none, and `last_refusal` says why.
+    /// Makes room for what a hook stores. If the ledger has reached its size limit, the hook's own
+    /// oldest ended deliveries are removed. If it has none, those of the largest hook that uses
+    /// more than this one. False: there are none, and `last_refusal` says why.
     pub(super) fn make_room(
         &self,
         connection: &Connection,
@@ -147,7 +150,8 @@ impl SizeBound {
         }
     }
 
-    /// How many ended deliveries were removed since it was asked last, and how many of them were dead letters.
+    /// How many ended deliveries were removed since it was asked last, and how many of them were
+    /// dead letters.
     pub(super) fn take_removed(&self) -> (usize, usize) {
         (self.removed.swap(0, Relaxed), self.dead.swap(0, Relaxed))
     }
@@ -157,8 +161,8 @@ impl SizeBound {
         self.total.load(Relaxed)
     }
 
-    /// Removes ended deliveries until about so many bytes are free. False: there was nothing to remove. A delivery with a damaged state
-    /// may not have ended, and stays.
+    /// Removes ended deliveries until about so many bytes are free. False: there was nothing to
+    /// remove. A delivery with a damaged state may not have ended, and stays.
     fn remove_oldest(
         &self,
         connection: &Connection,
@@ -207,8 +211,8 @@ impl HookUse {
     }
 }
 
-/// How much of `ledger.max_size` the ledger of a data directory uses, while a node uses it. `None`: no node does, or it cannot be
-/// read. An error: it is full, and no delivery can be removed.
+/// How much of `ledger.max_size` the ledger of a data directory uses, while a node uses it. `None`:
+/// no node does, or it cannot be read. An error: it is full, and no delivery can be removed.
 pub fn describe_size(dir: &Path, max_bytes: u64) -> Result<Option<String>, LedgerError> {
     // If no node runs, a reader would create these files, maybe as another user.
     let database = dir.join("ledger.db");

@@ -1,5 +1,6 @@
-//! Ledger time across starts of the node. Until the machine restarts, its boot clock tells how long the node was stopped, and the time of
-//! day is not used. After a restart of the machine, the time of day can only move ledger time forward.
+//! Ledger time across starts of the node. Until the machine restarts, its boot clock tells how long
+//! the node was stopped, and the time of day is not used. After a restart of the machine, the time
+//! of day can only move ledger time forward.
 
 use std::time::SystemTime;
 
@@ -31,7 +32,8 @@ pub(super) fn resume(
     Ok(LedgerClock::from(LedgerTime(base)))
 }
 
-/// Stores the ledger time, at each heartbeat: after a crash of the machine, the time since then is unknown.
+/// Stores the ledger time, at each heartbeat: after a crash of the machine, the time since then is
+/// unknown.
 pub(super) fn write_down(connection: &Connection, now: LedgerTime) -> rusqlite::Result<()> {
     let mut insert =
         connection.prepare_cached("INSERT OR REPLACE INTO node (key, value) VALUES (?, ?)")?;

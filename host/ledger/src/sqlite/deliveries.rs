@@ -1,5 +1,5 @@
-//! The rows of deliveries and attempts: pending → running (leased) → done, pending again, or dead. Each function runs inside a transaction
-//! of its caller. Postgres: `functions/deliveries.sql`.
+//! The rows of deliveries and attempts: pending → running (leased) → done, pending again, or dead.
+//! Each function runs inside a transaction of its caller. Postgres: `functions/deliveries.sql`.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -45,7 +45,8 @@ pub(super) fn insert_dead(
         .map(drop)
 }
 
-/// Marks a delivery as a replay of the latest delivery of an earlier event, which is dead. Postgres: in `accept` and `start_received`.
+/// Marks a delivery as a replay of the latest delivery of an earlier event, which is dead.
+/// Postgres: in `accept` and `start_received`.
 pub(super) fn set_replay_of(
     connection: &Connection,
     delivery: i64,
@@ -58,8 +59,9 @@ pub(super) fn set_replay_of(
         .map(drop)
 }
 
-/// The state of an event's latest delivery and its reply: `None` if it has been handled, `Replayed` if it is dead. An event without
-/// deliveries was handed to a broker and counts as handled here. Postgres: `latest`.
+/// The state of an event's latest delivery and its reply: `None` if it has been handled, `Replayed`
+/// if it is dead. An event without deliveries was handed to a broker and counts as handled here.
+/// Postgres: `latest`.
 pub(super) fn latest(
     connection: &Connection,
     event: &Earlier,
@@ -89,7 +91,8 @@ pub(super) fn latest(
     Ok((open, reply))
 }
 
-/// Leases a pending delivery for its next attempt, which counts from here on. Postgres: in `insert_delivery`.
+/// Leases a pending delivery for its next attempt, which counts from here on. Postgres: in
+/// `insert_delivery`.
 pub(super) fn start_attempt(
     connection: &Connection,
     fence: Fence,
@@ -123,7 +126,8 @@ pub(super) fn next_due(
         .map(LedgerTime))
 }
 
-/// Counts a deferral. Of all attempts that deferred the delivery, only the record of the last is kept. Postgres: `finish::count_deferral`.
+/// Counts a deferral. Of all attempts that deferred the delivery, only the record of the last is
+/// kept. Postgres: `finish::count_deferral`.
 pub(super) fn count_deferral(
     connection: &Connection,
     fence: Fence,

@@ -1,4 +1,5 @@
-//! Stores and reads events. A checksum covers every byte that a handler sees, and is compared before the event is returned.
+//! Stores and reads events. A checksum covers every byte that a handler sees, and is compared
+//! before the event is returned.
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -8,7 +9,8 @@ use landfall_model::clock::to_ms;
 use landfall_model::stored_event::{Corrupt, Stored, checked};
 use landfall_model::{Event, EventId, LedgerTime};
 
-/// Stores an event and its body. Returns its number in the order of arrival. Postgres: `insert_event`.
+/// Stores an event and its body. Returns its number in the order of arrival. Postgres:
+/// `insert_event`.
 pub(super) fn insert(connection: &Connection, stored: &Stored) -> rusqlite::Result<i64> {
     let Event {
         id,
@@ -58,7 +60,8 @@ pub(super) enum Known {
     OtherBody(Earlier),
 }
 
-/// Finds an earlier event with this identity. Also returns the key to store if the new event is stored. Postgres: `find_earlier`.
+/// Finds an earlier event with this identity. Also returns the key to store if the new event is
+/// stored. Postgres: `find_earlier`.
 pub(super) fn find_earlier(
     connection: &Connection,
     hook: &str,
@@ -111,7 +114,8 @@ pub(super) fn is_known(
     Ok(find(connection, hook, dedup, now)?.is_some())
 }
 
-/// Counts a duplicate of an event. `duplicate` is the id that the duplicate was given. Postgres: `count_duplicate`.
+/// Counts a duplicate of an event. `duplicate` is the id that the duplicate was given. Postgres:
+/// `count_duplicate`.
 pub(super) fn count_duplicate(
     connection: &Connection,
     first: i64,
@@ -157,7 +161,8 @@ pub(super) fn remember(
 pub(super) const COLUMNS: &str =
     "e.id, e.hook, e.received_ms, e.head, e.body_digest, e.checksum, p.body";
 
-/// An event from the columns of `COLUMNS`, which begin at `at`. `None` if its body has been pruned. Postgres: `event_of`.
+/// An event from the columns of `COLUMNS`, which begin at `at`. `None` if its body has been pruned.
+/// Postgres: `event_of`.
 pub(super) fn read(
     row: &rusqlite::Row<'_>,
     at: usize,

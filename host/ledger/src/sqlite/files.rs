@@ -1,4 +1,5 @@
-//! The files of a ledger on the disk. A database is created only if no trace shows that there was one before.
+//! The files of a ledger on the disk. A database is created only if no trace shows that there was
+//! one before.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
@@ -9,17 +10,20 @@ use crate::error::OpenError;
 
 /// Only the user of the node may read the files: they hold bodies and headers of requests.
 pub(super) const MODE: u32 = 0o600;
-/// A file with this ending says that the directory has had a ledger. It stays until an operator removes it.
+/// A file with this ending says that the directory has had a ledger. It stays until an operator
+/// removes it.
 const MARKER: &str = "-created";
 const MARKER_TEXT: &str = "Landfall has created a ledger in this directory. If ledger.db is missing, the node does not start: an empty ledger \
      would hide that events are lost.\n";
 /// Damaged logs that are kept, each under a name of its own.
 const ASIDE_MAX: usize = 100;
-/// Where the header of a database says how it is written. 2: with a log. 1: without one, as in a backup.
+/// Where the header of a database says how it is written. 2: with a log. 1: without one, as in a
+/// backup.
 const WRITE_VERSION: usize = 18;
 
-/// Creates an empty database if there is none. Refuses if a log or a marker shows that there was one; with `accept_loss`, the log is moved
-/// aside instead. Refuses a backup beside the log of another database.
+/// Creates an empty database if there is none. Refuses if a log or a marker shows that there was
+/// one; with `accept_loss`, the log is moved aside instead. Refuses a backup beside the log of
+/// another database.
 pub(super) fn make_if_new(database: &Path, accept_loss: bool) -> Result<(), OpenError> {
     let failed = |error: io::Error| OpenError::from_io(database, "be created", &error);
     let found = found(database).map_err(failed)?;
@@ -78,7 +82,8 @@ fn traces(database: &Path, log_bytes: u64) -> io::Result<Option<String>> {
     Ok(None)
 }
 
-/// A backup is written without a log. SQLite would apply the log of another database to it, and call it malformed.
+/// A backup is written without a log. SQLite would apply the log of another database to it, and
+/// call it malformed.
 fn refuse_foreign_log(database: &Path, log_bytes: u64) -> Result<(), OpenError> {
     let mut header = [0; WRITE_VERSION + 1];
     let read = File::open(database).and_then(|mut file| file.read_exact(&mut header));
@@ -94,7 +99,8 @@ fn refuse_foreign_log(database: &Path, log_bytes: u64) -> Result<(), OpenError> 
     )))
 }
 
-/// Creates the marker of a database that has been opened, so that its loss is noticed also after a clean stop.
+/// Creates the marker of a database that has been opened, so that its loss is noticed also after a
+/// clean stop.
 pub(super) fn mark(database: &Path) -> Result<(), OpenError> {
     let path = beside(database, MARKER);
     let create = || -> io::Result<()> {
@@ -131,7 +137,8 @@ fn move_aside(database: &Path, log_bytes: u64) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// The names under which damaged logs are kept: `ledger.db-wal.damaged`, `ledger.db-wal.damaged-2` and so on.
+/// The names under which damaged logs are kept: `ledger.db-wal.damaged`, `ledger.db-wal.damaged-2`
+/// and so on.
 pub(super) fn aside_names(database: &Path) -> impl Iterator<Item = PathBuf> {
     (1..=ASIDE_MAX).map(move |number| match number {
         1 => beside(database, "-wal.damaged"),
@@ -139,7 +146,8 @@ pub(super) fn aside_names(database: &Path) -> impl Iterator<Item = PathBuf> {
     })
 }
 
-/// A name for a damaged log that no file has yet: an earlier one may be the only copy of its events.
+/// A name for a damaged log that no file has yet: an earlier one may be the only copy of its
+/// events.
 pub(super) fn free_aside(database: &Path) -> Result<PathBuf, OpenError> {
     aside_names(database)
         .find(|path| fs::symlink_metadata(path).is_err())

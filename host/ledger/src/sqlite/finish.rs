@@ -1,5 +1,5 @@
-//! Ends attempts: done with results, pending again, or dead. Each function runs inside a transaction of its caller. Postgres:
-//! `functions/deliveries.sql`, `effects.rs`.
+//! Ends attempts: done with results, pending again, or dead. Each function runs inside a
+//! transaction of its caller. Postgres: `functions/deliveries.sql`, `effects.rs`.
 
 use rusqlite::{Connection, params};
 
@@ -10,8 +10,9 @@ use crate::steps::{AttemptRecord, Committed, Disposition, Fence, Refused, Result
 use landfall_model::stored_event::Stored;
 use landfall_model::{DeliveryState, EventId, LedgerTime};
 
-/// Stores an attempt with its results and the new state of its delivery, if this lease is still valid and the results can be stored.
-/// Postgres: `finish`, and `effects::finish` if there are results.
+/// Stores an attempt with its results and the new state of its delivery, if this lease is still
+/// valid and the results can be stored. Postgres: `finish`, and `effects::finish` if there are
+/// results.
 pub(super) fn finish(
     connection: &Connection,
     fence: Fence,
@@ -91,14 +92,16 @@ fn refusal(
         return Ok(refused);
     }
 
-    // Rows and values stay until the hook or the operator removes them, so they need room of their own.
+    // Rows and values stay until the hook or the operator removes them, so they need room of their
+    // own.
     let (values, rows) = kv::growth(connection, hook, &results.effects)?;
     let added = values.max(0) + rows;
     let has_room = added == 0 || bound.make_room(connection, hook, added as usize)?;
     Ok((!has_room).then(|| Refused::OverQuota(bound.last_refusal().to_string())))
 }
 
-/// Stores rows, values and emitted events in the step that ends their attempt. Postgres: `effects::store_results`.
+/// Stores rows, values and emitted events in the step that ends their attempt. Postgres:
+/// `effects::store_results`.
 fn store_results(
     connection: &Connection,
     event: (&EventId, i64, &str),

@@ -1,5 +1,6 @@
-//! Checks the structure and the indexes of the database file. Events, values and rows have checksums of their own. A small file is
-//! checked before the node starts, a large file while the node works.
+//! Checks the structure and the indexes of the database file. Events, values and rows have
+//! checksums of their own. A small file is checked before the node starts, a large file while the
+//! node works.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -45,8 +46,8 @@ pub(super) fn check(
     }
 }
 
-/// Checks the tables that have no checksums of their own. Checks one table after the other, so that no read transaction delays the
-/// checkpoints for long.
+/// Checks the tables that have no checksums of their own. Checks one table after the other, so that
+/// no read transaction delays the checkpoints for long.
 fn check_tables(path: &Path) -> Option<LedgerError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).ok()?;

@@ -1,5 +1,5 @@
-//! The key-value data of handlers. Values are read one by one, and written with the outcome of an attempt. Postgres: `read.rs` and
-//! `effects.rs`.
+//! The key-value data of handlers. Values are read one by one, and written with the outcome of an
+//! attempt. Postgres: `read.rs` and `effects.rs`.
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -13,7 +13,8 @@ use landfall_model::{Effects, KvChange, KvExpected, KvValue, KvWrite, LedgerTime
 #[error("the value of `{0}` is not what was kept: delete or set it anew")]
 struct Damaged(String);
 
-/// The value of a key. `None` if the key has no value, or its value has expired. Postgres: `read::kv_get`.
+/// The value of a key. `None` if the key has no value, or its value has expired. Postgres:
+/// `read::kv_get`.
 pub(super) fn get(
     connection: &Connection,
     hook: &str,
@@ -87,7 +88,8 @@ pub(super) fn keys(
     Ok(found)
 }
 
-/// Why these effects cannot be stored now, if so. Checked before anything is written. Postgres: `effects::prepare`.
+/// Why these effects cannot be stored now, if so. Checked before anything is written. Postgres:
+/// `effects::prepare`.
 pub(super) fn refusal(
     connection: &Connection,
     hook: &str,
@@ -188,7 +190,8 @@ fn expiry(
         .optional()
 }
 
-/// The value after a change. `None` if the key is deleted, or the current value is no number to add to.
+/// The value after a change. `None` if the key is deleted, or the current value is no number to add
+/// to.
 fn result(
     connection: &Connection,
     hook: &str,

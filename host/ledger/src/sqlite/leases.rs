@@ -1,5 +1,5 @@
-//! Leases of deliveries: claimed, extended, released, and recovered from processes that ended. Each function runs inside a transaction of
-//! its caller.
+//! Leases of deliveries: claimed, extended, released, and recovered from processes that ended. Each
+//! function runs inside a transaction of its caller.
 
 use rusqlite::{Connection, params};
 
@@ -10,8 +10,8 @@ use crate::steps::{AttemptRecord, Claimed, Deferred, Fence, LEASE, UNFINISHED_MA
 use landfall_model::stored_event::Corrupt;
 use landfall_model::{DeliveryState, Event, LedgerTime};
 
-/// Leases up to `max` due deliveries of a hook, the longest due first. Also returns when the next one is due. Postgres: `claim` in
-/// `postgres/mod.rs`.
+/// Leases up to `max` due deliveries of a hook, the longest due first. Also returns when the next
+/// one is due. Postgres: `claim` in `postgres/mod.rs`.
 pub(super) fn claim(
     connection: &Connection,
     hook: &str,
@@ -65,7 +65,8 @@ fn of_hook(event: Event, hook: &str) -> Result<Event, Corrupt> {
     }
 }
 
-/// Hooks with pending deliveries, and when the first delivery of each is due. Postgres: `read::hooks_with_work`.
+/// Hooks with pending deliveries, and when the first delivery of each is due. Postgres:
+/// `read::hooks_with_work`.
 pub(super) fn hooks_with_work(
     connection: &Connection,
 ) -> rusqlite::Result<Vec<(String, LedgerTime)>> {
@@ -122,9 +123,10 @@ pub(super) fn extend(
     })
 }
 
-/// Frees deliveries whose lease has expired, and all deliveries that an earlier process leased. An attempt that ended with its process
-/// counts: after `UNFINISHED_MAX` of them in a row the delivery is dead. Returns how many deliveries were freed, and how many of those are
-/// dead. Postgres: `recover`.
+/// Frees deliveries whose lease has expired, and all deliveries that an earlier process leased. An
+/// attempt that ended with its process counts: after `UNFINISHED_MAX` of them in a row the delivery
+/// is dead. Returns how many deliveries were freed, and how many of those are dead. Postgres:
+/// `recover`.
 pub(super) fn recover(
     connection: &Connection,
     owner: &[u8],

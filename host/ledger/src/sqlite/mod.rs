@@ -1,4 +1,5 @@
-//! A ledger in one SQLite file in the data directory, for one node. One thread writes, and needs no other service.
+//! A ledger in one SQLite file in the data directory, for one node. One thread writes, and needs no
+//! other service.
 
 mod accept;
 mod arrivals;
@@ -97,7 +98,8 @@ pub struct Recovered {
 // === impl Sqlite ===
 
 impl Sqlite {
-    /// Opens or creates the ledger of a data directory. `on_fatal` is called with an error that only a restart can resolve.
+    /// Opens or creates the ledger of a data directory. `on_fatal` is called with an error that
+    /// only a restart can resolve.
     pub(crate) fn open(
         dir: &Path,
         settings: SqliteSettings,

@@ -1,5 +1,6 @@
-//! The files of an open ledger. Before and after each commit, the node checks that they still have their names, and that no other program
-//! has cut or overwritten them: SQLite would not notice, and the next start would not find what was acknowledged.
+//! The files of an open ledger. Before and after each commit, the node checks that they still have
+//! their names, and that no other program has cut or overwritten them: SQLite would not notice, and
+//! the next start would not find what was acknowledged.
 
 use std::fs::{self, File};
 use std::io;
@@ -13,7 +14,8 @@ use crate::error::LedgerError;
 
 /// The time between two comparisons of the header of the database.
 const HEADER_EVERY: Duration = Duration::from_secs(1);
-/// The part of the header that never changes: magic, page size, and that there is a log. Format: sqlite.org/fileformat.html.
+/// The part of the header that never changes: magic, page size, and that there is a log. Format:
+/// sqlite.org/fileformat.html.
 const FIXED: std::ops::Range<usize> = 0..24;
 /// Counts the changes of the header.
 const COUNTER: std::ops::Range<usize> = 24..28;
@@ -63,8 +65,8 @@ impl OpenFiles {
         self.database.read_exact_at(&mut self.header, 0)
     }
 
-    /// Refuses if a file was removed, replaced, cut or overwritten: the next start would not find what is written now. `frames`: how many
-    /// frames the log has.
+    /// Refuses if a file was removed, replaced, cut or overwritten: the next start would not find
+    /// what is written now. `frames`: how many frames the log has.
     pub(super) fn check(&mut self, frames: u32) -> Result<(), LedgerError> {
         let log_len = self.frame_at(frames);
         for ((path, opened), len) in self.names.iter().zip([self.database_len, log_len, 0]) {
@@ -86,8 +88,8 @@ impl OpenFiles {
         Ok(())
     }
 
-    /// Checks the log after a commit: one that was cut during the commit has a hole where its header or the last frame before the commit
-    /// was. Returns the salts of the log.
+    /// Checks the log after a commit: one that was cut during the commit has a hole where its
+    /// header or the last frame before the commit was. Returns the salts of the log.
     pub(super) fn check_log(&mut self, frames: u32) -> Result<[u8; 8], LedgerError> {
         let (path, _) = &self.names[1];
         let mut header = [0; wal::HEADER];
@@ -123,7 +125,8 @@ impl OpenFiles {
         self.database
             .read_exact_at(&mut now, 0)
             .map_err(|error| gone(path, &format!("can no longer be read ({error})")))?;
-        // Another program that keeps to the locks of SQLite may have made a checkpoint, and counted it.
+        // Another program that keeps to the locks of SQLite may have made a checkpoint, and counted
+        // it.
         let is_later = now[COUNTER] > self.header[COUNTER];
         if now == self.header || (now[FIXED] == self.header[FIXED] && is_later) {
             Ok(())

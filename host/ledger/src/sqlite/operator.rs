@@ -1,5 +1,6 @@
-//! The operator's commands on deliveries: replay, retry now, discard, and purge the data of a hook. Each function is one bounded step
-//! inside a transaction of the caller. Postgres has the same steps in `functions/operator.sql`.
+//! The operator's commands on deliveries: replay, retry now, discard, and purge the data of a hook.
+//! Each function is one bounded step inside a transaction of the caller. Postgres has the same
+//! steps in `functions/operator.sql`.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -134,8 +135,8 @@ fn start(connection: &Connection, it: &Candidate, due: LedgerTime) -> rusqlite::
     .map(drop)
 }
 
-/// Applies a command to those of these deliveries whose state allows it, and returns them. A delivery that has been claimed in the
-/// meantime stays.
+/// Applies a command to those of these deliveries whose state allows it, and returns them. A
+/// delivery that has been claimed in the meantime stays.
 pub(super) fn operate(
     connection: &Connection,
     step: &Step,
@@ -174,8 +175,8 @@ fn discard(
     Ok(is_done)
 }
 
-/// Makes a pending delivery due now. One that waits for a broker (blocked, without an order key) is sent to the broker again, as a replay
-/// is. Postgres: `retry_now`.
+/// Makes a pending delivery due now. One that waits for a broker (blocked, without an order key) is
+/// sent to the broker again, as a replay is. Postgres: `retry_now`.
 fn retry_now(connection: &Connection, delivery: i64, now: LedgerTime) -> rusqlite::Result<bool> {
     let sql = format!(
         "UPDATE deliveries SET due = ?1, replayed = replayed OR (blocked AND order_key IS NULL),

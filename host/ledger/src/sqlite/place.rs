@@ -1,4 +1,5 @@
-//! The data directory: one node at a time, on a file system whose locks and syncs SQLite can rely on.
+//! The data directory: one node at a time, on a file system whose locks and syncs SQLite can rely
+//! on.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
@@ -10,7 +11,8 @@ use rustix::fs::{FlockOperation, flock, statfs};
 use super::files::{self, MODE};
 use crate::error::OpenError;
 
-/// File systems over a network or in user space. SQLite cannot rely on their locks, shared memory or syncs.
+/// File systems over a network or in user space. SQLite cannot rely on their locks, shared memory
+/// or syncs.
 const UNFIT: [(u32, &str); 11] = [
     (0x6969, "NFS"),
     (0x6573_5546, "FUSE"),
@@ -32,7 +34,8 @@ pub(super) struct DirLock {
     _file: File,
 }
 
-/// Locks the directory itself, so that removing a file does not remove the lock; and its lock file, which older versions check.
+/// Locks the directory itself, so that removing a file does not remove the lock; and its lock file,
+/// which older versions check.
 pub(super) fn lock(dir: &Path) -> Result<DirLock, OpenError> {
     let path = dir.join("lock");
     let opened = File::open(dir).map_err(|error| OpenError::from_io(dir, "be opened", &error))?;
@@ -65,7 +68,8 @@ fn lock_one(file: &File, dir: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Removes the permissions of other users from the directory and the files of the ledger, if this user owns them.
+/// Removes the permissions of other users from the directory and the files of the ledger, if this
+/// user owns them.
 pub(super) fn make_private(dir: &Path) {
     let database = dir.join("ledger.db");
     let names =

@@ -42,8 +42,9 @@ fn listed(row: &rusqlite::Row<'_>, now: LedgerTime) -> rusqlite::Result<Listed> 
     })
 }
 
-/// The state in a column, for an operator. A damaged value counts as dead, so that the operator sees the delivery and can replay it. Steps
-/// that decide by the state take `StateColumn::read`, which refuses.
+/// The state in a column, for an operator. A damaged value counts as dead, so that the operator
+/// sees the delivery and can replay it. Steps that decide by the state take `StateColumn::read`,
+/// which refuses.
 pub(super) fn state_at(row: &rusqlite::Row<'_>, at: usize) -> DeliveryState {
     row.get(at)
         .map_or(DeliveryState::Dead, |StateColumn(state)| state)
@@ -58,7 +59,8 @@ fn text(row: &rusqlite::Row<'_>, at: usize) -> Option<String> {
     }
 }
 
-/// A page of deliveries: newest first, or in ascending order if `after` is given. Postgres: `read::list`.
+/// A page of deliveries: newest first, or in ascending order if `after` is given. Postgres:
+/// `read::list`.
 pub(super) fn list(
     connection: &Connection,
     filter: &Filter,

@@ -82,8 +82,8 @@ impl Readers {
     }
 }
 
-/// Whether the files of the ledger are damaged or cannot be read. Other errors of a reader say nothing about them: too many open files, or
-/// a temporary file that cannot be written.
+/// Whether the files of the ledger are damaged or cannot be read. Other errors of a reader say
+/// nothing about them: too many open files, or a temporary file that cannot be written.
 fn shows_damage(error: &rusqlite::Error) -> bool {
     let Some(code) = error.sqlite_error().map(|error| error.extended_code) else {
         return false;

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use crate::error::LedgerError;
 use landfall_model::lock;
 
-/// Why the ledger accepts no events at the moment. Only a durable write that changed a page clears it.
+/// Why the ledger accepts no events at the moment. Only a durable write that changed a page clears
+/// it.
 #[derive(Clone)]
 pub(super) struct Refusal(Arc<Mutex<Option<LedgerError>>>);
 

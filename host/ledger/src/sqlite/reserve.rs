@@ -1,5 +1,6 @@
-//! Disk space that is reserved for a full disk. SQLite cannot update or delete without free space, so the reserve file is removed then:
-//! running attempts can end and old data can be removed. While the file is missing, no event is accepted.
+//! Disk space that is reserved for a full disk. SQLite cannot update or delete without free space,
+//! so the reserve file is removed then: running attempts can end and old data can be removed. While
+//! the file is missing, no event is accepted.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -105,7 +106,8 @@ impl Reserve {
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {
                 fs::remove_file(&self.path).ok();
             }
-            // The path is a link or a directory, or the file system refuses: more free space would not help.
+            // The path is a link or a directory, or the file system refuses: more free space would
+            // not help.
             Err(error) => {
                 let path = self.path.display();
                 tracing::warn!(%path, %error, "the reserve cannot be created: the node works without one");

@@ -1,5 +1,6 @@
-//! Retention: removes the bodies of done deliveries first, then deliveries that ended long ago. Works in small steps, so that
-//! new events wait only for a short time. Pending and running deliveries are never removed. Postgres: `prune`.
+//! Retention: removes the bodies of done deliveries first, then deliveries that ended long ago.
+//! Works in small steps, so that new events wait only for a short time. Pending and running
+//! deliveries are never removed. Postgres: `prune`.
 
 use rusqlite::{Connection, params};
 
@@ -62,7 +63,8 @@ fn forget_ids(connection: &Connection, now: LedgerTime) -> rusqlite::Result<usiz
     Ok(found.len())
 }
 
-/// Removes an event that no delivery and no identity refers to, and its body if no delivery does. Postgres: `drop_event`.
+/// Removes an event that no delivery and no identity refers to, and its body if no delivery does.
+/// Postgres: `drop_event`.
 pub(super) fn drop_event(connection: &Connection, event: i64) -> rusqlite::Result<()> {
     let unused = "NOT EXISTS (SELECT 1 FROM deliveries WHERE event = ?1)";
     let bodies = format!("DELETE FROM payloads WHERE event = ?1 AND {unused}");

@@ -1,4 +1,5 @@
-//! The tables and their migrations. All missing steps run in one transaction; `user_version` says which have run. Postgres: `tables/`.
+//! The tables and their migrations. All missing steps run in one transaction; `user_version` says
+//! which have run. Postgres: `tables/`.
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -267,7 +268,8 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     transaction.commit().map_err(failed)
 }
 
-/// The SQL text of every table, index and trigger. If one was changed, the data under it has another meaning.
+/// The SQL text of every table, index and trigger. If one was changed, the data under it has
+/// another meaning.
 fn texts(connection: &Connection) -> rusqlite::Result<Vec<(String, Option<String>)>> {
     let mut select = connection.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name")?;
     select
@@ -341,7 +343,8 @@ mod tests {
         old.pragma_update(None, "application_id", APPLICATION_ID)
             .unwrap();
         old.pragma_update(None, "user_version", 4).unwrap();
-        // Event 1: dead, its replay dead, and the replay of that done. Event 2: dead, and its replay too.
+        // Event 1: dead, its replay dead, and the replay of that done. Event 2: dead, and its
+        // replay too.
         old.execute_batch(
             "INSERT INTO deliveries (id, event, hook, state, due, replayed) VALUES
              (1, 1, 'h', 3, 0, 0), (2, 2, 'h', 3, 0, 0), (3, 1, 'h', 3, 0, 1), (4, 2, 'h', 3, 0, 1), (5, 1, 'h', 2, 0, 1)",

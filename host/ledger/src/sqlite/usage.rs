@@ -24,7 +24,8 @@ pub(super) struct SpaceReports {
 // === impl SpaceReports ===
 
 impl SpaceReports {
-    /// Logs the free space and the largest entries of the data directory, at most once a minute. Reads the disk on another thread.
+    /// Logs the free space and the largest entries of the data directory, at most once a minute.
+    /// Reads the disk on another thread.
     pub(super) fn report(&self, dir: &Path, min_free: u64) {
         let mut last = lock(&self.last);
         if last.is_some_and(|last| last.elapsed() < REPORT_EVERY) {

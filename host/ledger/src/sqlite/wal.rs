@@ -1,5 +1,6 @@
-//! SQLite silently ignores all frames of its log after the first bad one. The node therefore notes how many frames are on stable
-//! storage, and compares the note with the readable frames at the next start. Format: sqlite.org/walformat.html.
+//! SQLite silently ignores all frames of its log after the first bad one. The node therefore notes
+//! how many frames are on stable storage, and compares the note with the readable frames at the
+//! next start. Format: sqlite.org/walformat.html.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -53,7 +54,8 @@ impl Note {
     }
 }
 
-/// Refuses a log that has lost synced frames. With `accept_loss`, the log is copied aside and used as it is.
+/// Refuses a log that has lost synced frames. With `accept_loss`, the log is copied aside and used
+/// as it is.
 pub(super) fn check(database: &Path, accept_loss: bool) -> Result<(), OpenError> {
     let failed = |error: io::Error| {
         OpenError::Other(format!(

@@ -25,7 +25,8 @@ pub(super) struct Writer {
 // === impl Writer ===
 
 impl Writer {
-    /// Starts the thread, which ends when the last handle is dropped. `on_fatal` is called with an error that only a restart can resolve.
+    /// Starts the thread, which ends when the last handle is dropped. `on_fatal` is called with an
+    /// error that only a restart can resolve.
     pub(super) fn start(
         connection: Connection,
         note: Note,
@@ -72,7 +73,8 @@ impl Writer {
         }
     }
 
-    /// Why nothing new is accepted: a write did not fit, or only with the reserve, or the file system is read-only.
+    /// Why nothing new is accepted: a write did not fit, or only with the reserve, or the file
+    /// system is read-only.
     pub(super) fn refuses(&self) -> Option<LedgerError> {
         self.refusal.get()
     }

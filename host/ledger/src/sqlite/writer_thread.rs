@@ -1,4 +1,5 @@
-//! The thread that writes. It collects queued work, commits it in one transaction with one sync, and answers each caller after that.
+//! The thread that writes. It collects queued work, commits it in one transaction with one sync,
+//! and answers each caller after that.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,7 +26,8 @@ const WAITING_MAX: usize = 4096;
 const BATCH_MAX: usize = 512;
 /// A log with more frames than this is written back to the database.
 const CHECKPOINT_FRAMES: u32 = 2000;
-/// Removal steps after one batch, if the file is above its size limit. They remove more than the largest batch adds.
+/// Removal steps after one batch, if the file is above its size limit. They remove more than the
+/// largest batch adds.
 const SHRINK_STEPS_MAX: usize = 16;
 /// The time between two reports of deliveries that were removed because of `ledger.max_size`.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
@@ -53,7 +55,8 @@ pub(super) struct WriterThread {
 // === impl WriterThread ===
 
 impl WriterThread {
-    /// Starts the thread, which ends when every sender is dropped. Returns the way to send it work, and why it accepts no events.
+    /// Starts the thread, which ends when every sender is dropped. Returns the way to send it work,
+    /// and why it accepts no events.
     pub(super) fn spawn(
         connection: Connection,
         note: Note,
@@ -152,7 +155,8 @@ impl WriterThread {
         }
     }
 
-    /// Waits for work until the next check of the files or the next probe. False: all handles have been dropped.
+    /// Waits for work until the next check of the files or the next probe. False: all handles have
+    /// been dropped.
     fn receive(&mut self, asked: &mut Vec<Asked>) -> bool {
         let until = match self.refusal.get() {
             None => Instant::now() + CHECK_EVERY,
@@ -180,7 +184,8 @@ impl WriterThread {
         }
     }
 
-    /// While the ledger refuses events: writes one page and syncs it, at intervals. Events are accepted again once that succeeds.
+    /// While the ledger refuses events: writes one page and syncs it, at intervals. Events are
+    /// accepted again once that succeeds.
     fn probe(&mut self) {
         if self.refusal.get().is_none() || Instant::now() < self.next_probe {
             return;
@@ -207,7 +212,8 @@ impl WriterThread {
         self.files.check(frames)
     }
 
-    /// Writes a new value each time, because SQLite does not write a page whose bytes stay the same.
+    /// Writes a new value each time, because SQLite does not write a page whose bytes stay the
+    /// same.
     fn write_probe(&mut self) -> Result<(), LedgerError> {
         self.set_sync(Sync::Durable)?;
         let value = Uuid::new_v4();
@@ -239,7 +245,8 @@ impl WriterThread {
             .map_err(|error| self.classify_error(error))
     }
 
-    /// SQLite reports a file system that has become read-only as a disk error, although no write is in doubt.
+    /// SQLite reports a file system that has become read-only as a disk error, although no write is
+    /// in doubt.
     fn classify_error(&self, error: LedgerError) -> LedgerError {
         match error {
             LedgerError::Disk(_) if place::is_read_only(self.reserve.dir()) => {
@@ -284,7 +291,8 @@ impl WriterThread {
         Ok(())
     }
 
-    /// Notes how many frames of the log are on stable storage. If the note cannot be written, the next start checks fewer frames.
+    /// Notes how many frames of the log are on stable storage. If the note cannot be written, the
+    /// next start checks fewer frames.
     fn write_note(&mut self) -> Result<(), LedgerError> {
         if let Ok(frames) = self.frames() {
             let salts = self.files.check_log(frames)?;
@@ -299,8 +307,8 @@ impl WriterThread {
             .query_row([], |row| row.get(1))
     }
 
-    /// Brings the file below `ledger.max_size` in small steps, so that callers wait only for a short time. The remaining steps follow after
-    /// the next batch.
+    /// Brings the file below `ledger.max_size` in small steps, so that callers wait only for a
+    /// short time. The remaining steps follow after the next batch.
     fn shrink(&mut self) {
         for _ in 0..SHRINK_STEPS_MAX {
             match self.shrink_step() {
@@ -359,7 +367,8 @@ impl WriterThread {
         Ok(())
     }
 
-    /// Writes the log back to the database. Runs after the callers were answered, so that none waits for it.
+    /// Writes the log back to the database. Runs after the callers were answered, so that none
+    /// waits for it.
     fn checkpoint(&mut self) {
         if self.frames().is_ok_and(|frames| frames < CHECKPOINT_FRAMES) {
             return;

@@ -163,7 +163,8 @@ fn texts_of(value: &Value) -> Option<Vec<String>> {
     }
 }
 
-/// The value of a header, which may have any characters but control characters: they are sent as UTF-8.
+/// The value of a header, which may have any characters but control characters: they are sent as
+/// UTF-8.
 pub(crate) fn header_value(text: &str) -> Result<HeaderValue, InvalidHeaderValue> {
     HeaderValue::from_bytes(text.as_bytes())
 }

@@ -1,4 +1,5 @@
-//! Reads a table of a case file key by key. A mistake names the file, the line, the key, and what to write.
+//! Reads a table of a case file key by key. A mistake names the file, the line, the key, and what
+//! to write.
 
 use landfall_config::{ConfigError, nearest};
 use serde_json::{Map, Value};

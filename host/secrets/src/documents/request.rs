@@ -43,7 +43,8 @@ pub struct TokenRequest {
 pub(super) struct Fetcher {
     /// For URLs that a sender named and `verify` has checked: public addresses only.
     public: Client,
-    /// For URLs that a hook file or a provider pack contains: public addresses, and an address that the URL itself contains.
+    /// For URLs that a hook file or a provider pack contains: public addresses, and an address that
+    /// the URL itself contains.
     configured: Client,
     /// For the URL that only the operator of the node names: any address.
     own: Client,
@@ -76,7 +77,8 @@ impl Fetcher {
         }
     }
 
-    /// Gets a document from a URL that the operator wrote, or that a document was fetched from before.
+    /// Gets a document from a URL that the operator wrote, or that a document was fetched from
+    /// before.
     pub(super) async fn get(&self, url: &str) -> Result<Bytes, KeyDocumentError> {
         self.send(outgoing("GET", url, Vec::new(), Bytes::new()))
             .await

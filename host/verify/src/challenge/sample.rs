@@ -15,7 +15,8 @@ use landfall_model::ValueLocation;
 const TOKEN: &str = "0123456789abcdef01234567";
 
 impl Challenge {
-    /// `draft` as this ownership check. `secret` is the verify token. `None`: a pairing, which needs an operator.
+    /// `draft` as this ownership check. `secret` is the verify token. `None`: a pairing, which
+    /// needs an operator.
     pub(crate) fn sample(
         &self,
         draft: &Unverified,

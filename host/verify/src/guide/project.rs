@@ -1,4 +1,5 @@
-//! What the folder of a new handler needs of a provider: the `[verify]` table, a secret, and a sample.
+//! What the folder of a new handler needs of a provider: the `[verify]` table, a secret, and a
+//! sample.
 
 use std::fmt::Write as _;
 

@@ -92,7 +92,8 @@ events! {
 impl TryFrom<&crate::Event> for Event {
     type Error = Failure;
 
-    /// The body is JSON, or a form with JSON in its field `payload`, as the webhook's settings at GitHub say.
+    /// The body is JSON, or a form with JSON in its field `payload`, as the webhook's settings at
+    /// GitHub say.
     fn try_from(event: &crate::Event) -> Result<Self, Failure> {
         let kind = event.event_type.as_deref();
         let kind = kind.or_else(|| event.header("x-github-event"));

@@ -1,4 +1,5 @@
-//! Shopify. Source: shopify.dev/docs/api/webhooks. Amounts are text with a point, as Shopify sends them: `"10.00"`.
+//! Shopify. Source: shopify.dev/docs/api/webhooks. Amounts are text with a point, as Shopify sends
+//! them: `"10.00"`.
 
 mod objects;
 
@@ -12,7 +13,8 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
-    /// `orders/create`, `orders/paid`, `orders/updated`, `orders/cancelled`, `orders/fulfilled`, `orders/partially_fulfilled`.
+    /// `orders/create`, `orders/paid`, `orders/updated`, `orders/cancelled`, `orders/fulfilled`,
+    /// `orders/partially_fulfilled`.
     Order(Box<Order>),
     /// `checkouts/create`, `checkouts/update`.
     Checkout(Box<Checkout>),
@@ -30,7 +32,8 @@ pub enum Event {
     Shop(Box<Shop>),
     /// `orders/delete`, `products/delete`, `customers/delete`, `checkouts/delete`.
     Deleted(Deleted),
-    /// `customers/data_request`, `customers/redact`, `shop/redact`: every public app must handle them.
+    /// `customers/data_request`, `customers/redact`, `shop/redact`: every public app must handle
+    /// them.
     Privacy(Box<PrivacyRequest>),
     /// Any other topic, or a body that does not fit its topic: the topic, and the body.
     Other(String, Value),

@@ -1,4 +1,5 @@
-//! Stripe. Source: docs.stripe.com/api/events/object. Amounts are in the smallest unit of the currency.
+//! Stripe. Source: docs.stripe.com/api/events/object. Amounts are in the smallest unit of the
+//! currency.
 
 mod objects;
 
@@ -10,7 +11,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// One event. It can be an argument of a handler. If the body is not a documented event, `data.object` is the whole body.
+/// One event. It can be an argument of a handler. If the body is not a documented event,
+/// `data.object` is the whole body.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Event {

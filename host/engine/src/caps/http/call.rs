@@ -19,7 +19,8 @@ pub(super) struct Wanted {
     pub(super) timeout: Option<Duration>,
 }
 
-/// A call that has been counted and checked. It owns what it needs, so that several can be in flight.
+/// A call that has been counted and checked. It owns what it needs, so that several can be in
+/// flight.
 pub(super) struct PreparedCall {
     method: String,
     url: String,

@@ -90,7 +90,8 @@ impl Http {
         Ok(key)
     }
 
-    /// A key for the next call with this method and URL: the same in every attempt, and different for each call.
+    /// A key for the next call with this method and URL: the same in every attempt, and different
+    /// for each call.
     fn idempotency_key(&mut self, method: &str, url: &str) -> String {
         let same = self
             .same_calls
@@ -120,7 +121,8 @@ pub(super) fn time_left(until: Instant, wanted: Option<Duration>) -> Duration {
     wanted.unwrap_or(TIMEOUT_DEFAULT).min(left)
 }
 
-/// The event's id, and a digest of the exported function that runs, of method, URL and the number of earlier calls with both.
+/// The event's id, and a digest of the exported function that runs, of method, URL and the number
+/// of earlier calls with both.
 fn call_key(event: &str, exported: &str, method: &str, url: &str, ordinal: u32) -> String {
     let mut digest = Sha256::new();
     for part in [exported, method, url] {

@@ -15,7 +15,8 @@ pub(crate) const SENT_BYTES_MAX: usize = 4 << 10;
 const ANSWERED_MAX: usize = 32;
 /// The most calls in a record.
 const RECORDED_MAX: usize = 64;
-/// Bytes after the cut that are also searched for secrets, so that a secret across the cut is redacted as a whole.
+/// Bytes after the cut that are also searched for secrets, so that a secret across the cut is
+/// redacted as a whole.
 const SECRET_BYTES_MAX: usize = 1 << 10;
 const METHOD_CHARACTERS_MAX: usize = 32;
 
@@ -46,7 +47,8 @@ impl StartedCall {
         }
     }
 
-    /// Keeps the beginning of the body, as the component wrote it: without the credentials that the host adds.
+    /// Keeps the beginning of the body, as the component wrote it: without the credentials that the
+    /// host adds.
     pub(crate) fn set_body(&mut self, body: &[u8]) {
         self.sent_bytes = body.len();
         self.sent = landfall_egress::excerpt(body, SENT_BYTES_MAX + SECRET_BYTES_MAX);

@@ -1,5 +1,5 @@
-//! How many bytes the `wasi:http` resources of a guest occupy on the host. Bodies are counted when they are read; this counts
-//! what a guest can store beside them: headers, methods, URLs.
+//! How many bytes the `wasi:http` resources of a guest occupy on the host. Bodies are counted when
+//! they are read; this counts what a guest can store beside them: headers, methods, URLs.
 
 use http::HeaderMap;
 use wasmtime::component::ResourceTable;

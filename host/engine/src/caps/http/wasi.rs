@@ -1,5 +1,6 @@
-//! `wasi:http/outgoing-handler`, through the same client. Bodies are whole: the host reads the body of a request before it
-//! makes the call, and the body of a response before it passes the response to the guest.
+//! `wasi:http/outgoing-handler`, through the same client. Bodies are whole: the host reads the body
+//! of a request before it makes the call, and the body of a response before it passes the response
+//! to the guest.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -21,14 +22,16 @@ use crate::state::FIELD_BYTES_MAX;
 use landfall_egress::{BODY_BYTES_MAX, Client, CollectError, Outgoing, OutgoingError, Received};
 use landfall_model::{MemoryBudget, MemoryHold};
 
-/// The most bytes of one write to a body, as wasmtime has it by default: some runtimes write a whole body at once.
+/// The most bytes of one write to a body, as wasmtime has it by default: some runtimes write a
+/// whole body at once.
 const CHUNK_BYTES_MAX: usize = 1 << 20;
 /// The same for all but the first bodies of an attempt, and for an attempt with little memory left.
 const SMALL_CHUNK_BYTES_MAX: usize = 32 << 10;
 const LARGE_CHUNK_BODIES_MAX: u32 = 4;
 /// The memory that must be left for a body with large chunks.
 const LARGE_CHUNK_MEMORY_MIN: usize = 16 << 20;
-/// The writes to a body that wait until they are read: one that the host sets, and one that wasmtime adds.
+/// The writes to a body that wait until they are read: one that the host sets, and one that
+/// wasmtime adds.
 const CHUNKS_WAITING: usize = 2;
 
 /// A response, and the rest of the request that is still to be sent: nothing.
@@ -52,8 +55,8 @@ struct PendingCall {
 }
 
 impl WasiHttpHooks for Http {
-    // `fields` do not say which message they belong to. Egress refuses forbidden headers of requests, and `reply` removes
-    // the headers of responses that the host writes itself.
+    // `fields` do not say which message they belong to. Egress refuses forbidden headers of
+    // requests, and `reply` removes the headers of responses that the host writes itself.
     fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
         Arc::new(|_| false)
     }
@@ -93,8 +96,8 @@ impl WasiHttpHooks for Http {
         let (head, body) = request.into_parts();
         let call = StartedCall::now(head.method.to_string(), head.uri.to_string());
 
-        // The check is made now: before the first byte of the body is kept, and even if the guest does not wait for the
-        // response.
+        // The check is made now: before the first byte of the body is kept, and even if the guest
+        // does not wait for the response.
         let permitted = self
             .start_call(&call.method, &call.url)
             .and_then(|key| Ok((key, self.hold_head(&head)?)));
@@ -192,8 +195,8 @@ impl PendingCall {
     }
 }
 
-/// Reads the body of a denied call and keeps nothing, so that the guest can finish it: a JavaScript runtime ends without a
-/// response if it cannot. The reading ends with the guest.
+/// Reads the body of a denied call and keeps nothing, so that the guest can finish it: a JavaScript
+/// runtime ends without a response if it cannot. The reading ends with the guest.
 async fn discard(body: WasiBody) {
     let mut body = pin!(body);
     let mut left = BODY_BYTES_MAX;
@@ -207,7 +210,8 @@ async fn discard(body: WasiBody) {
     }
 }
 
-/// The headers of the request. Egress writes `content-length`, which wasmtime has compared with the body.
+/// The headers of the request. Egress writes `content-length`, which wasmtime has compared with the
+/// body.
 fn headers_of(head: &Parts) -> Vec<(String, String)> {
     head.headers
         .iter()

@@ -12,7 +12,8 @@ const NAME_BYTES_MAX: usize = 64;
 /// The most keys of one call.
 const KEYS_MAX: usize = 1000;
 
-/// An open bucket. The hook has one set of values: keys of a bucket with a name begin with that name.
+/// An open bucket. The hook has one set of values: keys of a bucket with a name begin with that
+/// name.
 #[derive(Clone)]
 pub struct Bucket {
     prefix: String,

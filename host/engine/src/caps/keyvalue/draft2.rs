@@ -20,7 +20,8 @@ mod bindings {
     });
 }
 
-/// A value that is replaced only if it has not changed since it was read. The key includes the prefix of its bucket.
+/// A value that is replaced only if it has not changed since it was read. The key includes the
+/// prefix of its bucket.
 pub struct Cas {
     key: String,
     seen: Option<Vec<u8>>,

@@ -1,5 +1,5 @@
-//! `wasi:keyvalue`: the values of `kv` for components that do not use the `landfall:hook` package, with the same grant,
-//! limits and quota. Writes are staged like those of `kv`.
+//! `wasi:keyvalue`: the values of `kv` for components that do not use the `landfall:hook` package,
+//! with the same grant, limits and quota. Writes are staged like those of `kv`.
 
 mod bucket;
 mod draft;

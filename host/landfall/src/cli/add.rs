@@ -60,6 +60,8 @@ pub struct AddFlags {
 /// A component that was fetched and read.
 struct Candidate {
     fetched: Fetched,
+    /// A trusted key has signed it. Without `components.trusted_keys` nothing is checked.
+    is_signed: bool,
     inspected: Inspected,
     manifest: Manifest,
 }
@@ -237,6 +239,7 @@ fn read(config: &Config, name: &HookName, fetched: Fetched) -> anyhow::Result<Ca
     };
     Ok(Candidate {
         fetched,
+        is_signed: config.trusted_keys().is_some(),
         inspected,
         manifest,
     })
@@ -358,7 +361,7 @@ fn print(
                 "is_new": present.is_none(),
                 "from": candidate.fetched.from,
                 "digest": candidate.fetched.digest.to_string(),
-                "signed": candidate.fetched.signature.text().is_some(),
+                "signed": candidate.is_signed,
                 "granted": list(&decided.granted),
                 "refused": list(&decided.refused),
                 "closed": is_closed,

@@ -7,13 +7,14 @@ use std::path::Path;
 use bytes::Bytes;
 use url::Url;
 
+use super::client::client_for;
 use super::error::DistributionError;
-use super::fetched::{DOWNLOAD_TIMEOUT, Fetched, REDIRECTS_MAX, failed};
+use super::fetched::{DOWNLOAD_TIMEOUT, Fetched, failed};
 use super::install::signature_file;
 use super::registry;
 use super::signature::{FoundSignature, SIGNATURE_BYTES_MAX};
 use super::source::Source;
-use landfall_egress::{Client, Outgoing, OutgoingError, Policy, Received, shown_url};
+use landfall_egress::{Outgoing, OutgoingError, Received, shown_url};
 use landfall_engine::COMPONENT_BYTES_MAX;
 use landfall_model::ComponentDigest;
 
@@ -131,8 +132,7 @@ async fn signature_at(url: &Url) -> FoundSignature {
 }
 
 async fn get(url: &Url, bytes_max: usize) -> Result<Received, OutgoingError> {
-    let policy = Policy::unrestricted().with_redirects(REDIRECTS_MAX);
-    let client = Client::without_credentials(policy).with_body_limit(bytes_max);
+    let client = client_for(url.as_str(), bytes_max).await;
     let outgoing = Outgoing {
         method: "GET".into(),
         url: url.to_string(),

@@ -12,8 +12,6 @@ use landfall_model::ComponentDigest;
 
 /// The limit of one download.
 pub(crate) const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(300);
-/// Release pages redirect to a storage service.
-pub(crate) const REDIRECTS_MAX: u8 = 3;
 
 /// A component that was read whole.
 #[derive(Debug, Clone)]

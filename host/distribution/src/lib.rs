@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 #![warn(unreachable_pub)]
 
+mod client;
 mod error;
 mod fetch;
 mod fetched;

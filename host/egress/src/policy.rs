@@ -52,6 +52,17 @@ impl Policy {
         }
     }
 
+    /// For calls to a URL that the operator typed, and to where its answers lead: any URL. From a
+    /// host with public addresses only public addresses can be reached, from any other host all.
+    pub fn from_host(addresses: &[IpAddr]) -> Policy {
+        let is_special = |address: &IpAddr| address::is_special(address.to_canonical());
+        if addresses.iter().any(is_special) {
+            Policy::unrestricted()
+        } else {
+            Policy::public(Vec::new())
+        }
+    }
+
     /// The same policy, with up to this many redirects of one call.
     pub fn with_redirects(mut self, redirects: u8) -> Policy {
         self.allow.redirects = redirects;
@@ -153,6 +164,16 @@ mod tests {
     /// Whether a policy allows a connection to the literal address of a URL.
     fn allows_literal(policy: &Policy, address: &str) -> bool {
         policy.allows_address(address, address.parse().unwrap(), true)
+    }
+
+    #[test]
+    fn public_hosts_lead_to_public_addresses() {
+        let from = |address: &str| Policy::from_host(&[address.parse().unwrap()]);
+        assert!(allows_literal(&from("127.0.0.1"), "10.0.0.1"));
+        assert!(allows_literal(&from("8.8.8.8"), "1.1.1.1"));
+        for special in ["127.0.0.1", "10.0.0.1", "169.254.169.254"] {
+            assert!(!allows_literal(&from("8.8.8.8"), special), "{special}");
+        }
     }
 
     #[test]

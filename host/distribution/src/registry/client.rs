@@ -10,9 +10,10 @@ use url::Url;
 
 use super::credentials::{self, Credentials};
 use super::reference::{Reference, is_loopback};
+use crate::client::client_for;
 use crate::error::DistributionError;
-use crate::fetched::{DOWNLOAD_TIMEOUT, REDIRECTS_MAX, failed};
-use landfall_egress::{Client, Outgoing, Policy, Received, shown_url};
+use crate::fetched::{DOWNLOAD_TIMEOUT, failed};
+use landfall_egress::{Client, Outgoing, Received, shown_url};
 use landfall_engine::COMPONENT_BYTES_MAX;
 use landfall_model::is_hidden;
 
@@ -84,11 +85,10 @@ impl<'a> Registry<'a> {
         reference: &'a Reference,
         access: Access,
     ) -> Result<Registry<'a>, DistributionError> {
-        let policy = Policy::unrestricted().with_redirects(REDIRECTS_MAX);
         Ok(Registry {
             reference,
             access,
-            client: Client::without_credentials(policy).with_body_limit(COMPONENT_BYTES_MAX),
+            client: client_for(&reference.base_url(), COMPONENT_BYTES_MAX).await,
             credentials: credentials::find(reference.registry()).await?,
             authorization: None,
         })

@@ -19,6 +19,7 @@ pub(crate) struct CredentialTable {
     r#for: Parsed<UrlPrefix>,
     header: Option<Parsed<http::HeaderName>>,
     query: Option<String>,
+    path: Option<String>,
     placeholder: Option<String>,
     value: Option<Parsed<Text>>,
     google: Option<GoogleTable>,
@@ -89,7 +90,7 @@ struct StandardWebhooksTable {
     secret: Parsed<SecretRef>,
 }
 
-const ONE_OF: &str = "a credential is one of header, query or placeholder (each with value), google, oauth2_client, oauth1, \
+const ONE_OF: &str = "a credential is one of header, query, path or placeholder (each with value), google, oauth2_client, oauth1, \
                       aws_sigv4, standard_webhooks";
 const PLACEHOLDER_MIN: usize = 4;
 const HOSTS_OWN: [&str; 8] = [
@@ -130,14 +131,24 @@ pub(crate) fn credential(table: CredentialTable, dir: &Path) -> Result<Credentia
         );
         kinds.extend(
             table
+                .path
+                .clone()
+                .map(|segment| CredentialKind::Path(segment, value.clone())),
+        );
+        kinds.extend(
+            table
                 .placeholder
                 .clone()
                 .map(|text| CredentialKind::Body(text, value)),
         );
-    } else if table.header.is_some() || table.query.is_some() || table.placeholder.is_some() {
+    } else if table.header.is_some()
+        || [&table.query, &table.path, &table.placeholder]
+            .iter()
+            .any(|typed| typed.is_some())
+    {
         return mistake(
             &["credentials"],
-            "header, query and placeholder need value = \"… ${env:NAME}\"",
+            "header, query, path and placeholder need value = \"… ${env:NAME}\"",
         );
     }
     if let Some(header) = table
@@ -154,6 +165,15 @@ pub(crate) fn credential(table: CredentialTable, dir: &Path) -> Result<Credentia
         return mistake(
             &["credentials"],
             "query names the value that is added: it is empty",
+        );
+    }
+    if let Some(segment) = table.path.as_ref().filter(|segment| !is_segment(segment)) {
+        return mistake(
+            &["credentials"],
+            format!(
+                "path is the segment that the value replaces, such as \"SECRET\" in https://hooks.example.com/SECRET: `{segment}` must be \
+                 letters, digits, - or _"
+            ),
         );
     }
     if table
@@ -186,6 +206,11 @@ pub(crate) fn credential(table: CredentialTable, dir: &Path) -> Result<Credentia
         Some(kind) if kinds.is_empty() => Ok(Credential { target, kind }),
         _ => mistake(&["credentials"], ONE_OF),
     }
+}
+
+fn is_segment(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_plain)
 }
 
 fn signing(table: &CredentialTable, dir: &Path) -> Vec<CredentialKind> {

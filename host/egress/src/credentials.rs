@@ -11,7 +11,7 @@ use url::Url;
 use super::call::Call;
 use super::replace::replaced;
 use super::standard_webhooks::{self, SignError};
-use super::{oauth1, redact, sigv4, untrusted};
+use super::{oauth1, redact, segment, sigv4, untrusted};
 use landfall_model::clock::to_ms;
 use landfall_model::{
     Clock, Credential, CredentialKind, CredentialPart, CredentialText, OAuth1Spec, Secret,
@@ -106,7 +106,7 @@ impl Credentials {
         }
     }
 
-    /// Puts a secret into a header, the query or the body.
+    /// Puts a secret into a header, the query, the path or the body.
     fn put(
         &self,
         kind: &CredentialKind,
@@ -123,6 +123,11 @@ impl Credentials {
                 let value = self.joined(text, added)?;
                 set_query(call.url, name, &String::from_utf8_lossy(value.expose()));
                 Ok(())
+            }
+            CredentialKind::Path(placeholder, text) => {
+                let value = self.joined(text, added)?;
+                segment::replace(call.url, placeholder, value.expose())
+                    .map_err(|error| CredentialError::Unusable(error.to_string()))
             }
             CredentialKind::Body(placeholder, text) if marked.contains(placeholder) => {
                 check_placeholder(placeholder, call)?;
@@ -156,9 +161,10 @@ impl Credentials {
             CredentialKind::StandardWebhooks(reference) => {
                 self.sign_standard_webhooks(reference, call, added)
             }
-            CredentialKind::Header(..) | CredentialKind::Query(..) | CredentialKind::Body(..) => {
-                Ok(())
-            }
+            CredentialKind::Header(..)
+            | CredentialKind::Query(..)
+            | CredentialKind::Path(..)
+            | CredentialKind::Body(..) => Ok(()),
         }
     }
 

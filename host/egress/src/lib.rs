@@ -19,6 +19,7 @@ mod policy;
 mod redact;
 mod redirect;
 mod replace;
+mod segment;
 pub mod sigv4;
 mod spelling;
 mod standard_webhooks;

@@ -31,6 +31,8 @@ pub enum CredentialKind {
     Header(http::HeaderName, CredentialText),
     /// A query parameter. It replaces the component's parameter of that name.
     Query(String, CredentialText),
+    /// A segment of the path, which is replaced.
+    Path(String, CredentialText),
     /// A text in the body, which is replaced.
     Body(String, CredentialText),
     /// OAuth 1.0a with HMAC-SHA1 (RFC 5849).
@@ -78,6 +80,7 @@ impl CredentialKind {
         match self {
             CredentialKind::Header(name, _) => format!("header `{name}`"),
             CredentialKind::Query(name, _) => format!("query `{name}`"),
+            CredentialKind::Path(segment, _) => format!("path `{segment}`"),
             CredentialKind::Body(placeholder, _) => format!("placeholder `{placeholder}`"),
             CredentialKind::OAuth1(_) | CredentialKind::AwsSigV4(_) => {
                 "header `authorization`".into()
@@ -95,6 +98,7 @@ impl Credential {
         match &self.kind {
             CredentialKind::Header(_, text)
             | CredentialKind::Query(_, text)
+            | CredentialKind::Path(_, text)
             | CredentialKind::Body(_, text) => text
                 .iter()
                 .filter_map(|part| match part {

@@ -92,6 +92,10 @@ async fn credentials_go_to_their_places() {
             "get /x?a=1&key=t0ken-of-some-length http",
         ),
         (
+            CredentialKind::Path("x".into(), text()),
+            "get /t0ken-of-some-length?key=guess&a=1 http",
+        ),
+        (
             CredentialKind::Body("{{TOKEN}}".into(), text()),
             "\"t0ken-of-some-length\"",
         ),

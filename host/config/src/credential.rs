@@ -107,6 +107,12 @@ const HOSTS_OWN: [&str; 8] = [
 /// The credential of an entry.
 pub(crate) fn credential(table: CredentialTable, dir: &Path) -> Result<Credential, Mistake> {
     let target = table.r#for.0.clone();
+    if target.to_string().contains("$%7B") {
+        return mistake(
+            &["credentials"],
+            "for is a URL without references: put the secret part of a path into a credential with path",
+        );
+    }
     let mut kinds = signing(&table, dir);
     kinds.extend(bearer(&table, dir)?);
     if let Some(value) = &table.value {

@@ -4,7 +4,7 @@
 use landfall_model::{Secret, SecretError, SecretRef, SecretSource};
 
 /// The value of every secret. It is valid Base64, which some signatures need.
-const PLACEHOLDER: &str = "landfall+placeholder";
+pub(crate) const PLACEHOLDER: &str = "landfall+placeholder";
 
 /// Gives each reference the placeholder.
 pub(crate) struct Placeholders;

@@ -17,28 +17,8 @@ const LINKER: &str = "wasm-component-ld";
 const NODE_MIN: (u32, u32) = (20, 6);
 /// The oldest Python, as major and minor version.
 const PYTHON_MIN: (u32, u32) = (3, 11);
-/// Prints the first package that the environment does not have, of the SDK and of the lines of
-/// requirements.txt that name one.
-const PYTHON_PACKAGES: &str = r#"
-import re
-from importlib import metadata, util
-from pathlib import Path
-
-def missing():
-    if util.find_spec("landfall_sdk") is None or util.find_spec("landfall_sdk.build") is None:
-        return "landfall_sdk"
-    path = Path("requirements.txt")
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-        name = re.match(r"([A-Za-z0-9][A-Za-z0-9._-]*) *($|[#\[<>=!~@])", line)
-        if name and ";" not in line:
-            try:
-                metadata.version(name[1])
-            except metadata.PackageNotFoundError:
-                return name[1]
-    return ""
-
-print(missing())
-"#;
+/// Prints the first package that the environment does not have.
+const PYTHON_PACKAGES: &str = include_str!("python_packages.py");
 
 /// What a build needs and does not find.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,7 +126,7 @@ fn python_missing(dir: &Path) -> Option<Missing> {
     let found = exec::version(python.args(["-P", "-c", PYTHON_PACKAGES]).current_dir(dir));
     // `-P`: the author's modules do not replace those of Python. An environment that does not start
     // lacks everything.
-    let package = found.unwrap_or_else(|| "landfall_sdk".into());
+    let package = found.unwrap_or_else(|| "landfall-sdk".into());
     if package.is_empty() {
         return None;
     }

@@ -350,12 +350,6 @@ mod tests {
             Language::Python
         );
 
-        put("package.json", "{}");
-        let error = Project::open(dir.path()).unwrap_err().to_string();
-        assert!(
-            error.contains("has a package.json without a name"),
-            "{error}"
-        );
         put("package.json", "{\"name\": \"@acme/snake\"}");
         assert_eq!(
             Project::open(dir.path()).unwrap().language,

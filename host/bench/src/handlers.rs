@@ -7,17 +7,16 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, ensure};
 use clap::ValueEnum;
 
-const WITHOUT_WASI: &str = "wasm32-unknown-unknown";
-/// The arguments of docs/handlers/rust.md.
-const WITHOUT_WASI_FLAGS: &str =
-    "-Clink-arg=--initial-memory=1048576 -Clink-arg=-zstack-size=131072";
+/// The target that `landfall new` writes into Cargo.toml, and the one with WASI.
+const WITHOUT_WASI: &str = "\"wasm32-unknown-unknown\"";
+const WITH_WASI: &str = "\"wasm32-wasip2\"";
 
 /// A language, or a way to build one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Language {
     /// Rust for wasm32-wasip2.
     Rust,
-    /// Rust for wasm32-unknown-unknown, which imports only the contract.
+    /// Rust for wasm32-unknown-unknown, which imports only the contract: what `landfall new` writes.
     RustWithoutWasi,
     /// JavaScript on QuickJS. TypeScript becomes the same.
     Javascript,
@@ -31,7 +30,7 @@ impl Language {
     /// In a table.
     pub(crate) fn title(self) -> &'static str {
         match self {
-            Language::Rust => "Rust",
+            Language::Rust => "Rust with WASI",
             Language::RustWithoutWasi => "Rust without WASI",
             Language::Javascript => "TypeScript, JavaScript",
             Language::Python => "Python",
@@ -85,64 +84,27 @@ pub(crate) fn build(
     let (file, text) = language.source();
     std::fs::write(folder.join(file), text)?;
 
-    let built = match language {
-        Language::RustWithoutWasi => build_without_wasi(&folder)?,
-        _ => {
-            let mut build = Command::new(landfall);
-            run(
-                build.args(["build", "--install"]).current_dir(&folder),
-                language,
-            )?;
-            folder.join("build").join(name).with_extension("wasm")
-        }
-    };
+    if language == Language::Rust {
+        let path = folder.join("Cargo.toml");
+        let text = std::fs::read_to_string(&path)?;
+        ensure!(
+            text.contains(WITHOUT_WASI),
+            "the Cargo.toml of `landfall new` does not name {WITHOUT_WASI}: this benchmark and {} are of different versions",
+            landfall.display()
+        );
+        std::fs::write(path, text.replace(WITHOUT_WASI, WITH_WASI))?;
+    }
+
+    let mut build = Command::new(landfall);
+    build.args(["build", "--install"]).current_dir(&folder);
+    run(&mut build, language)?;
+    let built = folder.join("build").join(name).with_extension("wasm");
 
     std::fs::create_dir_all(out)?;
     let component = out.join(name).with_extension("wasm");
     std::fs::copy(&built, &component)
         .with_context(|| format!("{} cannot be read", built.display()))?;
     Ok(component)
-}
-
-/// The commands of docs/handlers/rust.md.
-fn build_without_wasi(folder: &Path) -> anyhow::Result<PathBuf> {
-    let libraries = PathBuf::from(rustc(&["target-libdir", "--target", WITHOUT_WASI])?);
-    ensure!(
-        libraries.is_dir(),
-        "Rust has no target {WITHOUT_WASI}: run `rustup target add {WITHOUT_WASI}`, or choose other languages with --only"
-    );
-
-    let linker = PathBuf::from(rustc(&["sysroot"])?)
-        .join("lib/rustlib")
-        .join(rustc(&["host-tuple"])?)
-        .join("bin/wasm-component-ld");
-    let target_dir = folder.join("target");
-    let mut cargo = Command::new("cargo");
-    cargo
-        .args(["build", "--release", "--target", WITHOUT_WASI])
-        .arg("--target-dir")
-        .arg(&target_dir)
-        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker)
-        .env(
-            "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS",
-            WITHOUT_WASI_FLAGS,
-        )
-        .current_dir(folder);
-    run(&mut cargo, Language::RustWithoutWasi)?;
-
-    let file = Language::RustWithoutWasi.word().replace('-', "_");
-    let release = target_dir.join(WITHOUT_WASI).join("release");
-    Ok(release.join(file).with_extension("wasm"))
-}
-
-/// What `rustc --print` prints.
-fn rustc(what: &[&str]) -> anyhow::Result<String> {
-    let output = Command::new("rustc")
-        .arg("--print")
-        .args(what)
-        .output()
-        .context("rustc does not start: install Rust from https://rustup.rs")?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// Runs a command to its end. Only its errors are shown: standard output is for the report.

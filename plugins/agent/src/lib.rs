@@ -36,8 +36,7 @@ struct Settings {
     /// More keys of the request, such as `temperature`.
     #[serde(default)]
     options: BTreeMap<String, Value>,
-    /// A template that makes the whole request as JSON, instead of `model`, `system`, `prompt` and
-    /// `options`.
+    /// A template that makes the whole request as JSON, instead of `model`, `system`, `prompt` and `options`.
     body: Option<Template>,
     /// Added to the request.
     #[serde(default)]

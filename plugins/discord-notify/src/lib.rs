@@ -36,8 +36,7 @@ struct Settings {
     /// Of the webhook.
     #[schemars(extend("x-landfall" = "url", "x-landfall-method" = "POST"))]
     url: Option<String>,
-    /// A template: the id of the channel, instead of a webhook's `url`. It needs the token of a
-    /// bot.
+    /// A template: the id of the channel, instead of a webhook's `url`. It needs the token of a bot.
     channel: Option<Template>,
     /// A template: the message.
     text: Option<Template>,

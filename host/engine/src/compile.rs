@@ -28,8 +28,7 @@ const TIME_MAX: Duration = Duration::from_secs(30 * 60);
 const MEMORY_BYTES_MAX: u64 = 4 << 30;
 /// Of one file. Machine code is a few times as large as its component, and that has 64 MiB at most.
 const FILE_BYTES_MAX: u64 = 1 << 30;
-/// Beside two busy threads on two cores, the compiler gets about a quarter of a core: a new version
-/// is live within a minute.
+/// A busy thread at nice 0 leaves the compiler a quarter of its core.
 const NICENESS: i32 = 5;
 /// The kernel ends the compiler first when memory runs out, not the node.
 const OOM_SCORE: &str = "1000";

@@ -58,17 +58,23 @@ fn setups() -> Vec<Setup> {
 async fn concurrent_replays_run_once() {
     for setup in setups() {
         // The first command has selected its events when the second one replays them.
-        let setup = setup.env("FAILPOINTS", "selected=1*sleep(3000)");
+        let folder = tempfile::tempdir().unwrap();
+        let held = folder.path().join("held");
+        let setup = setup.env(
+            "FAILPOINTS",
+            &format!("selected=1*return({})", held.display()),
+        );
         let node = with_dead(setup, 20).await;
-        let slow = async {
-            node.order("/api/replay", json!({ "hook": "in", "per_second": 1000 }))
-                .await
-        };
+        let order = || node.order("/api/replay", json!({ "hook": "in", "per_second": 1000 }));
+        let slow = order();
         let quick = async {
-            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-            let order = json!({ "hook": "in", "per_second": 1000 });
-            let replayed = node.order("/api/replay", order).await;
+            eventually("the first command has selected", || async {
+                held.exists().then_some(())
+            })
+            .await;
+            let replayed = order().await;
             until_stats(&node, &[("done", 20), ("resolved", 20)]).await;
+            std::fs::remove_file(&held).unwrap();
             replayed
         };
         let (slow, quick) = tokio::join!(slow, quick);

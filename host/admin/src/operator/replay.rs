@@ -86,7 +86,7 @@ async fn replay_page(events: &Events, order: Asked) -> Result<Replayed, Refusal>
         before,
         ..
     } = selected;
-    landfall_model::kill_point!("selected");
+    landfall_model::hold_point!("selected");
     let dry_run = order.dry_run;
     let replays = ReplayOrder {
         events: chosen.clone(),

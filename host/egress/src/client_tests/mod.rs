@@ -7,6 +7,8 @@ mod placeholders;
 mod redirects;
 mod responses;
 
+use std::time::Duration;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 

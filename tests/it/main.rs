@@ -46,6 +46,7 @@ mod refusals;
 mod sdk;
 mod sdk_languages;
 mod secret_grants;
+mod secret_paths;
 mod secrets;
 mod services;
 mod settings;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::header::RETRY_AFTER;
+use axum::http::header::{LOCATION, RETRY_AFTER};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use tokio::sync::watch;
 
@@ -33,6 +33,7 @@ pub struct Receiver {
     status: Arc<AtomicU16>,
     body: Arc<Mutex<String>>,
     retry_after: Arc<Mutex<Option<String>>>,
+    location: Arc<Mutex<Option<String>>>,
     is_held: watch::Sender<bool>,
     /// Where it listens.
     pub address: SocketAddr,
@@ -52,6 +53,7 @@ impl Receiver {
             status: Arc::new(AtomicU16::new(200)),
             body: Arc::default(),
             retry_after: Arc::default(),
+            location: Arc::default(),
             is_held: watch::Sender::new(false),
             address,
         };
@@ -78,6 +80,12 @@ impl Receiver {
     /// The header `Retry-After` of every answer from now on.
     pub fn retry_after(&self, text: &str) {
         *self.retry_after.lock().expect("the lock is not poisoned") = Some(text.to_owned());
+    }
+
+    /// Every answer from now on redirects there with status 307.
+    pub fn redirect(&self, to: &str) {
+        *self.location.lock().expect("the lock is not poisoned") = Some(to.to_owned());
+        self.answer(307);
     }
 
     /// Holds every answer until `release`.
@@ -137,9 +145,14 @@ async fn keep(
     let status = StatusCode::from_u16(receiver.status.load(Ordering::SeqCst))
         .expect("a test gives a status");
     let mut headers = HeaderMap::new();
-    let retry_after = receiver.retry_after.lock();
-    if let Some(text) = &*retry_after.expect("the lock is not poisoned") {
-        headers.insert(RETRY_AFTER, text.parse().expect("a test gives a header"));
+    for (name, value) in [
+        (RETRY_AFTER, &receiver.retry_after),
+        (LOCATION, &receiver.location),
+    ] {
+        let value = value.lock().expect("the lock is not poisoned");
+        if let Some(text) = &*value {
+            headers.insert(name, text.parse().expect("a test gives a header"));
+        }
     }
     (
         status,

@@ -22,6 +22,9 @@ use landfall_model::{
 /// The header is not sent.
 pub(crate) const PLACEHOLDER_HEADER: &str = "landfall-placeholder";
 
+/// Shorter segments of a secret path occur in other texts by chance and are not removed on their own.
+const SEGMENT_BYTES_MIN: usize = 8;
+
 /// The credentials of one hook.
 #[derive(Clone)]
 pub(crate) struct Credentials {
@@ -44,7 +47,11 @@ pub(crate) enum CredentialError {
 
 /// The secrets that were sent with a call and must not return with its response.
 #[derive(Default)]
-pub(crate) struct Added(Vec<(SecretRef, Secret)>);
+pub(crate) struct Added {
+    secrets: Vec<(SecretRef, Secret)>,
+    /// Segments of secrets in the path, which a server may repeat without the others.
+    segments: Vec<Secret>,
+}
 
 // === impl CredentialError ===
 
@@ -125,7 +132,9 @@ impl Credentials {
                 Ok(())
             }
             CredentialKind::Path(placeholder, text) => {
+                let first = added.secrets.len();
                 let value = self.joined(text, added)?;
+                added.add_segments(first);
                 segment::replace(call.url, placeholder, value.expose())
                     .map_err(|error| CredentialError::Unusable(error.to_string()))
             }
@@ -270,7 +279,7 @@ impl Credentials {
 
     fn value(&self, reference: &SecretRef, added: &mut Added) -> Result<Secret, CredentialError> {
         let secret = self.secrets.value(reference)?;
-        added.0.push((reference.clone(), secret.clone()));
+        added.secrets.push((reference.clone(), secret.clone()));
         Ok(secret)
     }
 }
@@ -281,26 +290,38 @@ impl Added {
     #[cfg(test)]
     pub(crate) fn of(secrets: &[&str]) -> Added {
         let reference = SecretRef::Env("TEST".into());
-        Added(
-            secrets
+        Added {
+            secrets: secrets
                 .iter()
                 .map(|secret| (reference.clone(), Secret::new(*secret)))
                 .collect(),
-        )
+            segments: Vec::new(),
+        }
     }
 
     /// Whether no secret was added.
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.secrets.is_empty()
     }
 
     pub(crate) fn references(&self) -> impl Iterator<Item = &SecretRef> {
-        self.0.iter().map(|(reference, _)| reference)
+        self.secrets.iter().map(|(reference, _)| reference)
+    }
+
+    /// Adds the segments of the secrets from the one at `first` on.
+    fn add_segments(&mut self, first: usize) {
+        let segments = self.secrets[first..]
+            .iter()
+            .flat_map(|(_, secret)| secret.expose().split(|byte| *byte == b'/'))
+            .filter(|segment| segment.len() >= SEGMENT_BYTES_MIN)
+            .map(Secret::new);
+        self.segments.extend(segments);
     }
 
     /// Removes the secrets from a response.
     pub(crate) fn redact(&self, headers: &mut HeaderMap, body: &mut Bytes) {
-        let secrets: Vec<&[u8]> = self.0.iter().map(|(_, secret)| secret.expose()).collect();
+        let whole = self.secrets.iter().map(|(_, secret)| secret);
+        let secrets: Vec<&[u8]> = whole.chain(&self.segments).map(Secret::expose).collect();
         redact::answer(&secrets, headers, body);
     }
 }

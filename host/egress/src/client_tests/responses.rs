@@ -89,3 +89,45 @@ async fn errors_are_classified() {
         .unwrap_err();
     assert!(matches!(error, OutgoingError::Timeout(_)), "{error:?}");
 }
+
+/// A secret path, of which a server may repeat one segment.
+struct SecretPath;
+
+impl SecretSource for SecretPath {
+    fn value(&self, _: &SecretRef) -> Result<Secret, SecretError> {
+        Ok(Secret::new("T0/B0123456/last-segment"))
+    }
+}
+
+#[tokio::test]
+async fn segments_of_paths_are_redacted() {
+    let (port, request) = server(
+        "HTTP/1.1 404 Gone\r\ncontent-length: 26\r\nx-at: /T0/B0123456\r\n\r\nlast-segment%2FB0123456 T0",
+    )
+    .await;
+    let origin = format!("http://127.0.0.1:{port}/");
+    let credential = Credential {
+        target: origin.parse().unwrap(),
+        kind: CredentialKind::Path("S".into(), vec![CredentialPart::Secret(secret("PATH"))]),
+    };
+    let allow = Allow {
+        http: vec![origin.parse().unwrap()],
+        ..Allow::default()
+    };
+    let client = Client::new(
+        Policy::new(allow),
+        vec![credential],
+        Arc::new(SecretPath),
+        Clock::System,
+    );
+
+    let received = client.send(get(&format!("{origin}S")), "e").await.unwrap();
+    assert!(
+        request
+            .await
+            .unwrap()
+            .contains(" /T0/B0123456/last-segment ")
+    );
+    assert_eq!(received.headers["x-at"], "/T0/[redacted]");
+    assert_eq!(received.body, "[redacted]%2F[redacted] T0");
+}

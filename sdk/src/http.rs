@@ -8,6 +8,7 @@
 //! different for each call of an attempt.
 
 use crate::event::header;
+use crate::excerpt::excerpt;
 use crate::{Failure, Payload, imports};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -170,7 +171,8 @@ impl Response {
     /// The response, or the failure that follows from its status.
     ///
     /// 408, 429 and 5xx are a retry, after `Retry-After` seconds if the header is there. Other 4xx
-    /// and redirects, which the host does not follow, are a reject.
+    /// and redirects, which the host does not follow, are a reject. The reason has the status and,
+    /// of a body that is text, the first 200 characters.
     pub fn error_for_status(self) -> Result<Self, Failure> {
         match self.status {
             408 | 429 | 500.. => Err(self.retry()),
@@ -190,7 +192,11 @@ impl Response {
     }
 
     fn sentence(&self) -> String {
-        format!("the call was answered with status {}", self.status)
+        let sentence = format!("the call was answered with status {}", self.status);
+        match self.text().map(excerpt).unwrap_or_default() {
+            body if body.is_empty() => sentence,
+            body => format!("{sentence}: {body}"),
+        }
     }
 }
 

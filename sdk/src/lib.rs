@@ -359,6 +359,7 @@
 mod allocator;
 mod capability;
 mod event;
+mod excerpt;
 pub mod facade;
 mod failure;
 mod form;

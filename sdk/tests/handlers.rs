@@ -360,6 +360,33 @@ fn the_status_decides_about_retries() {
 }
 
 #[test]
+fn reasons_have_the_answer() {
+    let reason = |status, body: Payload| {
+        let headers = vec![("x-request-id".into(), "not-in-the-reason".into())];
+        let response = Response {
+            status,
+            headers,
+            body,
+        };
+        response.error_for_status().unwrap_err().reason().to_owned()
+    };
+    let sentence = "the call was answered with status 422";
+    assert_eq!(
+        reason(422, "{\"error\": \"no\nname\"}\n".into()),
+        format!("{sentence}: {{\"error\": \"no\\nname\"}}")
+    );
+    assert_eq!(reason(422, Payload::default()), sentence);
+    assert_eq!(reason(422, vec![0xff, b'a'].into()), sentence);
+    assert_eq!(
+        reason(503, "x".repeat(9000).into()),
+        format!(
+            "the call was answered with status 503: {}…",
+            "x".repeat(200)
+        )
+    );
+}
+
+#[test]
 fn a_form_is_percent_encoded() {
     let request = Request::post("https://a.example/").form(&[("a b", "c&d"), ("é", "=")]);
     assert_eq!(request.body, Some("a+b=c%26d&%C3%A9=%3D".into()));

@@ -31,7 +31,10 @@ export declare class HttpResponse {
   text(): string;
   bytes(): Uint8Array;
   json<T = unknown>(): T;
-  /** This response, if its status is a success. 408, 429 and 5xx throw a `Retry`, other statuses from 300 on a `Reject`. */
+  /**
+   * This response, if its status is a success. 408, 429 and 5xx throw a `Retry`, other statuses from 300 on a `Reject`. The reason has the
+   * status and, of a body that is text, the first 200 characters.
+   */
   errorForStatus(): this;
 }
 

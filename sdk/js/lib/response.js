@@ -1,5 +1,6 @@
 // Responses: those of `http.send`, whose body is there at once, and those of `fetch`, whose methods return promises.
 
+import { excerpt } from "./excerpt.js";
 import { Reject, Retry } from "./failure.js";
 import { Headers } from "./headers.js";
 import { bytesOf, jsonText, lossyTextOf, payloadOf } from "./payload.js";
@@ -33,11 +34,13 @@ export class HttpResponse {
   }
 }
 
-/** Returns a response whose status is a success. 408, 429 and 5xx throw a `Retry`, other statuses from 300 on a `Reject`. */
+/** Returns a response whose status is a success. 408, 429 and 5xx throw a `Retry`, other statuses from 300 on a `Reject`. The reason has the
+ * beginning of a body that is text. */
 export function errorForStatus(response) {
   const { status } = response;
   if (status < 300) return response;
-  const reason = `the call was answered with status ${status}`;
+  const body = response.payload?.tag === "text" ? excerpt(response.payload.val) : "";
+  const reason = `the call was answered with status ${status}${body && `: ${body}`}`;
   if (status === 408 || status === 429 || status >= 500) {
     const seconds = Number.parseInt(response.headers.get("retry-after") ?? "", 10);
     throw new Retry(reason, seconds >= 0 ? { afterSeconds: seconds } : {});

@@ -77,6 +77,33 @@ test("statuses become failures", () => {
   assert.throws(() => http.send("https://gone.example/").errorForStatus(), Reject);
 });
 
+test("reasons have the answer", async () => {
+  const sentence = "the call was answered with status 422";
+  const reasonOf = (options) => {
+    host().answer("https://a.example/", { status: 422, headers: { "X-Id": "not-in-the-reason" }, ...options });
+    try {
+      http.send("https://a.example/").errorForStatus();
+    } catch (error) {
+      return error.message;
+    }
+  };
+  assert.equal(reasonOf({ body: '{"error": "no\nname"}\n' }), `${sentence}: {"error": "no\\nname"}`);
+  assert.equal(reasonOf({ body: "a\u001b[31m\u0000\u007fb" }), `${sentence}: a\\u{1b}[31m\\u{0}\\u{7f}b`);
+  assert.equal(reasonOf({}), sentence);
+  assert.equal(reasonOf({ body: " \r\n" }), sentence);
+  assert.equal(reasonOf({ body: Uint8Array.of(0xff, 0x61) }), sentence);
+  assert.equal(reasonOf({ body: "😀".repeat(200) }), `${sentence}: ${"😀".repeat(200)}`);
+  assert.equal(reasonOf({ body: "😀".repeat(9000) }), `${sentence}: ${"😀".repeat(200)}…`);
+
+  host().answer("https://a.example/", { status: 422, body: "no name" });
+  const ended = await run(async () => {
+    const response = await fetch("https://a.example/");
+    await response.text();
+    http.errorForStatus(response);
+  }, event());
+  assert.deepEqual([ended.outcome, ended.reason], ["reject", `${sentence}: no name`]);
+});
+
 test("fetch calls the host", async () => {
   const fake = host({}).answer("https://a.example/", { json: { a: 1 }, headers: { "X-Id": "7" } });
   const onEvent = async () => {

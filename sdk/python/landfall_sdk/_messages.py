@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ._event import Headers
+from ._excerpt import excerpt
 from ._failure import Reject, Retry
 from ._reply import HeadersInit, has, json_text, pairs_of
 from ._values import payload_for, text_for, whole_for
@@ -81,10 +82,15 @@ class Response:
         return _json.loads(self.content)
 
     def raise_for_status(self) -> Response:
-        """This response, if its status is a success. 408, 429 and 5xx raise a `Retry`, other statuses from 300 on a `Reject`."""
+        """This response, if its status is a success. 408, 429 and 5xx raise a `Retry`, other statuses from 300 on a `Reject`.
+
+        The reason has the status and, of a body that is text, the first 200 characters.
+        """
         if self.status < 300:
             return self
         reason = f"the call was answered with status {self.status}"
+        if isinstance(self.body, str) and (body := excerpt(self.body)):
+            reason = f"{reason}: {body}"
         if self.status in (408, 429) or self.status >= 500:
             after = self.headers.get("retry-after", "")
             raise Retry(reason, after_seconds=int(after) if after.isascii() and after.isdigit() else None)

@@ -5,7 +5,7 @@ import logging
 import sys
 import unittest
 
-from landfall_sdk import CapabilityError, Defer, HttpError, Reject, Reply, Retry, emit, http, kv, log, settings, table
+from landfall_sdk import CapabilityError, Defer, Headers, HttpError, Reject, Reply, Retry, emit, http, kv, log, settings, table
 from landfall_sdk.testing import event, host, run
 
 
@@ -88,6 +88,20 @@ class Capabilities(unittest.TestCase):
         with self.assertRaises(Reject):
             http.get("https://gone.example/").raise_for_status()
 
+    def test_reasons_have_the_answer(self):
+        sentence = "the call was answered with status 422"
+        for body, expected in [
+            ('{"error": "no\nname"}\n', f'{sentence}: {{"error": "no\\nname"}}'),
+            ("a\x1b[31m\0\x7fb", f"{sentence}: a\\u{{1b}}[31m\\u{{0}}\\u{{7f}}b"),
+            ("", sentence),
+            (" \r\n", sentence),
+            (b"\xffa", sentence),
+            ("\U0001f600" * 200, f"{sentence}: " + "\U0001f600" * 200),
+            ("\U0001f600" * 9000, f"{sentence}: " + "\U0001f600" * 200 + "…"),
+        ]:
+            with self.subTest(body), self.assertRaises(Reject) as raised:
+                http.Response(422, Headers([("x-id", "not-in-the-reason")]), body).raise_for_status()
+            self.assertEqual(str(raised.exception), expected)
 
     def test_values_have_the_types_of_the_contract(self):
         host()

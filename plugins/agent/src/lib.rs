@@ -8,7 +8,7 @@
 mod model;
 
 use landfall_calls::emission::{copy, send};
-use landfall_calls::{Condition, Target, skipped};
+use landfall_calls::{Condition, Target, mistake, skipped};
 use landfall_sdk::serde_json::{self, Value};
 use landfall_sdk::{Event, Failure, Template, handler, json, log, settings};
 use model::Api;
@@ -90,23 +90,20 @@ pub fn agent(event: Event) -> Result<(), Failure> {
 
 impl Settings {
     fn check(&self, event: &Event) -> Result<(), Failure> {
-        let mistake = |text: &str| {
-            Err(Failure::retry(format!(
-                "[settings] of the hook's file: {text}"
-            )))
-        };
         if self.hooks.is_empty() && self.target.is_none() {
-            return mistake("the answer goes nowhere: name hooks or a target");
+            return Err(mistake("the answer goes nowhere: name hooks or a target"));
         }
         if self.hooks.contains(&event.hook) {
-            return mistake("the answer would go to this hook itself: name another one");
+            return Err(mistake(
+                "the answer would go to this hook itself: name another one",
+            ));
         }
         match (&self.body, &self.prompt) {
-            (Some(_), Some(_)) | (None, None) => mistake("name either a prompt or a body"),
-            (Some(_), None) if self.url.is_none() || self.answer.is_none() => {
-                mistake("with `body`, name the `url` and the pointer of the `answer`")
-            }
-            (None, Some(_)) if self.model.is_none() => mistake("name a model"),
+            (Some(_), Some(_)) | (None, None) => Err(mistake("name either a prompt or a body")),
+            (Some(_), None) if self.url.is_none() || self.answer.is_none() => Err(mistake(
+                "with `body`, name the `url` and the pointer of the `answer`",
+            )),
+            (None, Some(_)) if self.model.is_none() => Err(mistake("name a model")),
             _ => Ok(()),
         }
     }

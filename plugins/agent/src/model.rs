@@ -152,6 +152,7 @@ impl Api {
 #[cfg(test)]
 mod tests {
     use crate::agent;
+    use landfall_calls::testing::sent;
     use landfall_sdk::serde_json::Value;
     use landfall_sdk::testing::{self, Host};
     use landfall_sdk::{Event, Failure, json};
@@ -170,10 +171,6 @@ mod tests {
 
     fn event() -> Event {
         testing::event(json!({ "text": "say \"hi\"" }))
-    }
-
-    fn sent(host: &Host) -> Value {
-        host.calls().remove(0).body.unwrap().json().unwrap()
     }
 
     fn answer(host: &Host) -> Value {

@@ -3,7 +3,7 @@
 mod gcs;
 mod s3;
 
-use landfall_calls::{Condition, skipped};
+use landfall_calls::{Condition, mistake, skipped};
 use landfall_sdk::{Event, Failure, Payload, Template, handler, log, settings};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -71,11 +71,7 @@ pub fn archive(event: Event) -> Result<(), Failure> {
         (None, Some(bucket)) => {
             gcs::insert(settings.endpoint.as_deref(), bucket, &object, &event.id)?
         }
-        _ => {
-            return Err(Failure::retry(
-                "[settings] of the hook's file: name either a url or a gcs_bucket",
-            ));
-        }
+        _ => return Err(mistake("name either a url or a gcs_bucket")),
     };
     match stored {
         Stored::New => log::info(format!("archived as {}", object.key)),

@@ -126,6 +126,7 @@ fn row_error(answer: &Value) -> Option<Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use landfall_calls::testing::sent;
     use landfall_sdk::testing::{self, Host};
 
     const AT: &str = "https://bigquery.googleapis.com/";
@@ -135,10 +136,6 @@ mod tests {
             .setting("project", "p")
             .setting("dataset", "d")
             .setting("table", "t")
-    }
-
-    fn sent(host: &Host) -> Value {
-        host.calls().remove(0).body.unwrap().json().unwrap()
     }
 
     #[test]

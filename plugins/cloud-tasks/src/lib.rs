@@ -106,6 +106,7 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use landfall_calls::testing::sent;
     use landfall_sdk::testing::{self, Host};
 
     const TASKS: &str =
@@ -129,7 +130,7 @@ mod tests {
         cloud_tasks(event).unwrap();
         let name = "projects/p/locations/l/queues/q/tasks/019c1234-5678-7abc-8def-0123456789ab";
         assert_eq!(host.logs(), [format!("info: created: {name}")]);
-        let sent: Value = host.calls().remove(0).body.unwrap().json().unwrap();
+        let sent = sent(&host);
         let task = &sent["task"];
         assert_eq!(
             (task["name"].as_str(), task["scheduleTime"].as_str()),

@@ -3,7 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use landfall_calls::{Condition, send, skipped};
+use landfall_calls::{Condition, mistake, send, skipped};
 use landfall_sdk::http::Request;
 use landfall_sdk::serde_json::{Map, Value};
 use landfall_sdk::{Event, Failure, Payload, Template, handler, log, settings};
@@ -88,9 +88,7 @@ impl Settings {
                     .bytes()
                     .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
             {
-                let text =
-                    format!("[settings] of the hook's file: extensions.{name}: a-z and 0-9 only");
-                return Err(Failure::retry(text));
+                return Err(mistake(format_args!("extensions.{name}: a-z and 0-9 only")));
             }
             all.push((name.clone(), template.render(event)?));
         }

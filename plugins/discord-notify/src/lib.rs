@@ -5,7 +5,7 @@
 //! <https://docs.discord.com/developers/topics/rate-limits>.
 
 use landfall_calls::answer::Errors;
-use landfall_calls::{Condition, percent_encoded, send, skipped};
+use landfall_calls::{Condition, cut, mistake, percent_encoded, send, skipped};
 use landfall_sdk::http::Request;
 use landfall_sdk::serde_json::{Map, Value};
 use landfall_sdk::{Event, Failure, Template, handler, json, log, settings};
@@ -102,9 +102,7 @@ impl Settings {
                     percent_encoded(channel.trim(), "")
                 ))
             }
-            _ => Err(Failure::retry(
-                "[settings] of the hook's file: name either a url or a channel",
-            )),
+            _ => Err(mistake("name either a url or a channel")),
         }
     }
 
@@ -114,14 +112,13 @@ impl Settings {
             Map::from_iter([("allowed_mentions".to_owned(), json!({ "parse": mentions }))]);
         if let Some(text) = &self.text {
             let text = text.render(event)?;
-            message.insert("content".into(), cut(&text, CONTENT_MAX).into());
+            message.insert("content".into(), shortened(&text, CONTENT_MAX).into());
         }
         if let Some(embeds) = &self.embeds {
             message.insert("embeds".into(), checked_embeds(embeds.render_json(event)?)?);
         }
         if message.len() == 1 {
-            let text = "[settings] of the hook's file: name a text or embeds";
-            return Err(Failure::retry(text));
+            return Err(mistake("name a text or embeds"));
         }
         if self.channel.is_some() {
             // The same message within a few minutes is one.
@@ -129,7 +126,7 @@ impl Settings {
             message.insert("enforce_nonce".into(), true.into());
         } else if let Some(username) = &self.username {
             let username = username.render(event)?;
-            message.insert("username".into(), cut(&username, USERNAME_MAX).into());
+            message.insert("username".into(), shortened(&username, USERNAME_MAX).into());
         }
         Ok(message)
     }
@@ -154,6 +151,11 @@ fn checked_embeds(embeds: Value) -> Result<Value, Failure> {
     }
 }
 
+/// The text with at most `max` UTF-16 units. A character of Discord is never shorter than a unit.
+fn shortened(text: &str, max: usize) -> String {
+    cut(text, max, char::len_utf16)
+}
+
 /// The last digits of the event's id, which are random.
 fn nonce(id: &str) -> String {
     let digits: Vec<char> = id.chars().filter(|c| *c != '-').collect();
@@ -161,24 +163,10 @@ fn nonce(id: &str) -> String {
     digits[start..].iter().collect()
 }
 
-/// The text with at most `max` UTF-16 units, of which the last one is `…` if something is left out.
-/// A character of Discord is never shorter than a unit.
-fn cut(text: &str, max: usize) -> String {
-    if text.encode_utf16().count() <= max {
-        return text.to_owned();
-    }
-    let mut room = max - 1;
-    let kept = text.chars().take_while(|c| {
-        let fits = c.len_utf16() <= room;
-        room = room.saturating_sub(c.len_utf16());
-        fits
-    });
-    kept.chain(['…']).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use landfall_calls::testing::sent;
     use landfall_sdk::http::Response;
     use landfall_sdk::testing::{self, Host};
     use std::time::Duration;
@@ -194,10 +182,6 @@ mod tests {
 
     fn event() -> Event {
         testing::event(json!({ "who": "Mona", "thread": "7" }))
-    }
-
-    fn sent(host: &Host) -> Value {
-        host.calls().remove(0).body.unwrap().json().unwrap()
     }
 
     #[test]

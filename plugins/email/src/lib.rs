@@ -52,7 +52,3 @@ pub fn email(event: Event) -> Result<(), Failure> {
     log::info(format!("sent: {}", settings.service.id(&response)));
     Ok(())
 }
-
-fn mistake(text: &str) -> Failure {
-    Failure::retry(format!("[settings] of the hook's file: {text}"))
-}

@@ -1,6 +1,7 @@
 //! What is sent, made of the templates.
 
-use crate::{Settings, mistake};
+use crate::Settings;
+use landfall_calls::mistake;
 use landfall_sdk::{Event, Failure, Template, settings};
 use serde::Deserialize;
 

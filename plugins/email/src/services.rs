@@ -10,10 +10,10 @@
 //!   <https://www.twilio.com/docs/sendgrid/api-reference/how-to-use-the-sendgrid-v3-api/responses>
 //! - Mailgun: <https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/messages>
 
+use crate::Settings;
 use crate::message::{Address, Message};
-use crate::{Settings, mistake};
 use landfall_calls::answer::Errors;
-use landfall_calls::percent_encoded;
+use landfall_calls::{mistake, percent_encoded};
 use landfall_sdk::http::{Request, Response};
 use landfall_sdk::serde_json::Value;
 use landfall_sdk::{Failure, json, settings};

@@ -4,7 +4,7 @@
 //! For each target this hook emits an event to itself. That second event makes the call.
 
 use landfall_calls::emission::{copy, copy_with_headers, send};
-use landfall_calls::{Condition, Target, skipped};
+use landfall_calls::{Condition, Target, mistake, skipped};
 use landfall_sdk::emit::Emission;
 use landfall_sdk::{Event, Failure, handler, log, settings};
 use serde::Deserialize;
@@ -62,20 +62,15 @@ pub fn fan_out(event: Event) -> Result<(), Failure> {
 impl Settings {
     /// Targets are known by their URL.
     fn check(&self) -> Result<(), Failure> {
-        let mistake = |text: &str| {
-            Err(Failure::retry(format!(
-                "[settings] of the hook's file: {text}"
-            )))
-        };
         if self.hooks.is_empty() && self.targets.is_empty() {
-            return mistake("there are no hooks and no targets");
+            return Err(mistake("there are no hooks and no targets"));
         }
         let urls = || self.targets.iter().map(|target| &target.url);
         match urls()
             .enumerate()
             .find(|(at, url)| urls().take(*at).any(|before| before == *url))
         {
-            Some((_, url)) => mistake(&format!("two targets have the url {url}")),
+            Some((_, url)) => Err(mistake(format_args!("two targets have the url {url}"))),
             None => Ok(()),
         }
     }

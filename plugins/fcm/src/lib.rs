@@ -1,7 +1,7 @@
 //! Sends a notification through Firebase Cloud Messaging, HTTP v1.
 //! Source: firebase.google.com/docs/reference/fcm/rest/v1/projects.messages.
 
-use landfall_calls::{Condition, google, send, skipped};
+use landfall_calls::{Condition, google, mistake, send, skipped};
 use landfall_sdk::http::Request;
 use landfall_sdk::serde_json::{Map, Value};
 use landfall_sdk::{Event, Failure, Template, handler, json, log, settings};
@@ -83,9 +83,7 @@ impl Settings {
             (Some(token), None, None) => Ok(("token", token)),
             (None, Some(topic), None) => Ok(("topic", topic)),
             (None, None, Some(condition)) => Ok(("condition", condition)),
-            _ => Err(Failure::retry(
-                "[settings] of the hook's file: name one of token, topic and condition",
-            )),
+            _ => Err(mistake("name one of token, topic and condition")),
         }
     }
 }

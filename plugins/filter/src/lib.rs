@@ -4,7 +4,7 @@
 //! which condition does not hold.
 
 use landfall_calls::emission::{copy_with_headers, send};
-use landfall_calls::{Condition, unmet};
+use landfall_calls::{Condition, mistake, unmet};
 use landfall_sdk::{Event, Failure, handler, log, settings};
 use serde::Deserialize;
 
@@ -53,16 +53,11 @@ pub fn filter(event: Event) -> Result<(), Failure> {
 
 impl Settings {
     fn check(&self, event: &Event) -> Result<(), Failure> {
-        let mistake = |text: &str| {
-            Err(Failure::retry(format!(
-                "[settings] of the hook's file: {text}"
-            )))
-        };
         if self.when.is_empty() {
-            return mistake("`when` has no condition");
+            return Err(mistake("`when` has no condition"));
         }
         if self.hooks.is_empty() && self.otherwise.is_empty() {
-            return mistake("`hooks` and `otherwise` name no hook");
+            return Err(mistake("`hooks` and `otherwise` name no hook"));
         }
         if self
             .hooks
@@ -70,7 +65,7 @@ impl Settings {
             .chain(&self.otherwise)
             .any(|hook| *hook == event.hook)
         {
-            return mistake("the hook would hand events on to itself");
+            return Err(mistake("the hook would hand events on to itself"));
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! Every target whose conditions hold is called, whatever the others answer. The event is done if
 //! all of them accepted it.
 
-use landfall_calls::{Condition, Target, skipped};
+use landfall_calls::{Condition, Target, mistake, skipped};
 use landfall_sdk::{Event, Failure, handler, settings};
 use serde::Deserialize;
 use std::time::Duration;
@@ -31,9 +31,7 @@ struct Outcome<'a> {
 pub fn forward(event: Event) -> Result<(), Failure> {
     let Settings { when, targets } = settings::all()?;
     if targets.is_empty() {
-        return Err(Failure::retry(
-            "[settings] of the hook's file: targets is empty",
-        ));
+        return Err(mistake("targets is empty"));
     }
     if skipped(&when, &event, "forwarded") {
         return Ok(());

@@ -8,7 +8,7 @@
 //! Supabase's keys).
 
 use landfall_calls::answer::Errors;
-use landfall_calls::{Condition, document, percent_encoded, send, skipped};
+use landfall_calls::{Condition, document, mistake, percent_encoded, send, skipped};
 use landfall_sdk::http::Request;
 use landfall_sdk::serde_json::{Map, Value};
 use landfall_sdk::{Event, Failure, Template, handler, json, log, settings};
@@ -117,8 +117,8 @@ impl Settings {
             row.insert(column.clone(), template.render(event)?.into());
         }
         if row.insert(self.id().to_owned(), json!(event.id)).is_some() {
-            return Err(Failure::retry(format!(
-                "[settings] of the hook's file: the column `{}` is the event's id: name yours otherwise, or set `id`",
+            return Err(mistake(format_args!(
+                "the column `{}` is the event's id: name yours otherwise, or set `id`",
                 self.id()
             )));
         }
@@ -138,6 +138,7 @@ fn whole(event: &Event) -> Result<Value, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use landfall_calls::testing::sent;
     use landfall_sdk::testing::{self, Host};
 
     const ID: &str = "019c1234-5678-7abc-8def-0123456789ab";
@@ -145,10 +146,6 @@ mod tests {
 
     fn host() -> Host {
         testing::host().setting("url", URL).answer(URL, 201, "")
-    }
-
-    fn sent(host: &Host) -> Value {
-        host.calls().remove(0).body.unwrap().json().unwrap()
     }
 
     #[test]

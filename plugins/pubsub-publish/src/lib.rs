@@ -88,6 +88,7 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use landfall_calls::testing::sent;
     use landfall_sdk::testing::{self, Host};
 
     fn host() -> Host {
@@ -106,7 +107,7 @@ mod tests {
         );
         pubsub_publish(testing::event(json!({ "id": 5 }))).unwrap();
         assert_eq!(host.logs(), ["info: published: message \"9\""]);
-        let sent: Value = host.calls().remove(0).body.unwrap().json().unwrap();
+        let sent = sent(&host);
         let attributes =
             json!({ "event-id": "019c1234-5678-7abc-8def-0123456789ab", "hook": "test" });
         let message =

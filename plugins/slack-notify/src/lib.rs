@@ -2,7 +2,7 @@
 //! named. Sources: docs.slack.dev/messaging/sending-messages-using-incoming-webhooks,
 //! docs.slack.dev/reference/methods/chat.postMessage.
 
-use landfall_calls::{Condition, send, skipped};
+use landfall_calls::{Condition, mistake, send, skipped};
 use landfall_sdk::http::{Request, Response};
 use landfall_sdk::serde_json::{Map, Value};
 use landfall_sdk::{Event, Failure, Template, handler, log, settings};
@@ -52,11 +52,7 @@ pub fn slack_notify(event: Event) -> Result<(), Failure> {
     let url = match (&settings.url, &settings.channel) {
         (Some(url), _) => url,
         (None, Some(_)) => METHOD,
-        (None, None) => {
-            return Err(Failure::retry(
-                "[settings] of the hook's file: name a url or a channel",
-            ));
-        }
+        (None, None) => return Err(mistake("name a url or a channel")),
     };
     let answer = send(Request::post(url).json(&settings.message(&event)?))?;
     log::info(format!("posted: ts {}", posted(answer)?));
@@ -108,6 +104,7 @@ fn posted(answer: Response) -> Result<Value, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use landfall_calls::testing::sent;
     use landfall_sdk::{json, testing};
 
     fn with(status: u16, body: &str) -> (Result<(), Failure>, testing::Host) {
@@ -127,9 +124,8 @@ mod tests {
         let (outcome, host) = with(200, "{\"ok\": true, \"ts\": \"1.2\"}");
         outcome.unwrap();
         assert_eq!(host.logs(), ["info: posted: ts \"1.2\""]);
-        let sent: Value = host.calls().remove(0).body.unwrap().json().unwrap();
         assert_eq!(
-            sent,
+            sent(&host),
             json!({ "channel": "C1", "text": "Mona pushed", "blocks": [{ "type": "divider" }] })
         );
     }

@@ -5,7 +5,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use landfall_calls::{Condition, document, skipped};
+use landfall_calls::{Condition, document, mistake, skipped};
 use landfall_sdk::serde_json::{Map, Value};
 use landfall_sdk::{Event, Failure, Template, handler, json, log, settings, table};
 use serde::Deserialize;
@@ -55,8 +55,8 @@ impl Settings {
             .chain(self.texts.keys())
             .chain(&self.with);
         if columns.into_iter().any(|column| column == "id") {
-            return Err(Failure::retry(
-                "[settings] of the hook's file: `id` is the event's own column: name yours otherwise",
+            return Err(mistake(
+                "`id` is the event's own column: name yours otherwise",
             ));
         }
         match self
@@ -64,8 +64,8 @@ impl Settings {
             .iter()
             .find(|(_, pointer)| !pointer.is_empty() && !pointer.starts_with('/'))
         {
-            Some((column, pointer)) => Err(Failure::retry(format!(
-                "[settings] of the hook's file: fields.{column} is \"{pointer}\"; write \"/{pointer}\""
+            Some((column, pointer)) => Err(mistake(format_args!(
+                "fields.{column} is \"{pointer}\"; write \"/{pointer}\""
             ))),
             None => Ok(()),
         }

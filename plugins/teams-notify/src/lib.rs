@@ -11,7 +11,7 @@
 //! (Teams renders version 1.5 at most).
 
 use landfall_calls::answer::Errors;
-use landfall_calls::{Condition, send, skipped};
+use landfall_calls::{Condition, cut, json_bytes, mistake, send, skipped};
 use landfall_sdk::http::Request;
 use landfall_sdk::serde_json::Value;
 use landfall_sdk::{Event, Failure, Template, handler, json, log, settings};
@@ -67,16 +67,14 @@ impl Settings {
             return fitting(message_of(template.render_json(event)?));
         }
         let Some(text) = &self.text else {
-            return Err(Failure::retry(
-                "[settings] of the hook's file: name a text or a card",
-            ));
+            return Err(mistake("name a text or a card"));
         };
         let text = text.render(event)?;
         let title = self.title.as_ref().map(|title| title.render(event));
         let title = title.transpose()?;
 
         let frame = message_of(card(title.as_deref(), "")).to_string().len();
-        let text = cut(&text, MESSAGE_BYTES_MAX.saturating_sub(frame));
+        let text = cut(&text, MESSAGE_BYTES_MAX.saturating_sub(frame), json_bytes);
         fitting(message_of(card(title.as_deref(), &text)))
     }
 }
@@ -113,34 +111,10 @@ fn fitting(message: Value) -> Result<Value, Failure> {
     )))
 }
 
-/// The text, of which at most `room` bytes are in a JSON string. If something is left out, it ends
-/// with `…`.
-fn cut(text: &str, room: usize) -> String {
-    const END: char = '…';
-    if text.chars().map(json_bytes).sum::<usize>() <= room {
-        return text.to_owned();
-    }
-    let mut room = room.saturating_sub(END.len_utf8());
-    let kept = text.chars().take_while(|&c| {
-        let fits = json_bytes(c) <= room;
-        room = room.saturating_sub(json_bytes(c));
-        fits
-    });
-    kept.chain([END]).collect()
-}
-
-/// The bytes of a character in a JSON string.
-fn json_bytes(c: char) -> usize {
-    match c {
-        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
-        c if c < ' ' => 6,
-        c => c.len_utf8(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use landfall_calls::testing::sent;
     use landfall_sdk::http::Response;
     use landfall_sdk::testing::{self, Host};
     use std::time::Duration;
@@ -156,10 +130,6 @@ mod tests {
 
     fn event(text: &str) -> Event {
         testing::event(json!({ "text": text }))
-    }
-
-    fn sent(host: &Host) -> Value {
-        host.calls().remove(0).body.unwrap().json().unwrap()
     }
 
     #[test]

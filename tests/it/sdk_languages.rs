@@ -5,6 +5,8 @@ mod authors;
 mod http_errors;
 mod pages;
 mod payloads;
+mod rust_types;
+mod typescript_types;
 
 use std::path::Path;
 use std::process::Command;

@@ -49,6 +49,28 @@ fn the_unit_tests_of_sdks_pass() {
     assert!(succeeded(&python.test()).contains("OK"));
 }
 
+/// docs/handlers/packaging.md names what differs between two builds: the bundle does not.
+#[test]
+fn bundles_do_not_name_their_folder() {
+    const PRINT: &str = "const { bundle } = await import(`${process.cwd()}/vendor/landfall-sdk/tool/bundle.js`);\n\
+                         const { project } = await import(`${process.cwd()}/vendor/landfall-sdk/tool/project.js`);\n\
+                         console.log((await bundle(await project(process.cwd()))).text);";
+    let mut bundles = Vec::new();
+    for _ in 0..2 {
+        let Some(folder) = SdkFolder::with_cases(Sdk::TypeScript) else {
+            return;
+        };
+        let printed = std::process::Command::new("node")
+            .args(["--input-type=module", "-e", PRINT])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        bundles.push(succeeded(&printed));
+    }
+    assert!(bundles[0].contains("__landfall_map"));
+    assert!(bundles[0] == bundles[1], "the bundle depends on its folder");
+}
+
 /// Among the sources, `types.ts` has wrong uses that must not compile.
 #[test]
 fn types_refuse_wrong_uses() {

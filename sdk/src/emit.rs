@@ -107,7 +107,7 @@ mod host {
     use super::{CapabilityError, Emission};
     use crate::time::whole_seconds;
 
-    pub fn emit(emission: Emission) -> Result<String, CapabilityError> {
+    pub(crate) fn emit(emission: Emission) -> Result<String, CapabilityError> {
         let emission = emit::Emission {
             hook: emission.hook,
             event_type: emission.event_type,
@@ -133,7 +133,7 @@ mod host {
         }
     }
 
-    pub fn emit(emission: Emission) -> Result<String, CapabilityError> {
+    pub(crate) fn emit(emission: Emission) -> Result<String, CapabilityError> {
         allowed("emit")?;
         fake(|emissions: &mut Vec<Emission>| {
             emissions.push(emission);

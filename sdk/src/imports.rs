@@ -7,7 +7,7 @@ use crate::http::{HttpError, Request, Response};
 use crate::log::Level;
 use crate::time::whole_milliseconds;
 
-pub fn log(level: Level, text: &str) {
+pub(crate) fn log(level: Level, text: &str) {
     let level = match level {
         Level::Trace => host_log::Level::Trace,
         Level::Debug => host_log::Level::Debug,
@@ -18,19 +18,19 @@ pub fn log(level: Level, text: &str) {
     host_log::log(level, text);
 }
 
-pub fn setting(key: &str) -> Option<String> {
+pub(crate) fn setting(key: &str) -> Option<String> {
     host_settings::get(key)
 }
 
-pub fn settings() -> String {
+pub(crate) fn settings() -> String {
     host_settings::all()
 }
 
-pub fn send(request: Request) -> Result<Response, HttpError> {
+pub(crate) fn send(request: Request) -> Result<Response, HttpError> {
     Ok(host_http::send(&request.into())?.into())
 }
 
-pub fn send_all(requests: Vec<Request>) -> Vec<Result<Response, HttpError>> {
+pub(crate) fn send_all(requests: Vec<Request>) -> Vec<Result<Response, HttpError>> {
     let requests: Vec<_> = requests.into_iter().map(Into::into).collect();
     host_http::send_all(&requests)
         .into_iter()

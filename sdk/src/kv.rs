@@ -110,11 +110,11 @@ mod host {
     use super::CapabilityError;
     use crate::Payload;
 
-    pub fn get(key: &str) -> Result<Option<Payload>, CapabilityError> {
+    pub(crate) fn get(key: &str) -> Result<Option<Payload>, CapabilityError> {
         Ok(kv::get(key)?.map(Into::into))
     }
 
-    pub fn set(
+    pub(crate) fn set(
         key: &str,
         value: Payload,
         expires_in_s: Option<u32>,
@@ -122,11 +122,11 @@ mod host {
         Ok(kv::set(key, &value.into(), expires_in_s)?)
     }
 
-    pub fn delete(key: &str) -> Result<(), CapabilityError> {
+    pub(crate) fn delete(key: &str) -> Result<(), CapabilityError> {
         Ok(kv::delete(key)?)
     }
 
-    pub fn list_keys(
+    pub(crate) fn list_keys(
         prefix: &str,
         after: Option<&str>,
         limit: u32,
@@ -134,7 +134,7 @@ mod host {
         Ok(kv::list_keys(prefix, after, limit)?)
     }
 
-    pub fn compare_and_set(
+    pub(crate) fn compare_and_set(
         key: &str,
         expected: Option<Payload>,
         value: Payload,
@@ -151,7 +151,7 @@ mod host {
     }
 
     /// The host returns whole numbers within ±2^53, which a `f64` holds exactly.
-    pub fn increment(
+    pub(crate) fn increment(
         key: &str,
         by: i32,
         expires_in_s: Option<u32>,
@@ -217,14 +217,14 @@ mod host {
         fake(|values: &mut Values| values.insert(key.to_owned(), entry));
     }
 
-    pub fn get(key: &str) -> Result<Option<Payload>, CapabilityError> {
+    pub(crate) fn get(key: &str) -> Result<Option<Payload>, CapabilityError> {
         allowed("kv")?;
         Ok(fake(|values: &mut Values| {
             values.get(key).map(|entry| entry.value.clone())
         }))
     }
 
-    pub fn set(
+    pub(crate) fn set(
         key: &str,
         value: Payload,
         expires_in_s: Option<u32>,
@@ -234,13 +234,13 @@ mod host {
         Ok(())
     }
 
-    pub fn delete(key: &str) -> Result<(), CapabilityError> {
+    pub(crate) fn delete(key: &str) -> Result<(), CapabilityError> {
         allowed("kv")?;
         fake(|values: &mut Values| values.remove(key));
         Ok(())
     }
 
-    pub fn list_keys(
+    pub(crate) fn list_keys(
         prefix: &str,
         after: Option<&str>,
         limit: u32,
@@ -255,7 +255,7 @@ mod host {
         }))
     }
 
-    pub fn compare_and_set(
+    pub(crate) fn compare_and_set(
         key: &str,
         expected: Option<Payload>,
         value: Payload,
@@ -269,7 +269,7 @@ mod host {
         Ok(is_same)
     }
 
-    pub fn increment(
+    pub(crate) fn increment(
         key: &str,
         by: i32,
         expires_in_s: Option<u32>,

@@ -354,6 +354,7 @@
 //! #[landfall_sdk::handler]
 //! async fn on_event(_: landfall_sdk::Event) -> Result<(), landfall_sdk::Failure> { Ok(()) }
 //! ```
+#![warn(unreachable_pub)]
 
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
 mod allocator;

@@ -26,7 +26,7 @@ mod host {
     use self::landfall::table::table;
     use super::CapabilityError;
 
-    pub fn append(name: &str, row: &str) -> Result<(), CapabilityError> {
+    pub(crate) fn append(name: &str, row: &str) -> Result<(), CapabilityError> {
         Ok(table::append(name, row)?)
     }
 }
@@ -48,7 +48,7 @@ mod host {
         }
     }
 
-    pub fn append(table: &str, row: &str) -> Result<(), CapabilityError> {
+    pub(crate) fn append(table: &str, row: &str) -> Result<(), CapabilityError> {
         allowed("table")?;
         let row: Value = serde_json::from_str(row)
             .map_err(|error| CapabilityError::Invalid(error.to_string()))?;

@@ -335,23 +335,23 @@ pub(crate) mod imports {
     use super::*;
     use crate::log::Level;
 
-    pub fn log(level: Level, text: &str) {
+    pub(crate) fn log(level: Level, text: &str) {
         let line = format!("{}: {text}", format!("{level:?}").to_lowercase());
         STATE.with_borrow_mut(|state| state.logs.push(line));
     }
 
-    pub fn setting(key: &str) -> Option<String> {
+    pub(crate) fn setting(key: &str) -> Option<String> {
         STATE.with_borrow(|state| match state.settings.get(key)? {
             Value::String(text) => Some(text.clone()),
             other => Some(other.to_string()),
         })
     }
 
-    pub fn settings() -> String {
+    pub(crate) fn settings() -> String {
         STATE.with_borrow(|state| json!(state.settings).to_string())
     }
 
-    pub fn send(request: Request) -> Result<Response, HttpError> {
+    pub(crate) fn send(request: Request) -> Result<Response, HttpError> {
         STATE.with_borrow_mut(|state| {
             let result = state.answer(&request.url).unwrap_or_else(|| {
                 Err(HttpError::Denied(format!(
@@ -364,7 +364,7 @@ pub(crate) mod imports {
         })
     }
 
-    pub fn send_all(requests: Vec<Request>) -> Vec<Result<Response, HttpError>> {
+    pub(crate) fn send_all(requests: Vec<Request>) -> Vec<Result<Response, HttpError>> {
         requests.into_iter().map(send).collect()
     }
 }

@@ -1,6 +1,7 @@
 //! Folders of handlers, for their authors: `landfall new` writes one, `landfall build` builds it in
 //! any language, and `landfall dev` builds it again after each change.
 #![deny(unsafe_code)]
+#![warn(unreachable_pub)]
 
 mod cargo;
 mod components;

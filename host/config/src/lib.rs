@@ -2,6 +2,7 @@
 //! Errors name the file, the line, the column and the way out. The only crate that reads
 //! environment variables.
 #![deny(unsafe_code)]
+#![warn(unreachable_pub)]
 
 mod allow;
 mod config_page;

@@ -66,7 +66,11 @@ pub(crate) struct WaitingMessage(Arc<BrokerQueue>);
 // === impl BrokerQueue ===
 
 impl BrokerQueue {
-    pub fn new(ledger: Arc<dyn Ledger>, broker: Arc<dyn Broker>, clock: Clock) -> BrokerQueue {
+    pub(crate) fn new(
+        ledger: Arc<dyn Ledger>,
+        broker: Arc<dyn Broker>,
+        clock: Clock,
+    ) -> BrokerQueue {
         BrokerQueue {
             ledger,
             broker,
@@ -77,14 +81,14 @@ impl BrokerQueue {
         }
     }
 
-    pub fn broker(&self) -> &Arc<dyn Broker> {
+    pub(crate) fn broker(&self) -> &Arc<dyn Broker> {
         &self.broker
     }
 
     /// Returns when the broker has stored the event, unless `cancelled` has become true before that
     /// was begun. A duplicate of an event that the ledger knows is not published, unless that event
     /// is dead.
-    pub async fn accept(
+    pub(crate) async fn accept(
         &self,
         new: NewEvent,
         cancelled: Arc<AtomicBool>,
@@ -123,7 +127,7 @@ impl BrokerQueue {
     }
 
     /// Holds a message that the broker has delivered.
-    pub fn track(self: &Arc<BrokerQueue>, message: Arc<dyn Message>) -> InFlight {
+    pub(crate) fn track(self: &Arc<BrokerQueue>, message: Arc<dyn Message>) -> InFlight {
         let number = self.in_flight.next.fetch_add(1, Ordering::Relaxed);
         lock(&self.in_flight.messages).insert(number, message.clone());
         InFlight {
@@ -134,19 +138,22 @@ impl BrokerQueue {
     }
 
     /// Counts a message that waits for a permit.
-    pub fn count_waiting(self: &Arc<BrokerQueue>) -> WaitingMessage {
+    pub(crate) fn count_waiting(self: &Arc<BrokerQueue>) -> WaitingMessage {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         WaitingMessage(self.clone())
     }
 
     /// The number of messages that wait for a permit.
-    pub fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 
     /// Publishes events that are due in the ledger: emitted ones, and those that run again. The
     /// numbers of events that the broker has and has not taken.
-    pub async fn hand_over(&self, hooks: Vec<Arc<str>>) -> Result<(usize, usize), LedgerError> {
+    pub(crate) async fn hand_over(
+        &self,
+        hooks: Vec<Arc<str>>,
+    ) -> Result<(usize, usize), LedgerError> {
         let wanted = hooks
             .into_iter()
             .map(|hook| (hook, HAND_OVER_MAX))
@@ -228,7 +235,7 @@ impl BrokerQueue {
 
     /// Extends the messages in flight, if that is due or the broker was away, and asks whether the
     /// broker can be used.
-    pub async fn heartbeat(&self) {
+    pub(crate) async fn heartbeat(&self) {
         if self.broker.is_available() && !self.is_extension_due() {
             return;
         }
@@ -253,7 +260,7 @@ impl BrokerQueue {
     }
 
     /// Gives every message in flight back, to be redelivered at once.
-    pub async fn release_all(&self) {
+    pub(crate) async fn release_all(&self) {
         let messages: Vec<_> = lock(&self.in_flight.messages).drain().collect();
         join_all(messages.into_iter().map(|(_, message)| release(message))).await;
     }
@@ -261,7 +268,7 @@ impl BrokerQueue {
     /// Dead-letters a pushed message that cannot be decoded: in the broker, or in the ledger as an
     /// event of `QUEUE` that is never run. False: it could not be stored, and the broker must
     /// redeliver it.
-    pub async fn dead_letter_undecodable(&self, bytes: &[u8], error: &DecodeError) -> bool {
+    pub(crate) async fn dead_letter_undecodable(&self, bytes: &[u8], error: &DecodeError) -> bool {
         match self.store_undecodable(bytes, error).await {
             Ok(()) => true,
             Err(error) => {
@@ -335,21 +342,21 @@ fn undecodable_event(bytes: &[u8], error: &DecodeError, clock: Clock) -> NewEven
 // === impl InFlight ===
 
 impl InFlight {
-    pub fn envelope(&self) -> &Envelope {
+    pub(crate) fn envelope(&self) -> &Envelope {
         self.message.envelope()
     }
 
-    pub fn event(&self) -> &Event {
+    pub(crate) fn event(&self) -> &Event {
         self.envelope().event()
     }
 
     /// The address of the node that holds the caller's connection.
-    pub fn reply_to(&self) -> Option<&str> {
+    pub(crate) fn reply_to(&self) -> Option<&str> {
         self.envelope().reply_to.as_deref()
     }
 
     /// The event, as the ledger starts it.
-    pub fn received(&self) -> Received {
+    pub(crate) fn received(&self) -> Received {
         let envelope = self.envelope();
         Received {
             new: NewEvent {
@@ -366,7 +373,7 @@ impl InFlight {
     }
 
     /// The time until the event is due, if it is not due yet.
-    pub fn due_in(&self) -> Option<Duration> {
+    pub(crate) fn due_in(&self) -> Option<Duration> {
         let due = self.envelope().due?;
         due.duration_since(self.queue.clock.now()).ok()
     }
@@ -374,7 +381,7 @@ impl InFlight {
     /// The event has been handled. Events that it emitted to these hooks are published first,
     /// because nothing else may outlive this node: until that has succeeded, the message is not
     /// acknowledged. If it is redelivered, the ledger shows that its event has ended.
-    pub async fn done(self, emitted: Vec<Arc<str>>) {
+    pub(crate) async fn done(self, emitted: Vec<Arc<str>>) {
         if emitted.is_empty() || self.queue.hand_over_all(emitted).await {
             self.settle(|message| message.ack()).await;
         } else {
@@ -384,13 +391,13 @@ impl InFlight {
     }
 
     /// The attempt was not made: the message is redelivered after this time.
-    pub async fn defer(self, after: Duration) {
+    pub(crate) async fn defer(self, after: Duration) {
         let attempt = self.envelope().attempt;
         self.redeliver(after, attempt).await;
     }
 
     /// The message is redelivered after this time, for the attempt of this number.
-    pub async fn redeliver(self, after: Duration, attempt: u32) {
+    pub(crate) async fn redeliver(self, after: Duration, attempt: u32) {
         let redelivery = Redelivery {
             after,
             attempt,
@@ -400,7 +407,7 @@ impl InFlight {
     }
 
     /// The event is a dead letter.
-    pub async fn dead_letter(self, reason: String) {
+    pub(crate) async fn dead_letter(self, reason: String) {
         self.settle(|message| message.dead_letter(reason.clone()))
             .await;
     }

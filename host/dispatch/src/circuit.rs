@@ -18,13 +18,13 @@ pub(crate) struct Circuit {
 
 impl Circuit {
     /// Whether nothing may begin now.
-    pub fn is_open(&self, now: Instant) -> bool {
+    pub(crate) fn is_open(&self, now: Instant) -> bool {
         self.open_until.is_some_and(|until| now < until)
     }
 
     /// How many of `max` may begin now: one, to try, after the pause; the next one not before
     /// another pause.
-    pub fn begin(&mut self, max: usize, now: Instant) -> usize {
+    pub(crate) fn begin(&mut self, max: usize, now: Instant) -> usize {
         match self.open_until {
             None => max,
             Some(until) if now < until || max == 0 => 0,
@@ -36,7 +36,7 @@ impl Circuit {
     }
 
     /// An attempt has failed. True where this opened the circuit.
-    pub fn failed(&mut self, now: Instant) -> bool {
+    pub(crate) fn failed(&mut self, now: Instant) -> bool {
         self.failures = self.failures.saturating_add(1);
         if self.failures < FAILURES {
             return false;

@@ -38,13 +38,13 @@ pub struct RepeatCounts {
 // === impl Counters ===
 
 impl Counters {
-    pub fn count_attempt(&self, hook: &Arc<str>, outcome: &Outcome) {
+    pub(crate) fn count_attempt(&self, hook: &Arc<str>, outcome: &Outcome) {
         self.with(hook, |counters| {
             *counters.attempts.entry(outcome.word()).or_default() += 1;
         });
     }
 
-    pub fn count_failed_calls(&self, hook: &Arc<str>, calls: &[OutboundCall]) {
+    pub(crate) fn count_failed_calls(&self, hook: &Arc<str>, calls: &[OutboundCall]) {
         let mut errors = calls.iter().filter_map(failure).peekable();
         if errors.peek().is_none() {
             return;
@@ -56,18 +56,18 @@ impl Counters {
         });
     }
 
-    pub fn count_duplicate(&self, hook: &Arc<str>, is_replayed: bool) {
+    pub(crate) fn count_duplicate(&self, hook: &Arc<str>, is_replayed: bool) {
         self.with(hook, |counters| {
             counters.repeats.duplicates += u64::from(!is_replayed);
             counters.repeats.replayed += u64::from(is_replayed);
         });
     }
 
-    pub fn count_conflict(&self, hook: &Arc<str>) {
+    pub(crate) fn count_conflict(&self, hook: &Arc<str>) {
         self.with(hook, |counters| counters.repeats.conflicts += 1);
     }
 
-    pub fn count_message(&self, error: &DecodeError) {
+    pub(crate) fn count_message(&self, error: &DecodeError) {
         let count = match error {
             DecodeError::Unverified(_) => &self.unverified_messages,
             DecodeError::Malformed(_) | DecodeError::Later(_) => &self.unreadable_messages,
@@ -75,16 +75,16 @@ impl Counters {
         count.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub fn count_dropped_record(&self) {
+    pub(crate) fn count_dropped_record(&self) {
         self.dropped_records.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub fn dropped_records(&self) -> u64 {
+    pub(crate) fn dropped_records(&self) -> u64 {
         self.dropped_records.load(Ordering::Relaxed)
     }
 
     /// Messages that were not run, by reason.
-    pub fn refused_messages(&self) -> [(&'static str, u64); 2] {
+    pub(crate) fn refused_messages(&self) -> [(&'static str, u64); 2] {
         [
             (
                 "unreadable",
@@ -98,16 +98,16 @@ impl Counters {
     }
 
     /// Attempts by hook and outcome.
-    pub fn attempts(&self) -> Vec<(Arc<str>, &'static str, u64)> {
+    pub(crate) fn attempts(&self) -> Vec<(Arc<str>, &'static str, u64)> {
         self.collect(|counters| &counters.attempts)
     }
 
     /// Outbound calls that were denied or failed, by hook and error.
-    pub fn failed_calls(&self) -> Vec<(Arc<str>, &'static str, u64)> {
+    pub(crate) fn failed_calls(&self) -> Vec<(Arc<str>, &'static str, u64)> {
         self.collect(|counters| &counters.failed_calls)
     }
 
-    pub fn repeats(&self) -> Vec<(Arc<str>, RepeatCounts)> {
+    pub(crate) fn repeats(&self) -> Vec<(Arc<str>, RepeatCounts)> {
         let hooks = lock(&self.hooks);
         let repeats = hooks.iter();
         repeats

@@ -18,13 +18,13 @@ pub(crate) struct DueHooks {
 
 impl DueHooks {
     /// A delivery of this hook may be due at this time.
-    pub fn mark_due(&self, hook: &Arc<str>, at: LedgerTime) {
+    pub(crate) fn mark_due(&self, hook: &Arc<str>, at: LedgerTime) {
         self.mark_all([(hook.clone(), at)]);
         self.notify();
     }
 
     /// As `mark_due` for several hooks, without waking the scheduler.
-    pub fn mark_all(&self, hooks: impl IntoIterator<Item = (Arc<str>, LedgerTime)>) {
+    pub(crate) fn mark_all(&self, hooks: impl IntoIterator<Item = (Arc<str>, LedgerTime)>) {
         let mut due = lock(&self.due);
         for (hook, at) in hooks {
             let earliest = due.entry(hook).or_insert(at);
@@ -33,24 +33,24 @@ impl DueHooks {
     }
 
     /// Forgets these hooks. What becomes due from now on marks them again.
-    pub fn clear(&self, hooks: &[Arc<str>]) {
+    pub(crate) fn clear(&self, hooks: &[Arc<str>]) {
         lock(&self.due).retain(|hook, _| !hooks.contains(hook));
     }
 
     /// The hooks that may have something due now, in no order.
-    pub fn due_at(&self, now: LedgerTime) -> Vec<Arc<str>> {
+    pub(crate) fn due_at(&self, now: LedgerTime) -> Vec<Arc<str>> {
         let due = lock(&self.due);
         let hooks = due.iter().filter(|(_, at)| **at <= now);
         hooks.map(|(hook, _)| hook.clone()).collect()
     }
 
     /// Wakes the scheduler.
-    pub fn notify(&self) {
+    pub(crate) fn notify(&self) {
         self.changed.notify_one();
     }
 
     /// Returns when something may be due, when the scheduler is woken, or after `longest`.
-    pub async fn wait(&self, now: LedgerTime, longest: Duration) {
+    pub(crate) async fn wait(&self, now: LedgerTime, longest: Duration) {
         let next = {
             let due = lock(&self.due);
             let later = due.values().filter(|at| **at > now);

@@ -38,7 +38,7 @@ pub struct HookStatus {
 // === impl Gate ===
 
 impl Gate {
-    pub fn status(&self, hook: &str) -> HookStatus {
+    pub(crate) fn status(&self, hook: &str) -> HookStatus {
         match lock(&self.hooks).get(hook) {
             None => HookStatus::default(),
             Some(gate) => HookStatus {
@@ -49,13 +49,13 @@ impl Gate {
     }
 
     /// Whether no event of this hook may run now.
-    pub fn is_closed(&self, hook: &str) -> bool {
+    pub(crate) fn is_closed(&self, hook: &str) -> bool {
         let status = self.status(hook);
         status.is_paused || status.is_failing
     }
 
     /// How many of `max` attempts of this hook may start now. They count as started.
-    pub fn admit(&self, hook: &Arc<str>, max_rate: Option<f64>, max: usize) -> usize {
+    pub(crate) fn admit(&self, hook: &Arc<str>, max_rate: Option<f64>, max: usize) -> usize {
         if self.is_stopping() {
             return 0;
         }
@@ -75,7 +75,7 @@ impl Gate {
     }
 
     /// This number of admitted attempts did not start after all.
-    pub fn put_back(&self, hook: &Arc<str>, count: usize) {
+    pub(crate) fn put_back(&self, hook: &Arc<str>, count: usize) {
         self.with(hook, |gate| {
             if let Some(bucket) = &mut gate.bucket {
                 bucket.put_back(count);
@@ -85,7 +85,7 @@ impl Gate {
 
     /// Tells the circuit how an attempt ended. A rejection and a deferral are the handler's
     /// decision and no failure.
-    pub fn record_outcome(&self, hook: &Arc<str>, outcome: &Outcome) {
+    pub(crate) fn record_outcome(&self, hook: &Arc<str>, outcome: &Outcome) {
         let is_failure = !matches!(
             outcome,
             Outcome::Done(_) | Outcome::Reject { .. } | Outcome::Defer { .. }
@@ -102,12 +102,12 @@ impl Gate {
         });
     }
 
-    pub fn set_paused(&self, hook: &Arc<str>, is_paused: bool) {
+    pub(crate) fn set_paused(&self, hook: &Arc<str>, is_paused: bool) {
         self.with(hook, |gate| gate.is_paused = is_paused);
     }
 
     /// These hooks are paused, and no others.
-    pub fn set_all_paused(&self, paused: &[Arc<str>]) {
+    pub(crate) fn set_all_paused(&self, paused: &[Arc<str>]) {
         let mut hooks = lock(&self.hooks);
         for (hook, gate) in hooks.iter_mut() {
             gate.is_paused = paused.contains(hook);
@@ -118,11 +118,11 @@ impl Gate {
     }
 
     /// No attempt starts from now on.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.is_stopping.store(true, Ordering::Relaxed);
     }
 
-    pub fn is_stopping(&self) -> bool {
+    pub(crate) fn is_stopping(&self) -> bool {
         self.is_stopping.load(Ordering::Relaxed)
     }
 

@@ -34,7 +34,7 @@ pub(crate) struct Lease {
 
 impl Leases {
     /// Holds the lease of an event, and the message that a broker has delivered it with.
-    pub fn register(
+    pub(crate) fn register(
         &self,
         fence: Fence,
         deferred: Deferred,
@@ -54,17 +54,17 @@ impl Leases {
     }
 
     /// The fences of all leases.
-    pub fn fences(&self) -> Vec<Fence> {
+    pub(crate) fn fences(&self) -> Vec<Fence> {
         lock(&self.0).iter().copied().collect()
     }
 
     /// The fences of all leases, which are no longer held.
-    pub fn drain(&self) -> Vec<Fence> {
+    pub(crate) fn drain(&self) -> Vec<Fence> {
         lock(&self.0).drain().collect()
     }
 
     /// The number of leases: of attempts that run, and of those whose result is not stored yet.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         lock(&self.0).len()
     }
 }
@@ -72,12 +72,12 @@ impl Leases {
 // === impl Lease ===
 
 impl Lease {
-    pub fn event(&self) -> &Arc<Event> {
+    pub(crate) fn event(&self) -> &Arc<Event> {
         &self.event
     }
 
     /// The number of the attempt, from 1, without those that deferred the event.
-    pub fn attempt(&self) -> u32 {
+    pub(crate) fn attempt(&self) -> u32 {
         self.fence
             .attempt
             .saturating_sub(self.deferred.count)
@@ -85,17 +85,17 @@ impl Lease {
     }
 
     /// The earlier deferrals of the event.
-    pub fn deferred(&self) -> Deferred {
+    pub(crate) fn deferred(&self) -> Deferred {
         self.deferred
     }
 
     /// The address of the node that holds the caller's connection.
-    pub fn reply_to(&self) -> Option<&str> {
+    pub(crate) fn reply_to(&self) -> Option<&str> {
         self.message.as_ref()?.reply_to()
     }
 
     /// Writes the attempt and its disposition to the ledger, then tells the broker.
-    pub async fn commit(
+    pub(crate) async fn commit(
         mut self,
         attempt: AttemptRecord,
         disposition: Disposition,
@@ -125,7 +125,7 @@ impl Lease {
 
     /// Gives the lease back as if the attempt had not begun. The delivery is due again after the
     /// pause.
-    pub async fn release(mut self, pause: Duration) -> Result<(), LedgerError> {
+    pub(crate) async fn release(mut self, pause: Duration) -> Result<(), LedgerError> {
         self.ledger.release(vec![self.fence], pause).await?;
         if let Some(message) = self.message.take() {
             message.redeliver(pause, self.fence.attempt).await;

@@ -5,6 +5,7 @@
 //! `finish` commits its disposition. `work` decides between ledger and broker. `sync` is the short
 //! path of mode `sync`.
 #![deny(unsafe_code)]
+#![warn(unreachable_pub)]
 
 mod accept;
 mod broker_queue;

@@ -14,7 +14,7 @@ pub(crate) struct Bucket {
 
 impl Bucket {
     /// Full.
-    pub fn new(per_second: f64, now: Instant) -> Bucket {
+    pub(crate) fn new(per_second: f64, now: Instant) -> Bucket {
         Bucket {
             per_second,
             tokens: per_second.max(1.0),
@@ -23,7 +23,7 @@ impl Bucket {
     }
 
     /// How many of `max` may begin now; they are taken out.
-    pub fn take(&mut self, per_second: f64, max: usize, now: Instant) -> usize {
+    pub(crate) fn take(&mut self, per_second: f64, max: usize, now: Instant) -> usize {
         // The hook file may have changed.
         self.per_second = per_second;
         let filled =
@@ -36,7 +36,7 @@ impl Bucket {
     }
 
     /// Those that were not begun after all.
-    pub fn put_back(&mut self, count: usize) {
+    pub(crate) fn put_back(&mut self, count: usize) {
         self.tokens += count as f64;
     }
 }

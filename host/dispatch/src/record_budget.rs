@@ -17,7 +17,7 @@ pub(crate) struct RecordBudget {
 // === impl RecordBudget ===
 
 impl RecordBudget {
-    pub fn new(began: Instant) -> RecordBudget {
+    pub(crate) fn new(began: Instant) -> RecordBudget {
         RecordBudget {
             began,
             used: Mutex::default(),
@@ -25,7 +25,7 @@ impl RecordBudget {
     }
 
     /// Whether one more success may be recorded in this second.
-    pub fn take(&self, now: Instant) -> bool {
+    pub(crate) fn take(&self, now: Instant) -> bool {
         let second = now.duration_since(self.began).as_secs();
         let mut used = lock(&self.used);
         if used.0 != second {

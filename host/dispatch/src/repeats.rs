@@ -24,7 +24,7 @@ pub(crate) struct Repeat {
 // === impl Repeat ===
 
 impl Repeat {
-    pub fn of(event: &Event) -> Repeat {
+    pub(crate) fn of(event: &Event) -> Repeat {
         Repeat {
             event: event.id,
             client_address: event.attribute("client-address").map(str::to_owned),

@@ -45,7 +45,7 @@ pub(crate) struct Waiter<'a> {
 
 impl Replies {
     /// A caller waits for the outcome of the event's next attempt, for as long as the guard lives.
-    pub fn wait(&self, event: EventId) -> Waiter<'_> {
+    pub(crate) fn wait(&self, event: EventId) -> Waiter<'_> {
         let (sender, receiver) = oneshot::channel();
         let number = self.waiting().add(event, sender);
 
@@ -59,7 +59,7 @@ impl Replies {
 
     /// The caller of a duplicate waits for the first event. Also the outcome, if the event is done
     /// or rejected since a short time.
-    pub fn join(&self, event: EventId) -> (Waiter<'_>, Option<Outcome>) {
+    pub(crate) fn join(&self, event: EventId) -> (Waiter<'_>, Option<Outcome>) {
         let waiter = self.wait(event);
         let recent = self
             .waiting()
@@ -73,17 +73,17 @@ impl Replies {
     }
 
     /// The event runs again: its last outcome is no answer to a duplicate any more.
-    pub fn forget_outcome(&self, event: EventId) {
+    pub(crate) fn forget_outcome(&self, event: EventId) {
         self.waiting().recent.retain(|(ended, _)| *ended != event);
     }
 
     /// Whether anybody waits for this event.
-    pub fn has(&self, event: EventId) -> bool {
+    pub(crate) fn has(&self, event: EventId) -> bool {
         self.waiting().by_event.contains_key(&event)
     }
 
     /// Adds a caller of another node. It waits until the outcome is published.
-    pub fn adopt(&self, event: EventId, sender: oneshot::Sender<Outcome>) {
+    pub(crate) fn adopt(&self, event: EventId, sender: oneshot::Sender<Outcome>) {
         if sender.is_closed() {
             return;
         }
@@ -91,13 +91,13 @@ impl Replies {
     }
 
     /// No caller gets a reply: the attempt has no outcome that counts.
-    pub fn forget(&self, event: EventId) {
+    pub(crate) fn forget(&self, event: EventId) {
         self.waiting().by_event.remove(&event);
     }
 
     /// Sends the outcome to every caller that waits for this event. Whether one of them received
     /// it.
-    pub fn publish(&self, event: EventId, outcome: &Outcome) -> bool {
+    pub(crate) fn publish(&self, event: EventId, outcome: &Outcome) -> bool {
         let callers = {
             let mut waiting = self.waiting();
             waiting.remember(event, outcome);
@@ -112,7 +112,7 @@ impl Replies {
     }
 
     /// How many replies are remembered, and the bytes of their bodies.
-    pub fn remembered(&self) -> (usize, usize) {
+    pub(crate) fn remembered(&self) -> (usize, usize) {
         let waiting = self.waiting();
         (
             waiting.recent.len(),
@@ -173,7 +173,7 @@ fn reply_bytes(outcome: &Outcome) -> usize {
 
 impl Waiter<'_> {
     /// The outcome of the event's next attempt; `None` if there is none within `time`.
-    pub async fn within(mut self, time: Duration) -> Option<Outcome> {
+    pub(crate) async fn within(mut self, time: Duration) -> Option<Outcome> {
         tokio::time::timeout(time, &mut self.receiver)
             .await
             .ok()?

@@ -38,7 +38,7 @@ pub(crate) struct DueDelivery {
 
 impl Work {
     /// Reads from the ledger what an earlier start has left to do.
-    pub async fn start(
+    pub(crate) async fn start(
         ledger: Arc<dyn Ledger>,
         broker: Option<Arc<dyn Broker>>,
         clock: Clock,
@@ -54,32 +54,32 @@ impl Work {
         Ok(work)
     }
 
-    pub fn ledger(&self) -> &Arc<dyn Ledger> {
+    pub(crate) fn ledger(&self) -> &Arc<dyn Ledger> {
         &self.ledger
     }
 
-    pub fn broker(&self) -> Option<&Arc<BrokerQueue>> {
+    pub(crate) fn broker(&self) -> Option<&Arc<BrokerQueue>> {
         self.broker.as_ref()
     }
 
-    pub fn leases(&self) -> usize {
+    pub(crate) fn leases(&self) -> usize {
         self.leases.len()
     }
 
     /// Whether events can be accepted, as far as is known.
-    pub fn can_accept(&self) -> bool {
+    pub(crate) fn can_accept(&self) -> bool {
         let broker = self.broker.as_ref();
         self.ledger.can_accept() && broker.is_none_or(|queue| queue.broker().is_available())
     }
 
     /// Why the ledger accepts no events, if so.
-    pub fn refusal(&self) -> Option<LedgerError> {
+    pub(crate) fn refusal(&self) -> Option<LedgerError> {
         self.ledger.refusal()
     }
 
     /// Stores an event, unless `cancelled` becomes true before that is begun. Must be awaited to
     /// its end. The lease, if this node is to run the event at once.
-    pub async fn accept(
+    pub(crate) async fn accept(
         &self,
         new: NewEvent,
         cancelled: Arc<AtomicBool>,
@@ -109,7 +109,7 @@ impl Work {
     }
 
     /// Holds the lease of an event.
-    pub fn lease(
+    pub(crate) fn lease(
         &self,
         fence: Fence,
         deferred: Deferred,
@@ -121,33 +121,33 @@ impl Work {
     }
 
     /// A delivery of this hook may be due now.
-    pub fn mark_due(&self, hook: &Arc<str>) {
+    pub(crate) fn mark_due(&self, hook: &Arc<str>) {
         self.due.mark_due(hook, self.ledger.now());
     }
 
     /// A delivery of this hook may be due after this time.
-    pub fn mark_due_in(&self, hook: &Arc<str>, time: Duration) {
+    pub(crate) fn mark_due_in(&self, hook: &Arc<str>, time: Duration) {
         self.due.mark_due(hook, self.ledger.now().plus(time));
     }
 
     /// The hooks that may have something due now, in no order.
-    pub fn hooks_due(&self) -> Vec<Arc<str>> {
+    pub(crate) fn hooks_due(&self) -> Vec<Arc<str>> {
         self.due.due_at(self.ledger.now())
     }
 
     /// Wakes the scheduler.
-    pub fn notify(&self) {
+    pub(crate) fn notify(&self) {
         self.due.notify();
     }
 
     /// Returns when something may be due, when the scheduler is woken, or after `longest`.
-    pub async fn wait(&self, longest: Duration) {
+    pub(crate) async fn wait(&self, longest: Duration) {
         self.due.wait(self.ledger.now(), longest).await;
     }
 
     /// Asks the ledger what is due. This also finds deliveries that were not marked, or were marked
     /// too early.
-    pub async fn look(&self) -> Result<(), LedgerError> {
+    pub(crate) async fn look(&self) -> Result<(), LedgerError> {
         let found = self.ledger.hooks_with_work().await?;
         self.due
             .mark_all(found.into_iter().map(|(hook, at)| (hook.into(), at)));
@@ -155,13 +155,13 @@ impl Work {
     }
 
     /// The hooks with work, whenever that is due.
-    pub async fn hooks_with_work(&self) -> Result<Vec<Arc<str>>, LedgerError> {
+    pub(crate) async fn hooks_with_work(&self) -> Result<Vec<Arc<str>>, LedgerError> {
         let found = self.ledger.hooks_with_work().await?;
         Ok(found.into_iter().map(|(hook, _)| hook.into()).collect())
     }
 
     /// Claims due deliveries: of each hook up to its number.
-    pub async fn claim(
+    pub(crate) async fn claim(
         &self,
         hooks: Vec<(Arc<str>, usize)>,
     ) -> Result<Vec<(Arc<str>, Vec<DueDelivery>)>, LedgerError> {
@@ -230,7 +230,7 @@ impl Work {
     }
 
     /// Publishes what the ledger has due, except of paused hooks. The number of published events.
-    pub async fn hand_over(
+    pub(crate) async fn hand_over(
         &self,
         queue: &BrokerQueue,
         is_paused: impl Fn(&Arc<str>) -> bool,
@@ -254,12 +254,12 @@ impl Work {
 
     /// Extends every lease of this node and frees those of others that have run out. The number of
     /// freed leases.
-    pub async fn heartbeat(&self) -> Result<usize, LedgerError> {
+    pub(crate) async fn heartbeat(&self) -> Result<usize, LedgerError> {
         self.ledger.heartbeat(self.leases.fences()).await
     }
 
     /// Gives every lease back, as if its attempt had not begun. The number of leases.
-    pub async fn release_all(&self) -> Result<usize, LedgerError> {
+    pub(crate) async fn release_all(&self) -> Result<usize, LedgerError> {
         let held = self.leases.drain();
         let count = held.len();
         self.ledger.release(held, Duration::ZERO).await?;

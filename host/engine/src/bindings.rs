@@ -5,7 +5,7 @@
 /// handler; components import what they use. `errors` is never linked: wasmtime generates a type of
 /// a package only if a function of the world uses it.
 #[allow(missing_docs, clippy::pedantic)]
-pub mod v0_1 {
+pub(crate) mod v0_1 {
     wasmtime::component::bindgen!({
         path: ["../../wit/event.wit", "../../wit/http.wit", "../../wit/hook.wit"],
         inline: "
@@ -31,7 +31,7 @@ pub mod v0_1 {
 
 /// The `responder` of the same version, which a component may have besides.
 #[allow(missing_docs, clippy::pedantic)]
-pub mod v0_1_responder {
+pub(crate) mod v0_1_responder {
     wasmtime::component::bindgen!({
         path: ["../../wit/event.wit", "../../wit/http.wit", "../../wit/hook.wit"],
         inline: "package landfall:host; world responding { export landfall:hook/responder@0.1.0; }",
@@ -43,15 +43,16 @@ pub mod v0_1_responder {
 }
 
 /// The types of `landfall:event` for the bindings of a capability, whose host functions own their
-/// arguments and results.
+/// arguments and results. Generated code re-exports them.
+#[allow(unreachable_pub)]
 pub mod types {
     pub use super::v0_1::landfall::event::types::{PayloadResult as Payload, *};
 }
 
-pub use types::{CapabilityError, Payload};
-pub use v0_1::HookPre;
-pub use v0_1::landfall::event::types::{
+pub(crate) use types::{CapabilityError, Payload};
+pub(crate) use v0_1::HookPre;
+pub(crate) use v0_1::landfall::event::types::{
     Event as GuestEvent, Failure as GuestFailure, PayloadParam, Rejection as GuestRejection,
     Reply as GuestReply,
 };
-pub use v0_1_responder::RespondingPre as ResponderPre;
+pub(crate) use v0_1_responder::RespondingPre as ResponderPre;

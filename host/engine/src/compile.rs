@@ -38,7 +38,7 @@ const DEATHS: [Signal; 4] = [Signal::ABORT, Signal::SEGV, Signal::BUS, Signal::I
 const JUDGED: i32 = 65;
 
 /// Compiles `bytes` into `target`: written beside it, synced, renamed.
-pub async fn in_child(
+pub(crate) async fn in_child(
     compiler: &Path,
     file: &str,
     bytes: Vec<u8>,

@@ -70,7 +70,7 @@ impl Confinement {
 
 /// Confines this thread and the threads that it starts to writing files into `dir`. What the kernel
 /// does not have is left out; any other failure is an error.
-pub fn confine(dir: &Path) -> anyhow::Result<Confinement> {
+pub(crate) fn confine(dir: &Path) -> anyhow::Result<Confinement> {
     rustix::thread::set_no_new_privs(true).context("no_new_privs cannot be set")?;
     let rules = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)

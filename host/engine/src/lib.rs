@@ -4,6 +4,7 @@
 //! Each lifetime has one struct: [`Engine`] for the process, [`Handler`] for a hook, `AttemptState`
 //! for an attempt. No other crate uses wasmtime.
 #![deny(unsafe_code)]
+#![warn(unreachable_pub)]
 
 mod attempt;
 mod background;

@@ -1,7 +1,7 @@
 //! wasmtime's settings. Those that affect machine code are the same for compiling and running. Only
 //! running has a pool.
 
-pub use landfall_model::ComponentLimits;
+pub(crate) use landfall_model::ComponentLimits;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, Strategy};
 
 /// The most bytes of one linear memory.

@@ -64,7 +64,7 @@ const X32_ONLY: [i64; 9] = [520, 521, 518, 538, 524, 536, 539, 540, 545];
 
 /// Filters the system calls of this thread and of the threads that it starts. `false` where the
 /// kernel, or the sandbox around this process, has no filters.
-pub fn filter() -> anyhow::Result<bool> {
+pub(crate) fn filter() -> anyhow::Result<bool> {
     use seccompiler::Error;
     for program in [denied()?, unknown()?] {
         match seccompiler::apply_filter(&program) {

@@ -12,7 +12,7 @@ const WANTED: u64 = 1 << 20;
 /// Raises the descriptor limit of this process as far as possible. Returns the number of
 /// connections that the public listener may hold: the requested number, or fewer if the limit is
 /// too low.
-pub fn reserve(connections: usize) -> usize {
+pub(crate) fn reserve(connections: usize) -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = maximum.unwrap_or(WANTED).min(WANTED);
     let raised = current.is_some_and(|current| current < wanted)

@@ -22,7 +22,7 @@ pub(crate) fn may_sleep(config: &Config, broker: Option<&dyn BrokerPlan>) -> boo
 }
 
 /// A result of `landfall doctor`: the name of a part of the node, and its facts or its problem.
-pub type Finding = (&'static str, anyhow::Result<Vec<String>>);
+pub(crate) type Finding = (&'static str, anyhow::Result<Vec<String>>);
 
 /// Checks every dependency of this configuration. Missing streams are created.
 pub async fn doctor(config: &Config) -> Vec<Finding> {

@@ -18,7 +18,7 @@ const ENTRIES_MAX: usize = 10_000;
 
 /// A sentence for each of these, and for each file in those that are directories, that other users
 /// can write.
-pub fn warnings(paths: impl IntoIterator<Item = PathBuf>) -> Vec<String> {
+pub(crate) fn warnings(paths: impl IntoIterator<Item = PathBuf>) -> Vec<String> {
     let mut found = BTreeSet::new();
     for path in paths {
         found.extend(writable(&path));
@@ -34,7 +34,7 @@ pub fn warnings(paths: impl IntoIterator<Item = PathBuf>) -> Vec<String> {
 }
 
 /// A sentence for each of these files of secrets that other users can read, write or replace.
-pub fn secret_warnings(files: impl IntoIterator<Item = PathBuf>) -> Vec<String> {
+pub(crate) fn secret_warnings(files: impl IntoIterator<Item = PathBuf>) -> Vec<String> {
     let mut found = BTreeSet::new();
     for path in files {
         let path = std::path::absolute(&path).unwrap_or(path);

@@ -2,6 +2,7 @@
 //! docs/ARCHITECTURE.md describes the crates.
 
 #![deny(unsafe_code)]
+#![warn(unreachable_pub)]
 
 pub mod app;
 pub mod cli;

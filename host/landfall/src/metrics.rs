@@ -7,7 +7,7 @@ use landfall_dispatch::Dispatcher;
 use landfall_engine::Engine;
 
 /// The current gauges and counters.
-pub fn text(dispatcher: &Dispatcher, engine: &Engine) -> String {
+pub(crate) fn text(dispatcher: &Dispatcher, engine: &Engine) -> String {
     let mut text = String::new();
     let (replies, reply_bytes) = dispatcher.remembered_replies();
 

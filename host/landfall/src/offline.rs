@@ -15,19 +15,19 @@ use crate::tools::untracked_secrets;
 const INVOKE_CACHE: &str = ".landfall/compiled";
 
 /// Runs the cases of a folder.
-pub async fn run_cases(plan: &TestPlan) -> Result<Report, OfflineError> {
+pub(crate) async fn run_cases(plan: &TestPlan) -> Result<Report, OfflineError> {
     let engine = engine(plan.folder.cache())?;
     plan.run(&engine).await
 }
 
 /// Runs a component once.
-pub async fn invoke(invocation: Invocation) -> Result<Invoked, OfflineError> {
+pub(crate) async fn invoke(invocation: Invocation) -> Result<Invoked, OfflineError> {
     let engine = engine(INVOKE_CACHE.into())?;
     invocation.run(&engine).await
 }
 
 /// The network and the secrets of this machine.
-pub fn network() -> Network {
+pub(crate) fn network() -> Network {
     Network {
         secrets: Arc::new(untracked_secrets()),
         clock: Clock::System,

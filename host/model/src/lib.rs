@@ -1,6 +1,7 @@
 //! The nouns of Landfall: hook, event, reply, attempt, outcome, secret, grant. No IO, no async, and
 //! no other crate of Landfall.
 #![deny(unsafe_code)]
+#![warn(unreachable_pub)]
 
 mod broker;
 mod caller_addresses;

@@ -24,7 +24,7 @@ const SETTINGS_NAME: &str = "landfall";
 
 /// What is added, and what the operator decides without being asked.
 #[derive(Debug, Args)]
-pub struct AddFlags {
+pub(super) struct AddFlags {
     /// The component: a file, `https://…/x.wasm#sha256=HEX`, or `oci://REGISTRY/REPOSITORY:TAG`.
     source: String,
     /// The plugins directory [default: plugins].
@@ -80,7 +80,7 @@ struct Present {
 }
 
 /// Fetches, shows, asks, writes.
-pub async fn add(flags: AddFlags) -> anyhow::Result<ExitCode> {
+pub(super) async fn add(flags: AddFlags) -> anyhow::Result<ExitCode> {
     let source: Source = flags.source.parse()?;
     let name = flags
         .name

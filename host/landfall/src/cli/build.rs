@@ -20,7 +20,7 @@ const OUT_DEFAULT: &str = "plugins";
 
 /// What to build.
 #[derive(Debug, Args)]
-pub struct BuildFlags {
+pub(super) struct BuildFlags {
     /// The folder of a handler, or of the Cargo.toml of a workspace.
     #[arg(default_value = ".")]
     dir: PathBuf,
@@ -47,7 +47,7 @@ pub struct BuildFlags {
 }
 
 /// Builds, and prints what a node would load.
-pub async fn build(flags: &BuildFlags) -> anyhow::Result<ExitCode> {
+pub(super) async fn build(flags: &BuildFlags) -> anyhow::Result<ExitCode> {
     match Project::find(&flags.dir)? {
         Some(project) if !flags.examples => one(&project, flags).await,
         _ => all(flags).await,

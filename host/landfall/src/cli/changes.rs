@@ -6,13 +6,13 @@ use crate::app::{HookState, HookStatus};
 
 /// The last printed status of each hook.
 #[derive(Default)]
-pub struct PrintedStatuses(BTreeMap<String, HookStatus>);
+pub(super) struct PrintedStatuses(BTreeMap<String, HookStatus>);
 
 // === impl PrintedStatuses ===
 
 impl PrintedStatuses {
     /// Starts with these hooks, which need no line.
-    pub fn new(statuses: Vec<HookStatus>) -> PrintedStatuses {
+    pub(super) fn new(statuses: Vec<HookStatus>) -> PrintedStatuses {
         PrintedStatuses(
             statuses
                 .into_iter()
@@ -23,7 +23,7 @@ impl PrintedStatuses {
 
     /// Compares with the present statuses and returns a line for each change. A hook that is
     /// loading does not count yet.
-    pub fn update(&mut self, statuses: Vec<HookStatus>) -> Vec<String> {
+    pub(super) fn update(&mut self, statuses: Vec<HookStatus>) -> Vec<String> {
         let mut lines = Vec::new();
         let gone: Vec<String> = self
             .0

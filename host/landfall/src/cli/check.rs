@@ -17,7 +17,7 @@ const NO_MANIFEST: &str = "there is no manifest, so that only the imports say wh
     write one, `wasm-tools strip` removes it";
 
 /// Loads all hooks as `serve` would and prints their status.
-pub async fn check(flags: NodeFlags, as_json: bool) -> anyhow::Result<ExitCode> {
+pub(super) async fn check(flags: NodeFlags, as_json: bool) -> anyhow::Result<ExitCode> {
     let found = statuses(flags).await?;
     if as_json {
         say!(
@@ -88,7 +88,7 @@ fn print_all(found: &Found) {
 }
 
 /// Checks the dependencies of a node, then does the same as `check`.
-pub async fn doctor(flags: NodeFlags, as_json: bool) -> anyhow::Result<ExitCode> {
+pub(super) async fn doctor(flags: NodeFlags, as_json: bool) -> anyhow::Result<ExitCode> {
     let config = node_config(flags.clone())?;
     let (mut is_well, mut facts) = (true, Vec::new());
     for (what, found) in app::doctor(&config).await {
@@ -170,7 +170,7 @@ fn indented(text: &str) -> String {
 
 /// Loads a component as a node would, and prints what it exports, imports and requests, and the
 /// grant that each import needs.
-pub async fn inspect(file: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
+pub(super) async fn inspect(file: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
     let inspected = app::try_component(file).await?;
     if as_json {
         say!("{}", receipt(&inspected)?)

@@ -152,7 +152,7 @@ pub(super) struct CheckFlags {
 
 impl Command {
     /// Whether the command calls the admin API of a running node.
-    pub fn asks_a_node(&self) -> bool {
+    pub(super) fn asks_a_node(&self) -> bool {
         matches!(
             self,
             Command::Ready(_)

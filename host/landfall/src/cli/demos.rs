@@ -16,7 +16,7 @@ use crate::app;
 const MARK: &str = "# Written by `landfall up`, which writes it again; remove this line to keep your own changes.\n";
 
 /// One hook to try.
-pub struct Demo {
+pub(super) struct Demo {
     pub name: &'static str,
     pub about: &'static str,
     hook_file: String,
@@ -33,7 +33,7 @@ fn file(name: &str, component: &str, verify: &str, rest: &str) -> String {
 }
 
 /// The hooks of `up`, for a node at this address.
-pub fn demos(listen: SocketAddr) -> Vec<Demo> {
+pub(super) fn demos(listen: SocketAddr) -> Vec<Demo> {
     let inbox = format!("http://{listen}/inbox");
     let way_out = format!(
         "[allow]\nhttp = [\"{inbox}\"]\n\n# The host adds this to the call. The component never sees it.\n[[credentials]]\nfor    = \"{inbox}\"\nheader = \"Secret\"\nvalue  = \"${{file:../secrets/inbox}}\"\n"
@@ -105,7 +105,7 @@ fn trigger_settings(inbox: &str, way_out: &str) -> String {
 impl Demo {
     /// Writes the hook file, unless its first line was removed, and a new secret, unless there is
     /// one.
-    pub fn write(&self, plugins: &Path, secrets: &Path) -> anyhow::Result<()> {
+    pub(super) fn write(&self, plugins: &Path, secrets: &Path) -> anyhow::Result<()> {
         let path = plugins.join(format!("{}.toml", self.name));
         let ours = fs::read_to_string(&path).map_or(true, |text| text.starts_with(MARK));
         if ours {
@@ -123,7 +123,7 @@ impl Demo {
     }
 
     /// A curl command with a valid token or signature.
-    pub fn curl(&self, listen: SocketAddr, secrets: &Path) -> anyhow::Result<String> {
+    pub(super) fn curl(&self, listen: SocketAddr, secrets: &Path) -> anyhow::Result<String> {
         let secret =
             fs::read_to_string(secrets.join(self.name)).context("the secret was just written")?;
         let headers = (self.headers)(&secret, self.body);
@@ -140,14 +140,14 @@ impl Demo {
     }
 
     /// The command that shows the effect.
-    pub fn rows(&self, asking: &AdminTarget<'_>) -> Option<String> {
+    pub(super) fn rows(&self, asking: &AdminTarget<'_>) -> Option<String> {
         self.table
             .map(|(hook, table)| asking.command(&format!("rows {table} --hook {hook}")))
     }
 }
 
 /// The node that the printed commands call.
-pub struct AdminTarget<'a> {
+pub(super) struct AdminTarget<'a> {
     /// Its admin listener.
     pub admin: SocketAddr,
     /// The path of its own admin token; `None` if another one is configured.
@@ -159,7 +159,7 @@ pub struct AdminTarget<'a> {
 impl AdminTarget<'_> {
     /// A command line that works in any directory: the binary as it was called, the node, and its
     /// token.
-    pub fn command(&self, words: &str) -> String {
+    pub(super) fn command(&self, words: &str) -> String {
         let binary = std::env::current_exe()
             .map_or_else(|_| "landfall".into(), |path| path.display().to_string());
         let token = self
@@ -200,7 +200,7 @@ fn github_signature(secret: &str, body: &str) -> Vec<(String, String)> {
 }
 
 /// `sha256=` and the HMAC-SHA256 of the body, in hex.
-pub fn signature(secret: &str, body: &str) -> String {
+pub(super) fn signature(secret: &str, body: &str) -> String {
     let mut mac =
         Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
     mac.update(body.as_bytes());

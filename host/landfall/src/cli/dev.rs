@@ -44,7 +44,7 @@ const ATTEMPTS: usize = 1024;
 
 /// What to serve.
 #[derive(Debug, Args)]
-pub struct DevFlags {
+pub(super) struct DevFlags {
     /// The handler's folder.
     #[arg(default_value = ".")]
     dir: PathBuf,
@@ -97,7 +97,7 @@ struct Session {
 }
 
 /// Serves until it is stopped.
-pub async fn dev(flags: DevFlags) -> anyhow::Result<ExitCode> {
+pub(super) async fn dev(flags: DevFlags) -> anyhow::Result<ExitCode> {
     let project = Project::open(&flags.dir)?;
     let served = ServedFolder::create(&project)?;
     serve_hook_file(&served, &project);

@@ -19,7 +19,7 @@ const PAGE_MAX: usize = 1000;
 
 /// What about events.
 #[derive(Debug, Args)]
-pub struct EventsFlags {
+pub(super) struct EventsFlags {
     #[command(subcommand)]
     what: What,
     #[command(flatten)]
@@ -107,7 +107,7 @@ struct ListFlags {
 
 /// What about hooks.
 #[derive(Debug, Args)]
-pub struct HooksFlags {
+pub(super) struct HooksFlags {
     #[command(subcommand)]
     what: Option<WhatHooks>,
     #[command(flatten)]
@@ -134,7 +134,7 @@ enum WhatHooks {
 }
 
 /// Runs `landfall hooks …`.
-pub async fn hooks(flags: &HooksFlags) -> anyhow::Result<ExitCode> {
+pub(super) async fn hooks(flags: &HooksFlags) -> anyhow::Result<ExitCode> {
     let shown = match &flags.what {
         None | Some(WhatHooks::List) => flags.admin.ask("/api/hooks", None).await?,
         Some(WhatHooks::Pause { hook }) => json!([flags
@@ -176,7 +176,7 @@ fn order(hook: &str, word: &str) -> String {
 }
 
 /// Runs `landfall events …`.
-pub async fn events(flags: &EventsFlags) -> anyhow::Result<ExitCode> {
+pub(super) async fn events(flags: &EventsFlags) -> anyhow::Result<ExitCode> {
     match &flags.what {
         What::List(which) => list(flags, which).await?,
         What::Show(which) => show::show(&flags.admin, which, flags.json).await?,

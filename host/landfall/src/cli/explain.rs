@@ -11,7 +11,7 @@ use super::target::{AdminFlags, NO_ADMIN};
 
 /// Whom to ask.
 #[derive(Debug, Args)]
-pub struct ExplainFlags {
+pub(super) struct ExplainFlags {
     /// Only this hook; `-` for requests to no hook.
     hook: Option<String>,
     #[command(flatten)]
@@ -46,7 +46,7 @@ struct Hook {
 const NOT_HOOKS: [&str; 3] = ["-", "_queue", "_admin"];
 
 /// Hooks with a problem, then refusals, newest first.
-pub async fn explain(flags: &ExplainFlags) -> anyhow::Result<ExitCode> {
+pub(super) async fn explain(flags: &ExplainFlags) -> anyhow::Result<ExitCode> {
     let hooks: Vec<Hook> =
         serde_json::from_value(flags.admin.ask("/api/hooks", None).await?).context(NO_ADMIN)?;
     let wanted = |name: &str| flags.hook.as_deref().is_none_or(|hook| name == hook);

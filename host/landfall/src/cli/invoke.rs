@@ -16,7 +16,7 @@ const BELOW: &str = "         ";
 
 /// What to run.
 #[derive(Debug, Args)]
-pub struct InvokeFlags {
+pub(super) struct InvokeFlags {
     /// The component: a .wasm file.
     component: PathBuf,
     /// The event: a case in TOML, or a file with the body of the request.
@@ -39,7 +39,7 @@ pub struct InvokeFlags {
 
 /// Exits with 0 if the outcome is `done`, with 1 if it is another, with 2 if the component cannot
 /// be run.
-pub async fn invoke(flags: InvokeFlags) -> anyhow::Result<ExitCode> {
+pub(super) async fn invoke(flags: InvokeFlags) -> anyhow::Result<ExitCode> {
     let invocation = Invocation {
         component: flags.component,
         hook_file: flags.hook,

@@ -6,7 +6,7 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, isatty, tcgetattr, t
 use tokio::sync::mpsc;
 
 /// The terminal gives each key at once, without showing it, until this is dropped.
-pub struct SingleKeys {
+pub(super) struct SingleKeys {
     before: Option<Termios>,
 }
 
@@ -14,7 +14,7 @@ pub struct SingleKeys {
 
 impl SingleKeys {
     /// Changes the terminal, if standard input is one.
-    pub fn start() -> SingleKeys {
+    pub(super) fn start() -> SingleKeys {
         let stdin = std::io::stdin();
         if !isatty(&stdin) {
             return SingleKeys { before: None };
@@ -31,7 +31,7 @@ impl SingleKeys {
     }
 
     /// Whether standard input is a terminal. If it ends, that terminal was closed.
-    pub fn is_terminal(&self) -> bool {
+    pub(super) fn is_terminal(&self) -> bool {
         self.before.is_some()
     }
 }
@@ -45,7 +45,7 @@ impl Drop for SingleKeys {
 }
 
 /// The keys that are pressed, in lower case. The channel closes at the end of standard input.
-pub fn keys() -> mpsc::Receiver<char> {
+pub(super) fn keys() -> mpsc::Receiver<char> {
     let (press, pressed) = mpsc::channel(16);
     std::thread::spawn(move || {
         let bytes = std::io::stdin().lock().bytes().map_while(Result::ok);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-pub use landfall_model::printable;
+pub(super) use landfall_model::printable;
 
 /// Characters of a short id: the time of arrival and some more.
 const SHORT: usize = 18;
@@ -16,7 +16,7 @@ const HOOK_WIDTH: usize = 20;
 
 /// The widths of the columns of a list.
 #[derive(Debug, Clone, Copy)]
-pub struct Columns {
+pub(super) struct Columns {
     event: usize,
     delivery: usize,
     hook: usize,
@@ -36,7 +36,7 @@ impl Default for Columns {
 
 impl Columns {
     /// For whole ids.
-    pub fn whole() -> Columns {
+    pub(super) fn whole() -> Columns {
         Columns {
             event: WHOLE,
             ..Columns::default()
@@ -44,7 +44,7 @@ impl Columns {
     }
 
     /// Wide enough for these deliveries too. Ids are shortened as far as they stay distinct.
-    pub fn widened(self, all: &[Value]) -> Columns {
+    pub(super) fn widened(self, all: &[Value]) -> Columns {
         let ids: BTreeSet<&str> = all.iter().filter_map(|one| one["event"].as_str()).collect();
         let event = (self.event..WHOLE).find(|length| {
             let shorts = ids.iter().map(|id| id.get(..*length).unwrap_or(id));
@@ -62,12 +62,12 @@ impl Columns {
         }
     }
 
-    pub fn header(&self) -> String {
+    pub(super) fn header(&self) -> String {
         self.row("RECEIVED", "DELIVERY", "EVENT", "HOOK", "STATE")
     }
 
     /// One delivery.
-    pub fn line(&self, one: &Value) -> String {
+    pub(super) fn line(&self, one: &Value) -> String {
         let event = text(&one["event"]);
         self.row(
             &text(&one["received_at"]),
@@ -91,7 +91,7 @@ impl Columns {
 }
 
 /// One line a delivery, with ids shortened as far as they stay distinct.
-pub fn lines(all: &[Value]) -> Vec<String> {
+pub(super) fn lines(all: &[Value]) -> Vec<String> {
     let columns = Columns::default().widened(all);
     all.iter().map(|one| columns.line(one)).collect()
 }
@@ -145,12 +145,12 @@ fn count(one: &Value, key: &str, noun: &str) -> String {
     }
 }
 
-pub fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     printable(value.as_str().unwrap_or_default())
 }
 
 /// For a path or a query.
-pub fn query(text: &str) -> String {
+pub(super) fn query(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 

@@ -31,7 +31,7 @@ fn visible() -> Command {
 }
 
 /// The command of these arguments. A hidden one must be written as it is.
-pub fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+pub(super) fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
     let mut all = Cli::command();
     let first = arguments.get(1).and_then(|first| first.to_str());
     let is_hidden = all
@@ -44,7 +44,7 @@ pub fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
 }
 
 /// Prints the script of a shell.
-pub fn completions(shell: clap_complete::Shell) -> anyhow::Result<ExitCode> {
+pub(super) fn completions(shell: clap_complete::Shell) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut visible(), "landfall", &mut script);
     written(stdout().lock().write_all(&script));
@@ -52,7 +52,7 @@ pub fn completions(shell: clap_complete::Shell) -> anyhow::Result<ExitCode> {
 }
 
 /// Prints the manual page, or writes one for each command.
-pub fn man(out: Option<&Path>) -> anyhow::Result<ExitCode> {
+pub(super) fn man(out: Option<&Path>) -> anyhow::Result<ExitCode> {
     if let Some(dir) = out {
         std::fs::create_dir_all(dir)
             .with_context(|| format!("{} cannot be created", dir.display()))?;

@@ -15,7 +15,7 @@ use crate::app;
 
 /// What to write.
 #[derive(Debug, Args)]
-pub struct NewFlags {
+pub(super) struct NewFlags {
     /// The name of the handler, of its hook and of the folder: a-z, 0-9, `-` and `_`.
     name: Option<String>,
     /// The language: rust, ts, js or python.
@@ -40,7 +40,7 @@ pub struct NewFlags {
 }
 
 /// Writes the folder, or prints the choices.
-pub fn new(flags: NewFlags) -> anyhow::Result<ExitCode> {
+pub(super) fn new(flags: NewFlags) -> anyhow::Result<ExitCode> {
     if flags.list {
         list(flags.json);
         return Ok(ExitCode::SUCCESS);

@@ -38,7 +38,7 @@ struct Which {
 }
 
 #[derive(Debug, Args)]
-pub struct ReplayFlags {
+pub(super) struct ReplayFlags {
     #[command(flatten)]
     which: Which,
     /// With `--hook`: only deliveries in this state.
@@ -56,7 +56,7 @@ pub struct ReplayFlags {
 }
 
 #[derive(Debug, Args)]
-pub struct DiscardFlags {
+pub(super) struct DiscardFlags {
     #[command(flatten)]
     which: Which,
     /// Why they are discarded. The reason is stored with the deliveries.
@@ -68,13 +68,13 @@ pub struct DiscardFlags {
 }
 
 #[derive(Debug, Args)]
-pub struct RetryFlags {
+pub(super) struct RetryFlags {
     #[command(flatten)]
     which: Which,
 }
 
 #[derive(Debug, Args)]
-pub struct PurgeFlags {
+pub(super) struct PurgeFlags {
     /// The hook. It must have no hook file and no component.
     #[arg(long)]
     hook: String,
@@ -87,7 +87,11 @@ pub struct PurgeFlags {
 }
 
 /// Runs `landfall events replay`.
-pub async fn replay(node: &LedgerFlags, flags: &ReplayFlags, as_json: bool) -> anyhow::Result<()> {
+pub(super) async fn replay(
+    node: &LedgerFlags,
+    flags: &ReplayFlags,
+    as_json: bool,
+) -> anyhow::Result<()> {
     let ReplayFlags {
         which,
         state,
@@ -133,7 +137,7 @@ fn replayed(sum: &Sum, is_dry: bool) -> String {
 }
 
 /// Runs `landfall events discard`.
-pub async fn discard(
+pub(super) async fn discard(
     node: &LedgerFlags,
     flags: &DiscardFlags,
     as_json: bool,
@@ -156,7 +160,7 @@ pub async fn discard(
 }
 
 /// Runs `landfall events retry-now`.
-pub async fn retry_now(
+pub(super) async fn retry_now(
     node: &LedgerFlags,
     flags: &RetryFlags,
     as_json: bool,
@@ -202,7 +206,11 @@ async fn step(
 }
 
 /// Runs `landfall events purge`.
-pub async fn purge(node: &LedgerFlags, flags: &PurgeFlags, as_json: bool) -> anyhow::Result<()> {
+pub(super) async fn purge(
+    node: &LedgerFlags,
+    flags: &PurgeFlags,
+    as_json: bool,
+) -> anyhow::Result<()> {
     let PurgeFlags { hook, dry_run, yes } = flags;
     let dry = node
         .ask("/api/purge", Some(json!({ "hook": hook, "dry_run": true })))

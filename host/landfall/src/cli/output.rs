@@ -17,20 +17,20 @@ macro_rules! say {
 pub(super) use say;
 
 /// One line. Ends the process if it cannot be written.
-pub fn line(text: Arguments<'_>) {
+pub(super) fn line(text: Arguments<'_>) {
     let mut out = io::stdout().lock();
     written(out.write_fmt(text).and_then(|()| out.write_all(b"\n")));
 }
 
 /// Each line of a text that others have written, with control characters escaped.
-pub fn untrusted(indent: &str, text: &str) {
+pub(super) fn untrusted(indent: &str, text: &str) {
     for line in text.lines() {
         say!("{indent}{}", printable(line));
     }
 }
 
 /// Returns after a successful write; otherwise ends the process.
-pub fn written(result: io::Result<()>) {
+pub(super) fn written(result: io::Result<()>) {
     match result {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
@@ -47,7 +47,7 @@ pub fn written(result: io::Result<()>) {
 
 /// Returns when the reader of standard output has closed it. Never returns for a file, which has no
 /// reader.
-pub async fn reader_gone() {
+pub(super) async fn reader_gone() {
     // Without events to wait for, `poll` reports errors and hang-ups only.
     let waited = tokio::task::spawn_blocking(|| {
         let out = io::stdout();

@@ -15,7 +15,7 @@ use crate::app::{self, Guide};
 
 /// What to print.
 #[derive(Debug, Args)]
-pub struct ProvidersFlags {
+pub(super) struct ProvidersFlags {
     /// Print how to connect this provider. Without it, list all.
     provider: Option<String>,
     /// Print JSON: one object, or an array of all.
@@ -34,7 +34,7 @@ pub struct ProvidersFlags {
 }
 
 /// Prints the list, one provider, or writes the pages.
-pub fn providers(flags: &ProvidersFlags) -> anyhow::Result<ExitCode> {
+pub(super) fn providers(flags: &ProvidersFlags) -> anyhow::Result<ExitCode> {
     let packs = app::packs(flags.providers.as_deref())?;
     let text = match (&flags.provider, &flags.write) {
         (Some(name), _) => {

@@ -13,7 +13,7 @@ use landfall_config::Manifest;
 
 /// What is published, and where.
 #[derive(Debug, Args)]
-pub struct PushFlags {
+pub(super) struct PushFlags {
     /// The component: a .wasm file. A signature FILE.minisig beside it is published with it.
     file: PathBuf,
     /// `oci://REGISTRY/REPOSITORY:TAG`
@@ -24,7 +24,7 @@ pub struct PushFlags {
 }
 
 /// Publishes the component, and prints the name by which it can be added.
-pub async fn push(flags: PushFlags) -> anyhow::Result<ExitCode> {
+pub(super) async fn push(flags: PushFlags) -> anyhow::Result<ExitCode> {
     let Source::Registry(target) = flags.target.parse()? else {
         bail!(
             "{} is not a registry: write oci://REGISTRY/REPOSITORY:TAG",

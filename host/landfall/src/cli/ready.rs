@@ -9,7 +9,7 @@ use super::target::AdminFlags;
 
 /// Whom to ask.
 #[derive(Debug, Args)]
-pub struct ReadyFlags {
+pub(super) struct ReadyFlags {
     #[command(flatten)]
     admin: AdminFlags,
     /// Print one JSON object.
@@ -19,7 +19,7 @@ pub struct ReadyFlags {
 
 /// Exits with 0 if the node is ready. Otherwise exits with 1 and prints the reason on standard
 /// error.
-pub async fn ready(flags: &ReadyFlags) -> anyhow::Result<ExitCode> {
+pub(super) async fn ready(flags: &ReadyFlags) -> anyhow::Result<ExitCode> {
     let (status, text) = flags.admin.probe("/readyz").await?;
     if flags.json {
         say!(

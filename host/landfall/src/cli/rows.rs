@@ -17,7 +17,7 @@ const PAGE: usize = 1000;
 
 /// Which rows.
 #[derive(Debug, Args)]
-pub struct RowsFlags {
+pub(super) struct RowsFlags {
     /// The table's name.
     table: String,
     /// The hook that stores them.
@@ -42,7 +42,7 @@ enum Format {
 }
 
 /// Runs `landfall rows …`.
-pub async fn rows(flags: &RowsFlags) -> anyhow::Result<ExitCode> {
+pub(super) async fn rows(flags: &RowsFlags) -> anyhow::Result<ExitCode> {
     match flags.format {
         Format::Jsonl => {
             flags

@@ -13,7 +13,7 @@ use super::output::say;
 use super::target::LedgerFlags;
 
 #[derive(Debug, Args)]
-pub struct SaveFlags {
+pub(super) struct SaveFlags {
     /// The event's id, or the beginning of it.
     event: String,
     /// The name of the case.
@@ -25,7 +25,11 @@ pub struct SaveFlags {
 }
 
 /// Runs `landfall events save`.
-pub async fn save(node: &LedgerFlags, flags: &SaveFlags, as_json: bool) -> anyhow::Result<()> {
+pub(super) async fn save(
+    node: &LedgerFlags,
+    flags: &SaveFlags,
+    as_json: bool,
+) -> anyhow::Result<()> {
     let path = format!("/api/events/{}?whole=true", query(&flags.event));
     let shown = node.ask(&path, None).await?;
     let saved = SavedCase::new(&flags.name, &shown)?;

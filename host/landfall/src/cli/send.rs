@@ -15,7 +15,7 @@ use landfall_model::{Secret, SecretRef};
 
 /// What to make.
 #[derive(Debug, Args)]
-pub struct SignFlags {
+pub(super) struct SignFlags {
     /// The provider; `landfall providers` lists them.
     provider: String,
     /// The type of the event, if the provider has types.
@@ -45,7 +45,7 @@ pub struct SignFlags {
 }
 
 /// Prints the signed request as a curl to paste, or as JSON.
-pub fn sign(flags: &SignFlags) -> anyhow::Result<ExitCode> {
+pub(super) fn sign(flags: &SignFlags) -> anyhow::Result<ExitCode> {
     let request = sample(flags)?;
     if flags.json {
         say!("{}", described(&request));
@@ -171,7 +171,7 @@ pub(super) fn curl(
 }
 
 /// Sends it and prints what came back; 1 unless that is a 2xx.
-pub async fn send(flags: &SignFlags) -> anyhow::Result<ExitCode> {
+pub(super) async fn send(flags: &SignFlags) -> anyhow::Result<ExitCode> {
     let (status, body) = app::send(sample(flags)?).await?;
     if flags.json {
         say!("{}", json!({ "status": status, "body": body }));

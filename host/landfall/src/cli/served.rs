@@ -21,7 +21,7 @@ const USED_WITHIN: Duration = Duration::from_secs(10);
 /// Waits until the node that these flags name serves the components that were placed in `out`, and
 /// prints a line for each. Without such a node, or with a limit of zero, it prints what was built.
 /// JSON also has the keys of `receipt`.
-pub async fn wait(
+pub(super) async fn wait(
     admin: &AdminFlags,
     out: &Path,
     built: &[PathBuf],

@@ -15,7 +15,7 @@ const BODY_SHOWN: usize = 2000;
 const ANSWER_SHOWN: usize = 500;
 
 #[derive(Debug, Args)]
-pub struct ShowFlags {
+pub(super) struct ShowFlags {
     /// The event's id, or the beginning of it.
     event: String,
     /// Write only the body, exactly as it was received.
@@ -24,7 +24,11 @@ pub struct ShowFlags {
 }
 
 /// Runs `landfall events show`.
-pub async fn show(node: &LedgerFlags, flags: &ShowFlags, as_json: bool) -> anyhow::Result<()> {
+pub(super) async fn show(
+    node: &LedgerFlags,
+    flags: &ShowFlags,
+    as_json: bool,
+) -> anyhow::Result<()> {
     ensure!(
         !(flags.body && as_json),
         "--body writes the body as it is: leave out --json"

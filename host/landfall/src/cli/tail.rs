@@ -18,7 +18,7 @@ const OPEN_MAX: usize = 10_000;
 const PAGE: usize = 500;
 
 #[derive(Debug, Args)]
-pub struct TailFlags {
+pub(super) struct TailFlags {
     /// Only deliveries of this hook.
     #[arg(long)]
     hook: Option<String>,
@@ -40,7 +40,11 @@ struct Seen {
 }
 
 /// Runs `landfall events tail`: until it is stopped, or the reader of its output is gone.
-pub async fn tail(node: &LedgerFlags, flags: &TailFlags, as_json: bool) -> anyhow::Result<()> {
+pub(super) async fn tail(
+    node: &LedgerFlags,
+    flags: &TailFlags,
+    as_json: bool,
+) -> anyhow::Result<()> {
     tokio::select! {
         followed = follow(node, flags, as_json) => followed,
         () = reader_gone() => Ok(()),

@@ -10,7 +10,7 @@ use crate::app::{self, AdminAt};
 
 /// Where the node is.
 #[derive(Debug, Args)]
-pub struct AdminFlags {
+pub(super) struct AdminFlags {
     /// The URL of the node's admin listener [default: http://127.0.0.1:8081].
     #[arg(long, value_name = "URL", env = "LANDFALL_ADMIN", global = true)]
     admin: Option<String>,
@@ -27,7 +27,7 @@ pub struct AdminFlags {
 
 /// A node, or the ledger of one that is not running.
 #[derive(Debug, Args)]
-pub struct LedgerFlags {
+pub(super) struct LedgerFlags {
     #[command(flatten)]
     admin: AdminFlags,
     /// Read the ledger in this data directory instead. The node must not run.
@@ -39,28 +39,28 @@ pub struct LedgerFlags {
 const ADMIN_DEFAULT: &str = "http://127.0.0.1:8081";
 
 /// The error for an answer that is not one of the admin API.
-pub const NO_ADMIN: &str = "that is no admin listener of Landfall";
+pub(super) const NO_ADMIN: &str = "that is no admin listener of Landfall";
 
 // === impl AdminFlags ===
 
 impl AdminFlags {
     /// The address of the admin listener.
-    pub fn url(&self) -> &str {
+    pub(super) fn url(&self) -> &str {
         self.admin.as_deref().unwrap_or(ADMIN_DEFAULT)
     }
 
     /// Whether the operator named a node, with `--admin` or LANDFALL_ADMIN.
-    pub fn is_given(&self) -> bool {
+    pub(super) fn is_given(&self) -> bool {
         self.admin.is_some()
     }
 
     /// Status and text of what the node answers to a GET that needs no token.
-    pub async fn probe(&self, path: &str) -> anyhow::Result<(u16, String)> {
+    pub(super) async fn probe(&self, path: &str) -> anyhow::Result<(u16, String)> {
         AdminAt::open(self.url()).ask(path, None).await
     }
 
     /// The JSON that the node answers to a GET, or to a POST of this JSON.
-    pub async fn ask(&self, path: &str, post: Option<&Value>) -> anyhow::Result<Value> {
+    pub(super) async fn ask(&self, path: &str, post: Option<&Value>) -> anyhow::Result<Value> {
         let node = match &self.token {
             Some(reference) => AdminAt {
                 token: Some(app::secret(reference)?),
@@ -100,7 +100,7 @@ impl AdminFlags {
 
 impl LedgerFlags {
     /// As `AdminFlags::ask`; with `--data` the ledger answers.
-    pub async fn ask(&self, path: &str, post: Option<Value>) -> anyhow::Result<Value> {
+    pub(super) async fn ask(&self, path: &str, post: Option<Value>) -> anyhow::Result<Value> {
         let Some(data) = &self.data else {
             return self.admin.ask(path, post.as_ref()).await;
         };
@@ -112,7 +112,7 @@ impl LedgerFlags {
     }
 
     /// Whether a running node is asked, and not the ledger of a stopped one.
-    pub fn is_running(&self) -> bool {
+    pub(super) fn is_running(&self) -> bool {
         self.data.is_none()
     }
 }

@@ -16,7 +16,7 @@ const NOT_RUN: u8 = 2;
 
 /// What to test.
 #[derive(Debug, Args)]
-pub struct TestFlags {
+pub(super) struct TestFlags {
     /// The handler's folder: NAME.toml, build/NAME.wasm and cases/.
     #[arg(default_value = ".")]
     dir: PathBuf,
@@ -48,7 +48,7 @@ pub struct TestFlags {
 }
 
 /// Exits with 0 if all cases passed, with 1 if one failed, with 2 if they cannot be run.
-pub async fn test(flags: TestFlags) -> anyhow::Result<ExitCode> {
+pub(super) async fn test(flags: TestFlags) -> anyhow::Result<ExitCode> {
     let as_json = flags.json;
     match run(flags).await {
         Ok(report) => {

@@ -25,7 +25,7 @@ const SAY_COMPILING_AFTER: Duration = Duration::from_secs(20);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Builds, writes, serves, prints.
-pub async fn up(mut flags: NodeFlags) -> anyhow::Result<ExitCode> {
+pub(super) async fn up(mut flags: NodeFlags) -> anyhow::Result<ExitCode> {
     let is_typed = flags.listen.is_some();
     // Not ./plugins: in a clone of Landfall, that directory contains the sources.
     flags.plugins = flags.plugins.or(Some(".landfall/plugins".into()));
@@ -128,7 +128,7 @@ fn place_components(config: &Config) -> anyhow::Result<()> {
 }
 
 /// The directory that this binary was built from, if it still exists.
-pub fn sources() -> Option<PathBuf> {
+pub(super) fn sources() -> Option<PathBuf> {
     let built_from = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()?
         .parent()?

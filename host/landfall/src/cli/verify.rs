@@ -11,7 +11,7 @@ use crate::app::{self, Report, VectorError};
 
 /// What to run.
 #[derive(Debug, Args)]
-pub struct VerifyFlags {
+pub(super) struct VerifyFlags {
     /// A file of request vectors; docs/VECTORS.md describes the format.
     #[arg(long, value_name = "FILE")]
     vectors: Option<PathBuf>,
@@ -27,7 +27,7 @@ pub struct VerifyFlags {
 }
 
 /// Prints the differences, then the numbers of passed and failed vectors.
-pub fn verify(flags: &VerifyFlags) -> anyhow::Result<ExitCode> {
+pub(super) fn verify(flags: &VerifyFlags) -> anyhow::Result<ExitCode> {
     ensure!(
         flags.vectors.is_some() || flags.challenges.is_some(),
         "nothing to run: name a file with --vectors or --challenges"

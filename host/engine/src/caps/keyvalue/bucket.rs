@@ -13,7 +13,8 @@ const NAME_BYTES_MAX: usize = 64;
 const KEYS_MAX: usize = 1000;
 
 /// An open bucket. The hook has one set of values: keys of a bucket with a name begin with that
-/// name.
+/// name. Generated code re-exports it.
+#[allow(unreachable_pub)]
 #[derive(Clone)]
 pub struct Bucket {
     prefix: String,

@@ -21,7 +21,8 @@ mod bindings {
 }
 
 /// A value that is replaced only if it has not changed since it was read. The key includes the
-/// prefix of its bucket.
+/// prefix of its bucket. Generated code re-exports it.
+#[allow(unreachable_pub)]
 pub struct Cas {
     key: String,
     seen: Option<Vec<u8>>,

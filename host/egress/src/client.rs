@@ -228,7 +228,8 @@ impl Client {
         };
         // The component must not learn where a secret is stored: the reason goes to the log.
         let added = self.credentials.add(&mut call).map_err(|error| {
-            tracing::warn!(%error, "a call is not made");
+            let hook = untrusted.map(|event| &*event.hook);
+            tracing::warn!(hook, %error, "a call is not made");
             OutgoingError::Unavailable(
                 "a credential of this call cannot be used now: the log of the node says why".into(),
             )

@@ -45,6 +45,14 @@ pub(crate) enum CredentialError {
     Unusable(String),
 }
 
+/// The credential that could not be added, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("`[[credentials]]` with {place}: {error}")]
+pub(crate) struct NotAdded {
+    place: String,
+    error: CredentialError,
+}
+
 /// The secrets that were sent with a call and must not return with its response.
 #[derive(Default)]
 pub(crate) struct Added {
@@ -54,6 +62,15 @@ pub(crate) struct Added {
 }
 
 // === impl CredentialError ===
+
+impl CredentialError {
+    fn of(self, kind: &CredentialKind) -> NotAdded {
+        NotAdded {
+            place: kind.place(),
+            error: self,
+        }
+    }
+}
 
 impl From<SignError> for CredentialError {
     fn from(error: SignError) -> CredentialError {
@@ -78,7 +95,7 @@ impl Credentials {
 
     /// Adds the credentials for the URL of the call, and replaces what the component wrote in their
     /// place. Signatures are added last.
-    pub(crate) fn add(&self, call: &mut Call<'_>) -> Result<Added, CredentialError> {
+    pub(crate) fn add(&self, call: &mut Call<'_>) -> Result<Added, NotAdded> {
         let mut added = Added::default();
         let marked = take_marks(call.headers);
         let called = call.url.clone();
@@ -95,12 +112,20 @@ impl Credentials {
         // Secrets cannot be found in a compressed response.
         let identity = HeaderValue::from_static("identity");
         call.headers.insert(header::ACCEPT_ENCODING, identity);
-        for kind in plain {
-            self.put(kind, &marked, call, &mut added)?;
+        for (at, kind) in plain.iter().enumerate() {
+            // The last entry for a place wins: it would not find what an earlier one has replaced.
+            let is_last = plain[at + 1..]
+                .iter()
+                .all(|later| later.place() != kind.place());
+            if is_last {
+                self.put(kind, &marked, call, &mut added)
+                    .map_err(|error| error.of(kind))?;
+            }
         }
 
         for kind in signing {
-            self.sign(kind, call, &mut added)?;
+            self.sign(kind, call, &mut added)
+                .map_err(|error| error.of(kind))?;
         }
 
         Ok(added)
@@ -316,6 +341,11 @@ impl Added {
             .filter(|segment| segment.len() >= SEGMENT_BYTES_MIN)
             .map(Secret::new);
         self.segments.extend(segments);
+        let without_slash = self.secrets[first..]
+            .iter()
+            .filter_map(|(_, secret)| secret.expose().strip_prefix(b"/"))
+            .map(Secret::new);
+        self.segments.extend(without_slash);
     }
 
     /// Removes the secrets from a response.

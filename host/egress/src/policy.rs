@@ -53,10 +53,12 @@ impl Policy {
     }
 
     /// For calls to a URL that the operator typed, and to where its answers lead: any URL. From a
-    /// host with public addresses only public addresses can be reached, from any other host all.
+    /// host with only special addresses every address can be reached, from any other host only
+    /// public ones.
     pub fn from_host(addresses: &[IpAddr]) -> Policy {
         let is_special = |address: &IpAddr| address::is_special(address.to_canonical());
-        if addresses.iter().any(is_special) {
+        // The owner of a name with one public address chooses its other addresses too.
+        if !addresses.is_empty() && addresses.iter().all(is_special) {
             Policy::unrestricted()
         } else {
             Policy::public(Vec::new())
@@ -171,6 +173,8 @@ mod tests {
         let from = |address: &str| Policy::from_host(&[address.parse().unwrap()]);
         assert!(allows_literal(&from("127.0.0.1"), "10.0.0.1"));
         assert!(allows_literal(&from("8.8.8.8"), "1.1.1.1"));
+        let both = ["8.8.8.8", "10.0.0.1"].map(|address| address.parse().unwrap());
+        assert!(!allows_literal(&Policy::from_host(&both), "10.0.0.1"));
         for special in ["127.0.0.1", "10.0.0.1", "169.254.169.254"] {
             assert!(!allows_literal(&from("8.8.8.8"), special), "{special}");
         }

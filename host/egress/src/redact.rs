@@ -17,7 +17,7 @@ use landfall_model::Secret;
 const SECRET_MIN: usize = 4;
 /// Shorter secrets have too few characters of their own within the base64 of a larger text.
 const INNER_MIN: usize = 8;
-const REDACTED: &[u8] = b"[redacted]";
+pub(crate) const REDACTED: &str = "[redacted]";
 
 /// One form of a secret that is searched.
 struct Form {
@@ -39,7 +39,7 @@ pub(crate) fn answer(secrets: &[&[u8]], headers: &mut HeaderMap, body: &mut Byte
         let cleaned = clean(&Bytes::copy_from_slice(value.as_bytes()), &forms);
         if cleaned != value.as_bytes() {
             *value =
-                HeaderValue::from_bytes(&cleaned).unwrap_or(HeaderValue::from_static("[redacted]"));
+                HeaderValue::from_bytes(&cleaned).unwrap_or(HeaderValue::from_static(REDACTED));
         }
     }
 }
@@ -86,7 +86,7 @@ fn clean(bytes: &Bytes, forms: &[Form]) -> Bytes {
         clean = if form.is_plain {
             without(&clean, &form.bytes)
         } else {
-            replaced(&clean, &form.bytes, REDACTED)
+            replaced(&clean, &form.bytes, REDACTED.as_bytes())
         };
     }
 
@@ -95,7 +95,7 @@ fn clean(bytes: &Bytes, forms: &[Form]) -> Bytes {
 
 /// Removes a secret, plain and as JSON, URLs, forms and HTML may spell it.
 fn without(bytes: &Bytes, secret: &[u8]) -> Bytes {
-    let mut clean = replaced(bytes, secret, REDACTED);
+    let mut clean = replaced(bytes, secret, REDACTED.as_bytes());
     for (marks, spelling) in SPELLINGS {
         if contains_any(&clean, marks) {
             clean = without_spelled(&clean, secret, spelling);
@@ -115,7 +115,7 @@ fn without_spelled(bytes: &Bytes, secret: &[u8], spelling: Spelling) -> Bytes {
     let (mut made, mut from) = (Vec::with_capacity(bytes.len()), 0);
     for found in memmem::find_iter(&decoded.bytes, secret) {
         made.extend_from_slice(&bytes[from..decoded.places[found]]);
-        made.extend_from_slice(REDACTED);
+        made.extend_from_slice(REDACTED.as_bytes());
         from = decoded.places[found + secret.len()];
     }
 

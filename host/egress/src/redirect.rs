@@ -5,6 +5,7 @@ use http::header::LOCATION;
 use url::Url;
 
 use super::exchange::{Outgoing, Received};
+use super::redact::REDACTED;
 
 /// Headers that are not sent to another origin.
 const PRIVATE: [&str; 4] = [
@@ -37,6 +38,11 @@ pub(crate) fn next(made: &Outgoing, received: &Received) -> Option<Outgoing> {
         .ok()?;
     // A call never leaves TLS.
     if from.scheme() == "https" && to.scheme() != "https" {
+        return None;
+    }
+
+    // The place repeats a secret that was removed: no such place exists.
+    if to.path().contains(REDACTED) {
         return None;
     }
 

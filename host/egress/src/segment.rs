@@ -9,6 +9,11 @@ pub(crate) enum SegmentError {
     /// Which of them the handler means is unknown.
     #[error("the placeholder occurs more than once in the path")]
     Twice,
+    /// The value is a URL, as providers show it.
+    #[error(
+        "its value is a whole URL: store only the part of the path that takes the place of the placeholder"
+    )]
+    WholeUrl,
     /// The value would change more than the segment.
     #[error(
         "its value is not a path: letters, digits, `-._~:@!$&'()*+,;=` and `/`, without empty segments, `.` and `..`"
@@ -26,6 +31,10 @@ pub(crate) fn replace(url: &mut Url, placeholder: &str, value: &[u8]) -> Result<
     }
 
     let value = std::str::from_utf8(value).map_err(|_| SegmentError::NotAPath)?;
+    if value.contains("://") {
+        return Err(SegmentError::WholeUrl);
+    }
+
     let value = value.strip_prefix('/').unwrap_or(value);
     if !value.split('/').all(is_segment) {
         return Err(SegmentError::NotAPath);
@@ -80,6 +89,10 @@ mod tests {
 
     #[test]
     fn values_stay_in_their_segment() {
+        assert_eq!(
+            replaced("https://a.example/SLACK", "https://a.example/T0/B0"),
+            Err(SegmentError::WholeUrl)
+        );
         for value in ["", "a//b", "..", "a/../b", "a?b", "a#b", "a%2e", "a b", "é"] {
             let result = replaced("https://a.example/SLACK", value);
             assert_eq!(result, Err(SegmentError::NotAPath), "{value}");

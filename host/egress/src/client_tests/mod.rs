@@ -6,6 +6,7 @@ mod given;
 mod placeholders;
 mod redirects;
 mod responses;
+mod secret_paths;
 
 use std::time::Duration;
 

@@ -115,7 +115,10 @@ pub(super) async fn add(flags: AddFlags) -> anyhow::Result<ExitCode> {
 
     let allow = present.as_ref().map(|present| present.spec.allow.clone());
     let decided = decide(&flags, &candidate.manifest, &allow.unwrap_or_default())?;
-    if present.is_some() && !decided.refused.is_empty() {
+    let has_same_version = present
+        .as_ref()
+        .is_some_and(|present| present.spec.digest == Some(candidate.fetched.digest));
+    if present.is_some() && !has_same_version && !decided.refused.is_empty() {
         bail!(
             "{name} keeps its old version, because the new one also needs: {}",
             words(&decided.refused)
@@ -123,6 +126,7 @@ pub(super) async fn add(flags: AddFlags) -> anyhow::Result<ExitCode> {
     }
 
     let text = match &present {
+        Some(present) if has_same_version && decided.granted.is_empty() => present.text.clone(),
         Some(present) => app::updated(
             &present.text,
             &name,

@@ -2,6 +2,8 @@
 //! exists. A request handles one bounded page. If the response has `next`, the client repeats the
 //! request with `after` = `next` and the same `before`.
 
+#[cfg(debug_assertions)]
+mod hold_point;
 mod order;
 mod purge;
 mod replay;

@@ -86,7 +86,8 @@ async fn replay_page(events: &Events, order: Asked) -> Result<Replayed, Refusal>
         before,
         ..
     } = selected;
-    landfall_model::hold_point!("selected");
+    #[cfg(debug_assertions)]
+    super::hold_point::hold_point("selected").await;
     let dry_run = order.dry_run;
     let replays = ReplayOrder {
         events: chosen.clone(),

@@ -290,7 +290,10 @@ impl FromEvent for Callback {
         Ok(typed_value(
             &body,
             "callback",
-            |callback| callback,
+            |mut callback: Self| {
+                callback.event = body["event"].clone();
+                callback
+            },
             |event| Self {
                 event,
                 ..Self::default()

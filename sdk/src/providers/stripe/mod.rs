@@ -112,7 +112,15 @@ impl FromEvent for Event {
         Ok(typed_value(
             &body,
             "event",
-            |event| event,
+            |mut event: Self| {
+                // As sent: null as a former value says that the field was empty.
+                let about = &body["data"];
+                event.data.object = about["object"].clone();
+                if let Some(former) = about["previous_attributes"].as_object() {
+                    event.data.previous_attributes = former.clone();
+                }
+                event
+            },
             |object| Self {
                 data: About {
                     object,
@@ -129,6 +137,21 @@ mod tests {
     use super::*;
     use crate::testing;
     use serde_json::json;
+
+    #[test]
+    fn former_values_can_be_null() {
+        let event = Event::from_event(testing::event(json!({
+            "type": "customer.subscription.updated",
+            "livemode": null,
+            "data": {
+                "object": {"object": "subscription", "canceled_at": 1, "trial_end": null},
+                "previous_attributes": {"canceled_at": null}
+            }
+        })))
+        .unwrap();
+        assert_eq!(event.data.previous_attributes["canceled_at"], Value::Null);
+        assert_eq!(event.data.object.get("trial_end"), Some(&Value::Null));
+    }
 
     #[test]
     fn an_event_and_its_object() {

@@ -172,7 +172,15 @@ impl Sample {
                 body: format!("{json:#}\n").into_bytes(),
             },
             Err(_) => Sample {
-                file: format!("{stem}.txt"),
+                // The ending says the content type of a case.
+                file: format!(
+                    "{stem}.{}",
+                    if guide.sample_is_form() {
+                        "form"
+                    } else {
+                        "txt"
+                    }
+                ),
                 body: body.into(),
             },
         }

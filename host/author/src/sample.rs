@@ -65,9 +65,11 @@ impl Sample {
     }
 }
 
-/// The name of the file of an event type, without its ending: a slash cannot be in it.
+/// The name of the file of an event type, without its ending: a slash cannot be in it, and a dash
+/// at its beginning would be a flag on a command line.
 pub(crate) fn file_stem(event_type: &str) -> String {
-    event_type.replace('/', "-")
+    let stem = event_type.replace('/', "-");
+    stem.trim_start_matches('-').to_owned()
 }
 
 /// The event type of a file. `typical` is the one of the provider's sample.

@@ -156,7 +156,7 @@ impl Credentials {
                 set_query(call.url, name, &String::from_utf8_lossy(value.expose()));
                 Ok(())
             }
-            CredentialKind::Path(placeholder, text) => {
+            CredentialKind::Path(placeholder, text) if segment::is_in(call.url, placeholder) => {
                 let first = added.secrets.len();
                 let value = self.joined(text, added)?;
                 added.add_segments(first);
@@ -175,7 +175,8 @@ impl Credentials {
                 Ok(())
             }
             // Placeholders that the handler did not name; and signatures, which are added later.
-            CredentialKind::Body(..)
+            CredentialKind::Path(..)
+            | CredentialKind::Body(..)
             | CredentialKind::OAuth1(_)
             | CredentialKind::AwsSigV4(_)
             | CredentialKind::StandardWebhooks(_) => Ok(()),

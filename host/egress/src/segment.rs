@@ -21,6 +21,11 @@ pub(crate) enum SegmentError {
     NotAPath,
 }
 
+/// Whether the path has the segment `placeholder`.
+pub(crate) fn is_in(url: &Url, placeholder: &str) -> bool {
+    url.path().split('/').any(|text| text == placeholder)
+}
+
 /// Replaces the segment `placeholder` of the path. A path without it stays as it is.
 pub(crate) fn replace(url: &mut Url, placeholder: &str, value: &[u8]) -> Result<(), SegmentError> {
     let segments: Vec<&str> = url.path().split('/').collect();

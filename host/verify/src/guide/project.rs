@@ -126,6 +126,11 @@ impl Guide {
     pub fn sample_body(&self) -> &str {
         self.pack.sample.as_deref().unwrap_or(SAMPLE)
     }
+
+    /// Whether the body of the sample is a form.
+    pub fn sample_is_form(&self) -> bool {
+        self.pack.sample_type.as_deref() == Some("application/x-www-form-urlencoded")
+    }
 }
 
 #[cfg(test)]

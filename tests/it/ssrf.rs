@@ -245,7 +245,7 @@ async fn redirects_reach_only_granted_urls() {
                         .unwrap_or_default();
                     let to = path.replace("PORT", &port.to_string());
                     let answer =
-                        format!("HTTP/1.1 302 Go\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n");
+                        format!("HTTP/1.1 307 Go\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n");
                     stream.write_all(answer.as_bytes()).await.ok();
                 }
             });
@@ -275,6 +275,6 @@ async fn redirects_reach_only_granted_urls() {
     }
     // One that only leads back is followed so often and no further.
     let round = ends(&node, &[format!("http://{from}//{from}/")]).await;
-    assert!(["302", "other"].contains(&round[0].1.as_str()), "{round:?}");
+    assert!(["307", "other"].contains(&round[0].1.as_str()), "{round:?}");
     assert_eq!(socket.accepted.load(Ordering::SeqCst), 0);
 }

@@ -5,6 +5,8 @@
 mod cargo;
 mod components;
 mod exec;
+mod folder_lock;
+mod hook_files;
 mod location;
 mod new;
 mod node_packages;

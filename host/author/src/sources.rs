@@ -238,6 +238,7 @@ mod tests {
             dir: dir.path().into(),
             language: Language::Rust,
             name: "a".into(),
+            hook: "a".into(),
         };
         let put = |name: &str, text: &str| {
             let path = dir.path().join(name);
@@ -307,6 +308,7 @@ mod tests {
             dir: dir.clone(),
             language: Language::Rust,
             name: "a".into(),
+            hook: "a".into(),
         };
         let put = |name: &str, text: &str| {
             std::fs::write(parent.path().join("shared").join(name), text).unwrap();

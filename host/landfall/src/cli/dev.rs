@@ -37,6 +37,9 @@ pub struct DevFlags {
     /// The address of the admin listener [default: 127.0.0.1:8081].
     #[arg(long, value_name = "ADDRESS", value_parser = listen_address)]
     admin_listen: Option<SocketAddr>,
+    /// The hook to serve, by its name or its file, if the folder has several hook files.
+    #[arg(long, value_name = "FILE")]
+    hook: Option<PathBuf>,
     /// Run the commands that install what is missing.
     #[arg(long)]
     install: bool,
@@ -47,7 +50,7 @@ pub struct DevFlags {
 
 /// Serves until it is stopped.
 pub async fn dev(flags: DevFlags) -> anyhow::Result<ExitCode> {
-    let project = Project::open(&flags.dir)?;
+    let project = Project::open(&flags.dir)?.choose_hook(flags.hook.as_deref())?;
     let served = ServedFolder::create(&project)?;
     serve_hook_file(&served, &project);
     let config = dev_config(NodeFlags {

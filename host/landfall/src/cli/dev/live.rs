@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use landfall_author::Built;
+use landfall_author::{Built, Project};
 
 use crate::app::{HookState, HookStatus, Hooks};
 use crate::cli::output::{say, untrusted};
@@ -15,6 +15,9 @@ const SAY_COMPILING_AFTER: Duration = Duration::from_secs(20);
 
 /// A version that was built and is not served yet.
 pub struct PendingVersion {
+    hook: String,
+    /// The file name of the component.
+    component: String,
     digest: String,
     /// When the change was made.
     changed_at: Instant,
@@ -36,8 +39,10 @@ enum Progress {
 
 impl PendingVersion {
     /// The version of this build. `changed_at` is the time of the change that started it.
-    pub fn new(built: &Built, changed_at: Instant) -> PendingVersion {
+    pub fn new(project: &Project, built: &Built, changed_at: Instant) -> PendingVersion {
         PendingVersion {
+            hook: project.hook.clone(),
+            component: format!("{}.wasm", project.name),
             digest: built.inspected.digest.clone(),
             changed_at,
             built_at: Instant::now(),
@@ -49,16 +54,17 @@ impl PendingVersion {
     /// Waits until the hook runs the version. It says once what is in the way, and waits on: a
     /// change of the hook file may remove that. Returns the time of the change, unless something
     /// was in the way. It can be cancelled and called again.
-    async fn live(&mut self, hooks: &Hooks, name: &str) -> Option<Instant> {
-        while !self.is_live(&hooks.statuses(), name) {
+    async fn live(&mut self, hooks: &Hooks) -> Option<Instant> {
+        while !self.is_live(&hooks.statuses()) {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         Some(self.changed_at).filter(|_| self.in_the_way.is_none())
     }
 
-    fn is_live(&mut self, statuses: &[HookStatus], name: &str) -> bool {
-        let status = statuses.iter().find(|status| status.name == name);
-        match status.map_or(Progress::Loading, |status| progress(status, &self.digest)) {
+    fn is_live(&mut self, statuses: &[HookStatus]) -> bool {
+        let status = statuses.iter().find(|status| status.name == self.hook);
+        let progress = status.map(|status| progress(status, &self.component, &self.digest));
+        match progress.unwrap_or(Progress::Loading) {
             Progress::Live => return true,
             Progress::Blocked(why) if self.in_the_way.as_ref() != Some(&why) => {
                 untrusted("", &format!("! the new version does not serve: {why}"));
@@ -67,7 +73,7 @@ impl PendingVersion {
             Progress::Loading
                 if !self.has_said_compiling && self.built_at.elapsed() > SAY_COMPILING_AFTER =>
             {
-                say!("the node is still compiling {name}");
+                say!("the node is still compiling {}", self.hook);
                 self.has_said_compiling = true;
             }
             Progress::Blocked(_) | Progress::Loading => {}
@@ -78,19 +84,15 @@ impl PendingVersion {
 
 /// Waits until the hook runs the version: the time of the change, unless something was in the way.
 /// Without a version it never returns. It can be cancelled and called again.
-pub async fn live(
-    version: &mut Option<PendingVersion>,
-    hooks: &Hooks,
-    name: &str,
-) -> Option<Instant> {
+pub async fn live(version: &mut Option<PendingVersion>, hooks: &Hooks) -> Option<Instant> {
     match version {
-        Some(version) => version.live(hooks, name).await,
+        Some(version) => version.live(hooks).await,
         None => std::future::pending().await,
     }
 }
 
-/// `digest` is that of the new version.
-fn progress(status: &HookStatus, digest: &str) -> Progress {
+/// `component` is what a build writes, and `digest` that of the new version.
+fn progress(status: &HookStatus, component: &str, digest: &str) -> Progress {
     if status.is_loading() {
         return Progress::Loading;
     }
@@ -101,9 +103,14 @@ fn progress(status: &HookStatus, digest: &str) -> Progress {
 
     let name = &status.name;
     let other = status.component.as_ref();
-    if let Some(other) = other.filter(|other| **other != format!("{name}.wasm")) {
+    if let Some(other) = other.filter(|other| **other != component) {
+        let change = if component == format!("{name}.wasm") {
+            "remove the line `component`".to_owned()
+        } else {
+            format!("write component = \"{component}\"")
+        };
         return Progress::Blocked(format!(
-            "{name}.toml has component = \"{other}\", and a build writes {name}.wasm: remove the line"
+            "{name}.toml is for {other}, and a build writes {component}: {change}"
         ));
     }
     let is_tried = is_new || status.tried.as_deref() == Some(digest);
@@ -148,13 +155,21 @@ mod tests {
             ),
             (
                 status(HookState::Unavailable, "b.wasm", "old", None),
-                Err("a.toml has component = \"b.wasm\""),
+                Err("a.toml is for b.wasm, and a build writes a.wasm: remove the line `component`"),
             ),
         ] {
-            match (progress(&status, "new"), expected) {
+            match (progress(&status, "a.wasm", "new"), expected) {
                 (Progress::Blocked(why), Err(words)) => assert!(why.contains(words), "{why}"),
                 (found, expected) => assert_eq!(Ok(found), expected),
             }
         }
+
+        let named = status(HookState::Unavailable, "a.wasm", "old", None);
+        let expected =
+            "a.toml is for a.wasm, and a build writes b.wasm: write component = \"b.wasm\"";
+        assert_eq!(
+            progress(&named, "b.wasm", "new"),
+            Progress::Blocked(expected.into())
+        );
     }
 }

@@ -36,6 +36,8 @@ pub struct Session {
     last: Option<Run>,
     /// The run that the next attempt of its event is compared with.
     compare: Option<Run>,
+    /// Whether the command with the sample is printed.
+    has_printed_sample: bool,
     printed: PrintedStatuses,
 }
 
@@ -53,6 +55,7 @@ impl Session {
             samples: JoinSet::new(),
             last: None,
             compare: None,
+            has_printed_sample: false,
             printed: PrintedStatuses::default(),
         }
     }
@@ -79,7 +82,7 @@ impl Session {
                 }
                 Some(changed) = changes.recv() => self.changed(changed),
                 finished = self.builds.finished() => self.built(finished),
-                began = live(&mut self.pending, &self.node.hooks, &self.project.name) => {
+                began = live(&mut self.pending, &self.node.hooks) => {
                     self.pending = None;
                     self.is_live(began).await;
                 }
@@ -102,12 +105,20 @@ impl Session {
     }
 
     fn print_start(&self) {
-        let (name, node) = (&self.project.name, &self.node);
+        let (hook, node) = (&self.project.hook, &self.node);
         say!(
-            "{name} at {} (admin listener: http://{})",
+            "{hook} at {} (admin listener: http://{})",
             node.base,
             node.admin
         );
+        say!("keys: r replay the last event, s send the sample, o the admin address, q quit");
+    }
+
+    /// Prints the command that sends the sample, once: when the node answers it.
+    fn print_sample(&mut self) {
+        if std::mem::replace(&mut self.has_printed_sample, true) {
+            return;
+        }
         match self.sample() {
             Ok(sample) => match sample.command() {
                 Ok(command) => say!("\n  {command}\n"),
@@ -115,7 +126,6 @@ impl Session {
             },
             Err(error) => say!("no signed sample: {error:#}"),
         }
-        say!("keys: r replay the last event, s send the sample, o the admin address, q quit");
     }
 
     async fn pressed(&mut self, key: char, shutdown: &Shutdown) {
@@ -172,7 +182,7 @@ impl Session {
             size.display().iec()
         );
         self.node.hooks.look_again();
-        self.pending = Some(PendingVersion::new(&built, finished.began));
+        self.pending = Some(PendingVersion::new(&self.project, &built, finished.began));
     }
 
     /// `began` is the time of the change, unless the author had to remove something that was in the
@@ -185,6 +195,7 @@ impl Session {
             }
             None => say!("+ live"),
         }
+        self.print_sample();
         // The last event, or the sample if there was none.
         if self.last.is_some() {
             self.replay_or_say().await;
@@ -239,7 +250,7 @@ impl Session {
     /// Prints an attempt, and how it differs from the one before.
     fn ran(&mut self, run: Run, log: &[String]) {
         log.iter().for_each(|line| untrusted("    ", line));
-        untrusted("", &format!("{} {}", self.project.name, run.line()));
+        untrusted("", &format!("{} {}", self.project.hook, run.line()));
         if run.outcome != "done"
             && let Some(place) = location(&run.said, &self.project.dir)
         {
@@ -263,7 +274,11 @@ impl Session {
         let component = format!("{}.wasm", self.project.name);
         // Before the first build there is nothing to load.
         if self.served.plugins().join(component).is_file() {
-            let changes = self.printed.update(self.node.hooks.statuses());
+            let mut statuses = self.node.hooks.statuses();
+            // A component that the hook file does not name yet is no hook of the author.
+            let Project { name, hook, .. } = &self.project;
+            statuses.retain(|status| status.name == *hook || status.name != *name);
+            let changes = self.printed.update(statuses);
             changes.iter().for_each(|line| untrusted("", line));
         }
     }

@@ -7,6 +7,7 @@ mod components;
 mod exec;
 mod folder_lock;
 mod hook_files;
+mod local_packages;
 mod location;
 mod new;
 mod node_packages;

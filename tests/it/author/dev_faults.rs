@@ -227,3 +227,28 @@ async fn one_of_several_hooks_is_served() {
     assert!(served.join("other.toml").is_file() && !served.join("mine.toml").exists());
     assert!(!dev.printed().contains("! mine"), "{}", dev.printed());
 }
+
+#[tokio::test]
+async fn dependencies_by_path_are_watched() {
+    let mut dev = Dev::folder();
+    let library = dev.dir.path().join("library");
+    std::fs::create_dir(&library).unwrap();
+    std::fs::write(library.join("package.json"), "{}").unwrap();
+    let package = std::fs::read_to_string(dev.path("package.json")).unwrap();
+    let dependencies = "\"dependencies\": {\n    \"library\": \"file:../library\",";
+    assert!(package.contains("\"dependencies\": {"), "{package}");
+    dev.write(
+        "package.json",
+        &package.replace("\"dependencies\": {", dependencies),
+    );
+    std::os::unix::fs::symlink("../../library", dev.path("node_modules/library")).unwrap();
+
+    dev.start(&[]);
+    dev.until("mine done in ").await;
+    std::fs::write(library.join("index.js"), "export const one = 1;\n").unwrap();
+    eventually("the handler is built again", || {
+        let builds = dev.printed().matches("built in ").count();
+        async move { (builds == 2).then_some(()) }
+    })
+    .await;
+}

@@ -25,8 +25,7 @@ impl DevSample {
     /// Signs the first sample by the hook file in `plugins`. `base` is the address of the node.
     pub fn sign(project: &Project, plugins: &Path, base: &str) -> anyhow::Result<DevSample> {
         let target = Target::read(project, plugins, base)?;
-        let providers = plugins.join("providers");
-        let packs = app::packs(Some(&providers))?;
+        let packs = app::packs(Some(&plugins.join("providers")))?;
         if let Some(why) = target.cannot_sign(&packs) {
             bail!("{why}");
         }
@@ -43,7 +42,7 @@ impl DevSample {
         let sample = Sample::first(project)?;
         let request = target.request(sample.as_ref(), value, &packs);
         Ok(DevSample {
-            request: app::sample(&request, Some(&providers))?,
+            request: app::sample(&request, &packs)?,
             file: sample.map(|sample| from_here(&sample.path)),
             secret,
         })

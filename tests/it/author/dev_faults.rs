@@ -252,3 +252,14 @@ async fn dependencies_by_path_are_watched() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn references_in_settings_are_said() {
+    let mut dev = Dev::folder();
+    let hook_file = std::fs::read_to_string(dev.path("mine.toml")).unwrap();
+    let settings = "\n[settings]\ntoken = \"${env:TOKEN}\"\n";
+    dev.write("mine.toml", &(hook_file + settings));
+    dev.start(&[]);
+    dev.until("`token` contains `${env:TOKEN}`, which the host does not replace")
+        .await;
+}

@@ -83,6 +83,38 @@ async fn a_variable_without_value_runs_nothing() {
 }
 
 #[tokio::test]
+async fn lost_variables_are_logged_truly() {
+    let file = format!("{OPEN}[environment]\nTOKEN = \"file:token\"\n[allow]\nkv = true\n");
+    let setup = Setup::new().file("token", "s3cr3t-t0ken");
+    let node = setup
+        .hook("app", &guest("drafts"), &file)
+        .serving("app")
+        .await;
+    assert_eq!(node.post("/app?does=environment", &[], "").await.0, 200);
+
+    std::fs::remove_file(node.plugins().join("token")).unwrap();
+    let lost = node
+        .logged("the secret is lost", |line| {
+            let message = line["message"].as_str().unwrap_or_default();
+            message.starts_with("secret lost: ")
+        })
+        .await;
+    assert!(!lost.to_string().contains("closed"), "{lost}");
+    let hook = node
+        .logged("what happens", |line| {
+            line["message"] == "hook serves, but lacks a secret"
+        })
+        .await;
+    let problem = hook["problem"].as_str().unwrap();
+    assert!(
+        problem.starts_with("no event is handled, since [environment] TOKEN has no value"),
+        "{hook}"
+    );
+    assert_eq!(node.post("/app?does=environment", &[], "").await.0, 503);
+    assert_eq!(node.hook("app").await.unwrap()["state"], "serving");
+}
+
+#[tokio::test]
 async fn wasi_logging_is_the_log() {
     let node = drafts(&format!("{OPEN}[allow]\nkv = true\n")).await;
     assert_eq!(

@@ -155,6 +155,34 @@ async fn bad_settings_keep_last_good_version() {
 }
 
 #[tokio::test]
+async fn references_in_settings_are_warnings() {
+    let settings = "[settings]\ntoken = \"Bearer ${env:TOKEN}\"\nshell = \"${HOME}\"\nown = \"${event.id} {{ x }}\"\n";
+    let file = format!("{OPEN}{settings}");
+    let node = Setup::new()
+        .hook("hook", &guest("answers_one"), &file)
+        .serving("hook")
+        .await;
+    let expected = [
+        "[settings] `token` contains `${env:TOKEN}`, which the host does not replace",
+        "[settings] `shell` contains `${HOME}`",
+    ];
+    let status = node.hook("hook").await.unwrap();
+    let check = Command::new(landfall())
+        .args(["check", "--plugins"])
+        .arg(node.plugins())
+        .output()
+        .unwrap();
+    assert!(check.status.success(), "{check:?}");
+    let check = String::from_utf8(check.stdout).unwrap();
+    for warning in expected {
+        node.until_log(warning).await;
+        assert!(status["warnings"].to_string().contains(warning), "{status}");
+        assert!(check.contains(warning), "{check}");
+    }
+    assert!(!check.contains("`own`"), "{check}");
+}
+
+#[tokio::test]
 async fn any_component_may_carry_a_schema() {
     let in_toml = "[settings-schema]\nrequired = [\"branch\"]\n[settings-schema.properties.branch]\ntype = \"string\"\n";
     let in_json = r#"settings-schema = '{"properties": {"branch": {"enum": ["main", "next"]}}}'"#;

@@ -6,6 +6,9 @@
 mod cargo;
 mod components;
 mod exec;
+mod folder_lock;
+mod hook_files;
+mod local_packages;
 mod location;
 mod new;
 mod node_packages;

@@ -39,7 +39,7 @@ fn needed(package: &Path) -> Vec<String> {
 
 /// As Node.js looks for a package: in `node_modules` of the folder and of each folder above it,
 /// where the folder is without links.
-fn find(from: &Path, name: &str) -> Option<PathBuf> {
+pub(crate) fn find(from: &Path, name: &str) -> Option<PathBuf> {
     let real = from.canonicalize().ok()?;
     let mut candidates = real
         .ancestors()

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context, bail, ensure};
+use serde_json::Value;
+
+use crate::hook_files;
 use landfall_config::is_tool_file;
 use landfall_model::HookName;
-use serde_json::Value;
 
 /// A language that handlers are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +59,10 @@ pub struct Project {
     pub dir: PathBuf,
     /// The language of the handler.
     pub language: Language,
-    /// The name of the hook and of its files: `NAME.toml`, `build/NAME.wasm`.
+    /// The name of the handler and of its component: `build/NAME.wasm`.
     pub name: String,
+    /// The name of the hook and of its file: `HOOK.toml`. By default that of the handler.
+    pub hook: String,
 }
 
 // === impl Language ===
@@ -160,17 +164,20 @@ impl FromStr for Language {
 // === impl Project ===
 
 impl Project {
-    /// The handler's folder `dir`: it has the file of a language, and the hook file of the handler
-    /// that this file names. `None` for any other folder of sources, such as a cargo workspace of
-    /// several handlers.
+    /// The handler's folder `dir`: it has the file of a language, and a hook file. `None` for any
+    /// other folder of sources, such as a cargo workspace of several handlers.
     pub fn find(dir: &Path) -> anyhow::Result<Option<Project>> {
         let Some((language, name)) = language_and_name(dir)? else {
             return Ok(None);
         };
-        let is_name = name.parse::<HookName>().is_ok();
-        if !is_name || !dir.join(format!("{name}.toml")).is_file() {
+        if name.parse::<HookName>().is_err() {
             return Ok(None);
         }
+        let hooks = hook_files::hooks(dir, &name);
+        let own = hooks.iter().find(|hook| **hook == name);
+        let Some(hook) = own.or(hooks.first()).cloned() else {
+            return Ok(None);
+        };
 
         let dir = dir
             .canonicalize()
@@ -179,7 +186,16 @@ impl Project {
             dir,
             language,
             name,
+            hook,
         }))
+    }
+
+    /// The same folder with the hook that is served. `chosen` is its name or its file. Without it,
+    /// the folder must have only one.
+    pub fn choose_hook(self, chosen: Option<&Path>) -> anyhow::Result<Project> {
+        let hooks = hook_files::hooks(&self.dir, &self.name);
+        let hook = hook_files::choose(&self.dir, &hooks, chosen)?;
+        Ok(Project { hook, ..self })
     }
 
     /// As `find`. The error says what the folder lacks.
@@ -210,16 +226,21 @@ impl Project {
         let now = language_and_name(&self.dir)?.map(|(_, name)| name);
         let now = now.unwrap_or_default();
         let (before, manifest) = (&self.name, self.language.manifest());
+        let change = if self.hook == self.name {
+            format!("rename {before}.toml to {now}.toml")
+        } else {
+            format!("write component = \"{now}.wasm\" into {}.toml", self.hook)
+        };
         ensure!(
             now == *before,
-            "{manifest} now names the handler `{now}`: rename {before}.toml to {now}.toml and start the command again, or keep `{before}`"
+            "{manifest} now names the handler `{now}`: {change} and start the command again, or keep `{before}`"
         );
         Ok(())
     }
 
     /// The hook file.
     pub fn hook_file(&self) -> PathBuf {
-        self.dir.join(format!("{}.toml", self.name))
+        self.dir.join(format!("{}.toml", self.hook))
     }
 
     /// The component that a build writes.

@@ -88,10 +88,10 @@ fn is_hidden(path: &Path) -> bool {
 impl Target {
     /// Of the hook file in `plugins`. `base` is the address of the node: `http://127.0.0.1:8080`.
     pub fn read(project: &Project, plugins: &Path, base: &str) -> anyhow::Result<Target> {
-        let path = plugins.join(format!("{}.toml", project.name));
+        let path = plugins.join(format!("{}.toml", project.hook));
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("{} cannot be read", path.display()))?;
-        let name: HookName = project.name.parse()?;
+        let name: HookName = project.hook.parse()?;
         let spec = parse_hook(HookSource {
             name: &name,
             text: &text,

@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, ensure};
 
+use crate::folder_lock::FolderLock;
 use crate::place::place;
 use crate::project::Project;
 use landfall_config::{HookSource, parse_hook};
@@ -17,36 +18,35 @@ use landfall_model::{HookName, RemoteSecret, SecretGrant, SecretRef};
 const LINKED: [&str; 2] = ["secrets", "providers"];
 /// The folders of the node, which no secret beside the handler's folder can have the name of.
 const OWN: [&str; 2] = ["plugins", "data"];
-/// What the node reads in its plugins directory.
+/// The ends of what the node reads in its plugins directory.
 const ENDINGS: [&str; 3] = [".toml", ".wasm", ".wasm.minisig"];
 
 /// Added to the served hook file, so that the same sample runs each time it is sent.
 const EVERY_REQUEST_RUNS: &str =
     "\n# Added by `landfall dev`: a request runs also if it came before.\n[dedup]\nid = \"none\"\n";
 
-/// The `.landfall` of a handler's folder.
-#[derive(Debug, Clone)]
+/// The `.landfall` of a handler's folder. One process has it at a time.
+#[derive(Debug)]
 pub struct ServedFolder {
     dir: PathBuf,
+    _lock: FolderLock,
 }
 
 // === impl ServedFolder ===
 
 impl ServedFolder {
-    /// Creates the folder. Its plugins directory has links to the handler's secrets and provider
-    /// packs. What an earlier run served under another name is removed.
+    /// Creates the folder, unless another process has it. Its plugins directory has links to the
+    /// handler's secrets and provider packs. What an earlier run served under another name is
+    /// removed.
     pub fn create(project: &Project) -> anyhow::Result<ServedFolder> {
+        let dir = project.dir.join(".landfall");
+        create_private(&dir)?;
         let served = ServedFolder {
-            dir: project.dir.join(".landfall"),
+            _lock: FolderLock::acquire(&project.dir, &dir)?,
+            dir,
         };
-        for dir in [&served.dir, &served.plugins(), &served.data()] {
-            let mut builder = std::fs::DirBuilder::new();
-            builder
-                .recursive(true)
-                .mode(0o700)
-                .create(dir)
-                .with_context(|| format!("{} cannot be created", dir.display()))?;
-        }
+        create_private(&served.plugins())?;
+        create_private(&served.data())?;
         for name in LINKED {
             link(&served.plugins().join(name), &Path::new("../..").join(name))?;
         }
@@ -56,7 +56,10 @@ impl ServedFolder {
 
     /// Removes the files of hooks that have another name.
     fn remove_others(&self, project: &Project) -> anyhow::Result<()> {
-        let own = ENDINGS.map(|ending| format!("{}{ending}", project.name));
+        let own = [
+            format!("{}.toml", project.hook),
+            format!("{}.wasm", project.name),
+        ];
         let plugins = self.plugins();
         let entries = std::fs::read_dir(&plugins)
             .with_context(|| format!("{} cannot be read", plugins.display()))?;
@@ -64,7 +67,7 @@ impl ServedFolder {
             let name = entry.file_name();
             let name = name.to_string_lossy();
             let is_read = ENDINGS.iter().any(|ending| name.ends_with(ending));
-            if is_read && !own.iter().any(|own| *own == *name) {
+            if is_read && !own.iter().any(|own| name == **own) {
                 let path = entry.path();
                 std::fs::remove_file(&path)
                     .with_context(|| format!("{} cannot be removed", path.display()))?;
@@ -91,13 +94,13 @@ impl ServedFolder {
             let path = path.display();
             format!("the last hook file stays, because {path} cannot be read")
         })?;
-        let linked = secret_files(&project.name, &text)
+        let linked = secret_files(&project.hook, &text)
             .iter()
             .try_for_each(|file| {
                 let linked = self.link_secret(file);
-                linked.with_context(|| format!("{}.toml: file:{}", project.name, file.display()))
+                linked.with_context(|| format!("{}.toml: file:{}", project.hook, file.display()))
             });
-        let target = self.plugins().join(format!("{}.toml", project.name));
+        let target = self.plugins().join(format!("{}.toml", project.hook));
         place(served_text(text).as_bytes(), &target)?;
         linked
     }
@@ -133,6 +136,13 @@ impl ServedFolder {
         let target = self.plugins().join(format!("{}.wasm", project.name));
         place(&bytes, &target)
     }
+}
+
+/// Creates a directory with its parents, for this user only.
+fn create_private(dir: &Path) -> anyhow::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    let created = builder.recursive(true).mode(0o700).create(dir);
+    created.with_context(|| format!("{} cannot be created", dir.display()))
 }
 
 /// The files of all secrets that a hook file names, as it names them. A hook file with a mistake
@@ -191,6 +201,7 @@ mod tests {
             dir: dir.into(),
             language: Language::Rust,
             name: name.into(),
+            hook: name.into(),
         }
     }
 
@@ -240,6 +251,7 @@ mod tests {
         for file in ["old.toml", "old.wasm", "new.wasm"] {
             std::fs::write(before.plugins().join(file), "").unwrap();
         }
+        drop(before);
         let after = ServedFolder::create(&project(dir.path(), "new")).unwrap();
         let has = |file: &str| after.plugins().join(file).symlink_metadata().is_ok();
         assert!(has("new.wasm") && has("secrets"));

@@ -1,5 +1,6 @@
-//! The sources of a handler's folder, watched. A change counts only if it changes the content of a
-//! file that the build or the node reads, so that the output of a build never starts another one.
+//! The sources of a handler, watched: its folder, and the packages that it depends on by path. A
+//! change counts only if it changes the content of a file that the build or the node reads, so that
+//! the output of a build never starts another one.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,6 +11,7 @@ use anyhow::Context;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
+use crate::local_packages::{PACKAGES_MAX, outside};
 use crate::project::Project;
 
 /// Folders and a file directly in the handler's folder that tools write, or that neither the build
@@ -36,6 +38,9 @@ const HOOK_FOLDERS: [&str; 2] = ["secrets", "providers"];
 const QUIET: Duration = Duration::from_millis(40);
 /// A larger file counts by its size.
 const READ_MAX: u64 = 8 << 20;
+
+/// The most files and folders outside the handler's folder that are read.
+const OUTSIDE_MAX: usize = 4096;
 
 /// What has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +88,12 @@ impl Sources {
             watched: BTreeSet::new(),
             changes,
         };
-        sources.watch_folders()?;
+        let is_whole = sources.watch_folders()?;
+        if !is_whole {
+            tracing::warn!(
+                "the dependencies by path are more than {PACKAGES_MAX} packages or {OUTSIDE_MAX} files: changes in some are not noticed"
+            );
+        }
         Ok(sources)
     }
 
@@ -112,10 +122,10 @@ impl Sources {
         }
     }
 
-    /// Watches folders that are new.
-    fn watch_folders(&mut self) -> anyhow::Result<()> {
+    /// Watches folders that are new. Returns whether all that should be are watched.
+    fn watch_folders(&mut self) -> anyhow::Result<bool> {
         let mut folders = BTreeSet::from([self.project.dir.clone()]);
-        visit(&self.project.dir, &mut |path, is_dir| {
+        let is_whole = visit(&self.project, &mut |path, is_dir| {
             if is_dir {
                 folders.insert(path.to_owned());
             } else if path.is_symlink()
@@ -132,14 +142,14 @@ impl Sources {
             }
         }
         self.watched = folders;
-        Ok(())
+        Ok(is_whole)
     }
 }
 
 fn fingerprint(project: &Project) -> Fingerprint {
     let (mut code, mut hook) = (DefaultHasher::new(), DefaultHasher::new());
     let hook_file = project.hook_file();
-    visit(&project.dir, &mut |path, is_dir| {
+    visit(project, &mut |path, is_dir| {
         let below = path.strip_prefix(&project.dir).unwrap_or(path);
         let top = below.iter().next().unwrap_or_default();
         let is_hooks = path == hook_file || HOOK_FOLDERS.iter().any(|folder| top == *folder);
@@ -167,13 +177,29 @@ fn hash(path: &Path, into: &mut DefaultHasher) {
     }
 }
 
-/// Every file and folder that the build or the node reads, in order. Links are followed.
-fn visit(top: &Path, act: &mut impl FnMut(&Path, bool)) {
+/// Every file and folder that the build or the node reads, in order. Links are followed. Returns
+/// whether nothing was left out because of a limit.
+fn visit(project: &Project, act: &mut impl FnMut(&Path, bool)) -> bool {
+    let dir = &project.dir;
+    let own = dir.canonicalize().unwrap_or_else(|_| dir.clone());
     let mut visited = Visited {
-        top: top.canonicalize().unwrap_or_else(|_| top.to_owned()),
-        folders: BTreeSet::new(),
+        top: own.clone(),
+        folders: BTreeSet::from([own]),
+        left: usize::MAX,
     };
-    visit_below(top, true, &mut visited, act);
+    visit_below(dir, true, &mut visited, act);
+
+    let packages = outside(project);
+    let is_whole = packages.len() < PACKAGES_MAX;
+    visited.left = OUTSIDE_MAX;
+    for package in packages {
+        if visited.folders.insert(package.clone()) {
+            visited.top.clone_from(&package);
+            act(&package, true);
+            visit_below(&package, false, &mut visited, act);
+        }
+    }
+    is_whole && visited.left > 0
 }
 
 fn visit_below(dir: &Path, is_top: bool, visited: &mut Visited, act: &mut impl FnMut(&Path, bool)) {
@@ -198,6 +224,10 @@ fn visit_below(dir: &Path, is_top: bool, visited: &mut Visited, act: &mut impl F
         if is_unread || (name.starts_with('.') && name != ".cargo") {
             continue;
         }
+        if visited.left == 0 {
+            return;
+        }
+        visited.left -= 1;
 
         if !is_dir {
             act(&path, false);
@@ -210,14 +240,17 @@ fn visit_below(dir: &Path, is_top: bool, visited: &mut Visited, act: &mut impl F
 
 /// The visited folders by their paths without links, so that no link leads in a circle.
 struct Visited {
+    /// The folder of the handler, or of the package that is visited.
     top: PathBuf,
     folders: BTreeSet<PathBuf>,
+    /// How many files and folders may still be visited.
+    left: usize,
 }
 
 // === impl Visited ===
 
 impl Visited {
-    /// Whether the folder has not been visited. A link to the handler's folder or to one above it,
+    /// Whether the folder has not been visited. A link to the folder at the top or to one above it,
     /// such as `/`, is never followed.
     fn is_new(&mut self, dir: &Path) -> bool {
         let real = dir.canonicalize().ok();
@@ -238,6 +271,7 @@ mod tests {
             dir: dir.path().into(),
             language: Language::Rust,
             name: "a".into(),
+            hook: "a".into(),
         };
         let put = |name: &str, text: &str| {
             let path = dir.path().join(name);
@@ -307,6 +341,7 @@ mod tests {
             dir: dir.clone(),
             language: Language::Rust,
             name: "a".into(),
+            hook: "a".into(),
         };
         let put = |name: &str, text: &str| {
             std::fs::write(parent.path().join("shared").join(name), text).unwrap();
@@ -321,5 +356,41 @@ mod tests {
         let is_watched = |folder: &&PathBuf| folder.canonicalize().is_ok_and(|real| real == shared);
         assert!(sources.watched.iter().any(|folder| is_watched(&folder)));
         assert!(sources.watched.len() <= 4, "{:?}", sources.watched);
+    }
+
+    #[test]
+    fn dependencies_outside_are_read() {
+        let parent = tempfile::tempdir().unwrap();
+        let project = Project {
+            dir: parent.path().join("mine"),
+            language: Language::Rust,
+            name: "mine".into(),
+            hook: "mine".into(),
+        };
+        let put = |name: &str, text: &str| {
+            let path = parent.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+            fingerprint(&project).code
+        };
+        put("lib/src/lib.rs", "1");
+        // A package around the handler's folder, whose build must not count.
+        put("Cargo.toml", "[package]\nname = \"all\"\n");
+        let paths = "lib = { path = \"../lib\" }\nall = { path = \"..\" }\n";
+        let first = put("mine/Cargo.toml", &format!("[dependencies]\n{paths}"));
+        for unread in ["mine/build/mine.wasm", "lib/target/CACHEDIR.TAG"] {
+            assert_eq!(put(unread, "1"), first, "{unread}");
+        }
+        let second = put("lib/src/lib.rs", "2");
+        assert_ne!(second, first);
+        assert_ne!(put("src/lib.rs", "1"), second, "the package around it");
+
+        let sources = Sources::watch(&project).unwrap();
+        let lib = parent.path().canonicalize().unwrap().join("lib/src");
+        assert!(sources.watched.contains(&lib), "{:?}", sources.watched);
+        for number in 0..OUTSIDE_MAX {
+            std::fs::write(parent.path().join(format!("lib/{number}")), "").unwrap();
+        }
+        assert!(!visit(&project, &mut |_, _| {}), "there is a limit");
     }
 }

@@ -17,7 +17,7 @@ const LINKER: &str = "wasm-component-ld";
 const NODE_MIN: (u32, u32) = (20, 6);
 /// The oldest Python, as major and minor version.
 const PYTHON_MIN: (u32, u32) = (3, 11);
-/// Prints the first package that the environment does not have.
+/// Prints the first package that the environment does not have or has an older copy of.
 const PYTHON_PACKAGES: &str = include_str!("python_packages.py");
 
 /// What a build needs and does not find.
@@ -130,6 +130,9 @@ fn python_missing(dir: &Path) -> Option<Missing> {
     if package.is_empty() {
         return None;
     }
+    if let Some((package, folder)) = package.split_once('\t') {
+        return Some(outdated_copy(dir, package, folder));
+    }
 
     let (major, minor) = PYTHON_MIN;
     let wanted = format!("install Python {major}.{minor} or newer from https://www.python.org");
@@ -150,6 +153,18 @@ fn python_missing(dir: &Path) -> Option<Missing> {
         &format!("the folder's environment .venv has no {package}"),
         "python3 -m venv .venv && .venv/bin/pip install --quiet --disable-pip-version-check -r requirements.txt",
     ))
+}
+
+/// pip copies a package that is a folder. `folder` has changed since.
+fn outdated_copy(dir: &Path, package: &str, folder: &str) -> Missing {
+    let folder = folder.replace('\'', r"'\''");
+    Missing::new(
+        dir,
+        &format!("the folder's environment .venv has an older copy of {package}"),
+        &format!(
+            ".venv/bin/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall '{folder}'"
+        ),
+    )
 }
 
 /// Of `Python 3.11.7`.

@@ -25,7 +25,7 @@ pub(crate) enum Typed {
 
 const KEY: &[&str] = &["environment"];
 /// A value that begins with one of these words and a colon is a secret reference.
-const SCHEMES: [&str; 6] = [
+pub(crate) const SCHEMES: [&str; 6] = [
     "env",
     "file",
     "gcp-secret",

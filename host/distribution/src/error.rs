@@ -39,6 +39,18 @@ pub enum DistributionError {
         /// Of the bytes.
         found: String,
     },
+    /// The registry has another number of bytes than its manifest says.
+    #[error(
+        "{from} has {found} bytes, and its manifest says {expected}: nothing was changed; ask the author to push it again"
+    )]
+    OtherSize {
+        /// What was asked for.
+        from: String,
+        /// What the manifest says, in bytes.
+        expected: u64,
+        /// Of the component, in bytes.
+        found: u64,
+    },
     /// The component is too large.
     #[error("{from} is larger than {} MiB, the limit of a component: leave out debug information, or split it", .bytes_max >> 20)]
     TooLarge {

@@ -6,10 +6,15 @@ use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value, value};
 
 use super::error::DistributionError;
 use landfall_config::{Manifest, Need, component_file};
+use landfall_engine::CAPABILITIES;
 use landfall_model::{ComponentDigest, HookName, SecretRef, is_hidden};
 
 /// The most characters of a description in a comment.
 const COMMENT_CHARACTERS_MAX: usize = 200;
+
+/// The line above the grants that the operator has refused.
+const ALSO_NEEDS: &str = "# The component also needs:";
+const HTTP: &str = "http";
 
 /// What a new hook file is made from.
 #[derive(Debug)]
@@ -121,7 +126,7 @@ impl NewHookFile<'_> {
             self.refused
                 .iter()
                 .for_each(|need| grant(&mut refused, need));
-            text.push_str("# The component also needs:\n");
+            writeln!(text, "{ALSO_NEEDS}").expect("a text has room");
             for line in refused.to_string().lines() {
                 writeln!(text, "# {}", visible(line)).expect("a text has room");
             }
@@ -131,7 +136,8 @@ impl NewHookFile<'_> {
 }
 
 /// A hook file with another digest, with `NAME.wasm` as its component, and with these grants in
-/// addition. Everything else stays as the operator wrote it.
+/// addition, after which the component has all that it needs: the comment that lists what was
+/// refused before is removed. Everything else stays as the operator wrote it.
 pub fn updated(
     text: &str,
     name: &HookName,
@@ -142,7 +148,7 @@ pub fn updated(
         file: format!("{name}.toml"),
         why,
     };
-    let mut document: DocumentMut = text
+    let mut document: DocumentMut = without_refused(text)
         .parse()
         .map_err(|error: toml_edit::TomlError| unchangeable(error.message().to_owned()))?;
 
@@ -161,6 +167,31 @@ pub fn updated(
         granted.iter().for_each(|need| grant(allow, need));
     }
     Ok(document.to_string())
+}
+
+/// The text without the comment that lists what was refused.
+fn without_refused(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut is_listed = false;
+    for line in text.split_inclusive('\n') {
+        is_listed = line.trim_end() == ALSO_NEEDS || (is_listed && is_refused(line));
+        if !is_listed {
+            kept.push_str(line);
+        }
+    }
+    kept
+}
+
+/// Whether the line is a grant in a comment: `# kv = true`.
+fn is_refused(line: &str) -> bool {
+    let line = line.strip_prefix("# ").unwrap_or_default();
+    let table: DocumentMut = line.parse().unwrap_or_default();
+    let mut keys = table.iter().map(|(key, _)| key);
+    keys.next().is_some_and(is_grant) && keys.next().is_none()
+}
+
+fn is_grant(key: &str) -> bool {
+    key == HTTP || CAPABILITIES.iter().any(|known| known.name == key)
 }
 
 /// Sets a key. Comments and spaces around a present value stay.
@@ -276,6 +307,24 @@ mod tests {
                 update(before, &["table=rows", "kv"]).parse().unwrap();
             assert_eq!(after["allow"]["table"][0].as_str(), Some("rows"), "{after}");
             assert_eq!(after["allow"]["kv"].as_bool(), Some(true), "{after}");
+        }
+    }
+
+    #[test]
+    fn granted_needs_leave_the_comment() {
+        let verify = "\n[verify]\nscheme = \"none\"\n";
+        for (after_comment, kept) in [("", ""), ("# mine\n", "# mine\n"), (verify, verify)] {
+            let before = format!(
+                "digest = \"{DIGEST}\"\n[allow]\nkv = true\n# The component also needs:\n\
+                 # http = [\"https://a.example/\"]\n# table = [\"rows\"]\n{after_comment}"
+            );
+            let after = update(&before, &["http=https://a.example/", "table=rows"]);
+            let granted = "kv = true\nhttp = [\"https://a.example/\"]\ntable = [\"rows\"]\n";
+            assert!(!after.contains("also needs"), "{after}");
+            assert!(after.contains(granted) && after.ends_with(kept), "{after}");
+            // Also if the operator has granted it by hand.
+            let by_hand = before.replace("kv = true\n", granted);
+            assert!(!update(&by_hand, &[]).contains('#') || kept.contains('#'));
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::missing_component;
-use landfall_config::Manifest;
+use landfall_config::{Manifest, literal_references};
 use landfall_engine::{Handler, OrderOf, Permits, Target};
 use landfall_model::{HookSpec, Sizes, VerifySpec};
 use landfall_verify::{AuthScheme, Verifier, order_key};
@@ -83,6 +83,14 @@ impl Hook {
             serving: Serving::Unavailable(missing_component(&self.spec.component, None)),
             permits: self.permits.clone(),
         }
+    }
+
+    /// What of the component's manifest is not used, and which settings look like references.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let of_manifest = self.manifest.warnings.iter().cloned();
+        of_manifest
+            .chain(literal_references(&self.spec.settings))
+            .collect()
     }
 
     /// What runs its events. `None` if there is no handler.

@@ -158,7 +158,7 @@ fn take_over(mut new: Hook, old: Option<&Hook>) -> Hook {
     match &new.serving {
         Serving::Ready(_) => {
             tracing::info!(hook, path, component, "hook loaded");
-            for warning in &new.manifest.warnings {
+            for warning in new.warnings() {
                 tracing::warn!(hook, component, "{warning}");
             }
         }

@@ -402,7 +402,7 @@ impl Reconciler {
             match status.state {
                 HookState::Closed => tracing::warn!(hook, problem, "hook closed"),
                 HookState::Serving if problem.is_some() => {
-                    tracing::warn!(hook, problem, "hook lacks a credential");
+                    tracing::warn!(hook, problem, "hook serves, but lacks a secret");
                 }
                 HookState::Unavailable if self.invalid_files.contains_key(hook) => {
                     tracing::warn!(file = hook, problem, "a file is not read");

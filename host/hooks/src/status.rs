@@ -26,7 +26,7 @@ pub struct HookStatus {
     pub problem: Option<String>,
     /// What the component's manifest needs and the hook file does not grant.
     pub wants: Option<String>,
-    /// What of the component's manifest is not used.
+    /// What of the component's manifest is not used, and which settings look like references.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// What the component can do and is not granted, if that is refused only when it is done.
@@ -138,7 +138,7 @@ impl Hook {
             digest: component.map(|component| component.digest.clone()),
             problem,
             wants: self.manifest.lacking_lines(&self.spec.allow),
-            warnings: self.manifest.warnings.clone(),
+            warnings: self.warnings(),
             denied: component
                 .filter(|component| component.can_call_out() && self.spec.allow.http.is_empty())
                 .map(|_| NO_CALLS),

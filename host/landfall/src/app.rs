@@ -38,7 +38,7 @@ pub use landfall_hooks::{HookState, HookStatus, Hooks, packs};
 pub use landfall_ledger::BackedUp;
 pub use landfall_secrets::admin_token_path;
 pub use landfall_verify::conformance::{Report, VectorError, run_challenges, run_vectors};
-pub use landfall_verify::{Guide, SampleRequest, SignedSample, guides};
+pub use landfall_verify::{Guide, Packs, SampleRequest, SignedSample, guides};
 
 /// The limits of the admin listener. Its connections do not count for `limits.connections`.
 const ADMIN_LIMITS: EdgeLimits = EdgeLimits {

@@ -8,11 +8,10 @@ use anyhow::Context;
 use landfall_admin::{Events, answer_one};
 use landfall_config::{Config, Flags};
 use landfall_egress::{Client, Outgoing, OutgoingError, Policy};
-use landfall_hooks::packs;
 use landfall_ledger::BackedUp;
 use landfall_model::{Clock, Secret, SecretAges, SecretGrant, SecretRef, SecretSource};
 use landfall_secrets::{Secrets, admin_token_path};
-use landfall_verify::{SampleRequest, SignedSample};
+use landfall_verify::{Packs, SampleRequest, SignedSample};
 
 use crate::connect::open_ledger;
 
@@ -21,9 +20,12 @@ const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
 const SEND_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A request as a provider sends it.
-pub fn sample(request: &SampleRequest, providers: Option<&Path>) -> anyhow::Result<SignedSample> {
-    let sample = landfall_verify::sample(request, &packs(providers)?, Clock::System.now())?;
-    Ok(sample)
+pub fn sample(request: &SampleRequest, packs: &Packs) -> anyhow::Result<SignedSample> {
+    Ok(landfall_verify::sample(
+        request,
+        packs,
+        Clock::System.now(),
+    )?)
 }
 
 /// The current value of a secret.

@@ -33,7 +33,7 @@ impl Default for SecretAges {
     }
 }
 
-/// Why a secret has no value now. A hook that needs it is closed until it has one.
+/// Why a secret has no value now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     /// The variable is not set.

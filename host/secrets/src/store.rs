@@ -1,5 +1,5 @@
-//! The values of all tracked secrets. A source that fails closes the hooks that need it: variables
-//! and files at once, remote sources when their last value is too old.
+//! The values of all tracked secrets. A secret whose source fails has no value: variables and files
+//! at once, remote sources when their last value is too old.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -317,7 +317,8 @@ fn log_change(
         _ if new == old => {}
         Ok(_) => tracing::info!(secret = %reference, "secret changed"),
         Err(error) => {
-            tracing::error!(secret = %reference, %error, "secret lost: hooks that need it are closed");
+            // What follows depends on its use: the status of each hook says it.
+            tracing::error!(secret = %reference, %error, "secret lost: it has no value until it can be read again");
         }
     }
 }

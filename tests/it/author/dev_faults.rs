@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use landfall_tests::{eventually, guest, landfall};
 
-use super::new_handler;
+use super::{landfall_in, new_handler, said};
 
 /// What `npm run build` does, unless the folder has a file `hang`.
 const NPM: &str = "#!/bin/sh
@@ -51,6 +51,10 @@ impl Dev {
     }
 
     fn start(&mut self, variables: &[(&str, &str)]) {
+        self.start_with(&[], variables);
+    }
+
+    fn start_with(&mut self, args: &[&str], variables: &[(&str, &str)]) {
         let output = File::create(self.dir.path().join("printed")).unwrap();
         let path = std::env::var("PATH").unwrap();
         let bin = self.dir.path().join("bin").display().to_string();
@@ -58,6 +62,7 @@ impl Dev {
         command
             .args(["dev", "--listen", "127.0.0.1:0"])
             .args(["--admin-listen", "127.0.0.1:0"])
+            .args(args)
             .current_dir(self.path(""))
             .env("PATH", format!("{bin}:{path}"))
             .env("COMPONENT", guest("answers_one"))
@@ -139,7 +144,10 @@ async fn hook_files_may_come_and_go() {
         .await;
 
     dev.write("mine.toml", "component = \"other.wasm\"\n");
-    dev.until("mine.toml has component = \"other.wasm\"").await;
+    dev.until(
+        "mine.toml is for other.wasm, and a build writes mine.wasm: remove the line `component`",
+    )
+    .await;
     std::fs::remove_file(dev.path("mine.toml")).unwrap();
     dev.until("mine.toml cannot be read").await;
 
@@ -177,4 +185,81 @@ async fn hung_builds_are_replaced() {
         async move { ended }
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_folder_has_one_dev() {
+    let mut dev = Dev::folder();
+    dev.start(&[]);
+    dev.until("+ live ").await;
+
+    let second = landfall_in(&dev.path(""), &["dev", "--listen", "127.0.0.1:0"]);
+    let id = dev.child.as_ref().unwrap().id();
+    let why = said(&second);
+    assert!(!second.status.success() && !why.contains("--data"), "{why}");
+    assert!(
+        why.contains("another `landfall dev` runs in ") && why.contains(&format!("(process {id})")),
+        "{why}"
+    );
+    assert!(why.contains(&format!("`kill {id}`")), "{why}");
+}
+
+#[tokio::test]
+async fn one_of_several_hooks_is_served() {
+    let mut dev = Dev::folder();
+    let hook_file = std::fs::read_to_string(dev.path("mine.toml")).unwrap();
+    let other = format!("component = \"mine.wasm\"\npath = \"/of-other\"\n{hook_file}");
+    dev.write("other.toml", &other);
+    // A tool's file, which is no hook file.
+    dev.write("cliff.toml", "[changelog]\nbody = \"x\"\n");
+    let refused = landfall_in(&dev.path(""), &["dev", "--listen", "127.0.0.1:0"]);
+    let why = said(&refused);
+    assert!(!refused.status.success(), "{why}");
+    assert!(
+        why.contains("(mine.toml, other.toml): name one with --hook"),
+        "{why}"
+    );
+
+    dev.start_with(&["--hook", "other.toml"], &[]);
+    dev.until("/of-other' -H ").await;
+    dev.until("other done in ").await;
+    let served = dev.path(".landfall/plugins");
+    assert!(served.join("other.toml").is_file() && !served.join("mine.toml").exists());
+    assert!(!dev.printed().contains("! mine"), "{}", dev.printed());
+}
+
+#[tokio::test]
+async fn dependencies_by_path_are_watched() {
+    let mut dev = Dev::folder();
+    let library = dev.dir.path().join("library");
+    std::fs::create_dir(&library).unwrap();
+    std::fs::write(library.join("package.json"), "{}").unwrap();
+    let package = std::fs::read_to_string(dev.path("package.json")).unwrap();
+    let dependencies = "\"dependencies\": {\n    \"library\": \"file:../library\",";
+    assert!(package.contains("\"dependencies\": {"), "{package}");
+    dev.write(
+        "package.json",
+        &package.replace("\"dependencies\": {", dependencies),
+    );
+    std::os::unix::fs::symlink("../../library", dev.path("node_modules/library")).unwrap();
+
+    dev.start(&[]);
+    dev.until("mine done in ").await;
+    std::fs::write(library.join("index.js"), "export const one = 1;\n").unwrap();
+    eventually("the handler is built again", || {
+        let builds = dev.printed().matches("built in ").count();
+        async move { (builds == 2).then_some(()) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn references_in_settings_are_said() {
+    let mut dev = Dev::folder();
+    let hook_file = std::fs::read_to_string(dev.path("mine.toml")).unwrap();
+    let settings = "\n[settings]\ntoken = \"${env:TOKEN}\"\n";
+    dev.write("mine.toml", &(hook_file + settings));
+    dev.start(&[]);
+    dev.until("`token` contains `${env:TOKEN}`, which the host does not replace")
+        .await;
 }

@@ -176,6 +176,10 @@ fn missing_arguments_name_the_choices() {
             &["new", "mine", "--lang", "rust", "--provider", "githib"],
             "github",
         ),
+        (
+            &["new", "mine", "--lang", "rust", "--providers", "/nowhere"],
+            "--providers /nowhere is not a folder",
+        ),
         (&["new", "Mine", "--lang", "rust"], "cannot name a hook"),
         (&["new", "1st", "--lang", "rust"], "begin with a letter"),
         (&["new", "test", "--lang", "rust"], "a tool uses this name"),

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use landfall_tests::landfall;
 
-use super::{new_handler, said};
+use super::{has_tools, new_handler, said};
 
 /// `landfall build` with only these programs; each is a shell script.
 fn build_with(folder: &Path, programs: &[(&str, &str)]) -> Output {
@@ -158,4 +158,65 @@ fn failed_builds_name_the_line() {
         "{}",
         said(&output)
     );
+}
+
+/// pip copies a package that is a folder: the build would contain the old code.
+#[test]
+fn outdated_copies_are_named() {
+    if !has_tools("python") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let folder = new_handler(dir.path(), "mine", "python", &[]);
+    std::fs::write(folder.join("requirements.txt"), "").unwrap();
+    let packages = folder.join(".venv/packages");
+    let copy = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let library = dir.path().join("library");
+    copy("library/library/a.py", "A = 2\n");
+    for (file, text) in [
+        ("landfall_sdk/__init__.py", ""),
+        ("landfall_sdk/build.py", ""),
+        ("library/a.py", "A = 1\n"),
+        (
+            "library-1.0.dist-info/METADATA",
+            "Metadata-Version: 2.1\nName: library\nVersion: 1.0\n",
+        ),
+        ("library-1.0.dist-info/RECORD", "library/a.py,,\n"),
+        (
+            "library-1.0.dist-info/direct_url.json",
+            &format!(
+                "{{\"url\": \"file://{}\", \"dir_info\": {{}}}}",
+                library.display()
+            ),
+        ),
+    ] {
+        copy(&format!("mine/.venv/packages/{file}"), text);
+    }
+    let python = format!(
+        "#!/bin/sh\nPYTHONPATH='{}' exec '{}' \"$@\"\n",
+        packages.display(),
+        real("python3")
+    );
+    copy("mine/.venv/bin/python", &python);
+    let script = folder.join(".venv/bin/python");
+    std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
+
+    let said = said(&build_with(&folder, &[]));
+    assert!(
+        said.contains(".venv has an older copy of library: run `.venv/bin/pip install ")
+            && said.contains(&format!("--force-reinstall '{}'` in", library.display())),
+        "{said}"
+    );
+}
+
+/// The path of a program.
+fn real(program: &str) -> String {
+    let path = std::env::var_os("PATH").unwrap();
+    let mut candidates = std::env::split_paths(&path).map(|dir| dir.join(program));
+    let found = candidates.find(|path| path.is_file()).unwrap();
+    found.display().to_string()
 }

@@ -140,6 +140,12 @@ async fn grants_need_a_decision() {
 
     desk.run(&some).await.ok();
     assert_eq!(desk.read("plugins/some.toml"), hook_file);
+    desk.run(&["add", "one.wasm", "--as", "some", "--yes"])
+        .await
+        .ok();
+    let hook_file = desk.read("plugins/some.toml");
+    let granted = "\n[allow]\nhttp = [\"https://b.example/\", \"https://a.example/\"]\nkv = true\n";
+    assert!(hook_file.ends_with(granted), "{hook_file}");
     desk.run(&["add", "one.wasm", "--yes"]).await.ok();
     desk.run(&["add", "one.wasm", "--grant", "kv"]).await.ok();
     let hook_file = desk.read("plugins/one.toml");

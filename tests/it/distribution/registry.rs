@@ -321,6 +321,17 @@ async fn lying_registries_are_found_out() {
     let other = format!("{name}@{}", digest(b"another manifest"));
     desk.run(&["add", &other]).await.refused("was asked for");
 
+    let mut longer = manifest(&one);
+    longer["layers"][0]["size"] = json!(one.len() + 1);
+    let name = stand_in(&longer, &one).await;
+    desk.run(&["add", &format!("{name}:1")])
+        .await
+        .refused(&format!(
+            "slack:1 has {} bytes, and its manifest says {}: nothing was changed",
+            one.len(),
+            one.len() + 1
+        ));
+
     let mut large = manifest(&one);
     large["layers"][0]["size"] = json!((64 << 20) + 1);
     let name = stand_in(&large, &one).await;

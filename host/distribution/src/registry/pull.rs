@@ -1,5 +1,5 @@
 //! Fetches a component from a registry: the manifest, then its only layer. Both are compared with
-//! their digests.
+//! their digests, and the layer with its size.
 
 use serde::Deserialize;
 
@@ -76,6 +76,14 @@ pub(crate) async fn pull(reference: &Reference) -> Result<Fetched, DistributionE
     let digest = ComponentDigest::of(&received.body);
     if digest != expected {
         return Err(DistributionError::other_digest(&from, expected, digest));
+    }
+    let found = received.body.len() as u64;
+    if found != layer.size {
+        return Err(DistributionError::OtherSize {
+            from,
+            expected: layer.size,
+            found,
+        });
     }
 
     let signature = match layer.annotations.get(SIGNATURE) {

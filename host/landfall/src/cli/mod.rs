@@ -11,7 +11,6 @@ mod events;
 mod explain;
 mod flags;
 mod invoke;
-mod keys;
 mod listing;
 mod manual;
 mod new;

@@ -11,7 +11,7 @@ use landfall_author::{Language, NewHandler, Template, check_name, write};
 use serde_json::json;
 
 use super::output::say;
-use crate::app;
+use super::providers::named_packs;
 
 /// What to write.
 #[derive(Debug, Args)]
@@ -46,7 +46,7 @@ pub(super) fn new(flags: NewFlags) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
 
-    let packs = app::packs(flags.providers.as_deref())?;
+    let packs = named_packs(flags.providers.as_deref())?;
     let (as_json, handler) = (flags.json, complete(flags)?);
     let written = write(&handler, Path::new("."), &packs)?;
     if as_json {

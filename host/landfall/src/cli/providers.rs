@@ -6,12 +6,12 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Args;
 use serde_json::Value;
 
 use super::output::written;
-use crate::app::{self, Guide};
+use crate::app::{self, Guide, Packs};
 
 /// What to print.
 #[derive(Debug, Args)]
@@ -33,9 +33,22 @@ pub(super) struct ProvidersFlags {
     providers: Option<PathBuf>,
 }
 
+/// The packs of the directory that `--providers` names, added to those in the binary. It must
+/// exist.
+pub(super) fn named_packs(dir: Option<&Path>) -> anyhow::Result<Packs> {
+    if let Some(dir) = dir {
+        ensure!(
+            dir.is_dir(),
+            "--providers {} is not a folder: name the one with your provider packs, such as plugins/providers",
+            dir.display()
+        );
+    }
+    app::packs(dir)
+}
+
 /// Prints the list, one provider, or writes the pages.
 pub(super) fn providers(flags: &ProvidersFlags) -> anyhow::Result<ExitCode> {
-    let packs = app::packs(flags.providers.as_deref())?;
+    let packs = named_packs(flags.providers.as_deref())?;
     let text = match (&flags.provider, &flags.write) {
         (Some(name), _) => {
             let guide = Guide::new(name, &packs).map_err(anyhow::Error::msg)?;

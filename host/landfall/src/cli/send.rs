@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::output::say;
+use super::providers::named_packs;
 use crate::app::{self, SampleRequest, SignedSample};
 use landfall_model::{Secret, SecretRef};
 
@@ -229,7 +230,7 @@ fn sample(flags: &SignFlags) -> anyhow::Result<SignedSample> {
         body: flags.body.as_ref().map(read).transpose()?,
         ..SampleRequest::of_provider(&flags.provider, config, flags.to.clone())
     };
-    app::sample(&request, flags.providers.as_deref())
+    app::sample(&request, &named_packs(flags.providers.as_deref())?)
 }
 
 /// Refuses what no request can be sent to, and parts of a URL that a request does not carry.

@@ -7,6 +7,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 
 use super::output::say;
+use super::providers::named_packs;
 use crate::app::{self, Report, VectorError};
 
 /// What to run.
@@ -32,7 +33,7 @@ pub(super) fn verify(flags: &VerifyFlags) -> anyhow::Result<ExitCode> {
         flags.vectors.is_some() || flags.challenges.is_some(),
         "nothing to run: name a file with --vectors or --challenges"
     );
-    let packs = app::packs(flags.providers.as_deref())?;
+    let packs = named_packs(flags.providers.as_deref())?;
     let mut reports = Vec::new();
     if let Some(path) = &flags.vectors {
         reports.push(named(path, app::run_vectors(&read(path)?, &packs))?);

@@ -1,0 +1,87 @@
+//! The builds of the folder. A new one stops the one that runs, which is out of date.
+
+use std::time::Instant;
+
+use anyhow::Context;
+use landfall_author::{Built, Project, Stop, build_until};
+use tokio::task::JoinHandle;
+
+/// Builds one folder.
+pub struct Builds {
+    project: Project,
+    install: bool,
+    running: Option<Running>,
+    is_closed: bool,
+}
+
+/// A build that runs. Dropping it kills its tools.
+struct Running {
+    began: Instant,
+    tools: Stop,
+    build: JoinHandle<anyhow::Result<Built>>,
+}
+
+/// A build that has ended.
+pub struct Finished {
+    /// When it was started.
+    pub began: Instant,
+    /// The component, or why there is none.
+    pub built: anyhow::Result<Built>,
+}
+
+// === impl Builds ===
+
+impl Builds {
+    /// `install` runs the commands that install what is missing.
+    pub fn new(project: Project, install: bool) -> Builds {
+        Builds {
+            project,
+            install,
+            running: None,
+            is_closed: false,
+        }
+    }
+
+    /// Starts a build in the background.
+    pub fn start(&mut self) {
+        if self.is_closed {
+            return;
+        }
+
+        let (project, install, tools) = (self.project.clone(), self.install, Stop::default());
+        let stop = tools.clone();
+        self.running = Some(Running {
+            began: Instant::now(),
+            tools,
+            build: tokio::task::spawn_blocking(move || build_until(&project, install, &stop)),
+        });
+    }
+
+    /// Waits for the end of the build that runs; without one it never returns. If it is cancelled,
+    /// the build goes on.
+    pub async fn finished(&mut self) -> Finished {
+        let Some(running) = &mut self.running else {
+            return std::future::pending().await;
+        };
+
+        let ended = (&mut running.build).await;
+        let began = running.began;
+        self.running = None;
+        Finished {
+            began,
+            built: ended.context("the build panicked").flatten(),
+        }
+    }
+
+    /// Stops the build that runs. No other one starts.
+    pub fn close(&mut self) {
+        self.is_closed = true;
+        self.running = None;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.tools.stop();
+    }
+}

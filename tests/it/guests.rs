@@ -101,6 +101,11 @@ async fn memory_stops_at_the_limit() {
     let before = node.resident_kib();
     let line = ends(&node, "allocates", 500, "out-of-memory").await;
     assert!(line["memory_kib"].as_u64().unwrap() <= 16 * 1024, "{line}");
+    let reason = line["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("more memory than [limits] memory"),
+        "{line}"
+    );
     for _ in 0..20 {
         node.post("/allocates", &[], "{}").await;
     }
@@ -112,7 +117,24 @@ async fn memory_stops_at_the_limit() {
 async fn deep_recursion_is_a_trap() {
     let node = node("recurses", OPEN).await;
     let line = ends(&node, "recurses", 500, "trap").await;
-    assert!(line["reason"].as_str().unwrap().contains("stack"), "{line}");
+    let reason = line["reason"].as_str().unwrap();
+    assert!(
+        reason.starts_with("the component's stack is full: its recursion is too deep"),
+        "{line}"
+    );
+}
+
+#[tokio::test]
+async fn aborts_are_told_in_words() {
+    let grants = "kv = true\ntable = [\"t\"]\nemit = [\"fine\"]\n";
+    let hook = format!("{OPEN}[settings]\ndoes = \"aborts\"\n[allow]\n{grants}");
+    let node = node("abuse_cases", &hook).await;
+    let line = ends(&node, "abuse_cases", 500, "trap").await;
+    let reason = line["reason"].as_str().unwrap();
+    assert!(
+        reason.starts_with("the component aborted, and wrote no reason"),
+        "{line}"
+    );
 }
 
 #[tokio::test]

@@ -64,6 +64,7 @@ async fn keeps_the_contract(sdk: Sdk) {
     }
     if sdk == Sdk::TypeScript {
         promises(&node).await;
+        recursion(&node).await;
         globals(&node).await;
     }
 }
@@ -295,6 +296,17 @@ async fn promises(node: &Node) {
     attempt(node, "retry", "a promise that nothing resolves").await;
 }
 
+/// QuickJS does not know how much stack a component has: the host says what happened.
+async fn recursion(node: &Node) {
+    let full = "the component's stack is full: its recursion is too deep";
+    post(node, json!({"case": "recurses"})).await;
+    attempt(node, "trap", full).await;
+
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let (status, text) = node.post("/cases/x", &[], deep).await;
+    assert_eq!(status, 500, "{text}");
+}
+
 async fn globals(node: &Node) {
     let made = post_json(node, json!({"case": "globals"})).await;
     let expected = json!({
@@ -302,6 +314,7 @@ async fn globals(node: &Node) {
         "text": "é€",
         "base64": "abc",
         "clone": {"a": ["1970-01-01T00:00:00.000Z"]},
+        "fromAsync": [2, 4],
         "drawn": 8,
         "timers": "setTimeout is not available in a handler",
         "subtle": "crypto.subtle is not available in a handler",

@@ -19,7 +19,8 @@ pub(crate) const UNTYPED: &str = "event";
 pub struct Sample {
     /// Where it is.
     pub path: PathBuf,
-    /// The type of the event: the name of the file, if the provider has types.
+    /// The type of the event, if the provider has types: that of the case with the same name and
+    /// body, otherwise the name of the file.
     pub event: Option<String>,
     /// What is sent.
     pub body: Vec<u8>,
@@ -57,12 +58,33 @@ impl Sample {
         let stem = path
             .file_stem()
             .map(|stem| stem.to_string_lossy().into_owned());
+        let event = type_in_case(&project.dir, &path).or(stem);
         Ok(Some(Sample {
-            event: stem.filter(|stem| stem != UNTYPED),
+            event: event.filter(|event| event != UNTYPED),
             path,
             body,
         }))
     }
+}
+
+/// The event type of a sample, if a case has the same name and this sample as its body: then the
+/// name is that of the case, as in what `landfall events save` writes.
+fn type_in_case(dir: &Path, sample: &Path) -> Option<String> {
+    let path = dir
+        .join("cases")
+        .join(sample.file_name()?)
+        .with_extension("toml");
+    if !path.is_file() {
+        return None;
+    }
+    let case: toml::Table = std::fs::read_to_string(path).ok()?.parse().ok()?;
+    let event = case.get("event")?.as_table()?;
+    let body = Path::new(event.get("body")?.as_str()?);
+    if body.file_name() != sample.file_name() {
+        return None;
+    }
+    let named = event.get("event-type").or_else(|| event.get("sample"))?;
+    named.as_str().map(str::to_owned)
 }
 
 /// The name of the file of an event type, without its ending: a slash cannot be in it, and a dash
@@ -156,5 +178,21 @@ mod tests {
         );
         assert_eq!(event_type("other", Some("orders/create")), "other");
         assert_eq!(event_type("push", None), "push");
+    }
+
+    #[test]
+    fn saved_events_keep_their_type() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("cases")).unwrap();
+        let sample = dir.path().join("samples/a.json");
+        let of = |case: &str| {
+            std::fs::write(dir.path().join("cases/a.toml"), case).unwrap();
+            type_in_case(dir.path(), &sample)
+        };
+        let saved = "[event]\nbody = \"../samples/a.json\"\nevent-type = \"orders/create\"\n";
+        assert_eq!(of(saved).as_deref(), Some("orders/create"));
+        assert_eq!(of(&saved.replace("a.json", "b.json")), None);
+        assert_eq!(of("[event]\nbody = \"../samples/a.json\"\n"), None);
+        assert_eq!(of("not a case"), None);
     }
 }

@@ -8,6 +8,7 @@ use super::caps::http::{ANSWER_BYTES_MAX, SENT_BYTES_MAX};
 use super::caps::log::Lines;
 use super::state::AttemptState;
 use super::text::bounded;
+use super::trap;
 use landfall_model::{Attempt, CallResult, OutboundCall, Outcome};
 
 /// The guest was still running at its deadline.
@@ -31,32 +32,25 @@ pub(crate) fn is_pool_full(error: &wasmtime::Error) -> bool {
 
 /// The outcome of an attempt whose call failed.
 pub(crate) fn outcome_of(error: &wasmtime::Error, state: &AttemptState) -> Outcome {
-    let text = bounded(&format!("{error:#}"));
+    let text = format!("{error:#}");
 
     if is_deadline(error) {
         Outcome::Timeout
     } else if state.limits.is_out_of_memory() {
         Outcome::OutOfMemory
     } else if is_pool_full(error) {
-        Outcome::HostFault(text)
+        Outcome::HostFault(bounded(&text))
     } else if text.contains("fuel allocated for hostcalls") || text.contains("resource table") {
-        Outcome::OverLimit(text)
+        Outcome::OverLimit(bounded(&text))
     } else {
-        Outcome::Trap(with_panic_text(error, text, state))
+        Outcome::Trap(trap_reason(error, state))
     }
 }
 
-/// The text of a trap, preceded by the guest's last lines on standard error: the trap of a panic or
+/// Why the component trapped, with the guest's last lines on standard error: the trap of a panic or
 /// of an exception does not contain its message.
-pub(crate) fn with_panic_text(
-    error: &wasmtime::Error,
-    text: String,
-    state: &AttemptState,
-) -> String {
-    match state.log.lines().last_stderr() {
-        Some(lines) => bounded(&format!("{lines}\n{}", error.root_cause())),
-        None => text,
-    }
+pub(crate) fn trap_reason(error: &wasmtime::Error, state: &AttemptState) -> String {
+    trap::reason(error, state.log.lines().last_stderr())
 }
 
 /// The trap of a handler that ended too early, with the guest's last lines on standard error. A

@@ -252,8 +252,7 @@ impl Handler {
         } else if attempt::is_deadline(error) {
             too_slow(file)
         } else if error.is::<wasmtime::Trap>() {
-            let text = bounded(&format!("{error:#}"));
-            let trap = attempt::with_panic_text(error, text, state);
+            let trap = attempt::trap_reason(error, state);
             LoadError::lasting(file, format!("traps when it is started: {trap}"))
         } else {
             mismatch(file, error)

@@ -37,6 +37,7 @@ mod syscalls;
 mod target;
 mod text;
 mod ticker;
+mod trap;
 mod trust;
 
 pub use cache::{CacheUse, cache_use};

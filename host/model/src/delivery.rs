@@ -158,6 +158,9 @@ pub const OUTCOME_WORDS: [&str; 12] = [
     "unfinished",
 ];
 
+/// The reason of every attempt that needed more than its limit.
+const OUT_OF_MEMORY: &str = "the component needed more memory than [limits] memory allows";
+
 // === impl Outcome ===
 
 impl Outcome {
@@ -221,7 +224,8 @@ impl Outcome {
     /// The reason, for the operator; empty if the name is sufficient.
     pub fn reason(&self) -> &str {
         match self {
-            Outcome::Done(_) | Outcome::Timeout | Outcome::OutOfMemory => "",
+            Outcome::Done(_) | Outcome::Timeout => "",
+            Outcome::OutOfMemory => OUT_OF_MEMORY,
             Outcome::Retry { reason, .. }
             | Outcome::Defer { reason, .. }
             | Outcome::Reject { reason, .. } => reason,

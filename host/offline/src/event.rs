@@ -5,7 +5,6 @@ use std::path::Path;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use landfall_config::ConfigError;
 use landfall_model::{Event, EventId};
 use landfall_verify::{
     AuthScheme, Keys, NoKeyDocuments, Unverified, Verdict, VerifyContext, check,
@@ -13,12 +12,17 @@ use landfall_verify::{
 use percent_encoding::percent_decode_str;
 use serde_json::value::RawValue;
 
-use crate::case::{BodySpec, Case, EventSpec, header_value};
+use crate::case::{BodySpec, CLIENT_ADDRESS, Case, EventSpec, header_value};
 use crate::error::OfflineError;
+use crate::files;
 use crate::hook::OfflineHook;
 use crate::pointer::Override;
 
-/// Samples are made for this host, which no handler sees.
+/// The host of a request whose case names none.
+const HOST_DEFAULT: &str = "localhost";
+/// The address of a sender whose case names none.
+const CLIENT_DEFAULT: &str = "127.0.0.1";
+/// The URL of samples.
 const ORIGIN: &str = "http://localhost";
 
 /// The event of a case. `overrides` come from the command line.
@@ -32,6 +36,9 @@ pub(crate) fn event(
 
     let spec = &case.event;
     let mut attributes = Vec::new();
+    if !spec.is_emitted() {
+        attributes.push((CLIENT_ADDRESS.to_owned(), CLIENT_DEFAULT.to_owned()));
+    }
     if let Some(parent) = request
         .headers
         .get("traceparent")
@@ -132,7 +139,22 @@ fn request(
         override_body(case, &mut request, value)?;
     }
     set_headers(&mut request.headers, &spec.headers);
+    if !spec.is_emitted() {
+        add_http_headers(&mut request);
+    }
     Ok(request)
+}
+
+/// What every request over HTTP has, unless the case names it.
+fn add_http_headers(request: &mut Unverified) {
+    let bytes = request.body.len();
+    let headers = &mut request.headers;
+    headers
+        .entry(header::HOST)
+        .or_insert(HeaderValue::from_static(HOST_DEFAULT));
+    headers
+        .entry(header::CONTENT_LENGTH)
+        .or_insert_with(|| bytes.into());
 }
 
 /// The headers of the case, in place of those of the sample with the same names.
@@ -213,7 +235,13 @@ fn set_body(case: &Case, request: &mut Unverified, body: &BodySpec) -> Result<()
 }
 
 fn read(case: &Case, path: &Path) -> Result<Vec<u8>, OfflineError> {
-    std::fs::read(path).map_err(|error| {
+    // The file of `landfall invoke --event` may be a pipe of the shell.
+    let bytes = if case.source.text.is_empty() {
+        std::fs::read(path)
+    } else {
+        files::read(path)
+    };
+    bytes.map_err(|error| {
         let why = format!(
             "{} cannot be read: {error}; the path begins at the folder of the case",
             path.display()
@@ -280,13 +308,7 @@ fn check_request(
 }
 
 fn mistake(case: &Case, key: &[&str], message: &str) -> OfflineError {
-    let source = &case.source;
-    let message = format!("`{}`: {message}", key.join("."));
-    OfflineError::Config(if source.is_json || source.text.is_empty() {
-        ConfigError::whole(&source.shown, message)
-    } else {
-        ConfigError::at_key(&source.shown, &source.text, key, message)
-    })
+    OfflineError::Config(case.mistake(key, message))
 }
 
 // === Paths ===

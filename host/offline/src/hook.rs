@@ -4,18 +4,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use landfall_config::Manifest;
+use landfall_config::{ConfigError, Manifest, nearest};
 use landfall_egress::{Client, Policy};
 use landfall_engine::{Component, Engine, EngineSettings, Fixed, Handler, Surroundings};
 use landfall_hooks::{HookFile, check_digest, manifest, packs, shorter_answer};
 use landfall_model::{
-    Clock, ComponentDigest, ComponentLimits, HookName, HookSpec, Mode, SecretSource, Sizes,
+    Clock, ComponentDigest, ComponentLimits, CredentialPart, EnvironmentVariable, HookName,
+    HookSpec, Mode, SecretSource, Sizes,
 };
 use landfall_verify::{Packs, Verifier};
 
 use crate::calls::ScriptedCalls;
 use crate::case::Case;
 use crate::error::OfflineError;
+use crate::files;
 use crate::kv::MemoryKv;
 use crate::secrets::Placeholders;
 
@@ -92,8 +94,9 @@ impl OfflineEngine {
             .parse()
             .map_err(|error| OfflineError::Other(format!("the name of the hook file: {error}")))?;
         let text = match hook_file {
-            Some(path) => std::fs::read_to_string(path)
-                .map_err(|error| OfflineError::unreadable(path, error))?,
+            Some(path) => {
+                files::read_text(path).map_err(|error| OfflineError::unreadable(path, error))?
+            }
             None => String::new(),
         };
         let dir = hook_file.and_then(Path::parent).unwrap_or(Path::new("."));
@@ -101,7 +104,7 @@ impl OfflineEngine {
         let file = HookFile::with_text(&name, &text, dir);
         let spec = file.spec(None)?;
         let path = component(&spec)?;
-        let bytes = std::fs::read(&path).map_err(|error| OfflineError::unreadable(&path, error))?;
+        let bytes = files::read(&path).map_err(|error| OfflineError::unreadable(&path, error))?;
         let shown = path
             .file_name()
             .unwrap_or_default()
@@ -187,9 +190,16 @@ impl OfflineEngine {
 // === impl OfflineHook ===
 
 impl OfflineHook {
-    /// The rules of the hook with the settings of a case.
+    /// The rules of the hook with the settings and the environment of a case.
     fn spec_of(&self, case: &Case) -> Result<HookSpec, OfflineError> {
         let mut spec = self.spec.clone();
+        for (name, value) in &case.environment {
+            let mut granted = spec.environment.iter_mut();
+            let Some(variable) = granted.find(|one| one.name == *name) else {
+                return Err(not_granted(case, name, &self.spec.environment).into());
+            };
+            variable.value = vec![CredentialPart::Literal(value.clone())];
+        }
         spec.settings.extend(case.settings.clone());
         HookFile::with_text(&self.name, &self.text, &self.dir)
             .check_settings(&spec, &self.manifest)
@@ -212,6 +222,17 @@ impl OfflineHook {
             _ => self.spec.deadline,
         }
     }
+}
+
+/// A handler sees only the variables of its hook file, also in a case.
+fn not_granted(case: &Case, name: &str, granted: &[EnvironmentVariable]) -> ConfigError {
+    let known: Vec<&str> = granted.iter().map(|one| one.name.as_str()).collect();
+    let way_out = match nearest(name, &known) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => format!("add {name} to its [environment]"),
+    };
+    let why = format!("the hook file does not grant this variable: {way_out}");
+    case.mistake(&["environment", name], why)
 }
 
 /// The name of the hook of a hook file, or of a component without one.

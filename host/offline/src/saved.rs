@@ -10,10 +10,12 @@ use crate::calls::ERRORS;
 use crate::secrets::PLACEHOLDER;
 use crate::update::{inline, list, table_item};
 
-/// Headers that belong to the connection and not to the event.
-const LEFT_OUT: [&str; 2] = ["content-length", "host"];
+/// The header that follows from the body.
+const CONTENT_LENGTH: &str = "content-length";
 /// Attributes that are keys of `[event]`.
-const OWN_KEYS: [&str; 3] = ["provider", "event-type", "delivery-id"];
+const OWN_KEYS: [&str; 4] = ["provider", "event-type", "delivery-id", "client-address"];
+/// Headers that are keys of `[event]`.
+const HEADER_KEYS: [&str; 2] = ["host", "user-agent"];
 /// What the node shows of a header whose value it hides.
 const MASKED: &str = "(masked)";
 /// What the node shows in place of a secret.
@@ -155,8 +157,17 @@ fn event_table(event: &Value, sample: &Path) -> Table {
     }
 
     let headers = pairs(&event["headers"])
-        .filter(|(name, value)| *value != MASKED && !LEFT_OUT.contains(name));
-    insert_texts(&mut table, "headers", headers);
+        .filter(|(name, value)| *value != MASKED && *name != CONTENT_LENGTH);
+    let mut headers: Vec<(&str, &str)> = headers.collect();
+    for key in HEADER_KEYS {
+        let mut named = headers.iter().filter(|(name, _)| *name == key);
+        // Of several values, all are under `headers`.
+        if let (Some((_, text)), None) = (named.next(), named.next()) {
+            table.insert(key, toml_edit::value(*text));
+            headers.retain(|(name, _)| *name != key);
+        }
+    }
+    insert_texts(&mut table, "headers", headers.into_iter());
     // Parameters are read from the path again.
     let attributes = pairs(&event["attributes"])
         .filter(|(name, _)| !OWN_KEYS.contains(name) && !name.starts_with("param:"));
@@ -350,9 +361,9 @@ mod tests {
                 "hook": "h", "received_at": "2026-01-31T08:15:30.000Z", "method": "POST", "path": "/h", "query": null,
                 "headers": [
                     ["content-type", "application/json"], ["content-length", "2"], ["x-sign", "(masked)"],
-                    ["x-hop", "a"], ["user-agent", "Jörg"], ["x-hop", "b"], ["x-hop", "c"],
+                    ["x-hop", "a"], ["user-agent", "Jörg"], ["x-hop", "b"], ["x-hop", "c"], ["host", "hooks.example.com"],
                 ],
-                "attributes": [["provider", "github"], ["event-type", "push"], ["verified-by", "signature#1"], ["param:a", "b"]],
+                "attributes": [["provider", "github"], ["event-type", "push"], ["verified-by", "signature#1"], ["param:a", "b"], ["client-address", "203.0.113.7"]],
                 "body": { "text": "{}" },
             },
             "attempts": [

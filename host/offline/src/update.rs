@@ -1,11 +1,14 @@
-//! `--update`: writes what happened into `[expect]` of a case. The rest of the file stays as it is.
+//! `--update`: writes what happened into `[expect]` of a case. The rest of the file stays as it is,
+//! with its line ends.
 
 use serde_json::{Map, Value};
+use toml_edit::visit_mut::{self, VisitMut};
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table};
 
 use crate::case::Case;
 use crate::compare::{Actual, Form};
 use crate::error::OfflineError;
+use crate::line_ends::LineEnds;
 use crate::run::Run;
 
 /// The longest table that is written in one line.
@@ -33,6 +36,7 @@ pub(crate) fn update(case: &Case, run: &Run) -> Result<(), OfflineError> {
     } else {
         in_toml(case, parts)
     };
+    let text = LineEnds::of(&case.source.text).restored(&text);
     let path = &case.source.path;
     std::fs::write(path, text).map_err(|error| OfflineError::Unwritable {
         path: path.clone(),
@@ -92,11 +96,36 @@ fn in_toml(case: &Case, parts: Vec<(&'static str, Value)>) -> String {
     // A table that has no header of its own would print none.
     expect.set_implicit(false);
     expect.set_dotted(false);
+    let on_one_line = LineEnds::of(&case.source.text).is_crlf();
     for (key, value) in parts {
-        expect.insert(key, item(key, &value));
+        let mut item = item(key, &value);
+        if on_one_line {
+            OnOneLine.visit_item_mut(&mut item);
+        }
+        expect.insert(key, item);
     }
     document.insert("expect", Item::Table(expect));
     document.to_string()
+}
+
+/// Writes texts of several lines on one line: between CRLF line ends, they would get CRLF
+/// themselves, which TOML keeps.
+struct OnOneLine;
+
+// === impl OnOneLine ===
+
+impl VisitMut for OnOneLine {
+    fn visit_value_mut(&mut self, value: &mut toml_edit::Value) {
+        let Some(text) = value.as_str().filter(|text| text.contains('\n')) else {
+            return visit_mut::visit_value_mut(self, value);
+        };
+        // A text in JSON is a text in TOML, but for this character.
+        let json = Value::from(text).to_string().replace('\u{7f}', "\\u007f");
+        if let Ok(mut escaped) = json.parse::<toml_edit::Value>() {
+            *escaped.decor_mut() = value.decor().clone();
+            *value = escaped;
+        }
+    }
 }
 
 /// The value of a key of `[expect]`.

@@ -167,7 +167,8 @@ pub fn sign_with(
 }
 
 /// The requests of the hook's ownership checks, signed where the check is. `draft` is an unsigned
-/// request of the provider. Pairings are left out: they need an operator.
+/// request of the provider. Pairings are left out, because they need an operator, and so are
+/// checks that only the provider can sign, and checks of senders that the hook does not list.
 pub fn sample_challenges(
     verifier: &Verifier,
     draft: &Unverified,
@@ -180,11 +181,15 @@ pub fn sample_challenges(
         let Some(request) = challenge.sample(draft, &token)? else {
             continue;
         };
-        requests.push(if challenge.is_before_authentication() {
-            request
-        } else {
-            sign_with(verifier, request, Some(secret), now)?
-        });
+        if challenge.is_before_authentication() {
+            requests.push(request);
+            continue;
+        }
+        match sign_with(verifier, request, Some(secret), now) {
+            Ok(request) => requests.push(request),
+            Err(SignError::ProviderKey) => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(requests)
 }

@@ -25,6 +25,16 @@ declare global {
   /** Each call is a log line of the attempt. */
   var console: Console;
 
+  interface ArrayConstructor {
+    /** The items of an iterable, an async iterable or an array-like object, each awaited. */
+    fromAsync<T>(items: AsyncIterable<T> | Iterable<T | PromiseLike<T>> | ArrayLike<T | PromiseLike<T>>): Promise<T[]>;
+    fromAsync<T, U>(
+      items: AsyncIterable<T> | Iterable<T> | ArrayLike<T>,
+      map: (value: Awaited<T>, index: number) => U,
+      thisArg?: unknown,
+    ): Promise<Awaited<U>[]>;
+  }
+
   interface TextEncoder {
     readonly encoding: "utf-8";
     encode(text?: string): Uint8Array;

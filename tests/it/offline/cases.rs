@@ -4,7 +4,7 @@ use std::process::Command;
 
 use landfall_tests::manifest::with_manifest;
 use landfall_tests::{Language, component, contract_cases, landfall};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Handler, OPEN, check_names, code, stderr, stdout};
 
@@ -256,6 +256,62 @@ fn events_look_like_the_providers() {
     );
     assert_eq!(event(2)["event_type"], "push");
     assert_eq!(event(2)["path"], "/in/team/rest");
+}
+
+/// What a node finds in every request over HTTP.
+#[test]
+fn requests_have_host_and_address() {
+    let own = "[event]\ntext = \"abc\"\nhost = \"hooks.example.com\"\nuser-agent = \"Sender/1\"\n\
+               client-address = \"2001:DB8::7\"\n[expect]\n";
+    let emitted = "[event]\ntext = \"abc\"\nattributes = { emitted-by = \"other\" }\n[expect]\n";
+    let handler = Handler::new("inspect_event")
+        .case("a", "[event]\ntext = \"abc\"\n[expect]\n")
+        .case("b", own)
+        .case("c", emitted);
+    let report = handler.report(&[]);
+    let event = |index: usize| report["cases"][index]["run"]["reply"]["json"]["event"].to_string();
+
+    let (default, own, emitted) = (event(0), event(1), event(2));
+    for part in [
+        "[\"host\",\"localhost\"]",
+        "[\"content-length\",\"3\"]",
+        "[\"client-address\",\"127.0.0.1\"]",
+    ] {
+        assert!(default.contains(part), "{part}: {default}");
+    }
+    assert!(!default.contains("user-agent"), "{default}");
+    for part in [
+        "[\"host\",\"hooks.example.com\"]",
+        "[\"user-agent\",\"Sender/1\"]",
+        "[\"client-address\",\"2001:db8::7\"]",
+    ] {
+        assert!(own.contains(part), "{part}: {own}");
+    }
+    for name in ["host", "content-length", "client-address"] {
+        assert!(!emitted.contains(&format!("[\"{name}\"")), "{emitted}");
+    }
+}
+
+#[test]
+fn environments_have_the_cases_values() {
+    let hook = "[verify]\nscheme = \"none\"\n[environment]\nMODE = \"a\"\nTOKEN = \"env:NOT_SET\"\nCOUNT = 1\n";
+    let text = "[environment]\nTOKEN = \"env:nothing\"\nCOUNT = 2.0\n[expect]\n";
+    let handler = Handler::new("inspect_event")
+        .hook(hook)
+        .case("a", text)
+        .case("b", "[expect]\n");
+    let report = handler.report(&[]);
+    let environment = |index: usize| report["cases"][index]["run"]["reply"]["json"]["env"].clone();
+    let own = json!({ "MODE": "a", "TOKEN": "env:nothing", "COUNT": "2" });
+    assert_eq!(environment(0), own, "{report:#}");
+    let hooks = json!({ "MODE": "a", "TOKEN": "landfall+placeholder", "COUNT": "1" });
+    assert_eq!(environment(1), hooks);
+
+    let handler = handler.case("c", "[environment]\nTOKN = \"x\"\n[expect]\n");
+    let output = handler.run(&["test"]);
+    assert_eq!(code(&output), Some(2), "{}", stdout(&output));
+    let error = "cases/c.toml:2:1: `environment.TOKN`: the hook file does not grant this variable: did you mean `TOKEN`?";
+    assert!(stderr(&output).contains(error), "{}", stderr(&output));
 }
 
 #[test]

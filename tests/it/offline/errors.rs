@@ -1,6 +1,12 @@
 //! Cases that cannot be run: the error names the file, the key and what to write.
 
-use super::{Handler, OPEN, code, stderr, stdout};
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+use std::process::Command;
+
+use landfall_tests::landfall;
+
+use super::{Handler, OPEN, check_names, code, stderr, stdout};
 
 /// The error of a case with this text.
 fn error_of(text: &str) -> String {
@@ -104,6 +110,30 @@ fn mistakes_name_key_and_way_out() {
             "`kv.a`: true is not a text or a number",
         ),
         (
+            "[event]\nclient-address = \"here\"\n[expect]\n",
+            "cases/push.toml:2:1: `event.client-address`: `here` is not an IP address",
+        ),
+        (
+            "[event]\nhost = \"a\"\nheaders = { Host = \"b\" }\n[expect]\n",
+            "keep `host` or `headers`",
+        ),
+        (
+            "[environment]\nTOKEN = \"x\"\n[expect]\n",
+            "cases/push.toml:2:1: `environment.TOKEN`: the hook file does not grant this variable: add TOKEN",
+        ),
+        (
+            "[environment]\nA = [1]\n[expect]\n",
+            "`environment.A`: a list is not a text, a number, true or false",
+        ),
+        (
+            "[event]\njson = { a = [1, { b = inf }] }\n[expect]\n",
+            "cases/push.toml:2:20: `event.json.a.1.b`: JSON has no inf: write a number",
+        ),
+        (
+            "[expect.reply]\njson = { a = -nan }\n",
+            "cases/push.toml:2:10: `expect.reply.json.a`: JSON has no nan",
+        ),
+        (
             "[event]\njson = {}\n",
             "cases/push.toml: [expect] is missing",
         ),
@@ -186,6 +216,63 @@ fn untestable_folders_say_why() {
             stderr(&output)
         );
     }
+}
+
+/// A named pipe without a writer blocks its reader.
+#[test]
+fn irregular_files_are_named() {
+    let pipe = |handler: &Handler, name: &str| {
+        let made = Command::new("mkfifo").arg(handler.path(name)).status();
+        assert!(made.unwrap().success());
+    };
+    let refused = |handler: &Handler, error: &str| {
+        let output = Command::new("timeout")
+            .arg("60")
+            .arg(landfall())
+            .arg("test")
+            .current_dir(handler.path(""))
+            .output()
+            .unwrap();
+        assert_eq!(code(&output), Some(2), "{error}: {}", stdout(&output));
+        let found = stderr(&output);
+        assert!(found.contains(error), "{error}: {found}");
+    };
+
+    let handler = Handler::new("contract_cases");
+    pipe(&handler, "cases/pipe.toml");
+    let error = "cases/pipe.toml cannot be read: it is a named pipe, and only regular files";
+    refused(&handler, error);
+
+    let handler = Handler::new("contract_cases");
+    let _socket = UnixListener::bind(handler.path("cases/socket.json")).unwrap();
+    refused(&handler, "cases/socket.json cannot be read: it is a socket");
+
+    let handler = Handler::new("contract_cases");
+    std::fs::create_dir(handler.path("cases/folder.toml")).unwrap();
+    let error = "cases/folder.toml cannot be read: it is a directory";
+    refused(&handler, error);
+
+    let handler = Handler::new("contract_cases");
+    symlink("loop.toml", handler.path("cases/loop.toml")).unwrap();
+    refused(&handler, "cases/loop.toml cannot be read: Too many levels");
+
+    let body = "[event]\nbody = \"pipe\"\n[expect]\n";
+    let handler = Handler::new("contract_cases").case("body", body);
+    pipe(&handler, "cases/pipe");
+    let error = "cases/body.toml:2:1: `event.body`: ./cases/pipe cannot be read: it is a named";
+    refused(&handler, error);
+}
+
+/// Bodies can stand beside the cases, and cases can be links.
+#[test]
+fn other_files_are_left_alone() {
+    let handler = Handler::new("contract_cases");
+    let text = "[event]\njson = { case = \"text\" }\n[expect.reply]\nbody = \"hello\"\n";
+    handler.write("shared/text.toml", text);
+    handler.write("cases/bodies/a.json", "{}");
+    symlink("../shared/text.toml", handler.path("cases/ok-text.toml")).unwrap();
+    symlink("..", handler.path("cases/loop")).unwrap();
+    check_names(&handler.report(&[]));
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! The built-in cases of a hook's provider.
 
+use std::process::Command;
+
+use landfall_tests::{landfall, root};
 use serde_json::Value;
 
 use super::{Handler, code, stderr};
@@ -75,6 +78,71 @@ fn hooks_that_refuse_their_provider_fail() {
         ("slack: duplicate", false),
         "{dedup:#}"
     );
+}
+
+/// The packs whose ownership check needs no operator.
+fn packs_with_ownership_check() -> Vec<String> {
+    let is_tried =
+        |rule: &toml::Value| rule.get("pair").is_none() && rule.get("needs_open").is_none();
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(root().join("host/verify/src/packs")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let pack: toml::Table = text.parse().unwrap();
+        let rules = pack
+            .get("verify")
+            .and_then(|verify| verify.get("challenge"));
+        let rules = rules.and_then(toml::Value::as_array);
+        if rules.is_some_and(|rules| rules.iter().any(is_tried)) {
+            names.push(path.file_stem().unwrap().to_str().unwrap().to_owned());
+        }
+    }
+    names.sort();
+    names
+}
+
+/// The hook file is the one that `landfall new` writes.
+#[test]
+fn new_hooks_pass_ownership_checks() {
+    let handler = Handler::new("answers_one");
+    let (mut passed, mut left_out) = (0, Vec::new());
+    for pack in packs_with_ownership_check() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = Command::new(landfall())
+            .args([
+                "new",
+                "hello",
+                "--lang",
+                "js",
+                "--template",
+                "empty",
+                "--provider",
+                &pack,
+            ])
+            .current_dir(dir.path())
+            .output()
+            .unwrap();
+        assert_eq!(code(&made), Some(0), "{pack}: {}", stderr(&made));
+        let hook = std::fs::read_to_string(dir.path().join("hello/hello.toml")).unwrap();
+        handler.write("hello.toml", &hook);
+
+        let output = handler.run(&["test", "--json"]);
+        if stderr(&output).contains("there are no cases") {
+            left_out.push(pack);
+            continue;
+        }
+        assert_eq!(code(&output), Some(0), "{hook}\n{output:?}");
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let name = format!("{pack}: ownership check");
+        if names(&report).contains(&(name, true)) {
+            passed += 1;
+        } else {
+            left_out.push(pack);
+        }
+    }
+    // They sign their ownership check too, with a key that only they have.
+    assert_eq!(left_out, ["discord", "discord-events"]);
+    assert!(passed >= 30, "{passed}");
 }
 
 #[test]

@@ -55,6 +55,8 @@ async fn real_events_become_cases() {
     for part in [
         "path = \"/in/red\"",
         "query = \"a=b\"",
+        "host = \"127.0.0.1:",
+        "client-address = \"127.0.0.1\"",
         "status = 418",
         "[[expect.calls]]",
         "# Headers that the node does not show: x-some-signature.\n",

@@ -48,6 +48,32 @@ fn updates_keep_what_a_case_names() {
     assert_eq!(code(&handler.run(&["test"])), Some(0));
 }
 
+/// A lone line feed in TOML is another value than CRLF, so texts of several lines are escaped.
+#[test]
+fn updates_keep_line_ends() {
+    let named = "# note\r\n[event]\r\njson = { case = \"text\" }\r\n\r\n[expect]\r\n\r\n\
+                 [expect.reply]\r\nstatus = 500";
+    let handler = Handler::new("contract_cases").case("named", named);
+    assert_eq!(code(&handler.run(&["test", "--update"])), Some(0));
+    let expected = named.replace("500", "200");
+    assert_eq!(handler.read("cases/named.toml"), expected);
+
+    let lines = "[event]\r\ntext = \"\"\"\r\na\r\nb\\nc\"\"\"\r\n";
+    let handler = Handler::new("replies").case("lines", lines);
+    handler.write(
+        "cases/json.json",
+        "{\r\n  \"event\": { \"text\": \"a\\nb\" }\r\n}",
+    );
+    assert_eq!(code(&handler.run(&["test", "--update"])), Some(0));
+    for name in ["cases/lines.toml", "cases/json.json"] {
+        let written = handler.read(name);
+        assert!(!written.replace("\r\n", "").contains('\n'), "{written:?}");
+    }
+    assert!(handler.read("cases/lines.toml").starts_with(lines));
+    assert!(handler.read("cases/json.json").ends_with('}'));
+    check_names(&handler.report(&[]));
+}
+
 #[test]
 fn updates_write_calls_and_logs() {
     let url = "https://api.example.com/a";

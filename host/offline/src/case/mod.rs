@@ -6,15 +6,17 @@ mod read;
 mod table;
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use landfall_config::ConfigError;
 use serde_json::{Map, Value};
 
 use crate::pointer::Override;
 
 pub(crate) use expect::Expect;
-pub(crate) use parse::header_value;
+pub(crate) use parse::{CLIENT_ADDRESS, header_value};
 pub(crate) use read::read_all;
 pub(crate) use read::read_one;
 
@@ -37,6 +39,8 @@ pub(crate) struct Case {
     pub(crate) event: EventSpec,
     /// These replace settings of the hook file.
     pub(crate) settings: Map<String, Value>,
+    /// These replace values of the hook file's `[environment]`.
+    pub(crate) environment: Vec<(String, String)>,
     /// The stored values before the attempt.
     pub(crate) kv: BTreeMap<String, String>,
     /// The answers to outbound calls.
@@ -124,10 +128,32 @@ impl Case {
             seed: 0,
             event,
             settings: Map::new(),
+            environment: Vec::new(),
             kv: BTreeMap::new(),
             answers: Vec::new(),
             expect: None,
         }
+    }
+
+    /// A mistake at a key, found after the file was read. A case without a file has no keys.
+    pub(crate) fn mistake(&self, keys: &[&str], message: impl Display) -> ConfigError {
+        let source = &self.source;
+        if source.text.is_empty() {
+            let message = format!("`{}`: {message}", keys.join("."));
+            return ConfigError::whole(&source.shown, message);
+        }
+        let path: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+        table::error_at(source, &path, message)
+    }
+}
+
+// === impl EventSpec ===
+
+impl EventSpec {
+    /// Whether another hook has emitted the event: it came over no HTTP.
+    pub(crate) fn is_emitted(&self) -> bool {
+        let mut names = self.attributes.iter().map(|(name, _)| name);
+        names.any(|name| name == "emitted-by")
     }
 }
 

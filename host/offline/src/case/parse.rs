@@ -1,6 +1,7 @@
 //! Turns the values of a case file into a case.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::Path;
 
 use http::HeaderValue;
@@ -15,6 +16,8 @@ use crate::calls::ERRORS;
 use crate::pointer::Override;
 
 const ATTEMPT_MAX: u64 = 1_000_000;
+/// The attribute with the address of the sender.
+pub(crate) const CLIENT_ADDRESS: &str = "client-address";
 
 pub(super) fn parse(name: String, source: Source, values: Map<String, Value>) -> Read<Case> {
     let mut table = Table::new(&source, values);
@@ -36,6 +39,7 @@ pub(super) fn parse(name: String, source: Source, values: Map<String, Value>) ->
         None => EventSpec::default(),
     };
     let settings = table.object("settings")?.unwrap_or_default();
+    let environment = environment(&mut table)?;
     let kv = kv(&mut table)?;
     let answers = table.tables("http")?.unwrap_or_default();
     let answers = answers.into_iter().map(answer).collect::<Read<_>>()?;
@@ -50,11 +54,38 @@ pub(super) fn parse(name: String, source: Source, values: Map<String, Value>) ->
         seed,
         event,
         settings,
+        environment,
         kv,
         answers,
         expect,
         source,
     })
+}
+
+/// Values as in the `[environment]` of a hook file. They are no secret references.
+fn environment(table: &mut Table<'_>) -> Read<Vec<(String, String)>> {
+    let mut values = Vec::new();
+    for (name, value) in table.object("environment")?.unwrap_or_default() {
+        let place = ["environment", name.as_str()];
+        let text = match value {
+            Value::String(text) if text.contains('\0') => {
+                return Err(table.error(&place, "a value has no NUL in it"));
+            }
+            Value::String(text) => text,
+            // As in a hook file: 1.0 is `1`.
+            Value::Number(number) => match number.as_i64() {
+                Some(number) => number.to_string(),
+                None => number.as_f64().unwrap_or_default().to_string(),
+            },
+            Value::Bool(truth) => truth.to_string(),
+            other => {
+                let wanted = "a text, a number, true or false";
+                return Err(table.wrong_part(&place, &other, wanted));
+            }
+        };
+        values.push((name, text));
+    }
+    Ok(values)
 }
 
 fn kv(table: &mut Table<'_>) -> Read<BTreeMap<String, String>> {
@@ -85,11 +116,15 @@ fn event(mut table: Table<'_>, source: &Source) -> Read<EventSpec> {
         return Err(table.error(&["path"], "a path begins with `/`"));
     }
     let query = table.text("query")?;
-    let headers = headers(&mut table)?;
+    let mut headers = headers(&mut table)?;
+    for name in ["host", "user-agent"] {
+        headers.extend(header_key(&mut table, name, &headers)?);
+    }
     let provider = table.text("provider")?;
     let event_type = table.text("event-type")?;
     let delivery_id = table.text("delivery-id")?;
-    let attributes = table.named_texts("attributes")?;
+    let mut attributes = table.named_texts("attributes")?;
+    attributes.extend(client_address(&mut table, &attributes)?);
 
     let mut set = Vec::new();
     for (pointer, value) in table.object("set")?.unwrap_or_default() {
@@ -149,6 +184,50 @@ fn headers(table: &mut Table<'_>) -> Read<Vec<(String, String)>> {
         }
     }
     Ok(headers)
+}
+
+/// A header that is a key of its own.
+fn header_key(
+    table: &mut Table<'_>,
+    name: &'static str,
+    headers: &[(String, String)],
+) -> Read<Option<(String, String)>> {
+    let Some(text) = table.text(name)? else {
+        return Ok(None);
+    };
+    if headers
+        .iter()
+        .any(|(known, _)| known.eq_ignore_ascii_case(name))
+    {
+        let why = format!("`headers` has this header too: keep `{name}` or `headers`");
+        return Err(table.error(&[name], why));
+    }
+    if header_value(&text).is_err() {
+        return Err(table.error(&[name], "a header has no control characters"));
+    }
+    Ok(Some((name.to_owned(), text)))
+}
+
+/// The attribute `client-address`, as a node writes it.
+fn client_address(
+    table: &mut Table<'_>,
+    attributes: &[(String, String)],
+) -> Read<Option<(String, String)>> {
+    let Some(text) = table.text(CLIENT_ADDRESS)? else {
+        return Ok(None);
+    };
+    if attributes.iter().any(|(known, _)| known == CLIENT_ADDRESS) {
+        let why = "`attributes` has it too: keep one of them";
+        return Err(table.error(&[CLIENT_ADDRESS], why));
+    }
+    match text.parse::<IpAddr>() {
+        Ok(address) => Ok(Some((CLIENT_ADDRESS.to_owned(), address.to_string()))),
+        Err(_) => {
+            let text = text.escape_debug();
+            let why = format!("`{text}` is not an IP address: write 203.0.113.7 or 2001:db8::7");
+            Err(table.error(&[CLIENT_ADDRESS], why))
+        }
+    }
 }
 
 /// A text, or the texts of a list; `None` if there is anything else.

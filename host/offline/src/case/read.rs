@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use landfall_config::ConfigError;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::parse::parse;
+use super::table::error_at;
 use super::{Case, Source};
 use crate::error::OfflineError;
+use crate::files;
 
 /// Every case of a folder, by name. All mistakes are reported together.
 pub(crate) fn read_all(dir: &Path) -> Result<Vec<Case>, OfflineError> {
@@ -63,8 +65,7 @@ fn is_case(path: &Path) -> bool {
 
 /// The case in a file.
 pub(crate) fn read_one(path: &Path) -> Result<Case, OfflineError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|error| OfflineError::unreadable(path, error))?;
+    let text = files::read_text(path).map_err(|error| OfflineError::unreadable(path, error))?;
     let name = path
         .file_stem()
         .and_then(|name| name.to_str())
@@ -103,24 +104,67 @@ fn values(source: &Source) -> Result<Map<String, Value>, ConfigError> {
         .text
         .parse()
         .map_err(|error| ConfigError::of_toml(&source.shown, &source.text, &error))?;
-    Ok(table
-        .into_iter()
-        .map(|(key, value)| (key, json_of(value)))
-        .collect())
+    let entries = table.into_iter().map(|(key, value)| {
+        let value = json_of(source, &mut vec![key.clone()], value)?;
+        Ok((key, value))
+    });
+    entries.collect()
 }
 
-/// TOML as JSON. Times become texts.
-fn json_of(value: toml::Value) -> Value {
-    match value {
+/// TOML as JSON. Times become texts. `place` leads to the value: keys, and numbers of list
+/// elements.
+fn json_of(
+    source: &Source,
+    place: &mut Vec<String>,
+    value: toml::Value,
+) -> Result<Value, ConfigError> {
+    Ok(match value {
         toml::Value::String(text) => text.into(),
         toml::Value::Integer(number) => number.into(),
-        toml::Value::Float(number) => number.into(),
+        toml::Value::Float(number) => Value::Number(
+            Number::from_f64(number).ok_or_else(|| not_in_json(source, place, number))?,
+        ),
         toml::Value::Boolean(truth) => truth.into(),
         toml::Value::Datetime(time) => time.to_string().into(),
-        toml::Value::Array(list) => list.into_iter().map(json_of).collect(),
-        toml::Value::Table(table) => {
-            let entries = table.into_iter().map(|(key, value)| (key, json_of(value)));
-            Value::Object(entries.collect())
+        toml::Value::Array(list) => {
+            let mut items = Vec::with_capacity(list.len());
+            for (index, item) in list.into_iter().enumerate() {
+                items.push(part_of(source, place, index.to_string(), item)?);
+            }
+            Value::Array(items)
         }
-    }
+        toml::Value::Table(table) => {
+            let mut entries = Map::new();
+            for (key, value) in table {
+                let part = part_of(source, place, key.clone(), value)?;
+                entries.insert(key, part);
+            }
+            Value::Object(entries)
+        }
+    })
+}
+
+fn part_of(
+    source: &Source,
+    place: &mut Vec<String>,
+    step: String,
+    value: toml::Value,
+) -> Result<Value, ConfigError> {
+    place.push(step);
+    let part = json_of(source, place, value);
+    place.pop();
+    part
+}
+
+fn not_in_json(source: &Source, place: &[String], number: f64) -> ConfigError {
+    let name = match number {
+        number if number.is_nan() => "nan",
+        number if number < 0.0 => "-inf",
+        _ => "inf",
+    };
+    error_at(
+        source,
+        place,
+        format!("JSON has no {name}: write a number or a text"),
+    )
 }

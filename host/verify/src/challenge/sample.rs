@@ -16,7 +16,7 @@ const TOKEN: &str = "0123456789abcdef01234567";
 
 impl Challenge {
     /// `draft` as this ownership check. `secret` is the verify token. `None`: a pairing, which
-    /// needs an operator.
+    /// needs an operator, or a check that the host refuses because its list is not in `config`.
     pub(crate) fn sample(
         &self,
         draft: &Unverified,
@@ -24,6 +24,11 @@ impl Challenge {
     ) -> Result<Option<Unverified>, SignError> {
         let spec = &self.spec;
         if spec.pair.is_some() || spec.needs_open {
+            return Ok(None);
+        }
+        if let Some((_, allowed)) = &self.listed
+            && allowed.is_empty()
+        {
             return Ok(None);
         }
 

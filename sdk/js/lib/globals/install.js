@@ -8,6 +8,7 @@ import { Response } from "../response.js";
 import { AbortController, AbortSignal } from "./abort.js";
 import { cloned } from "./clone.js";
 import { TextDecoder, TextEncoder } from "./encoding.js";
+import { fromAsync } from "./from_async.js";
 import { crypto, random } from "./random.js";
 import { URLSearchParams } from "./search_params.js";
 import { URL } from "./url.js";
@@ -40,5 +41,6 @@ Object.assign(globalThis, {
   URL,
   URLSearchParams,
 });
+Object.defineProperty(Array, "fromAsync", { value: fromAsync, writable: true, configurable: true });
 Math.random = random;
 phase.isLoading = true;

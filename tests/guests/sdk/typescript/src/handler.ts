@@ -78,8 +78,10 @@ export default async function onEvent(event: Event) {
       return kv.get(undefined as unknown as string);
     case "random":
       return json([Math.random(), Math.random(), crypto.randomUUID(), loadedWith === Math.random()]);
+    case "recurses":
+      return json(depth(1));
     case "globals":
-      return json(globals());
+      return json(await globals());
     default:
       return text(`unknown: ${asked.case}`, 400);
   }
@@ -104,7 +106,12 @@ function failed(url: string) {
   }
 }
 
-function globals() {
+async function* numbers() {
+  yield 1;
+  yield Promise.resolve(2);
+}
+
+async function globals() {
   const url = new URL("../b?x=1#f", "https://bücher.example/a/");
   const bytes = new TextEncoder().encode("é€");
   return {
@@ -112,10 +119,15 @@ function globals() {
     text: new TextDecoder().decode(bytes),
     base64: atob(btoa("abc")),
     clone: structuredClone({ a: [new Date(0)] }),
+    fromAsync: await Array.fromAsync(numbers(), async (number) => number * 2),
     drawn: crypto.getRandomValues(new Uint8Array(8)).length,
     timers: thrown(() => setTimeout(() => {}, 1)),
     subtle: thrown(() => (crypto as unknown as { subtle: unknown }).subtle),
   };
+}
+
+function depth(above: number): number {
+  return depth(above + 1) + 1;
 }
 
 function thrown(work: () => unknown): string {

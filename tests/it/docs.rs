@@ -38,12 +38,12 @@ pub(crate) fn samples(path: &Path) -> Vec<Sample> {
     found
 }
 
-/// README.md and its like, docs/, docs/deploy/, docs/handlers/, and the README of each bundled handler. The pages of providers are tested in
+/// README.md and its like, docs/, docs/deploy/, docs/handlers/, docs/observability/, and the README of each bundled handler. The pages of providers are tested in
 /// `providers`.
 fn pages() -> Vec<PathBuf> {
     let top = ["README.md", "CONTRIBUTING.md", "SECURITY.md"].map(|name| root().join(name));
     let mut pages = Vec::from(top);
-    for dir in ["docs", "docs/deploy", "docs/handlers"] {
+    for dir in ["docs", "docs/deploy", "docs/handlers", "docs/observability"] {
         pages.extend(pages_in(dir));
     }
     for name in handlers() {

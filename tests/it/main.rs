@@ -33,6 +33,7 @@ mod kills;
 mod loading;
 mod main_job;
 mod mounted;
+mod observability;
 mod offline;
 mod operate;
 mod paths;

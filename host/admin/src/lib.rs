@@ -13,5 +13,5 @@ mod search;
 
 pub use events::Events;
 pub use guard::{Guard, Refused};
-pub use node::Admin;
+pub use node::{Admin, Scrape};
 pub use routes::{answer_one, router};

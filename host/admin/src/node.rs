@@ -1,5 +1,6 @@
 //! The node for the operator: health probes, hooks, metrics, the queue, and rejected requests.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Json;
@@ -16,6 +17,9 @@ use landfall_model::{Clock, RefusalLog};
 
 use super::guard::Guard;
 
+/// Reads the metrics, in the text format of Prometheus.
+pub type Scrape = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = String> + Send>> + Send + Sync>;
+
 /// The state of the admin API.
 #[derive(Clone)]
 pub struct Admin {
@@ -27,8 +31,8 @@ pub struct Admin {
     pub plugins: String,
     /// Number of running attempts.
     pub running: Arc<dyn Fn() -> usize + Send + Sync>,
-    /// Counters, in the text format of Prometheus.
-    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// The metrics.
+    pub metrics: Scrape,
     /// The rejected requests.
     pub refusals: Arc<RefusalLog>,
     /// Checks every request except those for the probes.
@@ -131,7 +135,7 @@ pub(crate) async fn pause(
 pub(crate) async fn metrics(State(admin): State<Admin>) -> Response {
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
-        (admin.metrics)(),
+        (admin.metrics)().await,
     )
         .into_response()
 }

@@ -7,9 +7,9 @@ use std::time::Instant;
 use landfall_broker::Broker;
 use landfall_engine::Target;
 use landfall_ledger::{Ledger, LedgerError};
+use landfall_metrics::{HookMetrics, Metrics};
 use landfall_model::{Attempt, Clock, Event, RefusalLog};
 
-use super::counters::{Counters, RepeatCounts};
 use super::gate::{Gate, HookStatus};
 use super::record;
 use super::record_budget::RecordBudget;
@@ -33,7 +33,7 @@ pub struct Dispatcher {
     pub(crate) work: Work,
     pub(crate) gate: Gate,
     pub(crate) replies: Replies,
-    pub(crate) counters: Counters,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) sync_records: RecordBudget,
     /// Duplicates are recorded here, beside the requests that the edge refuses.
     pub(crate) refusals: Arc<RefusalLog>,
@@ -51,12 +51,13 @@ impl Dispatcher {
         broker: Option<Arc<dyn Broker>>,
         targets: Arc<dyn Targets>,
         clock: Clock,
+        metrics: Arc<Metrics>,
     ) -> Result<Arc<Dispatcher>, LedgerError> {
         let dispatcher = Arc::new(Dispatcher {
-            work: Work::start(ledger, broker, clock).await?,
+            work: Work::start(ledger, broker, clock, metrics.clone()).await?,
             gate: Gate::default(),
             replies: Replies::default(),
-            counters: Counters::default(),
+            metrics,
             sync_records: RecordBudget::new(Instant::now()),
             refusals: Arc::default(),
             targets,
@@ -72,8 +73,15 @@ impl Dispatcher {
         self.observer.set(observer).ok();
     }
 
-    /// Logs an attempt that has ended, and shows it to the observer.
-    pub(crate) fn report(&self, event: &Event, number: u32, attempt: &Attempt) {
+    /// Logs and measures an attempt that has ended, and shows it to the observer.
+    pub(crate) fn report(
+        &self,
+        metrics: &HookMetrics,
+        event: &Event,
+        number: u32,
+        attempt: &Attempt,
+    ) {
+        metrics.measure_attempt(attempt.duration, attempt.memory_peak_bytes);
         record::log(event, number, attempt);
         if let Some(observer) = self.observer.get() {
             observer(event, number, attempt);
@@ -118,31 +126,6 @@ impl Dispatcher {
     /// is not stored yet.
     pub fn leases(&self) -> usize {
         self.work.leases()
-    }
-
-    /// Attempts since the start, by hook and outcome.
-    pub fn attempts(&self) -> Vec<(Arc<str>, &'static str, u64)> {
-        self.counters.attempts()
-    }
-
-    /// Outbound calls that were denied or failed since the start, by hook and error.
-    pub fn failed_calls(&self) -> Vec<(Arc<str>, &'static str, u64)> {
-        self.counters.failed_calls()
-    }
-
-    /// How often events came again since the start, by hook.
-    pub fn repeats(&self) -> Vec<(Arc<str>, RepeatCounts)> {
-        self.counters.repeats()
-    }
-
-    /// Messages of the broker that were not run since the start, by reason.
-    pub fn refused_messages(&self) -> [(&'static str, u64); 2] {
-        self.counters.refused_messages()
-    }
-
-    /// Records of mode `sync` since the start that the ledger had no room for.
-    pub fn dropped_records(&self) -> u64 {
-        self.counters.dropped_records()
     }
 
     /// Why the events of a hook wait, if they do.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use landfall_engine::Target;
 use landfall_ledger::{Committed, Deferred, Disposition, LedgerError, NewEvent, Refused, Results};
+use landfall_metrics::HookMetrics;
 use landfall_model::{Attempt, Event, Outcome, Reply, RetrySpec};
 use tokio::sync::oneshot;
 
@@ -33,16 +34,15 @@ impl Dispatcher {
     /// Commits the attempt. Results that cannot be stored make another outcome of it, and that is
     /// committed.
     pub(crate) async fn finish(&self, mut lease: Lease, mut done: RanAttempt) {
-        self.report(&done.event, done.number, &done.attempt);
-        self.counters
-            .count_failed_calls(&done.event.hook, &done.attempt.calls);
+        let metrics = done.target.handler.metrics().clone();
+        self.report(&metrics, &done.event, done.number, &done.attempt);
 
         landfall_model::kill_point!("before-end");
         let effects = std::mem::take(&mut done.attempt.effects);
         let mut results = self.results(&done.event, effects, &done.target);
         loop {
             let (disposition, emitted) = self.disposition(&done, lease.deferred(), results);
-            let pause = disposition.pause();
+            let (pause, end) = (disposition.pause(), DeliveryEnd::of(&disposition));
             let record = record::build(
                 &done.attempt,
                 done.started_ms,
@@ -51,6 +51,7 @@ impl Dispatcher {
             );
             match lease.commit(record, disposition).await {
                 Ok(Committed::Stored) => {
+                    end.count(&metrics, &done.attempt.outcome);
                     self.mark_emitted_due(&emitted);
                     return self.after_commit(done, pause);
                 }
@@ -102,7 +103,7 @@ impl Dispatcher {
 
     fn after_commit(&self, done: RanAttempt, pause: Option<Duration>) {
         let (event, hook, outcome) = (&done.event, &done.event.hook, done.attempt.outcome);
-        self.counters.count_attempt(hook, &outcome);
+        done.target.handler.metrics().count_attempt(outcome.word());
         self.judge(event, &outcome);
         landfall_model::kill_point!("after-end");
 
@@ -137,7 +138,8 @@ impl Dispatcher {
         if let Err(error) = lease.release(pause).await {
             return self.after_failed_commit(&done, &error);
         }
-        self.counters.count_attempt(hook, &done.attempt.outcome);
+        done.count_attempt();
+        done.target.handler.metrics().count_retry();
         landfall_model::kill_point!("after-end");
 
         // The next attempt answers the callers that wait.
@@ -149,7 +151,7 @@ impl Dispatcher {
 
     fn after_lost_lease(&self, done: &RanAttempt) {
         let (event, hook, number) = (&done.event, &done.event.hook, done.number);
-        self.counters.count_attempt(hook, &done.attempt.outcome);
+        done.count_attempt();
         self.judge(event, &done.attempt.outcome);
         landfall_model::kill_point!("after-end");
 
@@ -160,7 +162,7 @@ impl Dispatcher {
 
     fn after_failed_commit(&self, done: &RanAttempt, error: &LedgerError) {
         let (event, hook) = (&done.event, &done.event.hook);
-        self.counters.count_attempt(hook, &done.attempt.outcome);
+        done.count_attempt();
         landfall_model::kill_point!("after-end");
 
         self.replies.forget(event.id);
@@ -173,6 +175,46 @@ impl Dispatcher {
         let is_own = event.attribute("emitted-by") == Some(&*event.hook);
         if !is_own || matches!(outcome, Outcome::Done(_)) {
             self.gate.record_outcome(&event.hook, outcome);
+        }
+    }
+}
+
+// === impl RanAttempt ===
+
+impl RanAttempt {
+    fn count_attempt(&self) {
+        let metrics = self.target.handler.metrics();
+        metrics.count_attempt(self.attempt.outcome.word());
+    }
+}
+
+/// What follows from an attempt, for the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DeliveryEnd {
+    Done,
+    Retry,
+    Defer,
+    Dead,
+}
+
+// === impl DeliveryEnd ===
+
+impl DeliveryEnd {
+    pub fn of(disposition: &Disposition) -> DeliveryEnd {
+        match disposition {
+            Disposition::Done(_) => DeliveryEnd::Done,
+            Disposition::Retry(_) => DeliveryEnd::Retry,
+            Disposition::Defer(_) => DeliveryEnd::Defer,
+            Disposition::Dead(_) => DeliveryEnd::Dead,
+        }
+    }
+
+    pub fn count(self, metrics: &HookMetrics, outcome: &Outcome) {
+        match self {
+            DeliveryEnd::Done => {}
+            DeliveryEnd::Retry => metrics.count_retry(),
+            DeliveryEnd::Defer => metrics.count_deferral(),
+            DeliveryEnd::Dead => metrics.count_dead_letter(outcome.word()),
         }
     }
 }

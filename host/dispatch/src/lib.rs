@@ -11,7 +11,6 @@ mod accept;
 mod broker_queue;
 mod circuit;
 mod consume;
-mod counters;
 mod dispatcher;
 mod due;
 mod error;
@@ -32,7 +31,6 @@ mod sync;
 mod work;
 
 pub use accept::{Answer, AnswerContent, Incoming};
-pub use counters::RepeatCounts;
 pub use dispatcher::{Dispatcher, Observer, Targets};
 pub use error::DispatchError;
 pub use gate::HookStatus;

@@ -59,19 +59,23 @@ impl Dispatcher {
             let (event, duplicate) = (first, duplicate.event);
             tracing::info!(hook = &**hook, %event, %duplicate, "{what}");
         }
-        self.counters.count_duplicate(hook, is_replayed);
+        if let Some(metrics) = self.metrics.find(hook) {
+            metrics.count_duplicate(is_replayed);
+        }
     }
 
     pub(crate) fn record_conflict(&self, hook: &Arc<str>, event: EventId, first: EventId) {
         tracing::warn!(hook = &**hook, %event, %first, "same delivery identity as an earlier event, different body: both run");
-        self.counters.count_conflict(hook);
+        if let Some(metrics) = self.metrics.find(hook) {
+            metrics.count_conflict();
+        }
     }
 
     /// Records a message that was forged or damaged, or is not Landfall's. `id` is the broker's id
     /// of the message, or empty.
     pub(crate) fn reject_message(&self, error: &DecodeError, id: &str) {
-        self.counters.count_message(error);
         let reason = error.reason();
+        self.metrics.count_refused_message(message_reason(error));
         let request = RefusedRequest {
             at: self.timestamp(),
             hook: QUEUE.into(),
@@ -122,6 +126,14 @@ async fn log_suppressed(
             suppressed,
             "{what} (and {suppressed} more in the last {seconds} s)"
         );
+    }
+}
+
+/// The label of the counter.
+fn message_reason(error: &DecodeError) -> &'static str {
+    match error {
+        DecodeError::Unverified(_) => "unverified",
+        DecodeError::Malformed(_) | DecodeError::Later(_) => "unreadable",
     }
 }
 

@@ -34,6 +34,11 @@ impl Dispatcher {
     /// The scheduler looks when these events are due.
     pub(crate) fn mark_emitted_due(&self, emitted: &[NewEvent]) {
         for new in emitted {
+            if new.dead.is_some()
+                && let Some(metrics) = self.metrics.find(&new.stored.event().hook)
+            {
+                metrics.count_dead_letter(LOOP);
+            }
             self.work.mark_due_in(&new.stored.event().hook, new.delay);
         }
     }

@@ -29,7 +29,12 @@ impl Dispatcher {
         } else {
             event.clone()
         };
-        let (started, started_ms) = (Instant::now(), to_ms(self.clock.now()));
+        let (started, now) = (Instant::now(), self.clock.now());
+        let started_ms = to_ms(now);
+        if number == 1 && lease.deferred().count == 0 && !replayed {
+            let waited = now.duration_since(event.received_at).unwrap_or_default();
+            target.handler.metrics().measure_queue_wait(waited);
+        }
         landfall_model::kill_point!("before-run");
 
         // In a task of its own, so that a panic of the host ends the attempt and nothing else.

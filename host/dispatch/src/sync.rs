@@ -11,7 +11,7 @@ use landfall_model::clock::to_ms;
 use landfall_model::{Attempt, Effects, Event, Outcome, RetrySpec, Stored};
 
 use super::dispatcher::Dispatcher;
-use super::finish::{Past, dead_reason, next_disposition, refused_outcome};
+use super::finish::{DeliveryEnd, Past, dead_reason, next_disposition, refused_outcome};
 use super::record;
 
 /// The time for what follows the attempt: its end, and storing its effects.
@@ -30,9 +30,8 @@ impl Dispatcher {
         let dispatcher = self.clone();
         let run = tokio::spawn(async move {
             let _permit = permit;
-            let hook = event.hook.clone();
             let outcome = dispatcher.sync_attempt(&target, event, limit).await;
-            dispatcher.counters.count_attempt(&hook, &outcome);
+            target.handler.metrics().count_attempt(outcome.word());
             outcome
         });
 
@@ -48,12 +47,13 @@ impl Dispatcher {
     }
 
     async fn sync_attempt(&self, target: &Target, event: Event, limit: Duration) -> Outcome {
-        let (started, started_ms) = (Instant::now(), to_ms(self.clock.now()));
-        let event = Arc::new(event);
+        let (started, now) = (Instant::now(), self.clock.now());
+        let (event, started_ms) = (Arc::new(event), to_ms(now));
+        let metrics = target.handler.metrics();
+        let waited = now.duration_since(event.received_at).unwrap_or_default();
+        metrics.measure_queue_wait(waited);
         let mut attempt = target.handler.run(event.clone(), 1, limit).await;
-        self.report(&event, 1, &attempt);
-        self.counters
-            .count_failed_calls(&event.hook, &attempt.calls);
+        self.report(metrics, &event, 1, &attempt);
 
         let is_done = matches!(attempt.outcome, Outcome::Done(_));
         let effects = std::mem::take(&mut attempt.effects);
@@ -119,12 +119,11 @@ impl Dispatcher {
             Outcome::Defer { reason, .. } => Disposition::Dead(dead_reason("defer", reason)),
             outcome => next_disposition(outcome, nothing, &first, &once, 0.5),
         };
-        if self
-            .ledger()
-            .record_later(stored, record, disposition)
-            .is_none()
-        {
-            self.counters.count_dropped_record();
+        let end = DeliveryEnd::of(&disposition);
+        let recorded = self.ledger().record_later(stored, record, disposition);
+        match recorded {
+            Some(()) => end.count(target.handler.metrics(), &attempt.outcome),
+            None => self.metrics.count_dropped_record(),
         }
     }
 }

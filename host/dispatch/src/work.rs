@@ -9,6 +9,7 @@ use landfall_broker::Broker;
 use landfall_ledger::{
     Accepted, Claimed, Deferred, Fence, Ledger, LedgerError, NewEvent, OpenState,
 };
+use landfall_metrics::Metrics;
 use landfall_model::{Clock, Event, LedgerTime};
 
 use super::broker_queue::{BrokerQueue, InFlight};
@@ -25,6 +26,7 @@ pub(crate) struct Work {
     leases: Leases,
     due: DueHooks,
     broker: Option<Arc<BrokerQueue>>,
+    metrics: Arc<Metrics>,
 }
 
 /// A delivery to run now.
@@ -42,6 +44,7 @@ impl Work {
         ledger: Arc<dyn Ledger>,
         broker: Option<Arc<dyn Broker>>,
         clock: Clock,
+        metrics: Arc<Metrics>,
     ) -> Result<Work, LedgerError> {
         let queue = |broker| Arc::new(BrokerQueue::new(ledger.clone(), broker, clock));
         let work = Work {
@@ -49,6 +52,7 @@ impl Work {
             ledger,
             leases: Leases::default(),
             due: DueHooks::default(),
+            metrics,
         };
         work.look().await?;
         Ok(work)
@@ -224,8 +228,15 @@ impl Work {
             why,
             "an event cannot be read back: it is dead"
         );
-        if let Err(error) = self.ledger.dead_letter_unreadable(fence, why.into()).await {
-            tracing::error!(%error, delivery = fence.delivery, "a delivery cannot be ended");
+        match self.ledger.dead_letter_unreadable(fence, why.into()).await {
+            Ok(()) => {
+                if let Some(metrics) = self.metrics.find(hook) {
+                    metrics.count_dead_letter("unread");
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, delivery = fence.delivery, "a delivery cannot be ended");
+            }
         }
     }
 

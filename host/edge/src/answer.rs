@@ -8,7 +8,6 @@ use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode};
 
-use super::counters::Counters;
 use landfall_hooks::Hook;
 use landfall_model::{EventId, Outcome, Reply};
 use landfall_verify::{Answer, AnswerRules, ReplyBody};
@@ -70,12 +69,12 @@ pub(crate) fn challenge(answer: Answer) -> Option<Response> {
 
 /// Applies the provider's rules to an answer of the host or the handler: a status that the provider
 /// punishes is replaced, and the body is removed if the provider requires an empty one.
-pub(crate) fn apply_rules(counters: &Counters, hook: &Hook, response: Response) -> Response {
+pub(crate) fn apply_rules(hook: &Hook, response: Response) -> Response {
     let (rules, status) = (hook.verifier.answers(), response.status().as_u16());
     let response = match rules.instead_of(status) {
         None => response,
         Some(instead) => {
-            if counters.avoided(&hook.spec.name, status) {
+            if hook.metrics.count_avoided(status) {
                 let what = "a status that the provider punishes was not sent; further ones are \
                             only counted";
                 tracing::warn!(hook = &*hook.spec.name, status, sent = instead, what);

@@ -41,7 +41,7 @@ pub(crate) async fn answer_challenge(
     let response = answer::challenge(answer).ok_or(Rejection::BadHead(
         "a value of the ownership check cannot be sent back",
     ))?;
-    edge.counters.challenge(hook_name);
+    hook.metrics.count_challenge();
     tracing::info!(hook = hook_name, status, "ownership check answered");
     Ok(response)
 }

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ipnet::IpNet;
 use landfall_dispatch::Dispatcher;
 use landfall_hooks::Hooks;
+use landfall_metrics::Metrics;
 use landfall_model::{Clock, EdgeLimits, PushSpec, RefusalLog};
 use landfall_secrets::{KeyDocuments, Secrets};
 use landfall_verify::Verifier;
 
 use super::bodies::BodyBudget;
-use super::counters::Counters;
 use super::decode::Decoders;
 use super::hints::HintBudget;
 use super::push_auth;
@@ -30,8 +30,8 @@ pub struct Edge {
     pub limits: EdgeLimits,
     /// The rejected requests.
     pub refusals: Arc<RefusalLog>,
-    /// The counters of `/metrics`.
-    pub counters: Counters,
+    /// The metrics of the node.
+    pub(crate) metrics: Arc<Metrics>,
     /// Proxies whose `X-Forwarded-For` counts.
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) clock: Clock,
@@ -61,6 +61,8 @@ pub struct EdgeSetup {
     pub push: Option<PushSpec>,
     /// The time of day.
     pub clock: Clock,
+    /// The metrics of the node.
+    pub metrics: Arc<Metrics>,
 }
 
 // === impl Edge ===
@@ -75,7 +77,7 @@ impl Edge {
             refusals: setup.dispatcher.refusals().clone(),
             dispatcher: setup.dispatcher,
             limits: setup.limits,
-            counters: Counters::new(),
+            metrics: setup.metrics,
             trusted_proxies: setup.trusted_proxies,
             clock: setup.clock,
             hints: HintBudget::default(),

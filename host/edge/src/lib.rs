@@ -16,7 +16,6 @@ mod caller;
 mod challenge;
 mod client;
 mod connections;
-mod counters;
 mod decode;
 mod edge;
 mod head;

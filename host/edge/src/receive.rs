@@ -22,7 +22,8 @@ use super::target::AuthTarget;
 use super::{answer, authenticate, head, refuse};
 use landfall_dispatch::{Answer, AnswerContent, Incoming, Target};
 use landfall_hooks::{Hook, RouteMatch, Serving};
-use landfall_model::{DedupId, DedupKey, Event, Mode};
+use landfall_metrics::{RequestOutcome, RunningRequest};
+use landfall_model::{DedupId, DedupKey, Event, Mode, Outcome};
 use landfall_verify::{
     AuthScheme, SignedBody, Unverified, Verdict, Verified, is_challenge, streaming_mac,
 };
@@ -33,17 +34,31 @@ const RECHECK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Handles every public request.
 pub(crate) async fn receive(State(edge): State<Arc<Edge>>, request: Request) -> Response {
+    let started = Instant::now();
     let (head, mut body) = request.into_parts();
     let caller = Caller::of(&head, &body, &edge.trusted_proxies);
     let (is_last, worth_draining) = (head::is_last(&head), is_worth_draining(&head, &body));
-    let response = match handle(&edge, &caller, head, &mut body).await {
-        Ok(response) => response,
-        Err(Refused { rejection, hook }) => {
+    let response = match handle(&edge, &caller, started, head, &mut body).await {
+        Ok(Handled { answer, running }) => {
+            running.answered(answer.outcome, answer.response.status().as_u16());
+            answer.response
+        }
+        Err(Refused {
+            rejection,
+            hook,
+            running,
+        }) => {
             if worth_draining && !rejection.abandons_body() {
                 drain(&mut body).await;
             }
 
+            let outcome = rejection.outcome();
             let response = refuse::refuse(&edge, rejection, &caller, hook.as_deref());
+            let status = response.status().as_u16();
+            match running {
+                Some(running) => running.answered(outcome, status),
+                None => edge.metrics.count_request(outcome, status),
+            }
             if body.is_end_stream() {
                 response
             } else {
@@ -59,25 +74,43 @@ pub(crate) async fn receive(State(edge): State<Arc<Edge>>, request: Request) -> 
     }
 }
 
+/// An answered request.
+struct Handled {
+    answer: HookAnswer,
+    running: RunningRequest,
+}
+
+/// The answer of a hook, and how its request ended.
+struct HookAnswer {
+    response: Response,
+    outcome: RequestOutcome,
+}
+
 /// A rejected request, and its hook if one is known.
 struct Refused {
     rejection: Rejection,
     hook: Option<Arc<Hook>>,
+    running: Option<RunningRequest>,
 }
 
 async fn handle(
     edge: &Edge,
     caller: &Caller,
+    started: Instant,
     head: Parts,
     body: &mut Body,
-) -> Result<Response, Refused> {
+) -> Result<Handled, Refused> {
     if let Err(rejection) = head::check(&head) {
-        let hook = edge
-            .hooks
-            .table()
-            .find(head.uri.path())
-            .map(|found| found.hook);
-        return Err(Refused { rejection, hook });
+        let found = edge.hooks.table().find(head.uri.path());
+        let hook = found.map(|found| found.hook);
+        let running = hook
+            .as_ref()
+            .map(|hook| hook.metrics.start_request(started));
+        return Err(Refused {
+            rejection,
+            hook,
+            running,
+        });
     }
 
     let found = find(edge, head.uri.path())
@@ -85,14 +118,18 @@ async fn handle(
         .map_err(|rejection| Refused {
             rejection,
             hook: None,
+            running: None,
         })?;
     let hook = found.hook.clone();
-    handle_for(edge, &hook, caller, found, head, body)
-        .await
-        .map_err(|rejection| Refused {
+    let running = hook.metrics.start_request(started);
+    match handle_for(edge, &hook, caller, found, head, body).await {
+        Ok(answer) => Ok(Handled { answer, running }),
+        Err(rejection) => Err(Refused {
             rejection,
             hook: Some(hook),
-        })
+            running: Some(running),
+        }),
+    }
 }
 
 async fn handle_for(
@@ -102,7 +139,7 @@ async fn handle_for(
     found: RouteMatch,
     head: Parts,
     body: &mut Body,
-) -> Result<Response, Rejection> {
+) -> Result<HookAnswer, Rejection> {
     authenticate::check_address(hook, caller)?;
     let method_check = check_method(hook, &head.method);
     if !hook.verifier.takes_challenges_by(&head.method) {
@@ -121,19 +158,25 @@ async fn handle_for(
     let (verified, _reservation) =
         match authenticated(edge, hook, caller, head, body, method_check).await? {
             Authenticated::Event(verified, reservation) => (verified, reservation),
-            Authenticated::Challenge(answer) => return Ok(answer),
+            Authenticated::Challenge(response) => {
+                let outcome = RequestOutcome::Challenge;
+                return Ok(HookAnswer { response, outcome });
+            }
         };
 
     let dedup = dedup_key(hook, &verified);
     let event = verified.into_event(&hook.spec.name, edge.clock.now(), attributes);
-    let response = match hook.spec.mode {
+    let answer = match hook.spec.mode {
         Mode::Sync => run_now(edge, hook, target, event).await?,
         Mode::Async | Mode::Auto => {
             store_and_answer(edge, hook, target.as_ref(), event, dedup).await?
         }
     };
 
-    Ok(answer::apply_rules(&edge.counters, hook, response))
+    Ok(HookAnswer {
+        response: answer::apply_rules(hook, answer.response),
+        ..answer
+    })
 }
 
 /// Refuses a request that the hook can neither run nor verify.
@@ -190,6 +233,7 @@ async fn authenticated(
     });
     let (body, mac, reservation) = read(edge, max, body, mac).await?;
     let request = Unverified { body, ..head };
+    let started = Instant::now();
 
     // Only an ownership check with the right method gets the reason of a failed proof.
     let method = request.method.clone();
@@ -203,6 +247,7 @@ async fn authenticated(
             authenticate::authenticate_encoded(edge, auth, hook, request, encoded, &keys, mac).await
         }
     };
+    hook.metrics.measure_verify(started.elapsed());
     let (verified, reservation) = match checked {
         Ok((Verdict::Verified(verified), reservation)) => (verified, reservation),
         Ok((Verdict::Challenge(answer), _)) => {
@@ -216,10 +261,8 @@ async fn authenticated(
     // The method was only accepted because the request could have been an ownership check.
     method_check?;
 
-    edge.counters.verified(
-        &hook.spec.name,
-        verified.fact("verified-by").unwrap_or_default(),
-    );
+    let key = verified.fact("verified-by").unwrap_or_default();
+    hook.metrics.count_verified(key);
     landfall_model::kill_point!("verified");
     Ok(Authenticated::Event(verified, reservation))
 }
@@ -230,7 +273,7 @@ async fn run_now(
     hook: &Hook,
     target: Option<Target>,
     event: Event,
-) -> Result<Response, Rejection> {
+) -> Result<HookAnswer, Rejection> {
     let event_id = event.id;
     let target = target.ok_or_else(|| unavailable(hook))?;
     let permit = hook
@@ -242,7 +285,15 @@ async fn run_now(
         .dispatcher
         .run_sync(target, event, permit, hook.sync_limit())
         .await;
-    Ok(answer::outcome(hook.verifier.answers(), outcome, event_id))
+    let counted = match outcome {
+        Outcome::Done(_) => RequestOutcome::Replied,
+        Outcome::Reject { .. } => RequestOutcome::Rejected,
+        _ => RequestOutcome::Failed,
+    };
+    Ok(HookAnswer {
+        response: answer::outcome(hook.verifier.answers(), outcome, event_id),
+        outcome: counted,
+    })
 }
 
 /// Modes `async` and `auto`: stores the event, then answers with the handler's reply or with the
@@ -253,18 +304,26 @@ async fn store_and_answer(
     target: Option<&Target>,
     event: Event,
     dedup: Option<DedupKey>,
-) -> Result<Response, Rejection> {
+) -> Result<HookAnswer, Rejection> {
     let event_id = event.id;
     let accepted = queue(edge, hook, target, event, dedup).await?;
     let rules = hook.verifier.answers();
-    Ok(match accepted.content {
-        AnswerContent::Reply(reply) => answer::reply(rules, reply, event_id),
-        AnswerContent::Rejected => answer::rejected(accepted.event),
+    let (response, outcome) = match accepted.content {
+        AnswerContent::Reply(reply) => {
+            let response = answer::reply(rules, reply, event_id);
+            (response, RequestOutcome::Replied)
+        }
+        AnswerContent::Rejected => {
+            let response = answer::rejected(accepted.event);
+            (response, RequestOutcome::Rejected)
+        }
         AnswerContent::Accepted => {
             landfall_model::kill_point!("before-answer");
-            answer::accepted(rules, accepted.event)
+            let response = answer::accepted(rules, accepted.event);
+            (response, RequestOutcome::Accepted)
         }
-    })
+    };
+    Ok(HookAnswer { response, outcome })
 }
 
 /// Returns when the event is on stable storage. In mode `auto`, waits for the handler's reply until

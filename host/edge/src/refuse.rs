@@ -24,12 +24,21 @@ pub(crate) fn refuse(
     let why = explain(edge, &rejection, caller, hook);
     let is_ours = rejection.is_ours();
     let response = match hook {
-        Some(hook) => answer::apply_rules(&edge.counters, hook, rejection.response()),
+        Some(hook) => answer::apply_rules(hook, rejection.response()),
         None => rejection.response(),
     };
 
     if let Some(why) = why {
-        let name = hook.map_or(caller.name, |hook| &*hook.spec.name);
+        let name = match hook {
+            Some(hook) => {
+                hook.metrics.count_refused(why.reason);
+                &*hook.spec.name
+            }
+            None => {
+                edge.metrics.count_refused(caller.name, why.reason);
+                caller.name
+            }
+        };
         record(
             edge,
             name,
@@ -65,6 +74,7 @@ pub(crate) fn refuse_broken(edge: &Edge, broken: Broken, peer: IpAddr) {
         }
     };
 
+    edge.metrics.count_refused(NO_HOOK, why.reason);
     record(
         edge,
         NO_HOOK,
@@ -77,6 +87,7 @@ pub(crate) fn refuse_broken(edge: &Edge, broken: Broken, peer: IpAddr) {
 
 /// Records what the admin listener refused.
 pub fn refuse_admin(edge: &Edge, why: Why, status: u16, client: Option<IpAddr>) {
+    edge.metrics.count_refused(ADMIN, why.reason);
     record(edge, ADMIN, why, Some(status), client, status >= 500);
 }
 
@@ -93,7 +104,6 @@ fn record(
         detail,
         hint,
     } = why;
-    edge.counters.refused(hook, reason);
     let refused = RefusedRequest {
         at: humantime::format_rfc3339_millis(edge.clock.now()).to_string(),
         hook: hook.to_owned(),

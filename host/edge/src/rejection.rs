@@ -5,6 +5,8 @@ use axum::response::Response;
 use http::header::{ACCEPT_ENCODING, ALLOW, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
+use landfall_metrics::RequestOutcome;
+
 use super::answer::{RETRY_LATER, RETRY_SOON, closing, empty, error, retry, with};
 
 /// Why a request ends without a handler's reply.
@@ -87,6 +89,14 @@ impl Rejection {
             self,
             Rejection::Unavailable(_) | Rejection::Busy(_) | Rejection::NotKept(_)
         )
+    }
+
+    /// How the request counts.
+    pub(crate) fn outcome(&self) -> RequestOutcome {
+        match self {
+            Rejection::Options(_) | Rejection::Head => RequestOutcome::Other,
+            _ => RequestOutcome::Refused,
+        }
     }
 
     /// The answer: the one place that turns a rejection into a status. Only `refuse` calls this, so

@@ -12,7 +12,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use anyhow::Context;
 use tokio::sync::Semaphore;
@@ -23,6 +23,7 @@ use super::inspect::Inspected;
 use super::limits;
 use super::load_error::LoadError;
 use super::trust::{self, Owner, SealKey};
+use landfall_metrics::Metrics;
 use landfall_model::Clock;
 
 /// The most compilers at a time. A component that takes minutes must not delay the others.
@@ -43,6 +44,7 @@ pub(crate) struct Cache {
     compiling: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     compilers: Semaphore,
     evictions: AtomicU64,
+    metrics: Arc<Metrics>,
 }
 
 /// The content of a cache.
@@ -86,6 +88,7 @@ impl Cache {
         compiler: PathBuf,
         max_size: u64,
         clock: Clock,
+        metrics: Arc<Metrics>,
     ) -> anyhow::Result<Cache> {
         let shown = dir.display();
         DirBuilder::new()
@@ -112,6 +115,7 @@ impl Cache {
             compiling: Mutex::default(),
             compilers: Semaphore::new(COMPILERS_MAX),
             evictions: AtomicU64::new(0),
+            metrics,
         };
         cache.evict(None);
         Ok(cache)
@@ -144,7 +148,11 @@ impl Cache {
         trust::check_dir(&self.dir, Owner::Own)
             .map_err(|error| passing(format!("{} {error}", self.dir.display())))?;
         let target = self.dir.join(self.name(&inspected.digest));
-        compile::in_child(&self.compiler, &inspected.file, bytes, &target).await?;
+        let started = Instant::now();
+        let compiled = compile::in_child(&self.compiler, &inspected.file, bytes, &target).await;
+        let time = started.elapsed();
+        self.metrics.measure_compile(time, compiled.is_ok());
+        compiled?;
         self.seal(&target)
             .map_err(|error| passing(format!("{} {error}", target.display())))?;
         self.evict(Some(&target));
@@ -372,6 +380,7 @@ mod tests {
             "/nowhere".into(),
             max_size,
             Clock::System,
+            Arc::default(),
         )
         .unwrap()
     }

@@ -19,6 +19,7 @@ use super::permits::Permits;
 use super::runtime::Runtime;
 use super::{settings, ticker};
 use landfall_egress::{Client, Policy};
+use landfall_metrics::{HookMetrics, Metrics};
 use landfall_model::{Clock, ComponentLimits, HookSpec, SecretSource, Sizes};
 
 /// The process's one engine.
@@ -47,6 +48,8 @@ pub struct EngineSettings {
     pub limits: ComponentLimits,
     /// The clock of the process.
     pub clock: Clock,
+    /// The metrics of the process.
+    pub metrics: Arc<Metrics>,
 }
 
 /// What surrounds a component in an offline run, in place of the ledger, the network and the clock
@@ -88,6 +91,7 @@ impl Engine {
             settings.compiler,
             settings.cache_max_size,
             clock,
+            settings.metrics,
         )?;
         let runtime = Runtime {
             wasm,
@@ -124,13 +128,15 @@ impl Engine {
         Ok(Component { inspected, code })
     }
 
-    /// Links a component by the grants of a hook and creates one instance to test it.
+    /// Links a component by the grants of a hook and creates one instance to test it. The handler
+    /// counts with `metrics`.
     pub async fn prepare(
         &self,
         component: &Component,
         spec: &HookSpec,
         sizes: Sizes,
         secrets: Arc<dyn SecretSource>,
+        metrics: Arc<HookMetrics>,
     ) -> Result<Handler, LoadError> {
         let policy = Policy::new(spec.allow.clone());
         let client = Client::new(
@@ -147,6 +153,7 @@ impl Engine {
             sizes,
             Arc::new(client),
             environment,
+            metrics,
         )
         .await
     }
@@ -168,7 +175,17 @@ impl Engine {
         };
         let environment = Environment::new(spec.environment.clone(), secrets);
         let client = Arc::new(surroundings.client);
-        Handler::prepare(&runtime, component, spec, sizes, client, environment).await
+        let metrics = HookMetrics::detached(&spec.name);
+        Handler::prepare(
+            &runtime,
+            component,
+            spec,
+            sizes,
+            client,
+            environment,
+            metrics,
+        )
+        .await
     }
 
     /// How many attempts run now.

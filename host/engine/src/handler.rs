@@ -27,6 +27,7 @@ use super::state::AttemptState;
 use super::text::bounded;
 use super::{link, proxy, reply};
 use landfall_egress::Client;
+use landfall_metrics::{HookMetrics, OutboundMetrics};
 use landfall_model::{
     Attempt, CallResult, Event, Grants, HookSpec, MemoryBudget, OutboundCall, Outcome, Reply, Sizes,
 };
@@ -53,6 +54,8 @@ pub struct Handler {
     hook: Arc<str>,
     grants: Grants,
     client: Arc<Client>,
+    metrics: Arc<HookMetrics>,
+    outbound: Arc<OutboundMetrics>,
 }
 
 /// The export that receives the events.
@@ -73,6 +76,7 @@ impl Handler {
         sizes: Sizes,
         client: Arc<Client>,
         environment: Environment,
+        metrics: Arc<HookMetrics>,
     ) -> Result<Handler, LoadError> {
         let inspected = component.inspected.clone();
         let mismatch = |error| mismatch(&inspected.file, &error);
@@ -91,6 +95,7 @@ impl Handler {
             Export::Handler(HookPre::new(pre).map_err(mismatch)?)
         };
 
+        let outbound = OutboundMetrics::new(metrics.clone(), &spec.allow.http);
         let handler = Handler {
             runtime: runtime.clone(),
             schedule: HandlerSchedule::new(),
@@ -104,6 +109,8 @@ impl Handler {
             hook: spec.name.shared(),
             grants: spec.allow.capabilities.clone(),
             client,
+            metrics,
+            outbound: Arc::new(outbound),
         };
         handler.probe().await?;
         Ok(handler)
@@ -112,6 +119,11 @@ impl Handler {
     /// What the component's bytes say.
     pub fn component(&self) -> &Inspected {
         &self.inspected
+    }
+
+    /// The metrics of the hook.
+    pub fn metrics(&self) -> &Arc<HookMetrics> {
+        &self.metrics
     }
 
     /// Whether the component exports a `responder`.
@@ -280,7 +292,13 @@ impl Handler {
             environment,
             self.runtime.fixed,
             self.settings.clone(),
-            Http::new(self.client.clone(), event, until, memory.clone()),
+            Http::new(
+                self.client.clone(),
+                event,
+                until,
+                memory.clone(),
+                self.outbound.clone(),
+            ),
             capabilities,
         );
 

@@ -13,7 +13,7 @@ pub struct Permits {
     hook: Arc<Semaphore>,
     node: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
-    waiting_max: usize,
+    concurrency: usize,
 }
 
 /// The right to run one attempt. It is released on drop.
@@ -36,8 +36,7 @@ impl Permits {
             hook: Arc::new(Semaphore::new(concurrency)),
             node,
             waiting: Arc::default(),
-            // Each request that waits holds a body in memory.
-            waiting_max: concurrency,
+            concurrency,
         }
     }
 
@@ -46,6 +45,17 @@ impl Permits {
         self.hook
             .available_permits()
             .min(self.node.available_permits())
+    }
+
+    /// How many attempts of the hook run now.
+    pub fn in_use(&self) -> usize {
+        let free = self.hook.available_permits();
+        self.concurrency.saturating_sub(free)
+    }
+
+    /// The most attempts of the hook that run at a time.
+    pub fn concurrency(&self) -> usize {
+        self.concurrency
     }
 
     /// A permit, if one is free now.
@@ -72,7 +82,8 @@ impl Permits {
         if let Some(permit) = self.try_acquire() {
             return Ok(permit);
         }
-        let _entry = QueueEntry::take(&self.waiting, self.waiting_max).ok_or(NoPermit)?;
+        // Each request that waits holds a body in memory: as many wait as may run.
+        let _entry = QueueEntry::take(&self.waiting, self.concurrency).ok_or(NoPermit)?;
         tokio::time::timeout(wait, self.acquire_both())
             .await
             .unwrap_or(Err(NoPermit))

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::error::missing_component;
 use landfall_config::{Manifest, literal_references};
 use landfall_engine::{Handler, OrderOf, Permits, Target};
+use landfall_metrics::HookMetrics;
 use landfall_model::{HookSpec, Sizes, VerifySpec};
 use landfall_verify::{AuthScheme, Verifier, order_key};
 
@@ -28,6 +29,8 @@ pub struct Hook {
     pub serving: Serving,
     /// How many attempts may run.
     pub permits: Permits,
+    /// What is counted. All versions of the hook share it.
+    pub metrics: Arc<HookMetrics>,
 }
 
 /// What a hook does with a verified event.
@@ -70,6 +73,7 @@ impl Hook {
             manifest: self.manifest.clone(),
             serving: self.serving.clone(),
             permits: self.permits.clone(),
+            metrics: self.metrics.clone(),
         }
     }
 
@@ -82,6 +86,7 @@ impl Hook {
             manifest: self.manifest.clone(),
             serving: Serving::Unavailable(missing_component(&self.spec.component, None)),
             permits: self.permits.clone(),
+            metrics: self.metrics.clone(),
         }
     }
 

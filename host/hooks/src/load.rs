@@ -16,6 +16,7 @@ use super::platform::Platform;
 use super::trust::Trust;
 use landfall_config::Manifest;
 use landfall_engine::{CAPABILITIES, Component, Engine};
+use landfall_metrics::Metrics;
 use landfall_model::{
     ComponentDigest, HookName, HookSpec, LedgerWrites, Mode, SecretSource, SizeSpec, VerifySpec,
 };
@@ -43,6 +44,7 @@ pub(crate) struct Loader {
     pub(crate) trust: Trust,
     /// Bytes that the node has for all bodies together.
     pub(crate) bodies: usize,
+    pub(crate) metrics: Arc<Metrics>,
     /// One permit for each component that is being loaded.
     pub(crate) permits: Semaphore,
 }
@@ -82,10 +84,13 @@ impl Loader {
         self.platform.shorten(&mut spec, answer_within);
         self.secrets.track(&references(&spec)).await;
 
+        let metrics = self.metrics.hook(&spec.name.shared());
         let serving = match component {
             Some(component) => {
                 let secrets = self.secrets.clone();
-                let handler = self.engine.prepare(&component, &spec, sizes, secrets);
+                let handler =
+                    self.engine
+                        .prepare(&component, &spec, sizes, secrets, metrics.clone());
                 Serving::Ready(Arc::new(handler.await?))
             }
             None => {
@@ -101,6 +106,7 @@ impl Loader {
             manifest: Arc::new(manifest),
             serving,
             permits,
+            metrics,
         })
     }
 
@@ -142,6 +148,7 @@ impl Loader {
             manifest: Arc::default(),
             serving: Serving::Unavailable(why.into()),
             permits,
+            metrics: self.metrics.hook(&name.shared()),
         }
     }
 
@@ -181,6 +188,7 @@ impl Loader {
             manifest: Arc::default(),
             serving: Serving::Unavailable(why.into()),
             permits,
+            metrics: self.metrics.hook(&name.shared()),
         })
     }
 

@@ -29,6 +29,7 @@ use super::trust::{Trust, signature_file};
 use super::watch::Watch;
 use landfall_config::Readiness;
 use landfall_engine::Engine;
+use landfall_metrics::Metrics;
 use landfall_model::{HookName, SecretSource};
 use landfall_verify::AuthScheme;
 
@@ -67,6 +68,8 @@ pub struct Setup {
     pub bodies: usize,
     /// When the node becomes ready.
     pub readiness: Readiness,
+    /// The metrics of the hooks.
+    pub metrics: Arc<Metrics>,
 }
 
 /// The only writer of the served hooks.
@@ -122,6 +125,7 @@ impl Reconciler {
             platform: setup.platform,
             trust: setup.trust,
             bodies: setup.bodies,
+            metrics: setup.metrics,
             permits: Semaphore::new(LOADS_MAX),
         };
         let debounce = Debounce {

@@ -2,7 +2,7 @@
 //! stops them.
 
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 use landfall_admin::{Admin, Guard, Refused};
@@ -11,17 +11,19 @@ use landfall_dispatch::{Dispatcher, Observer, Targets};
 use landfall_edge::{Edge, EdgeSetup, Why, serve_router};
 use landfall_engine::{Confinement, Engine, Target};
 use landfall_ledger::LedgerError;
+use landfall_metrics::Metrics;
 use landfall_model::{Clock, EdgeLimits, PushSpec, SecretRef};
 use landfall_secrets::{KeyDocuments, Secrets, Sources};
 use tokio::net::TcpListener;
 
 use crate::connect::{connect_broker, connect_ledger, new_secrets, open_ledger, plan_broker};
+use crate::descriptors;
 use crate::doctor::{SLEEPS, facts, may_sleep};
+use crate::metrics::{LedgerCache, Scraper};
 use crate::setup::{
     admin_token, bind, engine_settings, exposed_files, keep_memory_private, prepare_dirs, setup,
 };
 use crate::shutdown::Shutdown;
-use crate::{descriptors, metrics};
 
 // What the command line uses.
 pub use crate::doctor::doctor;
@@ -59,6 +61,8 @@ pub struct App {
     admin_token: SecretRef,
     listener: TcpListener,
     admin_listener: TcpListener,
+    metrics: Arc<Metrics>,
+    started: SystemTime,
 }
 
 // === impl App ===
@@ -67,6 +71,7 @@ impl App {
     /// Starts everything that can fail before the first request is accepted. Addresses are first,
     /// because they fail most often.
     pub async fn start(mut config: Config) -> anyhow::Result<App> {
+        let started = Clock::System.now();
         let plan = plan_broker(&config)?;
         let plan = plan.as_deref();
         let listener = bind(config.settings.listen.0, "listen").await?;
@@ -86,8 +91,11 @@ impl App {
             Some(url) => connect_ledger(&config, url, &secrets).await?,
         };
 
+        let metrics = Arc::new(Metrics::new());
+        let measured = metrics.clone();
+        ledger.observe_commits(Box::new(move |time| measured.measure_commit(time)));
         let engine = Arc::new(Engine::new(
-            engine_settings(&config)?,
+            engine_settings(&config, metrics.clone())?,
             Some(ledger.clone()),
         )?);
         // Only after the engine has opened the map of its own pages, because later no process may
@@ -106,9 +114,15 @@ impl App {
         if may_sleep(&config, plan) {
             tracing::warn!("{SLEEPS}");
         }
-        let hooks = Hooks::start(setup(&config, plan, engine.clone(), secrets.clone()));
+        let hooks = Hooks::start(setup(
+            &config,
+            plan,
+            engine.clone(),
+            secrets.clone(),
+            metrics.clone(),
+        ));
         let targets = Arc::new(Served(hooks.clone()));
-        let dispatcher = Dispatcher::new(ledger, broker, targets, Clock::System)
+        let dispatcher = Dispatcher::new(ledger, broker, targets, Clock::System, metrics.clone())
             .await
             .context("the ledger cannot be read")?;
         let push = plan.and_then(|plan| plan.push()).cloned();
@@ -121,6 +135,7 @@ impl App {
             trusted_proxies: config.trusted_proxies(),
             push,
             clock: Clock::System,
+            metrics: metrics.clone(),
         })?;
         Ok(App {
             config,
@@ -130,6 +145,8 @@ impl App {
             admin_token,
             listener,
             admin_listener,
+            metrics,
+            started,
         })
     }
 
@@ -268,19 +285,26 @@ impl App {
         Ok(())
     }
 
+    fn scraper(&self) -> Scraper {
+        Scraper {
+            metrics: self.metrics.clone(),
+            dispatcher: self.edge.dispatcher.clone(),
+            engine: self.engine.clone(),
+            hooks: self.edge.hooks.clone(),
+            secrets: self.secrets.clone(),
+            clock: Clock::System,
+            started: self.started,
+            ledger: LedgerCache::default(),
+        }
+    }
+
     fn admin_router(&self) -> axum::Router {
-        let (edge, counted, refusing) = (self.edge.clone(), self.edge.clone(), self.edge.clone());
-        let engine = self.engine.clone();
+        let (edge, refusing) = (self.edge.clone(), self.edge.clone());
+        let scraper = Arc::new(self.scraper());
         landfall_admin::router(Admin {
             metrics: Arc::new(move || {
-                let dispatcher = &counted.dispatcher;
-                let of_edge = counted.counters.text(
-                    dispatcher.dropped_records(),
-                    &dispatcher.attempts(),
-                    &dispatcher.repeats(),
-                    &dispatcher.refused_messages(),
-                );
-                of_edge + &metrics::text(dispatcher, &engine)
+                let scraper = scraper.clone();
+                Box::pin(async move { scraper.text().await })
             }),
             plugins: {
                 let plugins = &self.config.settings.plugins;

@@ -11,6 +11,7 @@ use landfall_broker::BrokerPlan;
 use landfall_config::Config;
 use landfall_engine::{Engine, EngineSettings};
 use landfall_hooks::{Hooks, Platform, Setup, Trust};
+use landfall_metrics::Metrics;
 use landfall_model::{Clock, SecretGrant, SecretRef};
 use landfall_secrets::{Secrets, create_admin_token};
 use tokio::net::TcpListener;
@@ -22,9 +23,20 @@ use crate::exposed;
 pub async fn check(config: &Config) -> anyhow::Result<(Hooks, Vec<String>)> {
     prepare_dirs(config)?;
     let secrets = new_secrets(config);
-    let engine = Arc::new(Engine::new(engine_settings(config)?, None)?);
+    let metrics = Arc::new(Metrics::new());
+    let engine = Arc::new(Engine::new(
+        engine_settings(config, metrics.clone())?,
+        None,
+    )?);
     let broker = plan_broker(config)?;
-    let hooks = Hooks::once(setup(config, broker.as_deref(), engine, secrets.clone())).await;
+    let hooks = Hooks::once(setup(
+        config,
+        broker.as_deref(),
+        engine,
+        secrets.clone(),
+        metrics,
+    ))
+    .await;
     let mut warnings = exposed_files(config, &secrets);
     warnings.extend(empty_plugins(config)?);
     Ok((hooks, warnings))
@@ -35,6 +47,7 @@ pub(crate) fn setup(
     broker: Option<&dyn BrokerPlan>,
     engine: Arc<Engine>,
     secrets: Arc<Secrets>,
+    metrics: Arc<Metrics>,
 ) -> Setup {
     Setup {
         engine,
@@ -47,6 +60,7 @@ pub(crate) fn setup(
         cannot_order: broker.is_some_and(|broker| !broker.keeps_order()),
         bodies: config.settings.limits.body_memory.0,
         readiness: config.settings.readiness,
+        metrics,
         trust: Trust {
             keys: config.trusted_keys().map(<[_]>::to_vec),
             bundled: config.settings.components.trust_bundled,
@@ -58,7 +72,10 @@ pub(crate) fn setup(
     }
 }
 
-pub(crate) fn engine_settings(config: &Config) -> anyhow::Result<EngineSettings> {
+pub(crate) fn engine_settings(
+    config: &Config,
+    metrics: Arc<Metrics>,
+) -> anyhow::Result<EngineSettings> {
     Ok(EngineSettings {
         cache: cache_dir(config),
         cache_max_size: config.settings.cache.max_size.0 as u64,
@@ -67,6 +84,7 @@ pub(crate) fn engine_settings(config: &Config) -> anyhow::Result<EngineSettings>
         running: config.settings.limits.max_concurrency,
         limits: config.component_limits(),
         clock: Clock::System,
+        metrics,
     })
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use landfall_config::{HookSource, Manifest, parse_hook};
 use landfall_engine::{CAPABILITIES, Engine, EngineSettings, Inspected, grant_for, inspect};
+use landfall_metrics::HookMetrics;
 use landfall_model::{Clock, ComponentLimits, HookSpec};
 
 use crate::setup::compiler;
@@ -40,6 +41,7 @@ pub async fn try_component(file: &Path) -> anyhow::Result<Inspected> {
         running: 1,
         limits: ComponentLimits::DEFAULT,
         clock: Clock::System,
+        metrics: Arc::default(),
     };
     let engine = Engine::new(settings, None)?;
     let component = engine.load(&name, bytes).await?;
@@ -48,8 +50,10 @@ pub async fn try_component(file: &Path) -> anyhow::Result<Inspected> {
         .sizes
         .resolve(None, BODIES_BYTES)
         .map_err(|(_, message)| anyhow::anyhow!(message))?;
+    let metrics = HookMetrics::detached(&spec.name);
+    let secrets = Arc::new(untracked_secrets());
     engine
-        .prepare(&component, &spec, sizes, Arc::new(untracked_secrets()))
+        .prepare(&component, &spec, sizes, secrets, metrics)
         .await?;
     Ok(inspected)
 }

@@ -8,6 +8,8 @@
 #![deny(unsafe_code)]
 #![warn(unreachable_pub)]
 
+mod backlog;
+mod commit_times;
 mod error;
 mod postgres;
 mod shown;
@@ -20,6 +22,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+pub use backlog::{HookBacklog, LedgerUse};
+pub use commit_times::CommitObserver;
 pub use error::{LedgerError, OpenError, OverBound};
 pub use landfall_model::{Corrupt, DedupKey, Stored};
 pub use postgres::PostgresSettings;

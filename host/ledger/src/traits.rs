@@ -8,6 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
+use super::backlog::LedgerUse;
+use super::commit_times::CommitObserver;
 use super::error::LedgerError;
 use super::shown::{Content, Count, Filter, Listed, Parts, Purged, Shown, StoredRow};
 use super::steps::{
@@ -44,6 +46,9 @@ pub trait Deliveries: Send + Sync {
     fn removed_by_size(&self) -> usize {
         0
     }
+
+    /// Reports the time of each durable commit from now on. Only the first call has an effect.
+    fn observe_commits(&self, observer: CommitObserver);
 
     /// Whether other nodes use the same ledger.
     fn is_shared(&self) -> bool;
@@ -188,6 +193,10 @@ pub trait History: Send + Sync {
 
     /// The number of deliveries by hook and state.
     async fn count(&self) -> Result<Vec<Count>, LedgerError>;
+
+    /// The size of the ledger, and the backlog of each hook that has one. Reads only indexes, so
+    /// that it may be asked often.
+    async fn usage(&self) -> Result<LedgerUse, LedgerError>;
 
     /// A page of a table's rows.
     async fn rows(

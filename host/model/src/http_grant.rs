@@ -92,6 +92,22 @@ impl HttpGrant {
         !self.is_suffix && self.prefix.host().eq_ignore_ascii_case(host)
     }
 
+    /// The host as text: `a.example`, or `*.a.example` with a star.
+    pub fn host_pattern(&self) -> String {
+        let star = if self.is_suffix { "*." } else { "" };
+        format!("{star}{}", self.prefix.host())
+    }
+
+    /// Whether this entry allows calls to this host, in lower case, with some scheme and port.
+    pub fn covers_host(&self, host: &str) -> bool {
+        let own = self.prefix.host();
+        if !self.is_suffix {
+            return own == host;
+        }
+        let labels = host.trim_end_matches('.').strip_suffix(own);
+        labels.is_some_and(|labels| labels.ends_with('.'))
+    }
+
     /// The IP address, if the entry has one instead of a name.
     pub fn literal_address(&self) -> Option<std::net::IpAddr> {
         self.prefix.literal_address()

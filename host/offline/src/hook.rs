@@ -77,6 +77,7 @@ impl OfflineEngine {
             running: RUNNING,
             limits: ComponentLimits::DEFAULT,
             clock,
+            metrics: Arc::default(),
         };
         let engine = Engine::new(settings, None)
             .map_err(|error| OfflineError::Other(format!("{error:#}")))?;

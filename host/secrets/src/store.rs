@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use landfall_model::{
@@ -45,6 +45,8 @@ struct Value {
     read_at: Instant,
     /// The last read that returned a secret.
     succeeded_at: Instant,
+    /// The first read that returned the current value.
+    changed_at: Instant,
 }
 
 // === impl Secrets ===
@@ -90,6 +92,22 @@ impl Secrets {
         if !changed.is_empty() {
             self.update(|values| values.extend(changed));
         }
+    }
+
+    /// The age of a secret that has a value. A file is as old as its last modification. Other
+    /// secrets are as old as this node has known their value.
+    pub fn age(&self, reference: &SecretRef, now: SystemTime) -> Option<Duration> {
+        let values = self.values.load();
+        let value = values
+            .get(reference)
+            .filter(|value| value.current.is_ok())?;
+        if let SecretRef::File(path) = reference {
+            let modified = std::fs::metadata(path).and_then(|file| file.modified());
+            if let Ok(modified) = modified {
+                return Some(now.duration_since(modified).unwrap_or_default());
+            }
+        }
+        Some(value.changed_at.elapsed())
     }
 
     /// The files that are read for the secrets in use.
@@ -192,7 +210,7 @@ impl Secrets {
         };
 
         let error = match read {
-            Ok(secret) => return Some(Value::new(Ok(secret))),
+            Ok(secret) => return Some(old.with_secret(secret)),
             Err(error) => error,
         };
 
@@ -278,7 +296,20 @@ impl Value {
             current,
             read_at: now,
             succeeded_at: now,
+            changed_at: now,
         }
+    }
+
+    /// The value after a read that returned this secret.
+    fn with_secret(&self, secret: Secret) -> Value {
+        let is_same = self.current.as_ref() == Ok(&secret);
+        let new = Value::new(Ok(secret));
+        let changed_at = if is_same {
+            self.changed_at
+        } else {
+            new.changed_at
+        };
+        Value { changed_at, ..new }
     }
 }
 

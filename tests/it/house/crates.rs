@@ -8,18 +8,22 @@ use super::lines;
 
 /// A crate under host/ and the crates of the host that it may depend on. `landfall` composes them
 /// all.
-pub(super) const MAY_DEPEND_ON: [(&str, &[&str]); 16] = [
+pub(super) const MAY_DEPEND_ON: [(&str, &[&str]); 17] = [
     ("bench", &[]),
     ("model", &[]),
+    ("metrics", &["model"]),
     ("config", &["model"]),
     ("verify", &["model"]),
     ("egress", &["model"]),
     ("secrets", &["model", "config", "egress"]),
     ("ledger", &["model"]),
     ("broker", &["model", "egress"]),
-    ("engine", &["model", "egress", "ledger"]),
-    ("dispatch", &["model", "ledger", "broker", "engine"]),
-    ("hooks", &["model", "config", "engine", "verify"]),
+    ("engine", &["model", "egress", "ledger", "metrics"]),
+    (
+        "dispatch",
+        &["model", "ledger", "broker", "engine", "metrics"],
+    ),
+    ("hooks", &["model", "config", "engine", "verify", "metrics"]),
     (
         "offline",
         &[
@@ -27,7 +31,10 @@ pub(super) const MAY_DEPEND_ON: [(&str, &[&str]); 16] = [
         ],
     ),
     ("distribution", &["model", "config", "egress", "engine"]),
-    ("edge", &["model", "verify", "secrets", "dispatch", "hooks"]),
+    (
+        "edge",
+        &["model", "verify", "secrets", "dispatch", "hooks", "metrics"],
+    ),
     ("admin", &["model", "ledger", "dispatch", "hooks"]),
     ("author", &["model", "config", "verify", "engine"]),
 ];
@@ -37,7 +44,7 @@ const OWNERS: [(&str, &[&str]); 14] = [
     ("rusqlite", &["ledger"]),
     ("tokio-postgres", &["ledger"]),
     ("async-nats", &["broker"]),
-    ("prometheus", &["edge"]),
+    ("prometheus", &["metrics"]),
     ("x509-cert", &["verify"]),
     ("axum", &["edge", "admin", "landfall", "bench"]),
     ("wasmtime", &["engine"]),

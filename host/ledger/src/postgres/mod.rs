@@ -25,6 +25,7 @@ use deadpool_postgres::{Object, Pool};
 use tokio::sync::{Semaphore, mpsc};
 use uuid::Uuid;
 
+use super::commit_times::CommitTimes;
 use super::error::{LedgerError, OpenError};
 use super::state_column::{PENDING, RUNNING};
 use super::steps::{Claimed, Fence, SHARED_LEASE};
@@ -48,6 +49,7 @@ const QUIET: Duration = Duration::from_secs(12);
 pub(crate) struct Postgres {
     pool: Pool,
     writer: Writer,
+    commit_times: CommitTimes,
     clock: Arc<connect::ServerClock>,
     /// Identifies this start of the node.
     owner: Uuid,
@@ -100,11 +102,13 @@ impl Postgres {
 
         let health = Health::new(pool.clone());
         let (hints, hints_received) = mpsc::channel(1024);
-        let writer = Writer::start(pool.clone());
+        let commit_times = CommitTimes::default();
+        let writer = Writer::start(pool.clone(), &commit_times);
         tokio::spawn(hints::listen(connector, hints));
         Ok(Postgres {
             pool,
             writer,
+            commit_times,
             clock,
             owner: Uuid::new_v4(),
             retention: settings.retention,

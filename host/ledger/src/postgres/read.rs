@@ -10,6 +10,7 @@ use tokio_postgres::{Error, Row};
 use uuid::Uuid;
 
 use super::query::{Cached, event_of};
+use crate::backlog::{self, BacklogLine, HookBacklog};
 use crate::shown::{
     Content, Count, Filter, Listed, Parts, Repeats, SINCE_EVENTS_MAX, Shown, ShownAttempt,
     StoredRow, first_id_since, time_of_day,
@@ -251,6 +252,33 @@ fn attempt(row: &Row) -> ShownAttempt {
         status: row.get::<_, Option<i32>>(6).map(|status| status as u16),
         record: serde_json::from_str(row.get(7)).unwrap_or_default(),
     }
+}
+
+/// What waits, by hook. SQLite: `read::backlogs`.
+pub(super) async fn backlogs(client: &Object, now: LedgerTime) -> Result<Vec<HookBacklog>, Error> {
+    let sql = backlog::query("NOT blocked", "blocked");
+    let rows = client.query_cached(&sql, &[]).await?;
+    let lines = rows.iter().map(backlog_line).collect();
+    Ok(backlog::add_up(lines, now))
+}
+
+fn backlog_line(row: &Row) -> BacklogLine {
+    let state: i32 = row.get(1);
+    let deliveries: i64 = row.get(2);
+    BacklogLine {
+        hook: row.get(0),
+        state: state as i16,
+        deliveries: deliveries.unsigned_abs(),
+        due: row.get::<_, Option<i64>>(3).map(LedgerTime),
+    }
+}
+
+/// The bytes of the database. Zero if this role may not ask.
+pub(super) async fn bytes(client: &Object) -> Result<u64, Error> {
+    let sql = "SELECT CASE WHEN has_database_privilege(current_database(), 'CONNECT') THEN pg_database_size(current_database()) END";
+    let row = client.query_one_cached(sql, &[]).await?;
+    let bytes: Option<i64> = row.get(0);
+    Ok(bytes.unwrap_or_default().unsigned_abs())
 }
 
 /// The number of deliveries by hook and state. SQLite: `read::count`.

@@ -11,6 +11,8 @@ use tokio::sync::mpsc;
 use super::query::{Cached, millis, split, within};
 use super::writer::Job;
 use super::{PRUNE_STEP, Postgres, arrivals, claim, effects, operator, read};
+use crate::backlog::LedgerUse;
+use crate::commit_times::CommitObserver;
 use crate::error::LedgerError;
 use crate::shown::{Content, Count, Filter, Listed, Parts, Purged, Shown, StoredRow};
 use crate::state_column::{PENDING, RUNNING};
@@ -39,6 +41,10 @@ impl Deliveries for Postgres {
 
     fn can_accept(&self) -> bool {
         self.health.is_good()
+    }
+
+    fn observe_commits(&self, observer: CommitObserver) {
+        self.commit_times.observe(observer);
     }
 
     fn hints(&self) -> Option<mpsc::Receiver<String>> {
@@ -346,6 +352,18 @@ impl History for Postgres {
 
     async fn count(&self) -> Result<Vec<Count>, LedgerError> {
         self.ask(async |client| read::count(client).await).await
+    }
+
+    async fn usage(&self) -> Result<LedgerUse, LedgerError> {
+        let now = self.now();
+        self.ask(async |client| {
+            Ok(LedgerUse {
+                bytes: read::bytes(client).await?,
+                free_bytes: None,
+                hooks: read::backlogs(client, now).await?,
+            })
+        })
+        .await
     }
 
     async fn rows(

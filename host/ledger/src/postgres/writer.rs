@@ -16,6 +16,7 @@ use super::accept::accept;
 use super::connect;
 use super::finish::{Ended, finish, record};
 use super::query::{Cached, within};
+use crate::commit_times::CommitTimes;
 use crate::error::LedgerError;
 use crate::steps::{Accepted, AttemptRecord, Committed, Disposition, Fence, NewEvent};
 use landfall_model::lock;
@@ -83,7 +84,7 @@ type Notified = Arc<std::sync::Mutex<HashMap<String, Instant>>>;
 // === impl Writer ===
 
 impl Writer {
-    pub(super) fn start(pool: Pool) -> Writer {
+    pub(super) fn start(pool: Pool, times: &CommitTimes) -> Writer {
         let (accept, accept_jobs) = mpsc::channel(WAITING_MAX);
         let (finish, finish_jobs) = mpsc::channel(WAITING_MAX);
         let accept_jobs = Arc::new(Mutex::new(accept_jobs));
@@ -93,7 +94,7 @@ impl Writer {
         let queued =
             std::iter::once(accept_jobs).chain(std::iter::repeat_n(finish_jobs, FINISH_WORKERS));
         let workers = queued
-            .map(|jobs| tokio::spawn(work(pool.clone(), jobs, notified.clone())))
+            .map(|jobs| tokio::spawn(work(pool.clone(), jobs, notified.clone(), times.clone())))
             .collect();
         Writer {
             queues: std::sync::Mutex::new(Some(Queues { accept, finish })),
@@ -250,7 +251,12 @@ impl Job {
 }
 
 /// Commits queued jobs in batches until the queue is closed.
-async fn work(pool: Pool, jobs: Arc<Mutex<mpsc::Receiver<Job>>>, notified: Notified) {
+async fn work(
+    pool: Pool,
+    jobs: Arc<Mutex<mpsc::Receiver<Job>>>,
+    notified: Notified,
+    times: CommitTimes,
+) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     loop {
         if jobs.lock().await.recv_many(&mut batch, BATCH_MAX).await == 0 {
@@ -259,9 +265,9 @@ async fn work(pool: Pool, jobs: Arc<Mutex<mpsc::Receiver<Job>>>, notified: Notif
 
         batch.retain(|job| !job.is_cancelled());
         batch.sort_by(|one, other| one.rank().cmp(&other.rank()));
-        let results = match commit(&pool, &batch).await {
+        let results = match commit(&pool, &batch, &times).await {
             Err(_) if batch.len() > 1 => {
-                join_all(batch.iter().map(|job| commit_alone(&pool, job))).await
+                join_all(batch.iter().map(|job| commit_alone(&pool, job, &times))).await
             }
             Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
             Ok(written) => written.into_iter().map(Ok).collect(),
@@ -277,13 +283,17 @@ async fn work(pool: Pool, jobs: Arc<Mutex<mpsc::Receiver<Job>>>, notified: Notif
     }
 }
 
-async fn commit_alone(pool: &Pool, job: &Job) -> Result<Written, LedgerError> {
-    commit(pool, std::slice::from_ref(job))
+async fn commit_alone(pool: &Pool, job: &Job, times: &CommitTimes) -> Result<Written, LedgerError> {
+    commit(pool, std::slice::from_ref(job), times)
         .await
         .map(|mut written| written.remove(0))
 }
 
-async fn commit(pool: &Pool, jobs: &[Job]) -> Result<Vec<Written>, LedgerError> {
+async fn commit(
+    pool: &Pool,
+    jobs: &[Job],
+    times: &CommitTimes,
+) -> Result<Vec<Written>, LedgerError> {
     within(async {
         let mut client = pool
             .get()
@@ -293,7 +303,9 @@ async fn commit(pool: &Pool, jobs: &[Job]) -> Result<Vec<Written>, LedgerError> 
         landfall_model::kill_point!("ledger-in-batch");
         let written = try_join_all(jobs.iter().map(|job| job.run(&transaction))).await?;
         landfall_model::kill_point!("ledger-before-commit");
+        let started = Instant::now();
         transaction.commit().await?;
+        times.report(started);
         landfall_model::kill_point!("ledger-after-commit");
         Ok(written)
     })

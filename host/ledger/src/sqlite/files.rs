@@ -160,6 +160,17 @@ pub(super) fn free_aside(database: &Path) -> Result<PathBuf, OpenError> {
         })
 }
 
+/// The bytes of a database and its log.
+pub(super) fn bytes(database: &Path) -> u64 {
+    let log = beside(database, "-wal");
+    let files = [database, &log];
+    files
+        .iter()
+        .filter_map(|path| found(path).ok()?)
+        .map(|file| file.len())
+        .sum()
+}
+
 pub(super) fn found(path: &Path) -> io::Result<Option<Metadata>> {
     fs::metadata(path)
         .map(Some)

@@ -38,6 +38,7 @@ use std::time::{Duration, SystemTime};
 use rusqlite::{Connection, OpenFlags};
 use uuid::Uuid;
 
+use super::commit_times::CommitTimes;
 use super::error::{LedgerError, OpenError};
 use bound::SizeBound;
 use landfall_model::{LedgerClock, LedgerTime, Retention};
@@ -70,6 +71,7 @@ pub(crate) struct Sqlite {
     space_reports: SpaceReports,
     retention: Retention,
     bound: Arc<SizeBound>,
+    commit_times: CommitTimes,
     _lock: place::DirLock,
 }
 
@@ -173,6 +175,7 @@ impl Sqlite {
         } = settings;
         let reserve = Reserve::new(dir, settings.reserve, min_free_space);
         let bound = Arc::new(SizeBound::new(retention.max_size));
+        let commit_times = CommitTimes::default();
         let writer = Writer::start(
             connection,
             note,
@@ -180,6 +183,7 @@ impl Sqlite {
             files,
             bound.clone(),
             on_fatal.clone(),
+            commit_times.clone(),
         )
         .map_err(|error| {
             OpenError::Other(format!(
@@ -198,6 +202,7 @@ impl Sqlite {
             space_reports: SpaceReports::default(),
             retention,
             bound,
+            commit_times,
             _lock: lock,
         };
         Ok((ledger, Recovered { freed, dead }))

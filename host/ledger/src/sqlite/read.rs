@@ -7,6 +7,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::events::{self, COLUMNS};
+use crate::backlog::{self, BacklogLine, HookBacklog};
 use crate::shown::{
     Content, Count, Filter, Listed, Parts, Repeats, SINCE_EVENTS_MAX, Shown, ShownAttempt,
     first_id_since, time_of_day,
@@ -271,6 +272,24 @@ fn attempt(row: &rusqlite::Row<'_>) -> rusqlite::Result<ShownAttempt> {
             .and_then(|text| serde_json::from_str(&text).ok())
             .unwrap_or_default(),
     })
+}
+
+/// What waits, by hook. Postgres: `read::backlogs`.
+pub(super) fn backlogs(
+    connection: &Connection,
+    now: LedgerTime,
+) -> rusqlite::Result<Vec<HookBacklog>> {
+    let sql = backlog::query("blocked = 0", "blocked = 1");
+    let mut select = connection.prepare_cached(&sql)?;
+    let lines = select.query_map([], |row| {
+        Ok(BacklogLine {
+            hook: text(row, 0).unwrap_or_default(),
+            state: row.get(1)?,
+            deliveries: row.get::<_, i64>(2)?.unsigned_abs(),
+            due: row.get::<_, Option<i64>>(3)?.map(LedgerTime),
+        })
+    })?;
+    Ok(backlog::add_up(lines.collect::<Result<_, _>>()?, now))
 }
 
 /// The number of deliveries by hook and state. Postgres: `read::count`.

@@ -10,9 +10,11 @@ use rusqlite::Connection;
 
 use super::work::{Sync, WriteOptions};
 use super::{
-    OPERATOR_STEP, Sqlite, accept, arrivals, clock, finish, kv, leases, operator, read, retention,
-    rows, schema,
+    OPERATOR_STEP, Sqlite, accept, arrivals, clock, files, finish, kv, leases, operator, place,
+    read, retention, rows, schema,
 };
+use crate::backlog::LedgerUse;
+use crate::commit_times::CommitObserver;
 use crate::error::LedgerError;
 use crate::shown::{Content, Count, Filter, Listed, Parts, Purged, Shown, StoredRow};
 use crate::steps::{
@@ -135,6 +137,10 @@ impl Deliveries for Sqlite {
         self.writer
             .write(WriteOptions::reclaim(Sync::Relaxed), act)
             .await
+    }
+
+    fn observe_commits(&self, observer: CommitObserver) {
+        self.commit_times.observe(observer);
     }
 
     fn removed_by_size(&self) -> usize {
@@ -367,6 +373,18 @@ impl History for Sqlite {
 
     async fn count(&self) -> Result<Vec<Count>, LedgerError> {
         self.ask(read::count).await
+    }
+
+    async fn usage(&self) -> Result<LedgerUse, LedgerError> {
+        let (dir, now) = (self.dir.clone(), self.now());
+        self.ask(move |connection| {
+            Ok(LedgerUse {
+                bytes: files::bytes(&dir.join("ledger.db")),
+                free_bytes: place::free_bytes(&dir).ok(),
+                hooks: read::backlogs(connection, now)?,
+            })
+        })
+        .await
     }
 
     async fn rows(

@@ -13,6 +13,7 @@ use super::reserve::Reserve;
 use super::wal::Note;
 use super::work::{Asked, Call, Sync, WriteOptions};
 use super::writer_thread::WriterThread;
+use crate::commit_times::CommitTimes;
 use crate::error::LedgerError;
 
 /// Sends work to the thread.
@@ -34,9 +35,10 @@ impl Writer {
         files: OpenFiles,
         bound: Arc<SizeBound>,
         on_fatal: OnFatal,
+        times: CommitTimes,
     ) -> std::io::Result<Writer> {
         let (waiting, refusal) =
-            WriterThread::spawn(connection, note, reserve, files, bound, on_fatal)?;
+            WriterThread::spawn(connection, note, reserve, files, bound, on_fatal, times)?;
         Ok(Writer { waiting, refusal })
     }
 

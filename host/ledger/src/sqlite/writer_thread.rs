@@ -18,6 +18,7 @@ use super::refusal::Refusal;
 use super::reserve::Reserve;
 use super::wal::Note;
 use super::work::{Asked, Sync, Work, WriteKind};
+use crate::commit_times::CommitTimes;
 use crate::error::{DATA_DIRECTORY, LedgerError};
 
 /// Work in the queue. Further callers wait until there is space.
@@ -50,6 +51,7 @@ pub(super) struct WriterThread {
     refusal: Refusal,
     next_probe: Instant,
     on_fatal: OnFatal,
+    times: CommitTimes,
 }
 
 // === impl WriterThread ===
@@ -64,6 +66,7 @@ impl WriterThread {
         files: OpenFiles,
         bound: Arc<SizeBound>,
         on_fatal: OnFatal,
+        times: CommitTimes,
     ) -> std::io::Result<(mpsc::Sender<Asked>, Refusal)> {
         let (waiting, asked) = mpsc::channel(WAITING_MAX);
         let refusal = Refusal::new((!reserve.is_there()).then_some(LedgerError::Full));
@@ -80,6 +83,7 @@ impl WriterThread {
             refusal: refusal.clone(),
             next_probe: Instant::now(),
             on_fatal,
+            times,
         };
         std::thread::Builder::new()
             .name("ledger".into())
@@ -279,7 +283,11 @@ impl WriterThread {
             landfall_model::kill_point!("ledger-in-batch");
         }
         landfall_model::kill_point!("ledger-before-commit");
+        let started = Instant::now();
         transaction.commit()?;
+        if durable {
+            self.times.report(started);
+        }
 
         // Before any caller is answered.
         self.check_files()?;

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::record::CallRecord;
 use landfall_egress::{Client, OutgoingError};
+use landfall_metrics::OutboundMetrics;
 use landfall_model::{Event, MemoryBudget, OutboundCall};
 
 const CALLS_MAX: u32 = 64;
@@ -48,13 +49,14 @@ impl Http {
         untrusted: Option<Arc<Event>>,
         until: Instant,
         memory: MemoryBudget,
+        metrics: Arc<OutboundMetrics>,
     ) -> Http {
         Http {
             client,
             untrusted,
             memory,
             transferred: Transferred::default(),
-            record: CallRecord::default(),
+            record: CallRecord::new(metrics),
             bodies: 0,
             until,
             calls: 0,

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::text::bounded;
 use landfall_egress::{OutgoingError, Received};
+use landfall_metrics::OutboundMetrics;
 use landfall_model::{CallResult, OutboundCall};
 
 /// The most bytes of a response body in the record of a call.
@@ -21,8 +22,12 @@ const SECRET_BYTES_MAX: usize = 1 << 10;
 const METHOD_CHARACTERS_MAX: usize = 32;
 
 /// The calls of one attempt.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct CallRecord(Arc<Mutex<Vec<OutboundCall>>>);
+#[derive(Clone)]
+pub(crate) struct CallRecord {
+    calls: Arc<Mutex<Vec<OutboundCall>>>,
+    /// Counts every call, also those beyond the limits of the record.
+    metrics: Arc<OutboundMetrics>,
+}
 
 /// A call that has started.
 #[derive(Debug)]
@@ -58,12 +63,21 @@ impl StartedCall {
 // === impl CallRecord ===
 
 impl CallRecord {
+    pub(crate) fn new(metrics: Arc<OutboundMetrics>) -> CallRecord {
+        CallRecord {
+            calls: Arc::default(),
+            metrics,
+        }
+    }
+
     /// Removes and returns the calls.
     pub(crate) fn take(&self) -> Vec<OutboundCall> {
         std::mem::take(&mut *self.lock())
     }
 
     pub(crate) fn add_answer(&self, call: &StartedCall, received: &Received) {
+        let duration = call.started.elapsed();
+        self.metrics.answered(&call.url, received.status, duration);
         if self.lock().len() >= ANSWERED_MAX {
             return;
         }
@@ -78,6 +92,8 @@ impl CallRecord {
 
     /// Of the calls beyond a limit only the first is recorded: the others have the same error.
     pub(crate) fn add_failure(&self, call: &StartedCall, error: &OutgoingError) {
+        let duration = call.started.elapsed();
+        self.metrics.failed(&call.url, error.word(), duration);
         let result = CallResult::Failed {
             error: error.word(),
             reason: bounded(&error.to_string()),
@@ -108,6 +124,6 @@ impl CallRecord {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<OutboundCall>> {
-        landfall_model::lock(&self.0)
+        landfall_model::lock(&self.calls)
     }
 }

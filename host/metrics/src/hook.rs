@@ -1,0 +1,326 @@
+//! What is counted and measured for one hook.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use landfall_model::OUTCOME_WORDS;
+use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
+
+use super::buckets;
+use super::requests::{RequestCounters, RequestOutcome};
+use super::series::OfHook;
+use super::words::WordCounters;
+
+/// The outcome of the last attempt of a dead delivery. `loop`: a chain of events that emit events
+/// was too long. `unread`: the event could not be read back.
+const DEAD_WORDS: [&str; 12] = [
+    "retry",
+    "defer",
+    "reject",
+    "trap",
+    "timeout",
+    "out-of-memory",
+    "over-limit",
+    "bad-reply",
+    "host-fault",
+    "done",
+    "unread",
+    "loop",
+];
+const DUPLICATE_WORDS: [&str; 2] = [NOT_RUN, REPLAYED];
+const NOT_RUN: &str = "not-run";
+const REPLAYED: &str = "replayed";
+/// Why an outbound call has no response.
+const CALL_ERRORS: [&str; 10] = [
+    "denied",
+    "invalid",
+    "unavailable",
+    "unresolved",
+    "unreachable",
+    "tls",
+    "interrupted",
+    "timeout",
+    "limit",
+    "other",
+];
+
+/// The metrics of one hook. Its versions share them, and the series end with the last version.
+pub struct HookMetrics {
+    requests: RequestCounters,
+    in_flight: IntGauge,
+    answer_time: Histogram,
+    verify_time: Histogram,
+    verified: IntCounterVec,
+    refused: IntCounterVec,
+    challenges: IntCounter,
+    avoided: IntCounterVec,
+    duplicates: WordCounters,
+    conflicts: IntCounter,
+    queue_wait: Histogram,
+    attempts: WordCounters,
+    run_time: Histogram,
+    memory: Histogram,
+    retries: IntCounter,
+    deferrals: IntCounter,
+    dead_letters: WordCounters,
+    pub(crate) calls: IntCounterVec,
+    pub(crate) call_duration: HistogramVec,
+    pub(crate) failed_calls: WordCounters,
+}
+
+/// A request that is being answered. It counts as `hung-up` if it is dropped without an answer.
+pub struct RunningRequest {
+    hook: Arc<HookMetrics>,
+    started: Instant,
+    is_answered: bool,
+}
+
+// === impl HookMetrics ===
+
+impl HookMetrics {
+    pub(crate) fn new(hook: &str) -> HookMetrics {
+        let of = OfHook(hook);
+        HookMetrics {
+            requests: RequestCounters::new(hook),
+            in_flight: of.gauge(
+                "landfall_requests_in_flight",
+                "Requests that are being received or answered.",
+            ),
+            answer_time: of.histogram(
+                "landfall_request_duration_seconds",
+                "From the head of a request to its answer.",
+                &buckets::ANSWER,
+            ),
+            verify_time: of.histogram(
+                "landfall_verify_duration_seconds",
+                "From the whole body to the verdict on the sender.",
+                &buckets::VERIFY,
+            ),
+            verified: of.counters(
+                "landfall_verified_total",
+                "Requests that have proven their sender.",
+                &["key"],
+            ),
+            refused: of.counters(REFUSED.0, REFUSED.1, &["reason"]),
+            challenges: of.counter("landfall_challenges_total", "Ownership checks answered."),
+            avoided: of.counters(
+                "landfall_avoided_statuses_total",
+                "Answers whose status the provider punishes: another was sent.",
+                &["status"],
+            ),
+            duplicates: WordCounters::new(
+                of.counters(
+                    "landfall_duplicates_total",
+                    "Requests that were the same delivery as an earlier event: not run, or replayed \
+                     because that one was dead.",
+                    &["result"],
+                ),
+                &DUPLICATE_WORDS,
+            ),
+            conflicts: of.counter(
+                "landfall_conflicts_total",
+                "Events with the delivery identity of an earlier event and a different body; both ran.",
+            ),
+            queue_wait: of.histogram(
+                "landfall_queue_wait_seconds",
+                "From the reception of an event to the start of its first attempt.",
+                &buckets::WAIT,
+            ),
+            attempts: WordCounters::new(
+                of.counters(
+                    "landfall_attempts_total",
+                    "Attempts that have ended, by outcome.",
+                    &["outcome"],
+                ),
+                &OUTCOME_WORDS,
+            ),
+            run_time: of.histogram(
+                "landfall_attempt_duration_seconds",
+                "From the start of an attempt to its outcome.",
+                &buckets::RUN,
+            ),
+            memory: of.histogram(
+                "landfall_attempt_memory_peak_bytes",
+                "The most linear memory that an attempt used at once.",
+                &buckets::MEMORY,
+            ),
+            retries: of.counter(
+                "landfall_retries_total",
+                "Attempts after which the event runs again.",
+            ),
+            deferrals: of.counter(
+                "landfall_deferrals_total",
+                "Attempts that deferred their event.",
+            ),
+            dead_letters: WordCounters::new(
+                of.counters(
+                    "landfall_dead_letters_total",
+                    "Deliveries that became dead letters, by the outcome of the last attempt.",
+                    &["outcome"],
+                ),
+                &DEAD_WORDS,
+            ),
+            calls: of.counters(
+                "landfall_outbound_calls_total",
+                "Outbound calls, by the host of the grant and the class of the status.",
+                &["host", "status_class"],
+            ),
+            call_duration: of.histograms(
+                "landfall_outbound_call_duration_seconds",
+                "From an outbound call to the end of its response.",
+                &buckets::CALL,
+                "host",
+            ),
+            failed_calls: WordCounters::new(
+                of.counters(
+                    "landfall_outbound_failed_total",
+                    "Outbound calls that were denied or failed, by the name of the error.",
+                    &["error"],
+                ),
+                &CALL_ERRORS,
+            ),
+        }
+    }
+
+    /// Metrics that no scrape shows, for a component that runs without a node.
+    pub fn detached(hook: &str) -> Arc<HookMetrics> {
+        Arc::new(HookMetrics::new(hook))
+    }
+
+    /// A request that began at this time.
+    pub fn start_request(self: &Arc<Self>, started: Instant) -> RunningRequest {
+        self.in_flight.inc();
+        RunningRequest {
+            hook: self.clone(),
+            started,
+            is_answered: false,
+        }
+    }
+
+    /// The time that it took to verify a sender, or to refuse one.
+    pub fn measure_verify(&self, time: Duration) {
+        self.verify_time.observe(time.as_secs_f64());
+    }
+
+    /// A verified request. `key`: the scheme and the number of the secret, such as `signature#2`.
+    pub fn count_verified(&self, key: &str) {
+        self.verified.with_label_values(&[key]).inc();
+    }
+
+    /// A refused request.
+    pub fn count_refused(&self, reason: &'static str) {
+        self.refused.with_label_values(&[reason]).inc();
+    }
+
+    /// An ownership check that was answered.
+    pub fn count_challenge(&self) {
+        self.challenges.inc();
+    }
+
+    /// A status that was not sent. Returns true for the first one with this status.
+    pub fn count_avoided(&self, status: u16) -> bool {
+        let counter = self.avoided.with_label_values(&[status.to_string()]);
+        counter.inc();
+        counter.get() == 1
+    }
+
+    /// A duplicate of an earlier event. `is_replayed`: that one was dead, and runs again.
+    pub fn count_duplicate(&self, is_replayed: bool) {
+        self.duplicates
+            .inc(if is_replayed { REPLAYED } else { NOT_RUN });
+    }
+
+    /// An event with the identity of an earlier one and another body.
+    pub fn count_conflict(&self) {
+        self.conflicts.inc();
+    }
+
+    /// The time from the reception of an event to its first attempt.
+    pub fn measure_queue_wait(&self, time: Duration) {
+        self.queue_wait.observe(time.as_secs_f64());
+    }
+
+    /// The time of an attempt, and its most linear memory in bytes.
+    pub fn measure_attempt(&self, time: Duration, memory_bytes: usize) {
+        self.run_time.observe(time.as_secs_f64());
+        self.memory.observe(memory_bytes as f64);
+    }
+
+    /// An attempt has ended. `outcome` is the word of its outcome.
+    pub fn count_attempt(&self, outcome: &str) {
+        self.attempts.inc(outcome);
+    }
+
+    /// An event runs again after an attempt.
+    pub fn count_retry(&self) {
+        self.retries.inc();
+    }
+
+    /// An attempt has deferred its event.
+    pub fn count_deferral(&self) {
+        self.deferrals.inc();
+    }
+
+    /// A delivery is dead. `outcome` is the word for its last outcome.
+    pub fn count_dead_letter(&self, outcome: &str) {
+        self.dead_letters.inc(outcome);
+    }
+
+    pub(crate) fn collect(&self) -> Vec<MetricFamily> {
+        let plain: [&dyn Collector; 15] = [
+            &self.in_flight,
+            &self.answer_time,
+            &self.verify_time,
+            &self.verified,
+            &self.refused,
+            &self.challenges,
+            &self.avoided,
+            &self.conflicts,
+            &self.queue_wait,
+            &self.run_time,
+            &self.memory,
+            &self.retries,
+            &self.deferrals,
+            &self.calls,
+            &self.call_duration,
+        ];
+        let words = [
+            &self.duplicates,
+            &self.attempts,
+            &self.dead_letters,
+            &self.failed_calls,
+        ];
+        let mut all = self.requests.collect();
+        all.extend(plain.iter().flat_map(|metric| metric.collect()));
+        all.extend(words.iter().flat_map(|metric| metric.collect()));
+        all
+    }
+}
+
+/// The name and the help of the counter of refused requests.
+pub(crate) const REFUSED: (&str, &str) =
+    ("landfall_refused_total", "Requests that were not let in.");
+
+// === impl RunningRequest ===
+
+impl RunningRequest {
+    /// The request is answered.
+    pub fn answered(mut self, outcome: RequestOutcome, status: u16) {
+        self.is_answered = true;
+        self.hook.requests.inc(outcome, Some(status));
+        self.hook
+            .answer_time
+            .observe(self.started.elapsed().as_secs_f64());
+    }
+}
+
+impl Drop for RunningRequest {
+    fn drop(&mut self) {
+        self.hook.in_flight.dec();
+        if !self.is_answered {
+            self.hook.requests.inc(RequestOutcome::HungUp, None);
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! The metrics of a node and its hooks.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use landfall_model::{NO_HOOK, lock};
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
+};
+
+use super::buckets;
+use super::gauges::Gauges;
+use super::hook::{HookMetrics, REFUSED};
+use super::requests::{RequestCounters, RequestOutcome};
+
+const VALID: &str = "constant names are valid, and registered once";
+
+/// Everything that a node counts and measures since its start.
+pub struct Metrics {
+    registry: Registry,
+    hooks: Hooks,
+    /// By hook and reason, for names that are not hooks: `-`, `_admin`, `_queue`.
+    refused: IntCounterVec,
+    requests: Arc<RequestCounters>,
+    records_dropped: IntCounter,
+    messages: IntCounterVec,
+    compile_time: HistogramVec,
+    commit_time: Histogram,
+}
+
+/// The hooks with metrics. A hook holds its own.
+type Hooks = Arc<Mutex<HashMap<Arc<str>, Weak<HookMetrics>>>>;
+
+/// The metrics that have no fixed description, because hooks come and go.
+struct Changing {
+    hooks: Hooks,
+    /// Requests whose path no hook has.
+    requests: Arc<RequestCounters>,
+}
+
+// === impl Metrics ===
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        Metrics::new()
+    }
+}
+
+impl Metrics {
+    /// All counters at zero.
+    pub fn new() -> Metrics {
+        let registry = Registry::new();
+        let hooks = Hooks::default();
+        let requests = Arc::new(RequestCounters::new(NO_HOOK));
+        let changing = Changing {
+            hooks: hooks.clone(),
+            requests: requests.clone(),
+        };
+        registry.register(Box::new(changing)).expect(VALID);
+
+        let refused = IntCounterVec::new(Opts::new(REFUSED.0, REFUSED.1), &["hook", "reason"]);
+        let help = "Records of attempts in mode sync for which the ledger had no room.";
+        let dropped = IntCounter::new("landfall_records_dropped_total", help);
+        let help = "Messages of the broker that were not run, because Landfall did not write them \
+                    or they are damaged.";
+        let messages = Opts::new("landfall_messages_refused_total", help);
+        let help = "From the start of a compiler to machine code, or to the error.";
+        let name = "landfall_component_compile_duration_seconds";
+        let compile = HistogramOpts::new(name, help).buckets(buckets::COMPILE.to_vec());
+        let help =
+            "The commit of a transaction that is acknowledged after it: the write and the sync.";
+        let name = "landfall_ledger_commit_duration_seconds";
+        let commit = HistogramOpts::new(name, help).buckets(buckets::COMMIT.to_vec());
+
+        Metrics {
+            refused: registered(&registry, refused),
+            records_dropped: registered(&registry, dropped),
+            messages: registered(&registry, IntCounterVec::new(messages, &["reason"])),
+            compile_time: registered(&registry, HistogramVec::new(compile, &["result"])),
+            commit_time: registered(&registry, Histogram::with_opts(commit)),
+            registry,
+            hooks,
+            requests,
+        }
+    }
+
+    /// The metrics of a hook: those of its other versions, if there are any.
+    pub fn hook(&self, name: &Arc<str>) -> Arc<HookMetrics> {
+        let mut hooks = lock(&self.hooks);
+        if let Some(metrics) = hooks.get(name).and_then(Weak::upgrade) {
+            return metrics;
+        }
+
+        let metrics = Arc::new(HookMetrics::new(name));
+        hooks.insert(name.clone(), Arc::downgrade(&metrics));
+        metrics
+    }
+
+    /// The metrics of a hook that is there.
+    pub fn find(&self, name: &str) -> Option<Arc<HookMetrics>> {
+        lock(&self.hooks).get(name).and_then(Weak::upgrade)
+    }
+
+    /// A request without a hook. `name`: `-`, or the part of the node that refused it.
+    pub fn count_refused(&self, name: &'static str, reason: &'static str) {
+        self.refused.with_label_values(&[name, reason]).inc();
+    }
+
+    /// The answer to a request without a hook.
+    pub fn count_request(&self, outcome: RequestOutcome, status: u16) {
+        self.requests.inc(outcome, Some(status));
+    }
+
+    /// The ledger had no room for the record of an attempt in mode `sync`.
+    pub fn count_dropped_record(&self) {
+        self.records_dropped.inc();
+    }
+
+    /// A message of the broker that is not run.
+    pub fn count_refused_message(&self, reason: &'static str) {
+        self.messages.with_label_values(&[reason]).inc();
+    }
+
+    /// The time of a compiler.
+    pub fn measure_compile(&self, time: Duration, is_compiled: bool) {
+        let result = if is_compiled { "compiled" } else { "failed" };
+        let time = time.as_secs_f64();
+        self.compile_time.with_label_values(&[result]).observe(time);
+    }
+
+    /// The time of a durable commit of the ledger.
+    pub fn measure_commit(&self, time: Duration) {
+        self.commit_time.observe(time.as_secs_f64());
+    }
+
+    /// Everything in the text format of Prometheus, sorted by name.
+    pub fn text(&self, gauges: &Gauges) -> String {
+        let mut families = self.registry.gather();
+        families.extend(gauges.gather());
+        families.sort_by(|a, b| a.name().cmp(b.name()));
+        TextEncoder::new()
+            .encode_to_string(&families)
+            .unwrap_or_default()
+    }
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+fn registered<M: Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: prometheus::Result<M>,
+) -> M {
+    let metric = metric.expect(VALID);
+    registry.register(Box::new(metric.clone())).expect(VALID);
+    metric
+}
+
+// === impl Changing ===
+
+impl Collector for Changing {
+    fn desc(&self) -> Vec<&Desc> {
+        Vec::new()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let mut hooks = lock(&self.hooks);
+        hooks.retain(|_, metrics| metrics.strong_count() > 0);
+        let present: Vec<_> = hooks.values().filter_map(Weak::upgrade).collect();
+        drop(hooks);
+
+        let mut all = self.requests.collect();
+        all.extend(present.iter().flat_map(|hook| hook.collect()));
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(metrics: &Metrics) -> String {
+        metrics.text(&Gauges::new())
+    }
+
+    #[test]
+    fn removed_hooks_have_no_series() {
+        let metrics = Metrics::new();
+        let (one, two) = (metrics.hook(&"one".into()), metrics.hook(&"two".into()));
+        one.count_attempt("done");
+        two.count_attempt("done");
+        let new_version = metrics.hook(&"one".into());
+        drop((one, two));
+
+        let shown = text(&metrics);
+        let counted = "landfall_attempts_total{hook=\"one\",outcome=\"done\"} 1\n";
+        assert!(shown.contains(counted), "{shown}");
+        assert!(!shown.contains("\"two\""), "{shown}");
+        assert!(metrics.find("two").is_none());
+        drop(new_version);
+        assert!(!text(&metrics).contains("\"one\""));
+    }
+
+    #[test]
+    fn names_that_are_no_hooks_count() {
+        let metrics = Metrics::new();
+        let hook = metrics.hook(&"one".into());
+        hook.count_refused("busy");
+        metrics.count_refused("_admin", "admin_token_wrong");
+        metrics.count_request(RequestOutcome::Refused, 404);
+
+        let shown = text(&metrics);
+        for line in [
+            "landfall_refused_total{hook=\"_admin\",reason=\"admin_token_wrong\"} 1\n",
+            "landfall_refused_total{hook=\"one\",reason=\"busy\"} 1\n",
+            "landfall_requests_total{hook=\"-\",outcome=\"refused\",status_class=\"4xx\"} 1\n",
+        ] {
+            assert!(shown.contains(line), "{line}: {shown}");
+        }
+        assert_eq!(shown.matches("# TYPE landfall_refused_total").count(), 1);
+    }
+
+    #[test]
+    fn dropped_requests_have_hung_up() {
+        let metrics = Metrics::new();
+        let hook = metrics.hook(&"one".into());
+        let now = std::time::Instant::now();
+        hook.start_request(now)
+            .answered(RequestOutcome::Replied, 200);
+        drop(hook.start_request(now));
+        let _running = hook.start_request(now);
+
+        let shown = text(&metrics);
+        for line in [
+            "landfall_requests_total{hook=\"one\",outcome=\"hung-up\",status_class=\"none\"} 1\n",
+            "landfall_requests_total{hook=\"one\",outcome=\"replied\",status_class=\"2xx\"} 1\n",
+            "landfall_requests_in_flight{hook=\"one\"} 1\n",
+            "landfall_request_duration_seconds_count{hook=\"one\"} 1\n",
+        ] {
+            assert!(shown.contains(line), "{line}: {shown}");
+        }
+    }
+}

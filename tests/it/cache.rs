@@ -93,6 +93,23 @@ async fn changed_code_is_compiled_again() {
     assert!(!node.log().contains("compiled again"), "{}", node.log());
 }
 
+/// Only `landfall dev` keeps functions: here, components of several authors are compiled.
+#[tokio::test]
+async fn nodes_keep_no_functions() {
+    let node = Setup::new()
+        .compiles()
+        .hook("echo", &bundled("echo"), OPEN)
+        .serving("echo")
+        .await;
+    let before = node.hook("echo").await.unwrap()["digest"].clone();
+    node.put("echo.wasm", fs::read(guest("replies")).unwrap());
+    node.until_changed("echo", &before).await;
+    assert!(!node.data().join("functions").exists());
+    let files = fs::read_dir(node.data().join("compiled")).unwrap();
+    let mut names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    assert!(names.all(|name| name.ends_with(".cwasm") || name.ends_with(".seal")));
+}
+
 #[tokio::test]
 async fn old_code_makes_room_for_new() {
     let setup = Setup::new()

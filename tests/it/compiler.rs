@@ -31,6 +31,25 @@ fn compile(target: &Path, component: &Path) -> Output {
         .unwrap()
 }
 
+/// As `compile`, with the file of functions that are compiled already: how many functions were in it, and how many were not.
+fn compile_with(functions: &Path, target: &Path, component: &Path) -> (usize, usize) {
+    let output = Command::new(landfall())
+        .arg("compile")
+        .arg(target)
+        .arg("--functions")
+        .arg(functions)
+        .stdin(fs::File::open(component).unwrap())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let counts = said
+        .trim()
+        .strip_suffix(" new")
+        .and_then(|said| said.split_once(" reused, "))
+        .unwrap_or_else(|| panic!("{said}{}", String::from_utf8_lossy(&output.stderr)));
+    (counts.0.parse().unwrap(), counts.1.parse().unwrap())
+}
+
 /// The value of a line of a file in /proc.
 fn value<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines()
@@ -161,4 +180,41 @@ async fn doctor_tells_how_compiling_is_confined() {
     let summary = lines[0].as_str().unwrap();
     assert!(summary.starts_with("files by Landlock (ABI "), "{summary}");
     assert!(summary.ends_with(", system calls by seccomp"), "{summary}");
+}
+
+#[test]
+fn functions_are_compiled_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let functions = at("functions");
+    let (reused, new) = compile_with(&functions, &at("1.partial"), &bundled("echo"));
+    assert!(reused == 0 && new > 100, "{reused} {new}");
+    fs::rename(at("1.functions"), &functions).unwrap();
+
+    // The same component again. Cranelift orders parts of a few functions otherwise each time.
+    let (reused, new) = compile_with(&functions, &at("2.partial"), &bundled("echo"));
+    assert!(reused > 100 && new < reused / 4, "{reused} {new}");
+    assert_eq!(
+        fs::read(at("1.partial")).unwrap(),
+        fs::read(at("2.partial")).unwrap()
+    );
+
+    // One with the same standard library.
+    let (reused, new) = compile_with(&functions, &at("3.partial"), &bundled("filter"));
+    assert!(reused > 10 && new > 10, "{reused} {new}");
+    assert!(compile(&at("alone"), &bundled("filter")).status.success());
+    assert_eq!(
+        fs::read(at("3.partial")).unwrap(),
+        fs::read(at("alone")).unwrap()
+    );
+
+    // Half of the file.
+    let written = fs::read(at("3.functions")).unwrap();
+    fs::write(&functions, &written[..written.len() / 2]).unwrap();
+    let (reused, new) = compile_with(&functions, &at("4.partial"), &bundled("filter"));
+    assert!(reused > 0 && new > 0, "{reused} {new}");
+    assert_eq!(
+        fs::read(at("4.partial")).unwrap(),
+        fs::read(at("alone")).unwrap()
+    );
 }

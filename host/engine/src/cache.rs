@@ -4,11 +4,11 @@
 //! than its limit.
 
 use std::collections::HashMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,9 +20,10 @@ use wasmtime::component::Component;
 
 use super::compile;
 use super::inspect::Inspected;
+use super::kept_functions::KeptFunctions;
 use super::limits;
 use super::load_error::LoadError;
-use super::trust::{self, Owner, SealKey};
+use super::trust::{self, Owner, SealKey, seal_path};
 use landfall_metrics::Metrics;
 use landfall_model::Clock;
 
@@ -38,6 +39,8 @@ pub(crate) struct Cache {
     compiler: PathBuf,
     compatibility: String,
     key: SealKey,
+    /// Only of `landfall dev`.
+    functions: Option<KeptFunctions>,
     max_size: u64,
     clock: Clock,
     /// One lock for each component, so that it is compiled once for all hooks that use it.
@@ -110,6 +113,7 @@ impl Cache {
             compiler,
             compatibility: compatibility(engine),
             key,
+            functions: None,
             max_size,
             clock,
             compiling: Mutex::default(),
@@ -119,6 +123,12 @@ impl Cache {
         };
         cache.evict(None);
         Ok(cache)
+    }
+
+    /// Keeps the compiled functions of each version in this directory, for the next version.
+    pub(crate) fn keeping_functions(self, dir: &Path) -> anyhow::Result<Cache> {
+        let functions = Some(KeptFunctions::new(dir)?);
+        Ok(Cache { functions, ..self })
     }
 
     /// The machine code of a component, from the cache or compiled in a child process.
@@ -148,12 +158,19 @@ impl Cache {
         trust::check_dir(&self.dir, Owner::Own)
             .map_err(|error| passing(format!("{} {error}", self.dir.display())))?;
         let target = self.dir.join(self.name(&inspected.digest));
+        let known = self.functions.as_ref();
+        let known = known.map(|functions| functions.sealed(&self.key));
         let started = Instant::now();
-        let compiled = compile::in_child(&self.compiler, &inspected.file, bytes, &target).await;
+        let compiled =
+            compile::in_child(&self.compiler, &inspected.file, bytes, &target, known).await;
         let time = started.elapsed();
         self.metrics.measure_compile(time, compiled.is_ok());
         compiled?;
-        self.seal(&target)
+        if let Some(functions) = &self.functions {
+            functions.replace(&compile::written_functions(&target), &self.key);
+        }
+        self.key
+            .seal_file(&target)
             .map_err(|error| passing(format!("{} {error}", target.display())))?;
         self.evict(Some(&target));
         self.read_own(engine, &target).map_err(|error| {
@@ -199,31 +216,10 @@ impl Cache {
 
     fn read_own(&self, engine: &wasmtime::Engine, path: &Path) -> anyhow::Result<Component> {
         trust::check_dir(&self.dir, Owner::Own)?;
-        let mut file = trust::open_file(path, Owner::Own)?;
-        let (mut code, mut seal) = (Vec::new(), Vec::new());
-        file.read_to_end(&mut code)?;
-        let sealed = trust::open_file(&seal_path(path), Owner::Own)
-            .and_then(|mut file| file.read_to_end(&mut seal));
-        let is_ours = sealed.is_ok() && self.key.is_seal(&seal, &file_name_of(path), &code);
-        anyhow::ensure!(is_ours, "it does not have the seal of this node");
+        let (file, code) = self.key.read_sealed(path)?;
         // The time of the last use. If it cannot be written, only the order of eviction suffers.
         file.set_modified(self.clock.now()).ok();
         deserialize(engine, &file, &code)
-    }
-
-    fn seal(&self, path: &Path) -> io::Result<()> {
-        let mut code = Vec::new();
-        trust::open_file(path, Owner::Own)?.read_to_end(&mut code)?;
-        let seal = self.key.seal(&file_name_of(path), &code);
-        let partial = path.with_extension(format!("{}.seal-partial", std::process::id()));
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&partial);
-        file?.write_all(seal.as_ref())?;
-        fs::rename(&partial, seal_path(path))
     }
 
     /// How many files were removed because of the limit since the start.
@@ -305,17 +301,6 @@ fn key_path(dir: &Path) -> PathBuf {
     dir.with_extension("key")
 }
 
-fn seal_path(code: &Path) -> PathBuf {
-    code.with_extension("seal")
-}
-
-fn file_name_of(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
-}
-
 /// The compiled components, and files of compilers that were killed.
 fn entries(dir: &Path) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
@@ -388,7 +373,7 @@ mod tests {
     fn put(cache: &Cache, name: &str, age_s: u64) -> PathBuf {
         let path = cache.dir.join(format!("{name}.cwasm"));
         fs::write(&path, [0; 100]).unwrap();
-        cache.seal(&path).unwrap();
+        cache.key.seal_file(&path).unwrap();
         File::open(&path)
             .unwrap()
             .set_modified(Clock::System.now() - Duration::from_secs(age_s))

@@ -1,12 +1,13 @@
 //! Compiles in a child process, so that a compiler that eats time or memory, or dies, takes nothing
 //! with it.
 
-use std::fs::OpenOptions;
-use std::io::{Read, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Output, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -15,6 +16,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use super::confine;
+use super::functions::{FUNCTIONS_BYTES_MAX, Functions};
 use super::inspect::COMPONENT_BYTES_MAX;
 use super::load_error::LoadError;
 use super::settings;
@@ -37,30 +39,39 @@ const DEATHS: [Signal; 4] = [Signal::ABORT, Signal::SEGV, Signal::BUS, Signal::I
 /// The exit code of a child that read and compiled, and found the component bad.
 const JUDGED: i32 = 65;
 
-/// Compiles `bytes` into `target`: written beside it, synced, renamed.
+/// Compiles `bytes` into `target`: written beside it, synced, renamed. With the file of functions
+/// that are compiled already, which need not be there, the compiler also writes
+/// `written_functions(target)`, if there are new ones.
 pub(crate) async fn in_child(
     compiler: &Path,
     file: &str,
     bytes: Vec<u8>,
     target: &Path,
+    functions: Option<&Path>,
 ) -> Result<(), LoadError> {
     let passing = |message: String| LoadError::passing(file, message);
     let partial = target.with_extension(format!("{}.partial", std::process::id()));
-    let mut child = Command::new(compiler)
+    let mut command = Command::new(compiler);
+    command
         .arg("compile")
         .arg(&partial)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .env_clear()
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| {
-            passing(format!(
-                "cannot be compiled: {} does not start: {error}",
-                compiler.display()
-            ))
-        })?;
+        .kill_on_drop(true);
+    if let Some(functions) = functions {
+        command
+            .arg("--functions")
+            .arg(functions)
+            .stdout(Stdio::piped());
+    }
+    let mut child = command.spawn().map_err(|error| {
+        passing(format!(
+            "cannot be compiled: {} does not start: {error}",
+            compiler.display()
+        ))
+    })?;
     let mut input = child.stdin.take().expect("stdin was piped");
     let feed = async move {
         input.write_all(&bytes).await.ok();
@@ -73,15 +84,27 @@ pub(crate) async fn in_child(
             TIME_MAX.as_secs() / 60
         ))),
     };
-    let placed = ended.and_then(|output| match output.status.success() {
-        true => std::fs::rename(&partial, target)
-            .map_err(|error| passing(format!("cannot be kept: {error}"))),
-        false => Err(failed(file, &output)),
+    let placed = ended.and_then(|output| {
+        if !output.status.success() {
+            return Err(failed(file, &output));
+        }
+        if functions.is_some() {
+            let counts = String::from_utf8_lossy(&output.stdout);
+            tracing::info!(file, functions = counts.trim(), "compiled");
+        }
+        std::fs::rename(&partial, target)
+            .map_err(|error| passing(format!("cannot be kept: {error}")))
     });
     if placed.is_err() {
         std::fs::remove_file(&partial).ok();
+        std::fs::remove_file(written_functions(target)).ok();
     }
     placed
+}
+
+/// Where the compiler of `target` writes functions.
+pub(crate) fn written_functions(target: &Path) -> PathBuf {
+    target.with_extension(format!("{}.functions", std::process::id()))
 }
 
 /// A compiler that ends by itself, or has used up its time, has judged the component; one that was
@@ -112,9 +135,12 @@ fn failed(file: &str, output: &Output) -> LoadError {
     }
 }
 
-/// The child's side: a component on standard input, machine code into `target`.
-pub fn compile_child(target: &Path) -> anyhow::Result<ExitCode> {
+/// The child's side: a component on standard input, machine code into `target`. `functions` is the
+/// file of functions that are compiled already, if they are to be used and kept.
+pub fn compile_child(target: &Path, functions: Option<&Path>) -> anyhow::Result<ExitCode> {
     limit_myself().context("cannot limit the compiler")?;
+    // A confined process reads no file.
+    let functions = functions.map(read_functions).transpose()?;
     confine::confine(target.parent().context("the target has no directory")?)
         .context("cannot confine the compiler")?;
     let mut bytes = Vec::new();
@@ -125,8 +151,7 @@ pub fn compile_child(target: &Path) -> anyhow::Result<ExitCode> {
         bytes.len() <= COMPONENT_BYTES_MAX,
         "the component is larger than 64 MiB"
     );
-    let engine = wasmtime::Engine::new(&settings::compiling())
-        .map_err(|error| anyhow::anyhow!("{error:#}"))?;
+    let engine = engine(functions.clone())?;
     let code = match engine.precompile_component(&bytes) {
         Ok(code) => code,
         Err(error) => {
@@ -134,16 +159,50 @@ pub fn compile_child(target: &Path) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(JUDGED as u8));
         }
     };
+    let mut file = create(target)?;
+    file.write_all(&code)?;
+    file.sync_all()?;
+
+    if let Some(functions) = functions {
+        let (reused, compiled) = (functions.reused(), functions.compiled());
+        if compiled > 0 {
+            // The name of the partial file has the same number.
+            let mut file = BufWriter::new(create(&target.with_extension("functions"))?);
+            functions.write(FUNCTIONS_BYTES_MAX, &mut file)?;
+            file.flush()?;
+        }
+        println!("{reused} reused, {compiled} new");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read_functions(path: &Path) -> anyhow::Result<Arc<Functions>> {
+    let bytes = match std::fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        read => read.with_context(|| format!("cannot read {}", path.display()))?,
+    };
+    Ok(Arc::new(Functions::read(bytes)))
+}
+
+/// The compiler. The functions do not affect what it makes of a component.
+fn engine(functions: Option<Arc<Functions>>) -> anyhow::Result<wasmtime::Engine> {
+    let mut config = settings::compiling();
+    if let Some(functions) = functions {
+        config
+            .enable_incremental_compilation(functions)
+            .map_err(|error| anyhow::anyhow!("{error:#}"))?;
+    }
+    wasmtime::Engine::new(&config).map_err(|error| anyhow::anyhow!("{error:#}"))
+}
+
+fn create(path: &Path) -> anyhow::Result<File> {
     let file = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(target);
-    let mut file = file.with_context(|| format!("cannot write {}", target.display()))?;
-    file.write_all(&code)?;
-    file.sync_all()?;
-    Ok(ExitCode::SUCCESS)
+        .open(path);
+    file.with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn limit_myself() -> rustix::io::Result<()> {
@@ -175,7 +234,6 @@ fn lower(resource: Resource, current: u64, maximum: u64) -> rustix::io::Result<(
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
-    use std::path::PathBuf;
     use std::pin::pin;
     use std::sync::OnceLock;
 
@@ -220,7 +278,8 @@ mod tests {
         let (resume, paused) = std::sync::mpsc::channel::<()>();
         let blocking = tokio::task::spawn_blocking(move || paused.recv().ok());
         let compiler = compiler("waits");
-        let mut compile = pin!(in_child(&compiler, "big.wasm", b"code".to_vec(), &target));
+        let bytes = b"code".to_vec();
+        let mut compile = pin!(in_child(&compiler, "big.wasm", bytes, &target, None));
         assert!(compile.as_mut().now_or_never().is_none());
 
         tokio::time::advance(10 * Duration::from_secs(CPU_SECONDS_MAX)).await;
@@ -237,7 +296,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("code");
         // Nothing else is left to do: the paused clock runs on to the limit.
-        let ended = in_child(&compiler("waits"), "big.wasm", Vec::new(), &target).await;
+        let ended = in_child(&compiler("waits"), "big.wasm", Vec::new(), &target, None).await;
         let error = ended.unwrap_err();
         assert!(error.is_passing, "{error}");
         assert!(error.to_string().contains("within 30 min"), "{error}");
@@ -247,10 +306,78 @@ mod tests {
     async fn processor_time_is_limited() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("code");
-        let ended = in_child(&compiler("burns"), "big.wasm", Vec::new(), &target).await;
+        let ended = in_child(&compiler("burns"), "big.wasm", Vec::new(), &target, None).await;
         let error = ended.unwrap_err();
         assert!(!error.is_passing, "{error}");
         assert!(error.to_string().contains("processor time"), "{error}");
+    }
+
+    fn section(id: u8, content: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(content.len()).unwrap();
+        assert!(length < 128, "longer ones have a length of two bytes");
+        [&[id, length][..], content].concat()
+    }
+
+    /// A component with a module that has a function for each number, which returns it.
+    fn component(numbers: &[u8]) -> Vec<u8> {
+        let count = u8::try_from(numbers.len()).unwrap();
+        let types = vec![0; numbers.len()];
+        let bodies: Vec<u8> = numbers
+            .iter()
+            .flat_map(|number| [4, 0, 0x41, *number, 0x0b])
+            .collect();
+        let module = [
+            b"\0asm\x01\0\0\0".to_vec(),
+            section(1, &[1, 0x60, 0, 1, 0x7f]),
+            section(3, &[&[count][..], &types].concat()),
+            section(10, &[&[count][..], &bodies].concat()),
+        ];
+        [b"\0asm\x0d\0\x01\0".to_vec(), section(1, &module.concat())].concat()
+    }
+
+    fn compiled(numbers: &[u8], functions: Option<&Arc<Functions>>) -> Vec<u8> {
+        let engine = engine(functions.cloned()).unwrap();
+        engine.precompile_component(&component(numbers)).unwrap()
+    }
+
+    fn next(functions: &Functions) -> Arc<Functions> {
+        let mut written = Vec::new();
+        functions.write(FUNCTIONS_BYTES_MAX, &mut written).unwrap();
+        Arc::new(Functions::read(written))
+    }
+
+    #[test]
+    fn next_versions_reuse_functions() {
+        let first = Arc::new(Functions::default());
+        assert_eq!(
+            compiled(&[1, 2, 3], Some(&first)),
+            compiled(&[1, 2, 3], None)
+        );
+        assert!(first.reused() == 0 && first.compiled() >= 3, "{first:?}");
+
+        let second = next(&first);
+        assert_eq!(
+            compiled(&[1, 9, 3], Some(&second)),
+            compiled(&[1, 9, 3], None)
+        );
+        assert!(second.reused() >= 2 && second.compiled() == 1, "{second:?}");
+
+        let same = next(&second);
+        assert_eq!(
+            compiled(&[1, 9, 3], Some(&same)),
+            compiled(&[1, 9, 3], None)
+        );
+        assert_eq!(same.compiled(), 0, "{same:?}");
+    }
+
+    #[test]
+    fn unreadable_functions_are_compiled_again() {
+        let first = Arc::new(Functions::default());
+        compiled(&[1, 2], Some(&first));
+
+        let second = next(&first.halved());
+        assert_eq!(compiled(&[1, 2], Some(&second)), compiled(&[1, 2], None));
+        assert_eq!(second.compiled(), first.compiled(), "{second:?}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the compiler's process may do: write one file into the directory of the cache, and nothing
+//! What the compiler's process may do: write files into the directory of the cache, and nothing
 //! else with files, the network or other processes. A component that exploits a fault of the
 //! compiler stays inside. Landlock confines files (Linux 5.13 and newer) and signals (6.12); a
 //! system call filter denies the network and other programs.

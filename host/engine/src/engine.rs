@@ -50,6 +50,10 @@ pub struct EngineSettings {
     pub clock: Clock,
     /// The metrics of the process.
     pub metrics: Arc<Metrics>,
+    /// Where compiled functions are kept for the next version of a component, up to 256 MiB. Only
+    /// `landfall dev` keeps them: on a node with components of several authors, nothing that one
+    /// component's compiler has written may reach another component.
+    pub functions: Option<PathBuf>,
 }
 
 /// What surrounds a component in an offline run, in place of the ledger, the network and the clock
@@ -84,7 +88,7 @@ impl Engine {
             .map_err(|error| anyhow::anyhow!("the engine does not start: {error:#}"))?;
         ticker::start(wasm.weak())?;
 
-        let cache = Cache::new(
+        let mut cache = Cache::new(
             &wasm,
             settings.cache,
             settings.bundled,
@@ -93,6 +97,9 @@ impl Engine {
             clock,
             settings.metrics,
         )?;
+        if let Some(dir) = &settings.functions {
+            cache = cache.keeping_functions(dir)?;
+        }
         let runtime = Runtime {
             wasm,
             limits,
@@ -225,6 +232,6 @@ pub async fn precompile(
     let inspected = inspect(file, &bytes)?;
 
     let target = out_dir.join(cache::file_name(&wasm, &inspected.digest));
-    compile::in_child(compiler, file, bytes, &target).await?;
+    compile::in_child(compiler, file, bytes, &target, None).await?;
     Ok(target)
 }

@@ -4,7 +4,7 @@
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -70,13 +70,42 @@ impl SealKey {
         Ok(SealKey(key))
     }
 
+    /// Seals a file of this user: the seal is a file beside it.
+    pub(crate) fn seal_file(&self, path: &Path) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        open_file(path, Owner::Own)?.read_to_end(&mut bytes)?;
+        let seal = self.seal(&file_name_of(path), &bytes);
+        let partial = path.with_extension(format!("{}.seal-partial", std::process::id()));
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&partial)?;
+        file.write_all(&seal)?;
+        std::fs::rename(&partial, seal_path(path))
+    }
+
+    /// Opens and reads a file of this user. One without its seal is an error.
+    pub(crate) fn read_sealed(&self, path: &Path) -> io::Result<(File, Vec<u8>)> {
+        let mut file = open_file(path, Owner::Own)?;
+        let (mut bytes, mut seal) = (Vec::new(), Vec::new());
+        file.read_to_end(&mut bytes)?;
+        let sealed = open_file(&seal_path(path), Owner::Own)
+            .and_then(|mut file| file.read_to_end(&mut seal));
+        if sealed.is_ok() && self.is_seal(&seal, &file_name_of(path), &bytes) {
+            return Ok((file, bytes));
+        }
+        Err(io::Error::other("it does not have the seal of this node"))
+    }
+
     /// The seal of a file with this name and these bytes.
-    pub(crate) fn seal(&self, name: &str, bytes: &[u8]) -> [u8; 32] {
+    fn seal(&self, name: &str, bytes: &[u8]) -> [u8; 32] {
         self.mac(name, bytes).finalize().into_bytes().into()
     }
 
     /// Whether this is the seal of that file.
-    pub(crate) fn is_seal(&self, seal: &[u8], name: &str, bytes: &[u8]) -> bool {
+    fn is_seal(&self, seal: &[u8], name: &str, bytes: &[u8]) -> bool {
         self.mac(name, bytes).verify_slice(seal).is_ok()
     }
 
@@ -87,6 +116,18 @@ impl SealKey {
         mac.update(bytes);
         mac
     }
+}
+
+/// The file of the seal of a file.
+pub(crate) fn seal_path(path: &Path) -> PathBuf {
+    path.with_extension("seal")
+}
+
+fn file_name_of(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// Checks that a directory belongs to `owner`, and that no other user can write into it.

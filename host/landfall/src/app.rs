@@ -1,6 +1,7 @@
 //! The composition root: the order in which a node starts its parts, and the order in which it
 //! stops them.
 
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -9,7 +10,7 @@ use landfall_admin::{Admin, Guard, Refused};
 use landfall_config::Config;
 use landfall_dispatch::{Dispatcher, Observer, Targets};
 use landfall_edge::{Edge, EdgeSetup, Why, serve_router};
-use landfall_engine::{Confinement, Engine, Target};
+use landfall_engine::{Confinement, Engine, EngineSettings, Target};
 use landfall_ledger::LedgerError;
 use landfall_metrics::Metrics;
 use landfall_model::{Clock, EdgeLimits, PushSpec, SecretRef};
@@ -70,7 +71,18 @@ pub struct App {
 impl App {
     /// Starts everything that can fail before the first request is accepted. Addresses are first,
     /// because they fail most often.
-    pub async fn start(mut config: Config) -> anyhow::Result<App> {
+    pub async fn start(config: Config) -> anyhow::Result<App> {
+        App::start_with(config, None).await
+    }
+
+    /// As `start`, for the author of the only component: the node keeps its compiled functions for
+    /// the next version.
+    pub async fn start_for_author(config: Config) -> anyhow::Result<App> {
+        let functions = config.settings.data.join("functions");
+        App::start_with(config, Some(functions)).await
+    }
+
+    async fn start_with(mut config: Config, functions: Option<PathBuf>) -> anyhow::Result<App> {
         let started = Clock::System.now();
         let plan = plan_broker(&config)?;
         let plan = plan.as_deref();
@@ -94,10 +106,11 @@ impl App {
         let metrics = Arc::new(Metrics::new());
         let measured = metrics.clone();
         ledger.observe_commits(Box::new(move |time| measured.measure_commit(time)));
-        let engine = Arc::new(Engine::new(
-            engine_settings(&config, metrics.clone())?,
-            Some(ledger.clone()),
-        )?);
+        let settings = EngineSettings {
+            functions,
+            ..engine_settings(&config, metrics.clone())?
+        };
+        let engine = Arc::new(Engine::new(settings, Some(ledger.clone()))?);
         // Only after the engine has opened the map of its own pages, because later no process may
         // open it.
         keep_memory_private();

@@ -85,6 +85,7 @@ pub(crate) fn engine_settings(
         limits: config.component_limits(),
         clock: Clock::System,
         metrics,
+        functions: None,
     })
 }
 

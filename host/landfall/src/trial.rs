@@ -42,6 +42,7 @@ pub async fn try_component(file: &Path) -> anyhow::Result<Inspected> {
         limits: ComponentLimits::DEFAULT,
         clock: Clock::System,
         metrics: Arc::default(),
+        functions: None,
     };
     let engine = Engine::new(settings, None)?;
     let component = engine.load(&name, bytes).await?;

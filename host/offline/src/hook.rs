@@ -78,6 +78,7 @@ impl OfflineEngine {
             limits: ComponentLimits::DEFAULT,
             clock,
             metrics: Arc::default(),
+            functions: None,
         };
         let engine = Engine::new(settings, None)
             .map_err(|error| OfflineError::Other(format!("{error:#}")))?;

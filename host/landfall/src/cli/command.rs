@@ -126,6 +126,9 @@ pub(super) enum Command {
     Compile {
         /// The file to write.
         target: PathBuf,
+        /// The functions that are compiled already. New ones are written beside the target.
+        #[arg(long)]
+        functions: Option<PathBuf>,
     },
 }
 

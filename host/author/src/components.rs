@@ -10,6 +10,7 @@ use crate::cargo::{self, What};
 use crate::exec::{self, Show, Stop};
 use crate::place::{create_dir, place};
 use crate::project::{Language, Project};
+use crate::python::{self, Ahead};
 use crate::rust_target::RustTarget;
 use crate::{target_dir, toolchain};
 use landfall_config::Manifest;
@@ -31,6 +32,10 @@ pub struct Built {
 /// Builds the folder. `install` runs the commands that install what is missing; without it, the
 /// first one that is missing is an error.
 pub fn build(project: &Project, install: bool) -> anyhow::Result<Built> {
+    build_with(project, install, None)
+}
+
+fn build_with(project: &Project, install: bool, ahead: Option<Ahead>) -> anyhow::Result<Built> {
     project.ensure_same_name()?;
     prepare(project, install)?;
     let began = Instant::now();
@@ -46,13 +51,7 @@ pub fn build(project: &Project, install: bool) -> anyhow::Result<Built> {
                 "npm run build",
             )?;
         }
-        Language::Python => {
-            let mut python = Command::new(project.dir.join(".venv/bin/python"));
-            let build = "python -m landfall_sdk.build";
-            // `-P`: the author's modules do not replace those of Python.
-            let args = ["-P", "-m", "landfall_sdk.build"];
-            run(project, python.args(args), build)?;
-        }
+        Language::Python => build_python(project, ahead)?,
     }
 
     let bytes =
@@ -67,8 +66,13 @@ pub fn build(project: &Project, install: bool) -> anyhow::Result<Built> {
 }
 
 /// As `build`, with tools that another thread can stop.
-pub fn build_until(project: &Project, install: bool, stop: &Stop) -> anyhow::Result<Built> {
-    stop.scope(|| build(project, install))
+pub fn build_until(
+    project: &Project,
+    install: bool,
+    ahead: Option<Ahead>,
+    stop: &Stop,
+) -> anyhow::Result<Built> {
+    stop.scope(|| build_with(project, install, ahead))
 }
 
 /// Copies a component into another directory, which may be that of a node.
@@ -108,6 +112,16 @@ fn rust(project: &Project, path: &Path) -> anyhow::Result<RustTarget> {
     create_dir(path.parent().expect("a component is in a folder"))?;
     place(&bytes, path)?;
     Ok(target)
+}
+
+fn build_python(project: &Project, ahead: Option<Ahead>) -> anyhow::Result<()> {
+    let words = "python -m landfall_sdk.build";
+    let went_on = ahead.map(Ahead::go_on).transpose();
+    let went_on = went_on.with_context(|| format!("`{words}` does not go on"))?;
+    match went_on.flatten() {
+        Some(ran) => ran.expect_success(&project.dir, &format!("`{words}`")),
+        None => run(project, &mut python::build(project), words),
+    }
 }
 
 fn run(project: &Project, command: &mut Command, words: &str) -> anyhow::Result<()> {

@@ -82,12 +82,23 @@ impl Stop {
     fn spawn(&self, command: &mut Command) -> io::Result<Child> {
         let mut running = lock(&self.0);
         if running.is_stopped {
-            return Err(io::Error::new(io::ErrorKind::Interrupted, "it was stopped"));
+            return Err(stopped());
         }
 
         let child = command.process_group(0).spawn()?;
         running.group = Some(Pid::from_child(&child));
         Ok(child)
+    }
+
+    /// From now on, `stop` also ends this tool, which is in a process group of its own.
+    fn adopt(&self, child: &Child) -> io::Result<()> {
+        let mut running = lock(&self.0);
+        if running.is_stopped {
+            return Err(stopped());
+        }
+
+        running.group = Some(Pid::from_child(child));
+        Ok(())
     }
 
     /// Waits for the end. A process that has ended keeps its number until `stop` can no longer use
@@ -101,6 +112,47 @@ impl Stop {
     }
 }
 
+fn stopped() -> io::Error {
+    io::Error::new(io::ErrorKind::Interrupted, "it was stopped")
+}
+
+/// A tool that has started its work and waits for a line on its standard input. It ends when that
+/// ends, as when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Waiting(Child);
+
+// === impl Waiting ===
+
+impl Waiting {
+    /// Starts the tool.
+    pub(crate) fn start(command: &mut Command) -> io::Result<Waiting> {
+        let child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()?;
+        Ok(Waiting(child))
+    }
+
+    /// Writes the line, and runs the tool to its end. `None`: it has not waited.
+    pub(crate) fn go_on(mut self, show: Show) -> io::Result<Option<Ran>> {
+        if self.0.try_wait()?.is_some() {
+            return Ok(None);
+        }
+
+        let stop = STOP.with_borrow(Clone::clone);
+        if let Some(stop) = &stop {
+            stop.adopt(&self.0)?;
+        }
+        let mut input = self.0.stdin.take().expect("stdin is piped");
+        // An error means that it ends: its status and output say why.
+        input.write_all(b"\n").ok();
+        drop(input);
+        finish(self.0, show, stop.as_ref()).map(Some)
+    }
+}
+
 /// Runs a command to its end.
 pub(crate) fn run(command: &mut Command, show: Show) -> io::Result<Ran> {
     command
@@ -108,10 +160,14 @@ pub(crate) fn run(command: &mut Command, show: Show) -> io::Result<Ran> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let stop = STOP.with_borrow(Clone::clone);
-    let mut child = match &stop {
+    let child = match &stop {
         Some(stop) => stop.spawn(command)?,
         None => command.spawn()?,
     };
+    finish(child, show, stop.as_ref())
+}
+
+fn finish(mut child: Child, show: Show, stop: Option<&Stop>) -> io::Result<Ran> {
     let stderr = child.stderr.take().expect("stderr is piped");
     let mut out = child.stdout.take().expect("stdout is piped");
     let said = Mutex::new(String::new());
@@ -128,7 +184,7 @@ pub(crate) fn run(command: &mut Command, show: Show) -> io::Result<Ran> {
         }
     });
     read?;
-    let status = match &stop {
+    let status = match stop {
         Some(stop) => stop.wait(&mut child)?,
         None => child.wait()?,
     };
@@ -210,5 +266,35 @@ mod tests {
         let ran = hanging.join().unwrap().unwrap();
         assert!(!ran.status.success() && began.elapsed() < Duration::from_secs(60));
         assert!(stop.scope(hangs).is_err(), "no other tool starts");
+    }
+
+    fn waiting(script: &str) -> Waiting {
+        Waiting::start(Command::new("sh").args(["-c", script])).unwrap()
+    }
+
+    #[test]
+    fn waiting_tools_go_on_once() {
+        let stop = Stop::default();
+        let tool = waiting("read line && echo went on; exit 3");
+        let ran = stop.scope(|| tool.go_on(Show::Errors)).unwrap().unwrap();
+        assert_eq!(ran.status.code(), Some(3));
+        assert_eq!(ran.stdout, b"went on\n");
+
+        let mut tool = waiting("exit 1");
+        tool.0.wait().unwrap();
+        assert!(tool.go_on(Show::All).unwrap().is_none());
+    }
+
+    #[test]
+    fn waiting_tools_end_unused() {
+        let tool = waiting("read line || exit 3; sleep 600");
+        let pid = Pid::from_child(&tool.0);
+        drop(tool);
+        let ended = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED).unwrap();
+        assert_eq!(ended.unwrap().exit_status(), Some(3));
+
+        let (stop, tool) = (Stop::default(), waiting("read line && sleep 600"));
+        stop.stop();
+        assert!(stop.scope(|| tool.go_on(Show::All)).is_err());
     }
 }

@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ._ahead import Ahead
 from ._imports import Source, read_sources
 from ._manifest import with_manifest
 from ._problem import Problem
@@ -39,7 +40,18 @@ LEFT_OUT = ("node_modules", "__pycache__", "*.wasm", ".*")
 """What no handler imports, in any folder."""
 
 APP = "landfall_component"
+OWN = ("landfall_sdk", f"{APP}.py")
+"""What a component has beside the files of its handler."""
+
 SDK = Path(__file__).parent
+
+WORLD = "world.wit"
+"""In `build/`: what the last component imports and exports."""
+
+AHEAD = "--ahead"
+"""Begins a build that goes on after a line on standard input. If that ends without a line, nothing is built."""
+
+AHEAD_NICENESS = 5
 
 
 @dataclass
@@ -58,9 +70,14 @@ def main(arguments: list[str]) -> int:
         print(__doc__)
         return 0
     try:
-        if len(arguments) > 1:
+        folders = [argument for argument in arguments if argument != AHEAD]
+        if len(folders) > 1:
             raise Problem(f"unknown arguments: {' '.join(arguments)}")
-        print(build(Path(arguments[0] if arguments else ".").resolve()))
+        folder = Path(folders[0] if folders else ".").resolve()
+        if AHEAD in arguments:
+            build_ahead(folder)
+        else:
+            print(build(folder))
     except Problem as problem:
         print(problem, file=sys.stderr)
         return 1
@@ -71,20 +88,21 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def build(folder: Path) -> str:
+def build(folder: Path, ahead: Ahead | None = None) -> str:
     """Builds and returns a line for the author."""
     started = time.monotonic()
     project = read_project(folder)
     sources = read_sources(folder, project.handler)
     check(project, sources)
-    used = sorted({"log"} | {name for source in sources for name in source.capabilities})
-    has_responder = sources[0].decorated.get("responder") is not None
+    used = used_by(sources)
+    wanted = world_of(sources)
 
     component = with_manifest(
-        componentize(project, used, has_responder, sources), folder, project.name, project.version, project.description
+        componentize(project, wanted, sources, ahead), folder, project.name, project.version, project.description
     )
     file = folder / "build" / f"{project.name}.wasm"
     file.parent.mkdir(exist_ok=True)
+    (file.parent / WORLD).write_text(wanted)
     # The file appears as a whole: a node may be watching it.
     part = file.with_suffix(".part")
     part.write_bytes(component)
@@ -92,6 +110,48 @@ def build(folder: Path) -> str:
 
     size, seconds = len(component) / 1024 / 1024, time.monotonic() - started
     return f"build/{file.name}: {size:.1f} MiB, imports {', '.join(used)}, built in {seconds:.1f} s"
+
+
+def build_ahead(folder: Path) -> None:
+    """Does what the handler's modules are not needed for, waits until they are saved, and builds."""
+    # No author waits for it yet.
+    os.nice(AHEAD_NICENESS)
+    with tempfile.TemporaryDirectory(prefix="landfall-build-") as stage:
+        ahead = begin(folder, Path(stage))
+        try:
+            if sys.stdin.readline():
+                print(build(folder, ahead))
+        finally:
+            if ahead is not None:
+                ahead.stop()
+
+
+def begin(folder: Path, stage: Path) -> Ahead | None:
+    """Begins to build the world of the sources, or the last one if they have a mistake now. None: without either."""
+    try:
+        check_tool()
+        project = read_project(folder)
+        sources = read_sources(folder, project.handler)
+        check(project, sources)
+        wanted = world_of(sources)
+    except Problem:
+        try:
+            wanted = (folder / "build" / WORLD).read_text()
+        except OSError:
+            return None
+
+    prepare(stage, wanted)
+    lines = f"{imports_of(wanted)}from landfall_sdk._waiting import modules\n\nexec(modules())\n"
+    (stage / "app" / f"{APP}.py").write_text(lines)
+    return Ahead(stage, wanted, start_tool(stage))
+
+
+def used_by(sources: list[Source]) -> list[str]:
+    return sorted({"log"} | {name for source in sources for name in source.capabilities})
+
+
+def world_of(sources: list[Source]) -> str:
+    return world(used_by(sources), sources[0].decorated.get("responder") is not None)
 
 
 def read_project(folder: Path) -> Project:
@@ -133,31 +193,44 @@ def check(project: Project, sources: list[Source]) -> None:
             raise Problem(f"a component has one function with @{kind}, not several: {places}")
 
 
-def componentize(project: Project, used: list[str], has_responder: bool, sources: list[Source]) -> bytes:
+def componentize(project: Project, wanted: str, sources: list[Source], ahead: Ahead | None) -> bytes:
     check_tool()
+    modules = modules_of(project.handler, sources)
+    if ahead is not None:
+        if ahead.fits(wanted):
+            copy_sources(project.folder, ahead.app, OWN)
+            if not ahead.has_linked():
+                ahead.go_on(modules)
+                return component_of(project, ahead.stage, ahead.tool)
+        ahead.stop()
+
     with tempfile.TemporaryDirectory(prefix="landfall-build-") as name:
         stage = Path(name)
-        app, wit = stage / "app", stage / "wit"
-        copy_sources(project.folder, app)
-        shutil.copytree(SDK, app / "landfall_sdk", ignore=shutil.ignore_patterns("wit", "__pycache__"), dirs_exist_ok=True)
-        shutil.copytree(SDK / "wit", wit / "deps")
-        (wit / "world.wit").write_text(world(used, has_responder))
-        (app / f"{APP}.py").write_text(entry(project.handler, has_responder, sources))
-        run_tool(project, stage)
-        return (stage / "component.wasm").read_bytes()
+        copy_sources(project.folder, stage / "app")
+        prepare(stage, wanted)
+        (stage / "app" / f"{APP}.py").write_text(f"{imports_of(wanted)}\n{modules}")
+        return component_of(project, stage, start_tool(stage))
 
 
-def copy_sources(folder: Path, app: Path) -> None:
+def prepare(stage: Path, wanted: str) -> None:
+    """What the tool needs beside the modules of the handler."""
+    app, wit = stage / "app", stage / "wit"
+    shutil.copytree(SDK, app / "landfall_sdk", ignore=shutil.ignore_patterns("wit", "__pycache__"), dirs_exist_ok=True)
+    shutil.copytree(SDK / "wit", wit / "deps")
+    (wit / "world.wit").write_text(wanted)
+
+
+def copy_sources(folder: Path, app: Path, own: tuple[str, ...] = ()) -> None:
     """Copies what the handler may import. Links are followed, except to nothing and in circles; pipes and sockets are left out."""
     in_any_folder = shutil.ignore_patterns(*LEFT_OUT)
 
     def left_out(directory: str, names: list[str]) -> set[str]:
         is_top = Path(directory) == folder
-        out = set(in_any_folder(directory, names)) | (set(LEFT_OUT_AT_TOP) & set(names) if is_top else set())
+        out = set(in_any_folder(directory, names)) | ({*LEFT_OUT_AT_TOP, *own} & set(names) if is_top else set())
         return out | {name for name in set(names) - out if not is_source(Path(directory, name))}
 
     try:
-        shutil.copytree(folder, app, ignore=left_out)
+        shutil.copytree(folder, app, ignore=left_out, dirs_exist_ok=True)
     except shutil.Error as error:
         reasons = [f"{source}: {reason}" for source, _, reason in error.args[0]]
         raise Problem("these files cannot be copied for the build:\n" + "\n".join(reasons)) from None
@@ -179,11 +252,17 @@ def world(used: list[str], has_responder: bool) -> str:
     return f"package landfall:generated;\n\nworld component {{\n{body}\n}}\n"
 
 
-def entry(handler: str, has_responder: bool, sources: list[Source]) -> str:
+def imports_of(wanted: str) -> str:
+    """The first line of the component: what a component of this world exports."""
+    exported = "Handler, Responder, loaded" if "/responder@" in wanted else "Handler, loaded"
+    return f"from landfall_sdk._component import {exported}\n"
+
+
+def modules_of(handler: str, sources: list[Source]) -> str:
+    """The lines that import the handler."""
     module = handler.removesuffix(".py").replace("/", ".")
-    exported = "Handler, Responder, loaded" if has_responder else "Handler, loaded"
     modules = sorted({name for source in sources for name in source.modules if name})
-    return f"from landfall_sdk._component import {exported}\n\nimport {module}\n\nloaded({modules!r})\n"
+    return f"import {module}\n\nloaded({modules!r})\n"
 
 
 def check_tool() -> None:
@@ -199,16 +278,24 @@ def check_tool() -> None:
         )
 
 
-def run_tool(project: Project, stage: Path) -> None:
+def start_tool(stage: Path) -> subprocess.Popen[str]:
     environment = dict(os.environ)
+    # It leaves files there if it is killed.
+    environment["TMPDIR"] = str(stage)
     if sys.prefix != sys.base_prefix:
         # Packages that the author has installed are found there.
         environment["VIRTUAL_ENV"] = sys.prefix
     command = [sys.executable, "-c", "from componentize_py import script; script()"]
     command += ["--quiet", "-d", "wit", "-w", "component", "componentize", APP, "-p", "app", "-o", "component.wasm"]
-    done = subprocess.run(command, cwd=stage, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise Problem(explained(project, done.stdout + done.stderr))
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=stage, env=environment, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True)
+
+
+def component_of(project: Project, stage: Path, tool: subprocess.Popen[str]) -> bytes:
+    said, errors = tool.communicate()
+    if tool.returncode != 0:
+        raise Problem(explained(project, said + errors))
+    return (stage / "component.wasm").read_bytes()
 
 
 def explained(project: Project, output: str) -> str:

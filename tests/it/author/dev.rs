@@ -164,6 +164,11 @@ async fn edits_are_served(language: &str, source: &str, (old, new): (&str, &str)
     );
     assert!(live.contains("edited done in "), "{live}");
     assert!(live.contains("received push"), "the handler's log: {live}");
+    let functions = folder.join(".landfall/data/functions/functions.seal");
+    assert!(
+        functions.is_file(),
+        "functions are kept for the next version"
+    );
 
     edit(&source_path, old, new);
     dev.until("difference to the run before:").await;
@@ -172,6 +177,12 @@ async fn edits_are_served(language: &str, source: &str, (old, new): (&str, &str)
         difference.contains("-     \"received\": \"push\""),
         "{difference}"
     );
+    if language == "python" {
+        // A module that only a build that was begun before the edit has.
+        let mut grep = Command::new("grep");
+        grep.args(["-qa", "landfall_modules.txt", "build/edited.wasm"]);
+        assert!(grep.current_dir(&folder).status().unwrap().success());
+    }
 
     edit(&source_path, new, broken);
     let failed = dev.until("the last good version stays").await;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Context;
-use landfall_author::{Built, Project, Stop, build_until};
+use landfall_author::{Ahead, Built, Project, Stop, build_until};
 use tokio::task::JoinHandle;
 
 /// Builds one folder.
@@ -11,6 +11,8 @@ pub struct Builds {
     project: Project,
     install: bool,
     running: Option<Running>,
+    /// The next build, as far as it needs no change.
+    ahead: Option<Ahead>,
     is_closed: bool,
 }
 
@@ -38,7 +40,15 @@ impl Builds {
             project,
             install,
             running: None,
+            ahead: None,
             is_closed: false,
+        }
+    }
+
+    /// Begins the next build, if none runs, so that a change has less to wait for.
+    pub fn begin_next(&mut self) {
+        if !self.is_closed && self.running.is_none() && self.ahead.is_none() {
+            self.ahead = Ahead::begin(&self.project);
         }
     }
 
@@ -49,11 +59,13 @@ impl Builds {
         }
 
         let (project, install, tools) = (self.project.clone(), self.install, Stop::default());
-        let stop = tools.clone();
+        let (stop, ahead) = (tools.clone(), self.ahead.take());
         self.running = Some(Running {
             began: Instant::now(),
             tools,
-            build: tokio::task::spawn_blocking(move || build_until(&project, install, &stop)),
+            build: tokio::task::spawn_blocking(move || {
+                build_until(&project, install, ahead, &stop)
+            }),
         });
     }
 
@@ -77,6 +89,7 @@ impl Builds {
     pub fn close(&mut self) {
         self.is_closed = true;
         self.running = None;
+        self.ahead = None;
     }
 }
 

@@ -64,7 +64,7 @@ fn has_other_settings() -> bool {
 impl DevNode {
     /// Starts it. It serves until `shutdown` is asked for.
     pub async fn start(config: Config, shutdown: Shutdown) -> anyhow::Result<DevNode> {
-        let app = App::start(config).await?;
+        let app = App::start_for_author(config).await?;
         let (listen, admin) = app.addresses()?;
         let (report, attempts) = mpsc::channel(ATTEMPTS);
         app.observe(Box::new(move |event, number, attempt| {

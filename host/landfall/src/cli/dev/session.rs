@@ -171,6 +171,7 @@ impl Session {
             Ok(built) => built,
             Err(error) => {
                 say!("! {error:#}; the last good version stays");
+                self.builds.begin_next();
                 return;
             }
         };
@@ -202,6 +203,7 @@ impl Session {
         } else {
             self.send_sample();
         }
+        self.builds.begin_next();
     }
 
     async fn replay_or_say(&mut self) {

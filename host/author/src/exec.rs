@@ -7,7 +7,9 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::bail;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
@@ -18,6 +20,9 @@ use landfall_model::lock;
 
 /// The most text of a tool that is kept.
 const SAID_MAX: usize = 256 << 10;
+/// The longest time from the end of a tool to the end of its output. A process that the tool has
+/// started, and that goes on, may keep it open.
+const OUTPUT_ENDS_WITHIN: Duration = Duration::from_secs(1);
 
 /// Which of a tool's output is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,43 +172,70 @@ pub(crate) fn run(command: &mut Command, show: Show) -> io::Result<Ran> {
     finish(child, show, stop.as_ref())
 }
 
+/// Waits for the end of the tool and of its output.
 fn finish(mut child: Child, show: Show, stop: Option<&Stop>) -> io::Result<Ran> {
     let stderr = child.stderr.take().expect("stderr is piped");
-    let mut out = child.stdout.take().expect("stdout is piped");
-    let said = Mutex::new(String::new());
-    let mut stdout = Vec::new();
+    let stdout = child.stdout.take().expect("stdout is piped");
+    let (said, bytes) = (Output::default(), Output::default());
+    let (reading, has_read) = mpsc::channel::<()>();
+    spawn_reader(reading.clone(), echo(stderr, said.clone()));
+    match show {
+        Show::Errors => spawn_reader(reading, keep(stdout, bytes.clone())),
+        Show::All => spawn_reader(reading, echo(stdout, said.clone())),
+    }
 
-    let read = std::thread::scope(|scope| {
-        scope.spawn(|| echo(stderr, &said));
-        match show {
-            Show::Errors => out.read_to_end(&mut stdout).map(drop),
-            Show::All => {
-                echo(out, &said);
-                Ok(())
-            }
-        }
-    });
-    read?;
     let status = match stop {
         Some(stop) => stop.wait(&mut child)?,
         None => child.wait()?,
     };
+    // Both readers have ended when nothing can be received any more.
+    if has_read.recv_timeout(OUTPUT_ENDS_WITHIN) == Err(RecvTimeoutError::Timeout) {
+        writeln!(
+            io::stderr(),
+            "a process that the tool has started goes on, and is not waited for"
+        )
+        .ok();
+    }
+    let said = String::from_utf8_lossy(&lock(&said)).into_owned();
+    let stdout = std::mem::take(&mut *lock(&bytes));
     Ok(Ran {
         status,
         stdout,
-        said: said.into_inner().unwrap_or_default(),
+        said,
     })
 }
 
+/// What a tool has written until now.
+type Output = Arc<Mutex<Vec<u8>>>;
+
+/// Reads in a thread, which drops `reading` at the end of the output.
+fn spawn_reader(reading: mpsc::Sender<()>, read: impl FnOnce() + Send + 'static) {
+    std::thread::spawn(move || {
+        read();
+        drop(reading);
+    });
+}
+
 /// Prints each line as it comes, and keeps it.
-fn echo(from: impl Read, said: &Mutex<String>) {
-    for line in BufReader::new(from).split(b'\n').map_while(Result::ok) {
-        let line = String::from_utf8_lossy(&line);
-        writeln!(io::stderr(), "{line}").ok();
-        let mut said = lock(said);
-        if said.len() + line.len() < SAID_MAX {
-            said.push_str(&line);
-            said.push('\n');
+fn echo(from: impl Read, said: Output) -> impl FnOnce() {
+    move || {
+        for line in BufReader::new(from).split(b'\n').map_while(Result::ok) {
+            writeln!(io::stderr(), "{}", String::from_utf8_lossy(&line)).ok();
+            let mut said = lock(&said);
+            if said.len() + line.len() < SAID_MAX {
+                said.extend(line);
+                said.push(b'\n');
+            }
+        }
+    }
+}
+
+/// Keeps all of it.
+fn keep(mut from: impl Read, bytes: Output) -> impl FnOnce() {
+    move || {
+        let mut part = [0; 8192];
+        while let Ok(read @ 1..) = from.read(&mut part) {
+            lock(&bytes).extend(&part[..read]);
         }
     }
 }
@@ -239,7 +271,7 @@ impl Ran {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use super::*;
 
@@ -296,5 +328,17 @@ mod tests {
         let (stop, tool) = (Stop::default(), waiting("read line && sleep 600"));
         stop.stop();
         assert!(stop.scope(|| tool.go_on(Show::All)).is_err());
+    }
+
+    #[test]
+    fn left_processes_are_not_awaited() {
+        let began = Instant::now();
+        let script = "sleep 60 & echo $!; echo done >&2";
+        let ran = run(Command::new("sh").args(["-c", script]), Show::Errors).unwrap();
+        assert!(began.elapsed() < Duration::from_secs(30));
+        assert!(ran.status.success() && ran.said == "done\n");
+        let id = String::from_utf8(ran.stdout).unwrap();
+        let left = Pid::from_raw(id.trim().parse().unwrap()).unwrap();
+        rustix::process::kill_process(left, Signal::KILL).unwrap();
     }
 }

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use http::Method;
 
 use crate::project::Project;
 use landfall_config::{HookSource, parse_hook};
@@ -31,9 +32,10 @@ pub struct Sample {
 pub struct Target {
     /// The hook's URL on this machine.
     pub url: String,
-    /// The first of its secrets.
-    pub secret: Option<SecretRef>,
+    /// Its secrets. A node accepts what was signed with any of them.
+    pub secrets: Vec<SecretRef>,
     verify: VerifySpec,
+    methods: Vec<Method>,
 }
 
 // === impl Sample ===
@@ -125,8 +127,9 @@ impl Target {
         let path = spec.path.replace(['{', '}'], "");
         Ok(Target {
             url: format!("{base}{path}"),
-            secret: spec.verify.secret.first().cloned(),
+            secrets: spec.verify.secret.clone(),
             verify: spec.verify,
+            methods: spec.methods,
         })
     }
 
@@ -157,6 +160,7 @@ impl Target {
         let stem = sample.and_then(|sample| sample.event.as_deref());
         SampleRequest {
             verify: self.verify.clone(),
+            methods: self.methods.clone(),
             event: stem.map(|stem| event_type(stem, typical.as_deref())),
             url: self.url.clone(),
             public_url: url.clone().or(public_url.clone()),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 
 use crate::folder_lock::FolderLock;
 use crate::place::place;
@@ -45,13 +45,19 @@ impl ServedFolder {
             _lock: FolderLock::acquire(&project.dir, &dir)?,
             dir,
         };
-        create_private(&served.plugins())?;
-        create_private(&served.data())?;
-        for name in LINKED {
-            link(&served.plugins().join(name), &Path::new("../..").join(name))?;
-        }
+        served.create_folders()?;
         served.remove_others(project)?;
         Ok(served)
+    }
+
+    /// Creates what is missing of the folders and of their links.
+    fn create_folders(&self) -> anyhow::Result<()> {
+        create_private(&self.plugins())?;
+        create_private(&self.data())?;
+        for name in LINKED {
+            link(&self.plugins().join(name), &Path::new("../..").join(name))?;
+        }
+        Ok(())
     }
 
     /// Removes the files of hooks that have another name.
@@ -66,8 +72,7 @@ impl ServedFolder {
         for entry in entries.flatten() {
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            let is_read = ENDINGS.iter().any(|ending| name.ends_with(ending));
-            if is_read && !own.iter().any(|own| name == **own) {
+            if is_read_as_hook(&name) && !own.iter().any(|own| name == **own) {
                 let path = entry.path();
                 std::fs::remove_file(&path)
                     .with_context(|| format!("{} cannot be removed", path.display()))?;
@@ -87,8 +92,10 @@ impl ServedFolder {
     }
 
     /// Serves the hook file of the handler, and the files of its secrets. A secret that cannot be
-    /// found is an error after the hook file is served.
+    /// found is an error after the hook file is served. If the plugins directory was removed, it is
+    /// created again.
     pub fn update_hook_file(&self, project: &Project) -> anyhow::Result<()> {
+        self.create_folders()?;
         let path = project.hook_file();
         let text = std::fs::read_to_string(&path).with_context(|| {
             let path = path.display();
@@ -111,6 +118,11 @@ impl ServedFolder {
     fn link_secret(&self, file: &Path) -> anyhow::Result<()> {
         let mut parts = file.components().filter(|part| *part != Component::CurDir);
         match (parts.next(), parts.next()) {
+            (Some(Component::Normal(file)), None) if is_read_as_hook(&file.to_string_lossy()) => {
+                bail!(
+                    "a node reads files whose names end with .toml or .wasm as hooks: give the secret another name"
+                )
+            }
             (Some(Component::Normal(first)), _) => {
                 link(&self.plugins().join(first), &Path::new("../..").join(first))
             }
@@ -129,13 +141,22 @@ impl ServedFolder {
         }
     }
 
-    /// Serves a component that was built.
+    /// Serves a component that was built. If the plugins directory was removed, the hook file is
+    /// served again too.
     pub fn update_component(&self, project: &Project, component: &Path) -> anyhow::Result<()> {
         let bytes = std::fs::read(component)
             .with_context(|| format!("{} cannot be read", component.display()))?;
+        if !self.plugins().is_dir() {
+            self.update_hook_file(project)?;
+        }
         let target = self.plugins().join(format!("{}.wasm", project.name));
         place(&bytes, &target)
     }
+}
+
+/// Whether a node reads a file with this name in its plugins directory.
+fn is_read_as_hook(name: &str) -> bool {
+    ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
 /// Creates a directory with its parents, for this user only.
@@ -242,6 +263,41 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn secrets_are_no_hook_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = "[verify]\nprovider = \"github\"\nsecret = \"file:secret.toml\"\n";
+        for file in ["mine.toml", "secret.toml"] {
+            std::fs::write(dir.path().join(file), text).unwrap();
+        }
+        let project = project(dir.path(), "mine");
+        let served = ServedFolder::create(&project).unwrap();
+        let error = format!("{:#}", served.update_hook_file(&project).unwrap_err());
+        assert!(
+            error.contains("file:secret.toml: a node reads files"),
+            "{error}"
+        );
+        assert!(!served.plugins().join("secret.toml").exists());
+    }
+
+    #[test]
+    fn removed_folders_come_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = "[verify]\nprovider = \"github\"\nsecret = \"file:token.txt\"\n";
+        for (file, text) in [("mine.toml", text), ("token.txt", "t"), ("built", "")] {
+            std::fs::write(dir.path().join(file), text).unwrap();
+        }
+        let project = project(dir.path(), "mine");
+        let served = ServedFolder::create(&project).unwrap();
+        std::fs::remove_dir_all(served.plugins()).unwrap();
+        let built = dir.path().join("built");
+        served.update_component(&project, &built).unwrap();
+        for file in ["mine.toml", "mine.wasm", "token.txt"] {
+            assert!(served.plugins().join(file).is_file(), "{file}");
+        }
+        assert!(served.plugins().join("secrets").is_symlink());
     }
 
     #[test]

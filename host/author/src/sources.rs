@@ -2,7 +2,7 @@
 //! change counts only if it changes the content of a file that the build or the node reads, so that
 //! the output of a build never starts another one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -38,15 +38,17 @@ const HOOK_FOLDERS: [&str; 2] = ["secrets", "providers"];
 const QUIET: Duration = Duration::from_millis(40);
 /// A larger file counts by its size.
 const READ_MAX: u64 = 8 << 20;
+/// The most bytes that one look for changes reads. The files after them count by size and time.
+const READ_IN_ALL_MAX: u64 = 100 << 20;
 
 /// The most files and folders outside the handler's folder that are read.
 const OUTSIDE_MAX: usize = 4096;
 
 /// What has changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changed {
-    /// The component must be built again.
-    pub code: bool,
+    /// The files of the component that are new, changed or gone: it must be built again.
+    pub code: Vec<PathBuf>,
     /// The hook file or a secret.
     pub hook: bool,
 }
@@ -60,11 +62,11 @@ pub struct Sources {
     known: Fingerprint,
 }
 
-/// Hashes of the content of all files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The hash of the content of each file.
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Fingerprint {
-    code: u64,
-    hook: u64,
+    code: BTreeMap<PathBuf, u64>,
+    hook: BTreeMap<PathBuf, u64>,
 }
 
 // === impl Sources ===
@@ -82,7 +84,7 @@ impl Sources {
         let watcher =
             notify::recommended_watcher(on_event).context("changes of files cannot be watched")?;
         let mut sources = Sources {
-            known: fingerprint(project),
+            known: fingerprint(project, READ_IN_ALL_MAX),
             project: project.clone(),
             watcher,
             watched: BTreeSet::new(),
@@ -110,13 +112,13 @@ impl Sources {
             {}
             self.watch_folders()?;
 
-            let now = fingerprint(&self.project);
+            let now = fingerprint(&self.project, READ_IN_ALL_MAX);
             let changed = Changed {
-                code: now.code != self.known.code,
+                code: differing(&self.known.code, &now.code),
                 hook: now.hook != self.known.hook,
             };
             self.known = now;
-            if changed.code || changed.hook {
+            if changed.hook || !changed.code.is_empty() {
                 return Ok(changed);
             }
         }
@@ -146,35 +148,54 @@ impl Sources {
     }
 }
 
-fn fingerprint(project: &Project) -> Fingerprint {
-    let (mut code, mut hook) = (DefaultHasher::new(), DefaultHasher::new());
+/// Reads at most `left` bytes.
+fn fingerprint(project: &Project, mut left: u64) -> Fingerprint {
+    let mut found = Fingerprint {
+        code: BTreeMap::new(),
+        hook: BTreeMap::new(),
+    };
     let hook_file = project.hook_file();
     visit(project, &mut |path, is_dir| {
+        if is_dir {
+            return;
+        }
+
         let below = path.strip_prefix(&project.dir).unwrap_or(path);
         let top = below.iter().next().unwrap_or_default();
         let is_hooks = path == hook_file || HOOK_FOLDERS.iter().any(|folder| top == *folder);
-        if !is_dir {
-            hash(path, if is_hooks { &mut hook } else { &mut code });
-        }
+        let files = if is_hooks {
+            &mut found.hook
+        } else {
+            &mut found.code
+        };
+        files.insert(path.to_owned(), hash(path, &mut left));
     });
-    Fingerprint {
-        code: code.finish(),
-        hook: hook.finish(),
-    }
+    found
 }
 
-fn hash(path: &Path, into: &mut DefaultHasher) {
-    path.hash(into);
+/// The files that are only in one of the two, or have another hash.
+fn differing(before: &BTreeMap<PathBuf, u64>, now: &BTreeMap<PathBuf, u64>) -> Vec<PathBuf> {
+    let is_other = |path: &&PathBuf| before.get(*path) != now.get(*path);
+    let gone = before.keys().filter(|path| !now.contains_key(*path));
+    now.keys().chain(gone).filter(is_other).cloned().collect()
+}
+
+/// The hash of a file, of which at most `left` bytes are read.
+fn hash(path: &Path, left: &mut u64) -> u64 {
+    let mut hasher = DefaultHasher::new();
     // Reading a pipe would not end.
     let Some(file) = std::fs::metadata(path).ok().filter(|file| file.is_file()) else {
-        return;
+        return hasher.finish();
     };
 
-    if file.len() <= READ_MAX {
-        std::fs::read(path).unwrap_or_default().hash(into);
+    let size = file.len();
+    if size <= READ_MAX && size <= *left {
+        *left -= size;
+        std::fs::read(path).unwrap_or_default().hash(&mut hasher);
     } else {
-        file.len().hash(into);
+        (size, file.modified().ok()).hash(&mut hasher);
     }
+    hasher.finish()
 }
 
 /// Every file and folder that the build or the node reads, in order. Links are followed. Returns
@@ -277,7 +298,7 @@ mod tests {
             let path = dir.path().join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
-            fingerprint(&project)
+            fingerprint(&project, READ_IN_ALL_MAX)
         };
 
         let first = put("src/lib.rs", "1");
@@ -307,10 +328,47 @@ mod tests {
             assert_ne!(second.code, before.code, "{read}");
         }
         let third = put("a.toml", "1");
-        assert_eq!((third.code, third.hook != second.hook), (second.code, true));
+        assert!(third.code == second.code && third.hook != second.hook);
         let fourth = put("secrets/a", "1");
-        assert_eq!((fourth.code, fourth.hook != third.hook), (third.code, true));
+        assert!(fourth.code == third.code && fourth.hook != third.hook);
         assert_eq!(put("src/lib.rs", "1"), fourth, "the same content");
+
+        let fifth = put("src/lib.rs", "2");
+        std::fs::remove_file(dir.path().join("src/prompt.md")).unwrap();
+        let sixth = put("src/z.rs", "1");
+        let changed = differing(&fourth.code, &sixth.code);
+        let expected = ["src/lib.rs", "src/z.rs", "src/prompt.md"];
+        assert_eq!(changed, expected.map(|name| dir.path().join(name)));
+        assert!(differing(&fifth.code, &fifth.code).is_empty());
+    }
+
+    #[test]
+    fn large_folders_are_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let project = Project {
+            dir: dir.path().into(),
+            language: Language::Rust,
+            name: "a".into(),
+            hook: "a".into(),
+        };
+        let put = |name: &str, text: &str, seconds: u64| {
+            let file = std::fs::File::create(dir.path().join(name)).unwrap();
+            std::io::Write::write_all(&mut &file, text.as_bytes()).unwrap();
+            let time = std::time::UNIX_EPOCH + Duration::from_secs(seconds);
+            file.set_modified(time).unwrap();
+        };
+        let look = || fingerprint(&project, 4).code;
+
+        put("a.rs", "1234", 1);
+        put("b.rs", "1234", 1);
+        let first = look();
+        put("b.rs", "5678", 1);
+        assert_eq!(look(), first, "the second file is not read");
+        put("b.rs", "5678", 2);
+        let second = look();
+        assert_eq!(differing(&first, &second), [dir.path().join("b.rs")]);
+        put("a.rs", "5678", 1);
+        assert_eq!(differing(&second, &look()), [dir.path().join("a.rs")]);
     }
 
     #[test]
@@ -345,7 +403,7 @@ mod tests {
         };
         let put = |name: &str, text: &str| {
             std::fs::write(parent.path().join("shared").join(name), text).unwrap();
-            fingerprint(&project).code
+            fingerprint(&project, READ_IN_ALL_MAX).code
         };
         let (first, second) = (put("a.rs", "1"), put("a.rs", "2"));
         assert_ne!(first, second);
@@ -371,7 +429,7 @@ mod tests {
             let path = parent.path().join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
-            fingerprint(&project).code
+            fingerprint(&project, READ_IN_ALL_MAX).code
         };
         put("lib/src/lib.rs", "1");
         // A package around the handler's folder, whose build must not count.

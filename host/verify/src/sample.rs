@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use thiserror::Error;
@@ -25,6 +26,8 @@ use landfall_model::{ConfigValue, KeyForm, Secret, VerifySpec};
 pub struct SampleRequest {
     /// The hook's `[verify]` table. A hook without a provider has a scheme of its own.
     pub verify: VerifySpec,
+    /// The methods that the hook accepts. A sample that has another one gets the first. Empty: all.
+    pub methods: Vec<Method>,
     /// The event type; `None` means that of the pack's sample.
     pub event: Option<String>,
     /// The target URL.
@@ -85,6 +88,7 @@ impl SampleRequest {
                 config: config.collect(),
                 ..VerifySpec::default()
             },
+            methods: Vec::new(),
             event: None,
             url,
             public_url: None,
@@ -114,6 +118,11 @@ pub fn sample(
     let mut draft = pack.draft(request.event.as_deref(), &request.url, now)?;
     if let Some(body) = &request.body {
         draft.body = body.clone().into();
+    }
+    if let Some(method) = request.methods.first()
+        && !request.methods.contains(&draft.method)
+    {
+        draft.method = method.clone();
     }
 
     // A provider that signs the URL signs the public one.
@@ -357,6 +366,7 @@ mod tests {
             let secret = Secret::new("user:secret");
             let request = SampleRequest {
                 verify: verify.clone(),
+                methods: vec![Method::PUT],
                 event: None,
                 url: format!("http://127.0.0.1:8080{path}"),
                 public_url: None,
@@ -365,6 +375,7 @@ mod tests {
             };
             let signed =
                 sample(&request, &packs, now).unwrap_or_else(|why| panic!("{table}: {why}"));
+            assert_eq!(signed.method, "PUT", "the method of the hook");
             let params = [("token", "user:secret")];
             let segment = "/in/user%3Asecret";
             assert_eq!(

@@ -10,9 +10,11 @@ use landfall_tests::{eventually, guest, landfall};
 
 use super::{landfall_in, new_handler, said};
 
-/// What `npm run build` does, unless the folder has a file `hang`.
+/// What `npm run build` does, unless the folder has a file `hang`. With a file `generate` it writes
+/// into the sources.
 const NPM: &str = "#!/bin/sh
 mkdir -p build
+if [ -f generate ]; then date +%s%N > src/generated.js; echo 1 >> build/starts; sleep 1; fi
 if [ -f hang ]; then sleep 600 & echo $! > build/hung; wait; fi
 cp \"$COMPONENT\" build/mine.wasm
 ";
@@ -185,6 +187,48 @@ async fn hung_builds_are_replaced() {
         async move { ended }
     })
     .await;
+}
+
+#[tokio::test]
+async fn builds_may_write_into_sources() {
+    let mut dev = Dev::folder();
+    dev.write("generate", "");
+    dev.start(&[]);
+    dev.until("src/generated.js has changed: the build starts again")
+        .await;
+    let last = "! src/generated.js has changed during a build";
+    eventually("the last build is served", || {
+        let printed = dev.printed();
+        let after = printed.split_once(last).map(|(_, after)| after);
+        let is_served = after.is_some_and(|after| after.contains("no difference to the run"));
+        async move { is_served.then_some(()) }
+    })
+    .await;
+    let starts = dev.until_file("build/starts").await;
+    assert!(starts.lines().count() <= 5, "{starts}");
+
+    // The next change of the author is built.
+    let before = dev.printed().matches("built in ").count();
+    std::fs::remove_file(dev.path("generate")).unwrap();
+    eventually("the handler is built again", || {
+        let builds = dev.printed().matches("built in ").count();
+        async move { (builds > before).then_some(()) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn methods_and_secrets_are_the_hooks() {
+    let mut dev = Dev::folder();
+    let hook_file = std::fs::read_to_string(dev.path("mine.toml")).unwrap();
+    let secret = "secret = \"file:secrets/mine\"";
+    assert!(hook_file.contains(secret), "{hook_file}");
+    let secrets = "secret = [\"env:LANDFALL_NO_SUCH_SECRET\", \"file:secrets/mine\"]";
+    let hook_file = hook_file.replace(secret, secrets);
+    dev.write("mine.toml", &format!("methods = [\"PUT\"]\n{hook_file}"));
+    dev.start(&[]);
+    dev.until("curl -sS -X PUT '").await;
+    dev.until("mine done in ").await;
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod builds;
 mod keys;
 mod live;
 mod node;
+mod row;
 mod sample;
 mod session;
 mod watch;

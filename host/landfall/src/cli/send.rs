@@ -165,8 +165,13 @@ pub(super) fn curl(
         }
     };
     let headers: Vec<String> = headers;
+    // A body alone makes it a POST.
+    let method = match request.method.as_str() {
+        "POST" => String::new(),
+        method => format!("-X {method} "),
+    };
     Ok(format!(
-        "curl -sS {url} {} --data-binary {body}",
+        "curl -sS {method}{url} {} --data-binary {body}",
         headers.join(" ")
     ))
 }
@@ -316,6 +321,11 @@ mod tests {
             let secret = ShellSecret::new(&Secret::new("s3cret"), reference);
             assert_eq!(curl(&request, None, Some(&secret)).unwrap(), expected);
         }
+
+        let mut put = request("http://a/", &[], "{}");
+        put.method = "PUT".into();
+        let expected = "curl -sS -X PUT 'http://a/'  --data-binary '{}'";
+        assert_eq!(curl(&put, None, None).unwrap(), expected);
 
         let secret = ShellSecret::new(&Secret::new("a/b"), &of_variable);
         let encoded = request("http://a/?k=a%2Fb", &[], "{}");

@@ -1,10 +1,15 @@
 //! The builds of the folder. A new one stops the one that runs, which is out of date.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Context;
 use landfall_author::{Ahead, Built, Project, Stop, build_until};
+use landfall_model::Clock;
 use tokio::task::JoinHandle;
+
+use super::row::{Next, Row};
+use crate::cli::output::untrusted;
 
 /// Builds one folder.
 pub struct Builds {
@@ -13,6 +18,7 @@ pub struct Builds {
     running: Option<Running>,
     /// The next build, as far as it needs no change.
     ahead: Option<Ahead>,
+    row: Row,
     is_closed: bool,
 }
 
@@ -41,6 +47,7 @@ impl Builds {
             install,
             running: None,
             ahead: None,
+            row: Row::default(),
             is_closed: false,
         }
     }
@@ -49,6 +56,40 @@ impl Builds {
     pub fn begin_next(&mut self) {
         if !self.is_closed && self.running.is_none() && self.ahead.is_none() {
             self.ahead = Ahead::begin(&self.project);
+        }
+    }
+
+    /// These files of the component have changed: builds it again, unless the builds themselves
+    /// change them.
+    pub fn changed(&mut self, files: &[PathBuf]) {
+        let Some(file) = files.first().filter(|_| !self.is_closed) else {
+            return;
+        };
+
+        let file = file.strip_prefix(&self.project.dir).unwrap_or(file);
+        let file = file.display();
+        let next = self.row.changed(files);
+        match next {
+            Next::Build => {}
+            Next::BuildAgain => {
+                untrusted("", &format!("{file} has changed: the build starts again"));
+            }
+            Next::BuildOnceMore => {
+                let said = format!(
+                    "{file} changes while it is built: this build goes on, and one more follows"
+                );
+                untrusted("", &said);
+            }
+            Next::Nothing => {
+                let said = format!(
+                    "! {file} has changed during a build, as the sources did in each build before: this change is not built. \
+                     If the builds write into the sources, let them write into build/; otherwise save the file again"
+                );
+                untrusted("", &said);
+            }
+        }
+        if matches!(next, Next::Build | Next::BuildAgain) {
+            self.start();
         }
     }
 
@@ -79,6 +120,9 @@ impl Builds {
         let ended = (&mut running.build).await;
         let began = running.began;
         self.running = None;
+        if self.row.ended(Clock::System.now()) {
+            self.start();
+        }
         Finished {
             began,
             built: ended.context("the build panicked").flatten(),

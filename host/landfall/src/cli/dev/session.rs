@@ -32,7 +32,7 @@ pub struct Session {
     pending: Option<PendingVersion>,
     /// The samples that are sent and not answered yet.
     samples: JoinSet<anyhow::Result<(u16, String)>>,
-    /// The last attempt.
+    /// The last attempt, but for retries of older events.
     last: Option<Run>,
     /// The run that the next attempt of its event is compared with.
     compare: Option<Run>,
@@ -157,9 +157,7 @@ impl Session {
             serve_hook_file(&self.served, &self.project);
             self.node.hooks.look_again();
         }
-        if changed.code {
-            self.builds.start();
-        }
+        self.builds.changed(&changed.code);
     }
 
     fn built(&mut self, finished: Finished) {
@@ -262,14 +260,16 @@ impl Session {
         match self.compare.take_if(|before| before.event == run.event) {
             None => untrusted("    ", run.facts()),
             Some(before) => match difference(&before, &run) {
-                None => say!("    no difference to the run before"),
+                None => say!("    no difference to the run before in what is compared"),
                 Some(text) => {
                     say!("  difference to the run before:");
                     untrusted("    ", &text);
                 }
             },
         }
-        self.last = Some(run);
+        if !run.is_older_retry(self.last.as_ref()) {
+            self.last = Some(run);
+        }
     }
 
     fn print_statuses(&mut self) {

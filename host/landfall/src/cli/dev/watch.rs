@@ -25,7 +25,7 @@ pub fn watch(mut sources: Sources) -> Changes {
     changes
 }
 
-/// Builds until no change has come in between.
+/// Builds, and begins again after a change of the sources. Returns the first build that ends.
 pub async fn first_build(
     builds: &mut Builds,
     changes: &mut Changes,
@@ -40,9 +40,7 @@ pub async fn first_build(
                 if changed.hook {
                     serve_hook_file(served, project);
                 }
-                if changed.code {
-                    builds.start();
-                }
+                builds.changed(&changed.code);
             }
         }
     }

@@ -200,7 +200,7 @@ pub(crate) enum DeliveryEnd {
 // === impl DeliveryEnd ===
 
 impl DeliveryEnd {
-    pub fn of(disposition: &Disposition) -> DeliveryEnd {
+    pub(crate) fn of(disposition: &Disposition) -> DeliveryEnd {
         match disposition {
             Disposition::Done(_) => DeliveryEnd::Done,
             Disposition::Retry(_) => DeliveryEnd::Retry,
@@ -209,7 +209,7 @@ impl DeliveryEnd {
         }
     }
 
-    pub fn count(self, metrics: &HookMetrics, outcome: &Outcome) {
+    pub(crate) fn count(self, metrics: &HookMetrics, outcome: &Outcome) {
         match self {
             DeliveryEnd::Done => {}
             DeliveryEnd::Retry => metrics.count_retry(),

@@ -28,7 +28,7 @@ use crate::telemetry;
 
 /// What to serve.
 #[derive(Debug, Args)]
-pub struct DevFlags {
+pub(super) struct DevFlags {
     /// The handler's folder.
     #[arg(default_value = ".")]
     dir: PathBuf,
@@ -50,7 +50,7 @@ pub struct DevFlags {
 }
 
 /// Serves until it is stopped.
-pub async fn dev(flags: DevFlags) -> anyhow::Result<ExitCode> {
+pub(super) async fn dev(flags: DevFlags) -> anyhow::Result<ExitCode> {
     let project = Project::open(&flags.dir)?.choose_hook(flags.hook.as_deref())?;
     let served = ServedFolder::create(&project)?;
     serve_hook_file(&served, &project);

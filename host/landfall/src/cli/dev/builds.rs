@@ -12,7 +12,7 @@ use super::row::{Next, Row};
 use crate::cli::output::untrusted;
 
 /// Builds one folder.
-pub struct Builds {
+pub(super) struct Builds {
     project: Project,
     install: bool,
     running: Option<Running>,
@@ -30,7 +30,7 @@ struct Running {
 }
 
 /// A build that has ended.
-pub struct Finished {
+pub(super) struct Finished {
     /// When it was started.
     pub began: Instant,
     /// The component, or why there is none.
@@ -41,7 +41,7 @@ pub struct Finished {
 
 impl Builds {
     /// `install` runs the commands that install what is missing.
-    pub fn new(project: Project, install: bool) -> Builds {
+    pub(super) fn new(project: Project, install: bool) -> Builds {
         Builds {
             project,
             install,
@@ -53,7 +53,7 @@ impl Builds {
     }
 
     /// Begins the next build, if none runs, so that a change has less to wait for.
-    pub fn begin_next(&mut self) {
+    pub(super) fn begin_next(&mut self) {
         if !self.is_closed && self.running.is_none() && self.ahead.is_none() {
             self.ahead = Ahead::begin(&self.project);
         }
@@ -61,7 +61,7 @@ impl Builds {
 
     /// These files of the component have changed: builds it again, unless the builds themselves
     /// change them.
-    pub fn changed(&mut self, files: &[PathBuf]) {
+    pub(super) fn changed(&mut self, files: &[PathBuf]) {
         let Some(file) = files.first().filter(|_| !self.is_closed) else {
             return;
         };
@@ -94,7 +94,7 @@ impl Builds {
     }
 
     /// Starts a build in the background.
-    pub fn start(&mut self) {
+    pub(super) fn start(&mut self) {
         if self.is_closed {
             return;
         }
@@ -112,7 +112,7 @@ impl Builds {
 
     /// Waits for the end of the build that runs; without one it never returns. If it is cancelled,
     /// the build goes on.
-    pub async fn finished(&mut self) -> Finished {
+    pub(super) async fn finished(&mut self) -> Finished {
         let Some(running) = &mut self.running else {
             return std::future::pending().await;
         };
@@ -130,7 +130,7 @@ impl Builds {
     }
 
     /// Stops the build that runs. No other one starts.
-    pub fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         self.is_closed = true;
         self.running = None;
         self.ahead = None;

@@ -14,7 +14,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 const SAY_COMPILING_AFTER: Duration = Duration::from_secs(20);
 
 /// A version that was built and is not served yet.
-pub struct PendingVersion {
+pub(super) struct PendingVersion {
     hook: String,
     /// The file name of the component.
     component: String,
@@ -39,7 +39,7 @@ enum Progress {
 
 impl PendingVersion {
     /// The version of this build. `changed_at` is the time of the change that started it.
-    pub fn new(project: &Project, built: &Built, changed_at: Instant) -> PendingVersion {
+    pub(super) fn new(project: &Project, built: &Built, changed_at: Instant) -> PendingVersion {
         PendingVersion {
             hook: project.hook.clone(),
             component: format!("{}.wasm", project.name),
@@ -84,7 +84,7 @@ impl PendingVersion {
 
 /// Waits until the hook runs the version: the time of the change, unless something was in the way.
 /// Without a version it never returns. It can be cancelled and called again.
-pub async fn live(version: &mut Option<PendingVersion>, hooks: &Hooks) -> Option<Instant> {
+pub(super) async fn live(version: &mut Option<PendingVersion>, hooks: &Hooks) -> Option<Instant> {
     match version {
         Some(version) => version.live(hooks).await,
         None => std::future::pending().await,

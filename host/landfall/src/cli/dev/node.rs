@@ -21,7 +21,7 @@ const LOG_DEFAULT: &str = "warn,landfall_dispatch=off,handler=off";
 const ATTEMPTS: usize = 1024;
 
 /// A node that serves.
-pub struct DevNode {
+pub(super) struct DevNode {
     /// What it serves.
     pub hooks: Hooks,
     /// What replays events.
@@ -38,7 +38,7 @@ pub struct DevNode {
 
 /// The settings of the node. Neither variables nor landfall.toml count: they may name the ledger
 /// and the queue of a node in production.
-pub fn dev_config(flags: NodeFlags) -> anyhow::Result<Config> {
+pub(super) fn dev_config(flags: NodeFlags) -> anyhow::Result<Config> {
     let flags = NodeFlags {
         listen: flags.listen.or(Some((Ipv4Addr::LOCALHOST, 8080).into())),
         log: flags.log.or(Some(LOG_DEFAULT.into())),
@@ -63,7 +63,7 @@ fn has_other_settings() -> bool {
 
 impl DevNode {
     /// Starts it. It serves until `shutdown` is asked for.
-    pub async fn start(config: Config, shutdown: Shutdown) -> anyhow::Result<DevNode> {
+    pub(super) async fn start(config: Config, shutdown: Shutdown) -> anyhow::Result<DevNode> {
         let app = App::start_for_author(config).await?;
         let (listen, admin) = app.addresses()?;
         let (report, attempts) = mpsc::channel(ATTEMPTS);

@@ -12,7 +12,7 @@ const STOPPED_MAX: u32 = 3;
 
 /// The builds that changes during the build before have started, one after the other.
 #[derive(Debug, Default)]
-pub struct Row {
+pub(super) struct Row {
     /// How many.
     length: u32,
     /// Whether the sources have changed during a build that is not stopped.
@@ -23,7 +23,7 @@ pub struct Row {
 
 /// What follows from a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
+pub(super) enum Next {
     /// A build starts. None runs.
     Build,
     /// The build that runs is stopped, and another one starts.
@@ -38,7 +38,7 @@ pub enum Next {
 
 impl Row {
     /// These files have changed.
-    pub fn changed(&mut self, files: &[PathBuf]) -> Next {
+    pub(super) fn changed(&mut self, files: &[PathBuf]) -> Next {
         let is_of_author = self.ended.is_some_and(|ended| is_later(files, ended));
         if is_of_author {
             *self = Row::default();
@@ -64,7 +64,7 @@ impl Row {
     }
 
     /// The build has come to its end. Returns whether one more follows.
-    pub fn ended(&mut self, now: SystemTime) -> bool {
+    pub(super) fn ended(&mut self, now: SystemTime) -> bool {
         let is_outdated = std::mem::take(&mut self.is_outdated);
         if is_outdated {
             self.length += 1;

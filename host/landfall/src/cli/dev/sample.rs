@@ -10,7 +10,7 @@ use crate::app::{self, SignedSample};
 use crate::cli::send::{ShellSecret, curl};
 
 /// A sample that is signed now.
-pub struct DevSample {
+pub(super) struct DevSample {
     /// What is sent.
     pub request: SignedSample,
     /// The file of its body.
@@ -23,7 +23,7 @@ pub struct DevSample {
 
 impl DevSample {
     /// Signs the first sample by the hook file in `plugins`. `base` is the address of the node.
-    pub fn sign(project: &Project, plugins: &Path, base: &str) -> anyhow::Result<DevSample> {
+    pub(super) fn sign(project: &Project, plugins: &Path, base: &str) -> anyhow::Result<DevSample> {
         let target = Target::read(project, plugins, base)?;
         let packs = app::packs(Some(&plugins.join("providers")))?;
         if let Some(why) = target.cannot_sign(&packs) {
@@ -45,7 +45,7 @@ impl DevSample {
     }
 
     /// The command to paste into a shell.
-    pub fn command(&self) -> anyhow::Result<String> {
+    pub(super) fn command(&self) -> anyhow::Result<String> {
         curl(&self.request, self.file.as_deref(), self.secret.as_ref())
     }
 }

@@ -22,7 +22,7 @@ use crate::shutdown::Shutdown;
 const STATUS_EVERY: Duration = Duration::from_millis(200);
 
 /// What is served, and what has happened.
-pub struct Session {
+pub(super) struct Session {
     project: Project,
     served: ServedFolder,
     node: DevNode,
@@ -45,7 +45,12 @@ pub struct Session {
 
 impl Session {
     /// Nothing has happened yet.
-    pub fn new(project: Project, served: ServedFolder, node: DevNode, builds: Builds) -> Session {
+    pub(super) fn new(
+        project: Project,
+        served: ServedFolder,
+        node: DevNode,
+        builds: Builds,
+    ) -> Session {
         Session {
             project,
             served,
@@ -61,7 +66,7 @@ impl Session {
     }
 
     /// Goes on until the node has ended.
-    pub async fn run(
+    pub(super) async fn run(
         mut self,
         first: Finished,
         mut changes: Changes,

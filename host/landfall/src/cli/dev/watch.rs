@@ -7,11 +7,11 @@ use super::builds::{Builds, Finished};
 use crate::cli::output::say;
 
 /// What has changed. It ends with the first error.
-pub type Changes = mpsc::Receiver<anyhow::Result<Changed>>;
+pub(super) type Changes = mpsc::Receiver<anyhow::Result<Changed>>;
 
 /// Watches the sources. A task of its own waits for changes: it must not be interrupted between
 /// noticing one and reporting it.
-pub fn watch(mut sources: Sources) -> Changes {
+pub(super) fn watch(mut sources: Sources) -> Changes {
     let (report, changes) = mpsc::channel(1);
     tokio::spawn(async move {
         loop {
@@ -26,7 +26,7 @@ pub fn watch(mut sources: Sources) -> Changes {
 }
 
 /// Builds, and begins again after a change of the sources. Returns the first build that ends.
-pub async fn first_build(
+pub(super) async fn first_build(
     builds: &mut Builds,
     changes: &mut Changes,
     served: &ServedFolder,
@@ -47,7 +47,7 @@ pub async fn first_build(
 }
 
 /// An editor may be replacing the file: an error is no reason to end.
-pub fn serve_hook_file(served: &ServedFolder, project: &Project) {
+pub(super) fn serve_hook_file(served: &ServedFolder, project: &Project) {
     if let Err(error) = served.update_hook_file(project) {
         say!("! {error:#}");
     }

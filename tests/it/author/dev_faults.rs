@@ -221,9 +221,9 @@ async fn builds_may_write_into_sources() {
 async fn methods_and_secrets_are_the_hooks() {
     let mut dev = Dev::folder();
     let hook_file = std::fs::read_to_string(dev.path("mine.toml")).unwrap();
-    let secret = "secret = \"file:secrets/mine\"";
+    let secret = "\"file:secrets/mine\"";
     assert!(hook_file.contains(secret), "{hook_file}");
-    let secrets = "secret = [\"env:LANDFALL_NO_SUCH_SECRET\", \"file:secrets/mine\"]";
+    let secrets = "[\"env:NO_SUCH_SECRET\", \"file:secrets/mine\"]";
     let hook_file = hook_file.replace(secret, secrets);
     dev.write("mine.toml", &format!("methods = [\"PUT\"]\n{hook_file}"));
     dev.start(&[]);

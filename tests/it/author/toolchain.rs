@@ -199,13 +199,14 @@ fn outdated_copies_are_named() {
     let python = format!(
         "#!/bin/sh\nPYTHONPATH='{}' exec '{}' \"$@\"\n",
         packages.display(),
-        real("python3")
+        real_python()
     );
     copy("mine/.venv/bin/python", &python);
     let script = folder.join(".venv/bin/python");
     std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
 
-    let said = said(&build_with(&folder, &[]));
+    let installed = format!("exec '{}' \"$@\"", real_python());
+    let said = said(&build_with(&folder, &[("python3", &installed)]));
     assert!(
         said.contains(".venv has an older copy of library: run `.venv/bin/pip install ")
             && said.contains(&format!("--force-reinstall '{}'` in", library.display())),
@@ -213,10 +214,11 @@ fn outdated_copies_are_named() {
     );
 }
 
-/// The path of a program.
-fn real(program: &str) -> String {
-    let path = std::env::var_os("PATH").unwrap();
-    let mut candidates = std::env::split_paths(&path).map(|dir| dir.join(program));
-    let found = candidates.find(|path| path.is_file()).unwrap();
-    found.display().to_string()
+/// The path of the interpreter, not of a script that looks for one.
+fn real_python() -> String {
+    let output = Command::new("python3")
+        .args(["-c", "import sys; print(sys.executable, end='')"])
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap()
 }

@@ -13,7 +13,8 @@ from unittest import mock
 from landfall_sdk import _waiting, build
 
 WAITS = "while ! [ -e app/landfall_modules.txt ]; do sleep 0.01; done; cat app/landfall_modules.txt >> component.wasm"
-TOOL = f"cat app/handler.py > component.wasm 2> none || {{ echo waits > component.wasm; {WAITS}; }}; cat app/handler.py >> component.wasm"
+BUILDS = "cat app/handler.py > component.wasm"
+BUILDS_LATER = f"echo waits > component.wasm; {WAITS}; cat app/handler.py >> component.wasm"
 HANDLER = "from landfall_sdk import handler\n@handler\ndef f(e): ...\n"
 
 
@@ -32,7 +33,9 @@ class BuildsAhead(unittest.TestCase):
 
     def start_tool(self, stage):
         pipe = subprocess.PIPE
-        tool = subprocess.Popen(["sh", "-c", TOOL], cwd=stage, stdout=pipe, stderr=pipe, text=True)
+        # The process may start later than the modules come.
+        script = BUILDS if Path(stage, "app/handler.py").exists() else BUILDS_LATER
+        tool = subprocess.Popen(["sh", "-c", script], cwd=stage, stdout=pipe, stderr=pipe, text=True)
         self.tools.append(tool)
         return tool
 

@@ -20,6 +20,9 @@ use crate::shutdown::Shutdown;
 
 /// Pause between two looks for changes of the status.
 const STATUS_EVERY: Duration = Duration::from_millis(200);
+/// Attempts to replay an event whose last attempt has not ended in the ledger.
+const REPLAY_TRIES: usize = 20;
+const REPLAY_PAUSE: Duration = Duration::from_millis(100);
 
 /// What is served, and what has happened.
 pub(super) struct Session {
@@ -221,24 +224,42 @@ impl Session {
             return Ok(());
         };
 
-        let order = json!({ "events": [last.event.to_string()], "again": true });
-        let (_, answer) = self.order("/api/replay", &order).await?;
-        let replayed: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
-        if replayed["events"] == 1 {
-            self.compare = Some(last);
-        } else if replayed["waiting"] == 1 {
+        let event = last.event.to_string();
+        for _ in 0..REPLAY_TRIES {
+            let order = json!({ "events": [event], "again": true });
+            let answer = self.order("/api/replay", &order).await?;
+            if answer["events"] == 1 {
+                self.compare = Some(last);
+                return Ok(());
+            }
+            if answer["waiting"] != 1 {
+                say!("! the event {event} cannot be replayed: {answer}");
+                return Ok(());
+            }
+
             // It is retried now, and not at its next time.
-            let order = json!({ "events": [last.event.to_string()] });
-            self.order("/api/retry-now", &order).await?;
-            self.compare = Some(last);
-        } else {
-            say!("! the event {} cannot be replayed: {answer}", last.event);
+            let order = json!({ "events": [event] });
+            if self.order("/api/retry-now", &order).await?["deliveries"] != 0 {
+                self.compare = Some(last);
+                return Ok(());
+            }
+
+            // Its attempt runs, or has just ended: its result is not stored yet.
+            tokio::time::sleep(REPLAY_PAUSE).await;
         }
+
+        say!("! the event {event} still runs: press r when it has ended");
         Ok(())
     }
 
-    async fn order(&self, path: &str, order: &serde_json::Value) -> anyhow::Result<(u16, String)> {
-        app::answer_one(self.node.events.clone(), path, Some(order.to_string())).await
+    async fn order(
+        &self,
+        path: &str,
+        order: &serde_json::Value,
+    ) -> anyhow::Result<serde_json::Value> {
+        let events = self.node.events.clone();
+        let (_, answer) = app::answer_one(events, path, Some(order.to_string())).await?;
+        Ok(serde_json::from_str(&answer).unwrap_or(answer.into()))
     }
 
     fn sample(&self) -> anyhow::Result<DevSample> {

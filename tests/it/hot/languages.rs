@@ -54,7 +54,7 @@ async fn python_swaps_fail_no_request() {
     let Some(versions) = of_benchmark(Sdk::Python, "handler.py") else {
         return;
     };
-    swaps_fail_no_request(Setup::new(), versions, 64 << 10).await;
+    swaps_fail_no_request(Setup::new(), versions, 128 << 10).await;
 }
 
 /// The handler of the benchmark, which answers the field `ref`, and the same with the field `after`.
@@ -90,10 +90,10 @@ async fn swaps_fail_no_request(setup: Setup, versions: [Version; 2], growth_kib_
         })
         .await;
         if swap == SETTLED {
-            settled_kib = resident_kib(&node).await;
+            settled_kib = resident_kib(&node, versions.len()).await;
         }
     }
-    let end_kib = resident_kib(&node).await;
+    let end_kib = resident_kib(&node, versions.len()).await;
     let answers = callers.stop().await;
 
     println!("{answers} answers; resident: {settled_kib} KiB, then {end_kib} KiB");
@@ -104,8 +104,13 @@ async fn swaps_fail_no_request(setup: Setup, versions: [Version; 2], growth_kib_
     );
     let cached = machine_code(&node);
     assert!(cached.len() <= versions.len(), "{cached:?}");
+    until_unloaded(&node, versions.len()).await;
+}
+
+/// Waits until no more than so many versions are loaded.
+async fn until_unloaded(node: &Node, versions: usize) {
     eventually("old versions are unloaded", || async {
-        (loaded_versions(&node) <= versions.len()).then_some(())
+        (loaded_versions(node) <= versions).then_some(())
     })
     .await;
 }
@@ -117,8 +122,10 @@ fn replace(node: &Node, component: &Path) {
     std::fs::rename(new, node.plugins().join("hook.wasm")).unwrap();
 }
 
-/// The least within half a second, because the instances of running requests come and go.
-async fn resident_kib(node: &Node) -> u64 {
+/// The least within half a second, because the instances of running requests come and go. On a busy machine the requests to an old
+/// version take a while, and it stays loaded until they end.
+async fn resident_kib(node: &Node, versions: usize) -> u64 {
+    until_unloaded(node, versions).await;
     let mut least = node.resident_kib();
     for _ in 0..25 {
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -122,7 +122,7 @@ async fn dropped_headers_release_their_memory() {
     assert!(peak < 8 << 10, "{peak} KiB");
 }
 
-/// Bytes that the host took for 32 calls, and what came of the first one.
+/// Bytes that the host took for 32 calls, and what came of one that has ended.
 async fn uploaded(node: &Node, url: &str) -> (usize, String) {
     let (status, text) = node.post(&format!("/plain?upload={url}"), &[], "").await;
     assert_eq!(status, 200, "{text}\n{}", node.log());
@@ -199,7 +199,8 @@ async fn bodies_count_as_memory() {
         inside.url("/")
     );
     let node = plain(&grants).await;
-    uploaded(&node, &inside.url("/")).await;
+    let (_, end) = uploaded(&node, &inside.url("/")).await;
+    assert!(end.contains("HttpRequestBodySize"), "{end}");
     let peak = attempt(&node).await["memory_kib"].as_u64().unwrap();
     assert!(
         peak <= 16 << 10 && peak > 12 << 10,

@@ -10,7 +10,7 @@ use crate::cargo::{self, What};
 use crate::exec::{self, Show, Stop};
 use crate::place::{create_dir, place};
 use crate::project::{Language, Project};
-use crate::python::{self, Ahead};
+use crate::python::{self, Ahead, NextBuild};
 use crate::rust_target::RustTarget;
 use crate::{target_dir, toolchain};
 use landfall_config::Manifest;
@@ -29,13 +29,24 @@ pub struct Built {
     pub target: Option<RustTarget>,
 }
 
+/// How a build begins. Only in Python the three differ.
+#[derive(Debug)]
+pub enum Start {
+    /// It does everything itself.
+    Alone,
+    /// As `Alone`. The next build begins at the same time.
+    WithNext(NextBuild),
+    /// It goes on with what was begun before the sources were saved.
+    GoOn(Ahead),
+}
+
 /// Builds the folder. `install` runs the commands that install what is missing; without it, the
 /// first one that is missing is an error.
 pub fn build(project: &Project, install: bool) -> anyhow::Result<Built> {
-    build_with(project, install, None)
+    build_with(project, install, Start::Alone)
 }
 
-fn build_with(project: &Project, install: bool, ahead: Option<Ahead>) -> anyhow::Result<Built> {
+fn build_with(project: &Project, install: bool, start: Start) -> anyhow::Result<Built> {
     project.ensure_same_name()?;
     prepare(project, install)?;
     let began = Instant::now();
@@ -51,7 +62,7 @@ fn build_with(project: &Project, install: bool, ahead: Option<Ahead>) -> anyhow:
                 "npm run build",
             )?;
         }
-        Language::Python => build_python(project, ahead)?,
+        Language::Python => build_python(project, start)?,
     }
 
     let bytes =
@@ -69,10 +80,10 @@ fn build_with(project: &Project, install: bool, ahead: Option<Ahead>) -> anyhow:
 pub fn build_until(
     project: &Project,
     install: bool,
-    ahead: Option<Ahead>,
+    start: Start,
     stop: &Stop,
 ) -> anyhow::Result<Built> {
-    stop.scope(|| build_with(project, install, ahead))
+    stop.scope(|| build_with(project, install, start))
 }
 
 /// Copies a component into another directory, which may be that of a node.
@@ -114,11 +125,20 @@ fn rust(project: &Project, path: &Path) -> anyhow::Result<RustTarget> {
     Ok(target)
 }
 
-fn build_python(project: &Project, ahead: Option<Ahead>) -> anyhow::Result<()> {
+fn build_python(project: &Project, start: Start) -> anyhow::Result<()> {
     let words = "python -m landfall_sdk.build";
-    let went_on = ahead.map(Ahead::go_on).transpose();
-    let went_on = went_on.with_context(|| format!("`{words}` does not go on"))?;
-    match went_on.flatten() {
+    let went_on = match start {
+        Start::Alone => None,
+        Start::WithNext(next) => {
+            // The tools are there by now.
+            next.begin(project);
+            None
+        }
+        Start::GoOn(ahead) => ahead
+            .go_on()
+            .with_context(|| format!("`{words}` does not go on"))?,
+    };
+    match went_on {
         Some(ran) => ran.expect_success(&project.dir, &format!("`{words}`")),
         None => run(project, &mut python::build(project), words),
     }

@@ -122,9 +122,9 @@ fn stopped() -> io::Error {
 }
 
 /// A tool that has started its work and waits for a line on its standard input. It ends when that
-/// ends, as when this is dropped.
+/// ends, as when this is dropped. `None`: it goes on.
 #[derive(Debug)]
-pub(crate) struct Waiting(Child);
+pub(crate) struct Waiting(Option<Child>);
 
 // === impl Waiting ===
 
@@ -137,24 +137,47 @@ impl Waiting {
             .stderr(Stdio::piped())
             .process_group(0)
             .spawn()?;
-        Ok(Waiting(child))
+        Ok(Waiting(Some(child)))
     }
 
     /// Writes the line, and runs the tool to its end. `None`: it has not waited.
     pub(crate) fn go_on(mut self, show: Show) -> io::Result<Option<Ran>> {
-        if self.0.try_wait()?.is_some() {
+        if self.has_ended() {
             return Ok(None);
         }
 
         let stop = STOP.with_borrow(Clone::clone);
-        if let Some(stop) = &stop {
-            stop.adopt(&self.0)?;
+        if let (Some(stop), Some(child)) = (&stop, &self.0) {
+            stop.adopt(child)?;
         }
-        let mut input = self.0.stdin.take().expect("stdin is piped");
+        let Some(mut child) = self.0.take() else {
+            return Ok(None);
+        };
+        let mut input = child.stdin.take().expect("stdin is piped");
         // An error means that it ends: its status and output say why.
         input.write_all(b"\n").ok();
         drop(input);
-        finish(self.0, show, stop.as_ref()).map(Some)
+        finish(child, show, stop.as_ref()).map(Some)
+    }
+
+    /// Whether it ended before it was to go on.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        let child = self.0.as_mut();
+        child.is_none_or(|child| !matches!(child.try_wait(), Ok(None)))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let Some(mut child) = self.0.take() else {
+            return;
+        };
+
+        // It may still write, and has no reader.
+        child.stdout = None;
+        child.stderr = None;
+        // Until it is waited for, it remains as a zombie. `wait` closes its standard input.
+        std::thread::spawn(move || child.wait());
     }
 }
 
@@ -273,6 +296,8 @@ impl Ran {
 mod tests {
     use std::time::Instant;
 
+    use rustix::process::test_kill_process;
+
     use super::*;
 
     /// A tool that waits for one that it has started, as npm does.
@@ -313,17 +338,23 @@ mod tests {
         assert_eq!(ran.stdout, b"went on\n");
 
         let mut tool = waiting("exit 1");
-        tool.0.wait().unwrap();
+        while !tool.has_ended() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         assert!(tool.go_on(Show::All).unwrap().is_none());
     }
 
     #[test]
     fn waiting_tools_end_unused() {
+        let began = Instant::now();
         let tool = waiting("read line || exit 3; sleep 600");
-        let pid = Pid::from_child(&tool.0);
+        let pid = Pid::from_child(tool.0.as_ref().unwrap());
         drop(tool);
-        let ended = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED).unwrap();
-        assert_eq!(ended.unwrap().exit_status(), Some(3));
+        // A process that has ended and was not waited for is still there.
+        while test_kill_process(pid).is_ok() {
+            assert!(began.elapsed() < Duration::from_secs(60));
+            std::thread::sleep(Duration::from_millis(1));
+        }
 
         let (stop, tool) = (Stop::default(), waiting("read line && sleep 600"));
         stop.stop();

@@ -26,12 +26,12 @@ mod templates;
 mod toolchain;
 
 pub use cargo::{What, build_workspace};
-pub use components::{Built, build, build_until, copy_component};
+pub use components::{Built, Start, build, build_until, copy_component};
 pub use exec::Stop;
 pub use location::location;
 pub use new::{NewHandler, Written, write};
 pub use project::{Language, Project, check_name};
-pub use python::Ahead;
+pub use python::{Ahead, NextBuild};
 pub use run::{Run, difference};
 pub use rust_target::RustTarget;
 pub use sample::{Sample, Target};

@@ -142,6 +142,18 @@ fn edit(path: &Path, old: &str, new: &str) {
     std::fs::write(path, text.replace(old, new)).unwrap();
 }
 
+/// How many builds have begun in this folder and wait for an edit.
+fn builds_ahead(folder: &Path) -> usize {
+    let folder = folder.canonicalize().unwrap();
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let is_ahead = |process: &Path| {
+        let command = std::fs::read(process.join("cmdline")).unwrap_or_default();
+        command.split(|byte| *byte == 0).any(|one| one == b"--ahead")
+            && std::fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == folder)
+    };
+    processes.filter(|process| is_ahead(&process.path())).count()
+}
+
 /// A handler that is edited, broken, and mended. Each test has a name of its own for its handler, because the tests may share cargo's
 /// target directory.
 async fn edits_are_served(language: &str, source: &str, (old, new): (&str, &str), broken: &str) {
@@ -153,6 +165,11 @@ async fn edits_are_served(language: &str, source: &str, (old, new): (&str, &str)
     let source_path = folder.join(source);
 
     let mut dev = Dev::start(&folder);
+    if language == "python" {
+        // The next build is begun before the first version is live.
+        dev.until(" MiB, imports ").await;
+        assert_eq!(builds_ahead(&folder), 1);
+    }
     // Until the node serves the handler, there is no command to paste.
     let start = dev.until("+ live ").await;
     assert!(!start.contains("curl "), "{start}");

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Context;
-use landfall_author::{Ahead, Built, Project, Stop, build_until};
+use landfall_author::{Built, NextBuild, Project, Start, Stop, build_until};
 use landfall_model::Clock;
 use tokio::task::JoinHandle;
 
@@ -17,7 +17,9 @@ pub(super) struct Builds {
     install: bool,
     running: Option<Running>,
     /// The next build, as far as it needs no change.
-    ahead: Option<Ahead>,
+    next: NextBuild,
+    /// Whether a build has come to its end.
+    has_ended: bool,
     row: Row,
     is_closed: bool,
 }
@@ -46,7 +48,8 @@ impl Builds {
             project,
             install,
             running: None,
-            ahead: None,
+            next: NextBuild::default(),
+            has_ended: false,
             row: Row::default(),
             is_closed: false,
         }
@@ -54,8 +57,8 @@ impl Builds {
 
     /// Begins the next build, if none runs, so that a change has less to wait for.
     pub(super) fn begin_next(&mut self) {
-        if !self.is_closed && self.running.is_none() && self.ahead.is_none() {
-            self.ahead = Ahead::begin(&self.project);
+        if !self.is_closed && self.running.is_none() {
+            self.next.begin(&self.project);
         }
     }
 
@@ -100,14 +103,24 @@ impl Builds {
         }
 
         let (project, install, tools) = (self.project.clone(), self.install, Stop::default());
-        let (stop, ahead) = (tools.clone(), self.ahead.take());
+        let (stop, start) = (tools.clone(), self.how_to_start());
         self.running = Some(Running {
             began: Instant::now(),
             tools,
             build: tokio::task::spawn_blocking(move || {
-                build_until(&project, install, ahead, &stop)
+                build_until(&project, install, start, &stop)
             }),
         });
+    }
+
+    /// Only the first build begins the next one beside it. A later build would be slower for it,
+    /// and the next one begins when its version is live.
+    fn how_to_start(&self) -> Start {
+        match self.next.take() {
+            Some(ahead) => Start::GoOn(ahead),
+            None if self.has_ended => Start::Alone,
+            None => Start::WithNext(self.next.clone()),
+        }
     }
 
     /// Waits for the end of the build that runs; without one it never returns. If it is cancelled,
@@ -120,6 +133,7 @@ impl Builds {
         let ended = (&mut running.build).await;
         let began = running.began;
         self.running = None;
+        self.has_ended = true;
         if self.row.ended(Clock::System.now()) {
             self.start();
         }
@@ -133,7 +147,7 @@ impl Builds {
     pub(super) fn close(&mut self) {
         self.is_closed = true;
         self.running = None;
-        self.ahead = None;
+        drop(self.next.take());
     }
 }
 

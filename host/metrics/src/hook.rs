@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use landfall_model::OUTCOME_WORDS;
+use landfall_model::{CALL_ERROR_WORDS, OUTCOME_WORDS};
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
@@ -32,19 +32,6 @@ const DEAD_WORDS: [&str; 12] = [
 const DUPLICATE_WORDS: [&str; 2] = [NOT_RUN, REPLAYED];
 const NOT_RUN: &str = "not-run";
 const REPLAYED: &str = "replayed";
-/// Why an outbound call has no response.
-const CALL_ERRORS: [&str; 10] = [
-    "denied",
-    "invalid",
-    "unavailable",
-    "unresolved",
-    "unreachable",
-    "tls",
-    "interrupted",
-    "timeout",
-    "limit",
-    "other",
-];
 
 /// The metrics of one hook. Its versions share them, and the series end with the last version.
 pub struct HookMetrics {
@@ -179,7 +166,7 @@ impl HookMetrics {
                     "Outbound calls that were denied or failed, by the name of the error.",
                     &["error"],
                 ),
-                &CALL_ERRORS,
+                &CALL_ERROR_WORDS,
             ),
         }
     }

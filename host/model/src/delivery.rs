@@ -104,8 +104,7 @@ pub enum CallResult {
     },
     /// The call was not made, or had no response.
     Failed {
-        /// `denied`, `invalid`, `unavailable`, `unresolved`, `unreachable`, `tls`, `interrupted`,
-        /// `timeout`, `limit`, `other`.
+        /// One of [`CALL_ERROR_WORDS`].
         error: &'static str,
         /// The rule that denied the call, or the error.
         reason: String,
@@ -156,6 +155,20 @@ pub const OUTCOME_WORDS: [&str; 12] = [
     "host-fault",
     "unread",
     "unfinished",
+];
+
+/// Why an outbound call has no response: the cases of `http-error` in `wit/http.wit`.
+pub const CALL_ERROR_WORDS: [&str; 10] = [
+    "denied",
+    "invalid",
+    "unavailable",
+    "unresolved",
+    "unreachable",
+    "tls",
+    "interrupted",
+    "timeout",
+    "limit",
+    "other",
 ];
 
 /// The reason of every attempt that needed more than its limit.

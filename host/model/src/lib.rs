@@ -54,7 +54,9 @@ pub use credential::{
     Credential, CredentialKind, CredentialPart, CredentialText, OAuth1Spec, SigV4Spec,
 };
 pub use dedup_key::DedupKey;
-pub use delivery::{Attempt, CallResult, LogLine, OUTCOME_WORDS, OutboundCall, Outcome};
+pub use delivery::{
+    Attempt, CALL_ERROR_WORDS, CallResult, LogLine, OUTCOME_WORDS, OutboundCall, Outcome,
+};
 pub use delivery_id::{DeliveryId, IdMatch};
 pub use delivery_state::DeliveryState;
 pub use documents::Documents;

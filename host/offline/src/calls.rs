@@ -9,20 +9,6 @@ use http::{HeaderMap, HeaderName};
 use crate::case::{AnswerContent, ScriptedAnswer, header_value};
 use landfall_egress::{Answerer, Outgoing, OutgoingError, Received};
 
-/// The cases of `http-error` that an answer can name.
-pub(crate) const ERRORS: [&str; 10] = [
-    "denied",
-    "invalid",
-    "unavailable",
-    "unresolved",
-    "unreachable",
-    "tls",
-    "interrupted",
-    "timeout",
-    "limit",
-    "other",
-];
-
 /// A call that the policy allowed, as the component wrote it: without credentials.
 #[derive(Debug, Clone)]
 pub struct MadeCall {
@@ -165,10 +151,11 @@ fn error(name: &str) -> OutgoingError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use landfall_model::CALL_ERROR_WORDS;
 
     #[test]
     fn each_error_has_its_name() {
-        for name in ERRORS {
+        for name in CALL_ERROR_WORDS {
             assert_eq!(error(name).word(), name);
         }
     }

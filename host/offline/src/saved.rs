@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table};
 
-use crate::calls::ERRORS;
 use crate::secrets::PLACEHOLDER;
 use crate::update::{inline, list, table_item};
+use landfall_model::CALL_ERROR_WORDS;
 
 /// The header that follows from the body.
 const CONTENT_LENGTH: &str = "content-length";
@@ -222,7 +222,7 @@ fn answer(call: &Value) -> Table {
     table.insert("times", toml_edit::value(1));
     let Some(status) = call["status"].as_i64() else {
         let error = call["error"].as_str().unwrap_or_default();
-        let error = if ERRORS.contains(&error) {
+        let error = if CALL_ERROR_WORDS.contains(&error) {
             error
         } else {
             "other"

@@ -12,8 +12,8 @@ use super::table::{Read, Table};
 use super::{
     AnswerContent, BodySpec, Case, EventSpec, Expect, ScriptedAnswer, Source, default_now,
 };
-use crate::calls::ERRORS;
 use crate::pointer::Override;
+use landfall_model::CALL_ERROR_WORDS;
 
 const ATTEMPT_MAX: u64 = 1_000_000;
 /// The attribute with the address of the sender.
@@ -267,8 +267,9 @@ fn answer(mut table: Table<'_>) -> Read<ScriptedAnswer> {
             let why = "an answer is an error or a response: keep `error`, or `status` and the body";
             return Err(table.error(&["error"], why));
         }
-        Some(name) if !ERRORS.contains(&name.as_str()) => {
-            let why = format!("`{name}` is not an error of a call: {}", ERRORS.join(", "));
+        Some(name) if !CALL_ERROR_WORDS.contains(&name.as_str()) => {
+            let known = CALL_ERROR_WORDS.join(", ");
+            let why = format!("`{name}` is not an error of a call: {known}");
             return Err(table.error(&["error"], why));
         }
         Some(name) => AnswerContent::Error(name),

@@ -8,8 +8,8 @@ use super::mistake::{Mistake, mistake};
 use super::value_error::ValueError;
 use super::values::Parsed;
 use landfall_model::{
-    Credential, CredentialKind, CredentialPart, CredentialText, OAuth1Spec, RemoteSecret,
-    SecretRef, SigV4Spec, UrlPrefix,
+    Credential, CredentialKind, CredentialPart, CredentialText, HOST_HEADERS, OAuth1Spec,
+    RemoteSecret, SecretRef, SigV4Spec, UrlPrefix,
 };
 
 /// An entry as typed.
@@ -93,16 +93,6 @@ struct StandardWebhooksTable {
 const ONE_OF: &str = "a credential is one of header, query, path or placeholder (each with value), google, oauth2_client, oauth1, \
                       aws_sigv4, standard_webhooks";
 const PLACEHOLDER_MIN: usize = 4;
-const HOSTS_OWN: [&str; 8] = [
-    "host",
-    "content-length",
-    "transfer-encoding",
-    "connection",
-    "keep-alive",
-    "te",
-    "trailer",
-    "upgrade",
-];
 
 /// The credential of an entry.
 pub(crate) fn credential(table: CredentialTable, dir: &Path) -> Result<Credential, Mistake> {
@@ -160,7 +150,7 @@ pub(crate) fn credential(table: CredentialTable, dir: &Path) -> Result<Credentia
     if let Some(header) = table
         .header
         .as_ref()
-        .filter(|header| HOSTS_OWN.contains(&header.0.as_str()))
+        .filter(|header| HOST_HEADERS.contains(&header.0.as_str()))
     {
         return mistake(
             &["credentials"],

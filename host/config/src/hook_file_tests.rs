@@ -3,7 +3,7 @@
 use super::*;
 use crate::error::{ABOVE_TABLES, IN_VERIFY};
 use crate::manifest::Manifest;
-use landfall_model::{Allow, GrantForm, LedgerWrites};
+use landfall_model::{Allow, GrantForm, HOST_HEADERS, LedgerWrites};
 
 const CAPABILITIES: [GrantKey; 2] = [
     GrantKey {
@@ -187,6 +187,21 @@ fn mistakes_name_place_and_remedy() {
             "{error}"
         );
     }
+}
+
+#[test]
+fn credentials_are_no_host_headers() {
+    let credential = |header: &str| {
+        format!(
+            "[[credentials]]\nfor = \"https://a/\"\nheader = \"{header}\"\nvalue = \"${{env:A}}\""
+        )
+    };
+    for header in HOST_HEADERS {
+        let error = parse(&credential(&header.to_uppercase())).unwrap_err();
+        let expected = format!("github.toml:1:3: header `{header}` is written by the host");
+        assert!(error.starts_with(&expected), "{error}");
+    }
+    parse(&credential("Authorization")).unwrap();
 }
 
 #[test]

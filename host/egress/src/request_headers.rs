@@ -3,24 +3,10 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::exchange::OutgoingError;
+use landfall_model::HOST_HEADERS;
 
 /// The most headers a caller may set.
 const HEADERS_MAX: usize = 100;
-
-/// Headers that the host writes itself.
-const OWN_HEADERS: [&str; 11] = [
-    "host",
-    "content-length",
-    "transfer-encoding",
-    "connection",
-    "keep-alive",
-    "te",
-    "trailer",
-    "upgrade",
-    "proxy-connection",
-    "proxy-authorization",
-    "proxy-authenticate",
-];
 
 /// Headers that a cloud's metadata server requires: of Google and IBM, Azure, Azure App Service,
 /// Google (old), OpenStack.
@@ -38,7 +24,7 @@ const METADATA_PREFIXES: [&str; 2] = ["x-aws-ec2-metadata-", "x-aliyun-ecs-metad
 /// it.
 fn is_forbidden(name: &str) -> bool {
     let name = name.trim().to_ascii_lowercase();
-    OWN_HEADERS.contains(&&*name) || unlocks_metadata(&name)
+    HOST_HEADERS.contains(&&*name) || unlocks_metadata(&name)
 }
 
 fn unlocks_metadata(name: &str) -> bool {

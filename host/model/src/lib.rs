@@ -22,6 +22,7 @@ mod grants;
 mod hidden;
 pub mod hook;
 mod hop_by_hop;
+mod host_headers;
 mod http_grant;
 mod jwt_spec;
 mod kill_point;
@@ -71,6 +72,7 @@ pub use hook::{
     HookSpec, Mode,
 };
 pub use hop_by_hop::remove_hop_by_hop;
+pub use host_headers::HOST_HEADERS;
 pub use http_grant::{HttpGrant, HttpGrantError};
 pub use jwt_spec::{ClaimValue, JwtSpec, LookupSpec};
 pub use ledger_time::{LedgerClock, LedgerTime};

@@ -265,12 +265,10 @@ fn assert_unavailable(answer: &(u16, String)) {
     assert_clean("the answer", text);
 }
 
-#[tokio::test]
-async fn slack_and_discord_post_there() {
-    let receiver = Receiver::start().await;
-    receiver.say("{\"id\": \"9\"}");
-    let settings = "url = \"@AT@SECRET\"\ntext = \"{{ event.json.who }} pushed\"";
-    let file = hook("async", &receiver, settings, "");
+/// The bundled handlers `slack` and `discord`, which post this text to the secret URL of the receiver.
+async fn slack_and_discord(receiver: &Receiver, text: &str) -> Node {
+    let settings = format!("url = \"@AT@SECRET\"\ntext = \"{text}\"");
+    let file = hook("async", receiver, &settings, "");
     let node = Setup::new()
         .env("HOOK_PATH", SECRET)
         .hook("slack", &bundled("slack-notify"), &file)
@@ -278,6 +276,14 @@ async fn slack_and_discord_post_there() {
         .serving("slack")
         .await;
     node.until("discord", "serving").await;
+    node
+}
+
+#[tokio::test]
+async fn slack_and_discord_post_there() {
+    let receiver = Receiver::start().await;
+    receiver.say("{\"id\": \"9\"}");
+    let node = slack_and_discord(&receiver, "{{ event.json.who }} pushed").await;
 
     let sent = format!("/services/{SECRET}");
     let waits = format!("{sent}?wait=true");
@@ -304,15 +310,7 @@ async fn slack_and_discord_post_there() {
 async fn services_that_repeat_are_redacted() {
     let receiver = Receiver::start().await;
     receiver.answer(404);
-    let settings = "url = \"@AT@SECRET\"\ntext = \"hi\"";
-    let file = hook("async", &receiver, settings, "");
-    let node = Setup::new()
-        .env("HOOK_PATH", SECRET)
-        .hook("slack", &bundled("slack-notify"), &file)
-        .hook("discord", &bundled("discord-notify"), &file)
-        .serving("slack")
-        .await;
-    node.until("discord", "serving").await;
+    let node = slack_and_discord(&receiver, "hi").await;
 
     receiver.say(&format!("no_service: /services/{SECRET}"));
     let event = event_id(&node.post("/slack", &[], "{}").await);

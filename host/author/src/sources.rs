@@ -285,15 +285,19 @@ mod tests {
     use super::*;
     use crate::project::Language;
 
-    #[test]
-    fn only_sources_count() {
-        let dir = tempfile::tempdir().unwrap();
-        let project = Project {
-            dir: dir.path().into(),
+    fn project(dir: &Path) -> Project {
+        Project {
+            dir: dir.into(),
             language: Language::Rust,
             name: "a".into(),
             hook: "a".into(),
-        };
+        }
+    }
+
+    #[test]
+    fn only_sources_count() {
+        let dir = tempfile::tempdir().unwrap();
+        let project = project(dir.path());
         let put = |name: &str, text: &str| {
             let path = dir.path().join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -345,12 +349,7 @@ mod tests {
     #[test]
     fn large_folders_are_not_read() {
         let dir = tempfile::tempdir().unwrap();
-        let project = Project {
-            dir: dir.path().into(),
-            language: Language::Rust,
-            name: "a".into(),
-            hook: "a".into(),
-        };
+        let project = project(dir.path());
         let put = |name: &str, text: &str, seconds: u64| {
             let file = std::fs::File::create(dir.path().join(name)).unwrap();
             std::io::Write::write_all(&mut &file, text.as_bytes()).unwrap();
@@ -395,12 +394,7 @@ mod tests {
         )
         .unwrap();
 
-        let project = Project {
-            dir: dir.clone(),
-            language: Language::Rust,
-            name: "a".into(),
-            hook: "a".into(),
-        };
+        let project = project(&dir);
         let put = |name: &str, text: &str| {
             std::fs::write(parent.path().join("shared").join(name), text).unwrap();
             fingerprint(&project, READ_IN_ALL_MAX).code
@@ -419,12 +413,7 @@ mod tests {
     #[test]
     fn dependencies_outside_are_read() {
         let parent = tempfile::tempdir().unwrap();
-        let project = Project {
-            dir: parent.path().join("mine"),
-            language: Language::Rust,
-            name: "mine".into(),
-            hook: "mine".into(),
-        };
+        let project = project(&parent.path().join("mine"));
         let put = |name: &str, text: &str| {
             let path = parent.path().join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -101,8 +101,19 @@ async fn recorded_calls_are_bounded() {
         (33, 2048)
     );
     assert_eq!(calls[32]["error"], "limit");
+    // Of 1000 calls, 64 were answered.
+    assert_eq!(calls[32]["repeated"], 935);
+    let failed = node
+        .logged("the failed calls", |line| {
+            line["message"] == "outbound call failed"
+        })
+        .await;
+    assert_eq!(failed["repeated"], 935, "{failed}");
     let (_, text) = run(&node, &["events", "show", &event]);
-    assert!(text.contains("… 31 more calls"), "{text}");
+    assert!(
+        text.contains("935 more calls had this error") && text.contains("… 31 more calls"),
+        "{text}"
+    );
 }
 
 #[tokio::test]

@@ -266,6 +266,7 @@ mod tests {
                     bytes: 0,
                     beginning: String::new(),
                 },
+                repeated: 0,
             })
             .collect();
         Run::new(&event(1), 1, &attempt)

@@ -52,6 +52,7 @@ fn call(call: &OutboundCall) -> Value {
         sent: _,
         duration,
         result,
+        repeated,
     } = call;
     let ms = (duration.as_secs_f64() * 10_000.0).round() / 10.0;
     match result {
@@ -61,6 +62,9 @@ fn call(call: &OutboundCall) -> Value {
             beginning,
         } => {
             json!({ "method": method, "url": url, "ms": ms, "status": status, "answer_bytes": bytes, "answer": beginning })
+        }
+        CallResult::Failed { error, reason } if *repeated > 0 => {
+            json!({ "method": method, "url": url, "ms": ms, "error": error, "reason": reason, "repeated": repeated })
         }
         CallResult::Failed { error, reason } => {
             json!({ "method": method, "url": url, "ms": ms, "error": error, "reason": reason })
@@ -85,12 +89,14 @@ pub(crate) fn log(event: &Event, number: u32, attempt: &Attempt) {
         method,
         url,
         result,
+        repeated,
         ..
     } in &attempt.calls
     {
         let CallResult::Failed { error, reason } = result else {
             continue;
         };
+        let repeated = (*repeated > 0).then_some(*repeated);
         tracing::warn!(
             hook,
             event = event_id,
@@ -99,6 +105,7 @@ pub(crate) fn log(event: &Event, number: u32, attempt: &Attempt) {
             url,
             error,
             reason,
+            repeated,
             "outbound call failed"
         );
     }

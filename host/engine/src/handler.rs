@@ -366,7 +366,8 @@ fn log_failed_calls(event: &Event, calls: Vec<OutboundCall>) {
             continue;
         };
         let (method, url) = (call.method, call.url);
-        tracing::warn!(hook = &*event.hook, event = %event.id, method, url, error, reason, "outbound call failed");
+        let repeated = (call.repeated > 0).then_some(call.repeated);
+        tracing::warn!(hook = &*event.hook, event = %event.id, method, url, error, reason, repeated, "outbound call failed");
     }
 }
 

@@ -88,6 +88,9 @@ pub struct OutboundCall {
     pub duration: Duration,
     /// The response, or why there is none.
     pub result: CallResult,
+    /// How many later calls reached the same limit. They are not recorded one by one, and may have
+    /// had other URLs.
+    pub repeated: u32,
 }
 
 /// The result of an outbound call.

@@ -148,10 +148,14 @@ fn builds_ahead(folder: &Path) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let is_ahead = |process: &Path| {
         let command = std::fs::read(process.join("cmdline")).unwrap_or_default();
-        command.split(|byte| *byte == 0).any(|one| one == b"--ahead")
+        command
+            .split(|byte| *byte == 0)
+            .any(|one| one == b"--ahead")
             && std::fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == folder)
     };
-    processes.filter(|process| is_ahead(&process.path())).count()
+    processes
+        .filter(|process| is_ahead(&process.path()))
+        .count()
 }
 
 /// A handler that is edited, broken, and mended. Each test has a name of its own for its handler, because the tests may share cargo's

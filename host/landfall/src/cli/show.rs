@@ -232,6 +232,9 @@ fn one_attempt(attempt: &Value) {
             text(&call["method"]),
             text(&call["url"])
         );
+        if let Some(repeated) = call["repeated"].as_u64() {
+            say!("      {repeated} more calls had this error");
+        }
         quoted(call["answer"].as_str().unwrap_or_default(), ANSWER_SHOWN);
     }
 

@@ -90,7 +90,8 @@ impl CallRecord {
         self.add(call, result);
     }
 
-    /// Of the calls beyond a limit only the first is recorded: the others have the same error.
+    /// Of the calls beyond a limit only the first is recorded: the others have the same error, and
+    /// are counted.
     pub(crate) fn add_failure(&self, call: &StartedCall, error: &OutgoingError) {
         let duration = call.started.elapsed();
         self.metrics.failed(&call.url, error.word(), duration);
@@ -99,11 +100,24 @@ impl CallRecord {
             reason: bounded(&error.to_string()),
         };
         let is_limit = matches!(error, OutgoingError::Limit(_));
-        let is_repeated = is_limit && self.lock().iter().any(|call| call.result == result);
-        if is_repeated || self.lock().len() > RECORDED_MAX {
+        if is_limit && self.count_repeated(&result) {
+            return;
+        }
+        if self.lock().len() > RECORDED_MAX {
             return;
         }
         self.add(call, result);
+    }
+
+    /// Counts a call with the same result as a recorded one. Returns false if there is no such
+    /// call.
+    fn count_repeated(&self, result: &CallResult) -> bool {
+        let mut calls = self.lock();
+        let Some(first) = calls.iter_mut().find(|call| call.result == *result) else {
+            return false;
+        };
+        first.repeated = first.repeated.saturating_add(1);
+        true
     }
 
     fn add(&self, call: &StartedCall, result: CallResult) {
@@ -120,10 +134,49 @@ impl CallRecord {
             sent: call.sent.clone(),
             duration: call.started.elapsed(),
             result,
+            repeated: 0,
         });
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<OutboundCall>> {
         landfall_model::lock(&self.calls)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use landfall_metrics::HookMetrics;
+
+    #[test]
+    fn calls_beyond_limits_are_counted() {
+        let metrics = OutboundMetrics::new(HookMetrics::detached("h"), &[]);
+        let record = CallRecord::new(Arc::new(metrics));
+        let fail = |url: &str, error: &OutgoingError| {
+            record.add_failure(&StartedCall::now("GET".into(), url.into()), error);
+        };
+        let limit = OutgoingError::Limit("full".into());
+        let unreachable = OutgoingError::Unreachable("refused".into());
+        for error in [&limit, &unreachable, &limit, &unreachable] {
+            fail("http://a.example/1", error);
+        }
+        fail("http://a.example/2", &limit);
+        fail("http://a.example/2", &OutgoingError::Limit("other".into()));
+
+        let calls = record.take();
+        let recorded: Vec<_> = calls
+            .iter()
+            .map(|call| (call.url.as_str(), call.repeated))
+            .collect();
+        let first = "http://a.example/1";
+        assert_eq!(
+            recorded,
+            [
+                (first, 2),
+                (first, 0),
+                (first, 0),
+                ("http://a.example/2", 0)
+            ]
+        );
     }
 }

@@ -4,7 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::events::Earlier;
-use crate::state_column::{DEAD, DONE, PENDING, RUNNING, StateColumn};
+use crate::state_column::{DEAD, DISCARDED, DONE, PENDING, RESOLVED, RUNNING, StateColumn};
 use crate::steps::{AttemptRecord, Fence, LEASE, OpenState};
 use landfall_model::{DeliveryState, LedgerTime};
 
@@ -175,6 +175,42 @@ pub(super) fn write_attempt(
             status,
             record
         ])
+        .map(drop)
+}
+
+/// What the end of a delivery changes in other deliveries. Most deliveries have neither.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Links {
+    /// Deliveries with the same order key wait for it.
+    pub has_order_key: bool,
+    /// It repeats another delivery.
+    pub is_repeat: bool,
+}
+
+/// The links of a delivery. Reading its row is cheaper than an update that finds nothing to change.
+pub(super) fn links(connection: &Connection, delivery: i64) -> rusqlite::Result<Links> {
+    let sql = "SELECT order_key IS NOT NULL, replay_of IS NOT NULL FROM deliveries WHERE id = ?";
+    connection
+        .prepare_cached(sql)?
+        .query_row([delivery], |row| {
+            Ok(Links {
+                has_order_key: row.get(0)?,
+                is_repeat: row.get(1)?,
+            })
+        })
+}
+
+/// A repeat is done: resolves the dead deliveries of its event, and of the event that it repeats.
+/// Postgres: the trigger `deliveries_resolve`.
+pub(super) fn resolve_repeated(connection: &Connection, delivery: i64) -> rusqlite::Result<()> {
+    let sql = format!(
+        "UPDATE deliveries SET state = {RESOLVED}, resolved_by = ?1
+         WHERE id < ?1 AND state IN ({DEAD}, {DISCARDED}) AND event IN (
+             SELECT event FROM deliveries WHERE id IN (?1, (SELECT replay_of FROM deliveries WHERE id = ?1)))"
+    );
+    connection
+        .prepare_cached(&sql)?
+        .execute([delivery])
         .map(drop)
 }
 

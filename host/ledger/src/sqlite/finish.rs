@@ -58,6 +58,16 @@ pub(super) fn finish(
         return Ok(Committed::LeaseLost);
     }
 
+    let has_ended = disposition.pause().is_none();
+    let links = if has_ended {
+        Some(deliveries::links(connection, fence.delivery)?)
+    } else {
+        None
+    };
+    if state == DeliveryState::Done && links.is_some_and(|links| links.is_repeat) {
+        deliveries::resolve_repeated(connection, fence.delivery)?;
+    }
+
     deliveries::write_attempt(connection, fence, attempt)?;
     if let Disposition::Done(results) = disposition {
         store_results(connection, event, results, now)?;
@@ -70,7 +80,7 @@ pub(super) fn finish(
     if matches!(disposition, Disposition::Defer(_)) {
         deliveries::count_deferral(connection, fence, now)?;
     }
-    if disposition.pause().is_none() {
+    if links.is_some_and(|links| links.has_order_key) {
         deliveries::unblock_next(connection, fence.delivery)?;
     }
     Ok(Committed::Stored)

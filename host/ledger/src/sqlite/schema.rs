@@ -9,7 +9,7 @@ use crate::error::{LedgerError, OpenError};
 const APPLICATION_ID: i32 = 0x4c46_4c44;
 
 /// Each entry takes a ledger one version further.
-const STEPS: [&str; 6] = [FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH];
+const STEPS: [&str; 7] = [FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH];
 
 const FIRST: &str = "
 -- Values of the node: the last ledger time, the boot clock at that time.
@@ -216,6 +216,11 @@ ALTER TABLE deliveries ADD COLUMN deferrals INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE deliveries ADD COLUMN deferred_since INTEGER;
 ";
 
+const SEVENTH: &str = "
+-- The step that ends a delivery resolves dead letters. For an update that fires a trigger, SQLite copies every page that it changes.
+DROP TRIGGER deliveries_resolve;
+";
+
 /// Migrates the tables to this version.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     let failed = |error: rusqlite::Error| match LedgerError::from(error) {
@@ -331,7 +336,7 @@ mod tests {
         let version: i32 = old
             .pragma_query_value(None, "user_version", |row| row.get(0))
             .unwrap();
-        assert_eq!(version, 6);
+        assert_eq!(version, 7);
     }
 
     #[test]
@@ -379,7 +384,7 @@ mod tests {
         let why = migrate(&mut connection).unwrap_err();
         assert!(
             why.to_string()
-                .contains("newer Landfall (version 99, this one knows 6)"),
+                .contains("newer Landfall (version 99, this one knows 7)"),
             "{why}"
         );
         let mut other = Connection::open_in_memory().unwrap();

@@ -169,3 +169,34 @@ async fn order_keys_run_in_order() {
         }
     }
 }
+
+#[tokio::test]
+async fn done_replays_resolve_dead_letters() {
+    let dir = tempfile::tempdir().unwrap();
+    let Opened { ledger, .. } = open(dir.path());
+    let stored = event("h", "1");
+    accept(&ledger, new(stored.clone())).await;
+    accept(&ledger, new(event("h", "2"))).await;
+    for one in claim(&ledger, "h", 2).await {
+        assert!(finish(&ledger, one, Disposition::Dead("no".into())).await);
+    }
+
+    for ending in [Disposition::Dead("no".into()), well(Effects::default())] {
+        ledger.replay(order(vec![stored.event().id])).await.unwrap();
+        let replay = claim(&ledger, "h", 1).await.remove(0);
+        assert!(finish(&ledger, replay, ending).await);
+    }
+
+    let states: Vec<DeliveryState> = states(&ledger)
+        .await
+        .into_iter()
+        .map(|(state, ..)| state)
+        .collect();
+    let expected = [
+        DeliveryState::Resolved,
+        DeliveryState::Dead,
+        DeliveryState::Resolved,
+        DeliveryState::Done,
+    ];
+    assert_eq!(states, expected, "the other event is still dead");
+}

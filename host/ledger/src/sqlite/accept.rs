@@ -49,24 +49,10 @@ pub(super) fn accept(
         events::remember(connection, hook, &key, seq, now)?;
     }
 
-    let delivery = deliveries::insert(
-        connection,
-        seq,
-        hook,
-        new.order_key.as_deref(),
-        now.plus(new.delay),
-        false,
-    )?;
+    let (delivery, fence) = insert_delivery(connection, new, seq, owner, now)?;
     if let Some(Known::Same(first)) = known {
         deliveries::set_replay_of(connection, delivery, &first)?;
     }
-
-    let fence = Fence {
-        delivery,
-        attempt: 1,
-    };
-    let has_started = new.run_now && deliveries::start_attempt(connection, fence, owner, now)?;
-    let fence = has_started.then_some(fence);
 
     let Some(Known::OtherBody(first)) = known else {
         return Ok(Some(Accepted::New {
@@ -79,6 +65,33 @@ pub(super) fn accept(
         fence,
         conflict: Some(first.id),
     }))
+}
+
+/// Inserts the delivery of a new event. Also the right to run it, if its first attempt starts now.
+/// Postgres: `insert_delivery`.
+fn insert_delivery(
+    connection: &Connection,
+    new: &NewEvent,
+    event: i64,
+    owner: &[u8],
+    now: LedgerTime,
+) -> rusqlite::Result<(i64, Option<Fence>)> {
+    let hook = &*new.stored.event().hook;
+    let order_key = new.order_key.as_deref();
+    let due = now.plus(new.delay);
+    // Without an order key, no earlier delivery can block it.
+    if new.run_now && order_key.is_none() {
+        let fence = deliveries::insert_started(connection, event, hook, due, owner, now)?;
+        return Ok((fence.delivery, Some(fence)));
+    }
+
+    let delivery = deliveries::insert(connection, event, hook, order_key, due, false)?;
+    let fence = Fence {
+        delivery,
+        attempt: 1,
+    };
+    let has_started = new.run_now && deliveries::start_attempt(connection, fence, owner, now)?;
+    Ok((delivery, has_started.then_some(fence)))
 }
 
 /// Counts a duplicate and joins it to the event that it repeats. A dead event gets a new delivery.

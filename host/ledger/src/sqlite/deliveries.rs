@@ -28,6 +28,35 @@ pub(super) fn insert(
     Ok(connection.last_insert_rowid())
 }
 
+/// Inserts a delivery without an order key, leased for its first attempt. As `insert` and
+/// `start_attempt`, in one statement. Postgres: in `insert_delivery`.
+pub(super) fn insert_started(
+    connection: &Connection,
+    event: i64,
+    hook: &str,
+    due: LedgerTime,
+    owner: &[u8],
+    now: LedgerTime,
+) -> rusqlite::Result<Fence> {
+    let attempt = 1;
+    let sql = format!(
+        "INSERT INTO deliveries (event, hook, state, due, attempt, owner, lease_until) VALUES (?, ?, {RUNNING}, ?, ?, ?, ?)"
+    );
+    let mut insert = connection.prepare_cached(&sql)?;
+    insert.execute(params![
+        event,
+        hook,
+        due.0,
+        attempt,
+        owner,
+        now.plus(LEASE).0
+    ])?;
+    Ok(Fence {
+        delivery: connection.last_insert_rowid(),
+        attempt,
+    })
+}
+
 /// Inserts a delivery that is a dead letter from the start. Postgres: `insert_dead`.
 pub(super) fn insert_dead(
     connection: &Connection,

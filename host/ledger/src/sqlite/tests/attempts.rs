@@ -200,3 +200,33 @@ async fn done_replays_resolve_dead_letters() {
     ];
     assert_eq!(states, expected, "the other event is still dead");
 }
+
+#[tokio::test]
+async fn events_start_when_they_are_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    let started = |order_key: Option<&str>| NewEvent {
+        run_now: true,
+        order_key: order_key.map(str::to_owned),
+        ..new(event("h", "1"))
+    };
+    let attempts = async |new| match accept(&opened.ledger, new).await {
+        Accepted::New { fence, .. } => fence.map(|fence| fence.attempt),
+        other => panic!("{other:?}"),
+    };
+
+    assert_eq!(attempts(started(None)).await, Some(1));
+    assert_eq!(attempts(started(Some("key"))).await, Some(1));
+    assert_eq!(attempts(started(Some("key"))).await, None, "it is blocked");
+    assert!(claim(&opened.ledger, "h", 10).await.is_empty());
+
+    let opened = reopen(opened, dir.path()).await;
+    assert_eq!(
+        opened.recovered,
+        Recovered { freed: 2, dead: 0 },
+        "the attempts count, and their events run again"
+    );
+    let again = claim(&opened.ledger, "h", 10).await;
+    let attempts: Vec<u32> = again.iter().map(|one| one.fence.attempt).collect();
+    assert_eq!(attempts, [2, 2]);
+}

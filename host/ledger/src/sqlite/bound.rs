@@ -6,7 +6,7 @@
 
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, params};
@@ -21,11 +21,17 @@ use landfall_model::{DeliveryState, lock};
 const STEP: i64 = 64;
 /// Space of an event in tables and indexes, in addition to its head and body.
 const OVERHEAD_BYTES: u64 = 512;
+/// Counted for each addition between two looks at the size of the file: more than its share of
+/// tables and indexes, also if it splits some of their pages.
+const GROWTH_BYTES: u64 = 256 << 10;
 
 /// The size limit of the file, and how many deliveries were removed because of it since the last
 /// report.
 pub(super) struct SizeBound {
     max_bytes: u64,
+    /// The free bytes at the last look at the size, less what was added since. Only the thread that
+    /// writes uses it.
+    free: AtomicU64,
     removed: AtomicUsize,
     dead: AtomicUsize,
     /// Since the start.
@@ -51,6 +57,7 @@ impl SizeBound {
     pub(super) fn new(max_bytes: u64) -> SizeBound {
         SizeBound {
             max_bytes,
+            free: AtomicU64::new(0),
             removed: AtomicUsize::new(0),
             dead: AtomicUsize::new(0),
             total: AtomicUsize::new(0),
@@ -65,7 +72,10 @@ impl SizeBound {
 
     /// Whether the file is larger than it may be.
     pub(super) fn is_exceeded(&self, connection: &Connection) -> rusqlite::Result<bool> {
-        Ok(used_bytes(connection)? > self.max_bytes)
+        let used = used_bytes(connection)?;
+        self.free
+            .store(self.max_bytes.saturating_sub(used), Relaxed);
+        Ok(used > self.max_bytes)
     }
 
     /// One removal step: the hook with the most data loses its oldest ended deliveries. False: the
@@ -91,7 +101,11 @@ impl SizeBound {
         hook: &str,
         bytes: usize,
     ) -> rusqlite::Result<bool> {
-        if used_bytes(connection)? <= self.max_bytes {
+        if self.take_free(bytes) {
+            return Ok(true);
+        }
+        if !self.is_exceeded(connection)? {
+            self.take_free(bytes);
             return Ok(true);
         }
 
@@ -111,6 +125,15 @@ impl SizeBound {
         Ok(false)
     }
 
+    /// Counts bytes as added. Returns whether they were certainly free. If so, nobody has to look at
+    /// the size, which takes three statements.
+    fn take_free(&self, bytes: usize) -> bool {
+        let added = (bytes as u64).saturating_add(GROWTH_BYTES);
+        let free = self.free.load(Relaxed);
+        self.free.store(free.saturating_sub(added), Relaxed);
+        added <= free
+    }
+
     /// Why `make_room` has refused last.
     pub(super) fn last_refusal(&self) -> LedgerError {
         let refused = lock(&self.refused).clone();
@@ -119,7 +142,8 @@ impl SizeBound {
 
     /// Finds out whether the file is full and no delivery of any hook can be removed.
     pub(super) fn observe(&self, connection: &Connection) -> rusqlite::Result<()> {
-        let is_stuck = self.is_exceeded(connection)? && !has_ended(connection)?;
+        let may_be_full = self.free.load(Relaxed) == 0;
+        let is_stuck = may_be_full && self.is_exceeded(connection)? && !has_ended(connection)?;
         let now = if is_stuck {
             Some(Box::new(self.describe(&by_size(connection)?)))
         } else {

@@ -195,7 +195,9 @@ fn start_known(
             let body = &event.body[..];
             let mut insert = connection
                 .prepare_cached("INSERT OR IGNORE INTO payloads (event, body) VALUES (?, ?)")?;
-            insert.execute(params![seq, body])?;
+            if insert.execute(params![seq, body])? > 0 {
+                events::count_history(connection, hook, body.len())?;
+            }
             let delivery = deliveries::insert(connection, seq, hook, None, now, false)?;
             start_attempt(
                 connection,

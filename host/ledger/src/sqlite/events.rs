@@ -38,7 +38,22 @@ pub(super) fn insert(connection: &Connection, stored: &Stored) -> rusqlite::Resu
     let mut insert =
         connection.prepare_cached("INSERT INTO payloads (event, body) VALUES (?, ?)")?;
     insert.execute(params![seq, &body[..]])?;
+    count_history(connection, hook, stored.head().len() + body.len())?;
     Ok(seq)
+}
+
+/// Adds the stored bytes of an event to those of its hook. Triggers subtract them when they are
+/// removed. Every insert into `events` and `payloads` calls this.
+pub(super) fn count_history(
+    connection: &Connection,
+    hook: &str,
+    bytes: usize,
+) -> rusqlite::Result<()> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO used (hook, history_bytes) VALUES (?, ?)
+         ON CONFLICT (hook) DO UPDATE SET history_bytes = history_bytes + excluded.history_bytes",
+    )?;
+    insert.execute(params![hook, bytes as i64]).map(drop)
 }
 
 /// An event that was accepted earlier.

@@ -9,7 +9,7 @@ use crate::error::{LedgerError, OpenError};
 const APPLICATION_ID: i32 = 0x4c46_4c44;
 
 /// Each entry takes a ledger one version further.
-const STEPS: [&str; 7] = [FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH];
+const STEPS: [&str; 8] = [FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH];
 
 const FIRST: &str = "
 -- Values of the node: the last ledger time, the boot clock at that time.
@@ -221,6 +221,12 @@ const SEVENTH: &str = "
 DROP TRIGGER deliveries_resolve;
 ";
 
+const EIGHTH: &str = "
+-- What stores an event adds its bytes to `used`, once for head and body.
+DROP TRIGGER events_in;
+DROP TRIGGER payloads_in;
+";
+
 /// Migrates the tables to this version.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     let failed = |error: rusqlite::Error| match LedgerError::from(error) {
@@ -336,7 +342,7 @@ mod tests {
         let version: i32 = old
             .pragma_query_value(None, "user_version", |row| row.get(0))
             .unwrap();
-        assert_eq!(version, 7);
+        assert_eq!(version, 8);
     }
 
     #[test]
@@ -384,7 +390,7 @@ mod tests {
         let why = migrate(&mut connection).unwrap_err();
         assert!(
             why.to_string()
-                .contains("newer Landfall (version 99, this one knows 7)"),
+                .contains("newer Landfall (version 99, this one knows 8)"),
             "{why}"
         );
         let mut other = Connection::open_in_memory().unwrap();

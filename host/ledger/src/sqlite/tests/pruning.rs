@@ -299,3 +299,28 @@ async fn full_ledgers_name_the_largest_hook() {
     ledger.prune().await.unwrap();
     assert!(ledger.can_accept());
 }
+
+#[tokio::test]
+async fn history_bytes_are_counted_exactly() {
+    let dir = tempfile::tempdir().unwrap();
+    let Opened { ledger, .. } = open(dir.path());
+    let other = Connection::open(dir.path().join("ledger.db")).unwrap();
+    let history = || -> i64 {
+        let sql = "SELECT history_bytes FROM used WHERE hook = 'h'";
+        other.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    let (first, second) = (event("h", "one"), event("h", "second"));
+    let bytes = |stored: &Stored| (stored.head().len() + stored.event().body.len()) as i64;
+    let record = attempt("x").record.len() as i64;
+
+    accept(&ledger, new(first.clone())).await;
+    accept(&ledger, new(second.clone())).await;
+    assert_eq!(history(), bytes(&first) + bytes(&second));
+
+    let one = claim(&ledger, "h", 1).await.remove(0);
+    finish(&ledger, one, well(Effects::default())).await;
+    assert_eq!(history(), bytes(&first) + bytes(&second) + record);
+
+    ledger.purge("h".into(), 10).await.unwrap();
+    assert_eq!(history(), 0, "all of it was removed");
+}

@@ -74,7 +74,7 @@ impl Replies {
 
     /// The event runs again: its last outcome is no answer to a duplicate any more.
     pub(crate) fn forget_outcome(&self, event: EventId) {
-        self.waiting().recent.retain(|(ended, _)| *ended != event);
+        self.waiting().forget_outcome(event);
     }
 
     /// Whether anybody waits for this event.
@@ -153,14 +153,21 @@ impl Waiting {
         }
     }
 
-    fn remember(&mut self, event: EventId, outcome: &Outcome) {
+    fn forget_outcome(&mut self, event: EventId) {
         self.recent.retain(|(ended, _)| *ended != event);
+    }
+
+    fn remember(&mut self, event: EventId, outcome: &Outcome) {
         let is_answer = matches!(outcome, Outcome::Done(_) | Outcome::Reject { .. });
-        if is_answer && reply_bytes(outcome) <= RECENT_BYTES_MAX {
-            self.recent.push_back((event, outcome.clone()));
-            if self.recent.len() > RECENT_MAX {
-                self.recent.pop_front();
-            }
+        if !is_answer || reply_bytes(outcome) > RECENT_BYTES_MAX {
+            self.forget_outcome(event);
+            return;
+        }
+
+        // An older outcome of the same event may stay: `join` finds the newest first.
+        self.recent.push_back((event, outcome.clone()));
+        if self.recent.len() > RECENT_MAX {
+            self.recent.pop_front();
         }
     }
 }
@@ -238,6 +245,9 @@ mod tests {
             replies.publish(EVENT, &outcome);
             assert_eq!(replies.join(EVENT).1, Some(outcome));
         }
+        replies.publish(EVENT, &Outcome::Timeout);
+        assert_eq!(replies.join(EVENT).1, None, "it runs again");
+        replies.publish(EVENT, &Outcome::Done(None));
         replies.forget_outcome(EVENT);
         assert_eq!(replies.join(EVENT).1, None);
     }

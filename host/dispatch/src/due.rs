@@ -44,6 +44,14 @@ impl DueHooks {
         hooks.map(|(hook, _)| hook.clone()).collect()
     }
 
+    /// Wakes the scheduler if any hook is marked: a permit is free for its deliveries.
+    pub(crate) fn notify_if_marked(&self) {
+        let is_marked = !lock(&self.due).is_empty();
+        if is_marked {
+            self.notify();
+        }
+    }
+
     /// Wakes the scheduler.
     pub(crate) fn notify(&self) {
         self.changed.notify_one();

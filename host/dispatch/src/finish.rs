@@ -126,7 +126,7 @@ impl Dispatcher {
             Some(pause) => self.work.mark_due_in(hook, pause),
             // The next event of the order key may run.
             None if done.target.order_of.is_some() => self.work.mark_due(hook),
-            None => self.work.notify(),
+            None => self.work.notify_of_permit(),
         }
     }
 

@@ -139,6 +139,11 @@ impl Work {
         self.due.due_at(self.ledger.now())
     }
 
+    /// An attempt has ended, so that a permit is free: wakes the scheduler if a hook has work.
+    pub(crate) fn notify_of_permit(&self) {
+        self.due.notify_if_marked();
+    }
+
     /// Wakes the scheduler.
     pub(crate) fn notify(&self) {
         self.due.notify();

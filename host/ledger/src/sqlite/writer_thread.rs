@@ -48,6 +48,8 @@ pub(super) struct WriterThread {
     /// Limits the wait for work to the next check or probe.
     timer: Runtime,
     sync: Option<Sync>,
+    /// The length of the log at the last check of the files.
+    log_frames: u32,
     refusal: Refusal,
     next_probe: Instant,
     on_fatal: OnFatal,
@@ -80,6 +82,7 @@ impl WriterThread {
             asked,
             timer: Builder::new_current_thread().enable_time().build()?,
             sync: None,
+            log_frames: 0,
             refusal: refusal.clone(),
             next_probe: Instant::now(),
             on_fatal,
@@ -144,7 +147,7 @@ impl WriterThread {
 
         match self.check_files() {
             // Closing the last connection writes the log back and removes it.
-            Ok(()) => self.note.forget(),
+            Ok(_) => self.note.forget(),
             // The log stays as it is: the next start compares it with the note.
             Err(error) => {
                 self.connection
@@ -211,9 +214,12 @@ impl WriterThread {
         }
     }
 
-    fn check_files(&mut self) -> Result<(), LedgerError> {
-        let frames = self.frames().unwrap_or(0);
-        self.files.check(frames)
+    /// Returns how many frames the log has, if SQLite can say.
+    fn check_files(&mut self) -> Result<Option<u32>, LedgerError> {
+        let frames = self.frames().ok();
+        self.files.check(frames.unwrap_or(0))?;
+        self.log_frames = frames.unwrap_or(self.log_frames);
+        Ok(frames)
     }
 
     /// Writes a new value each time, because SQLite does not write a page whose bytes stay the
@@ -225,7 +231,8 @@ impl WriterThread {
             "INSERT OR REPLACE INTO node (key, value) VALUES ('probe', ?)",
             [&value.as_bytes()[..]],
         )?;
-        self.write_note()
+        let frames = self.frames().ok();
+        self.write_note(frames)
     }
 
     fn commit_alone(&mut self, work: Box<dyn Work>) {
@@ -290,10 +297,10 @@ impl WriterThread {
         }
 
         // Before any caller is answered.
-        self.check_files()?;
+        let frames = self.check_files()?;
         landfall_model::kill_point!("ledger-before-note");
         if durable {
-            self.write_note()?;
+            self.write_note(frames)?;
         }
         landfall_model::kill_point!("ledger-after-commit");
         Ok(())
@@ -301,8 +308,8 @@ impl WriterThread {
 
     /// Notes how many frames of the log are on stable storage. If the note cannot be written, the
     /// next start checks fewer frames.
-    fn write_note(&mut self) -> Result<(), LedgerError> {
-        if let Ok(frames) = self.frames() {
+    fn write_note(&mut self, frames: Option<u32>) -> Result<(), LedgerError> {
+        if let Some(frames) = frames {
             let salts = self.files.check_log(frames)?;
             self.note.write(&salts, frames).ok();
         }
@@ -378,7 +385,7 @@ impl WriterThread {
     /// Writes the log back to the database. Runs after the callers were answered, so that none
     /// waits for it.
     fn checkpoint(&mut self) {
-        if self.frames().is_ok_and(|frames| frames < CHECKPOINT_FRAMES) {
+        if self.log_frames < CHECKPOINT_FRAMES {
             return;
         }
 

@@ -25,6 +25,9 @@ const OVERHEAD_BYTES: u64 = 512;
 /// tables and indexes, also if it splits some of their pages.
 const GROWTH_BYTES: u64 = 256 << 10;
 
+/// With more free bytes than this, the size need not be looked at after each commit.
+const AMPLE_BYTES: u64 = 256 << 20;
+
 /// The size limit of the file, and how many deliveries were removed because of it since the last
 /// report.
 pub(super) struct SizeBound {
@@ -68,6 +71,12 @@ impl SizeBound {
 
     pub(super) fn max_bytes(&self) -> u64 {
         self.max_bytes
+    }
+
+    /// Whether the file is far from its limit, as far as the bytes of events tell. The records of
+    /// attempts do not count, so that the size must still be looked at now and then.
+    pub(super) fn has_ample_room(&self) -> bool {
+        self.free.load(Relaxed) > AMPLE_BYTES
     }
 
     /// Whether the file is larger than it may be.

@@ -30,6 +30,8 @@ const CHECKPOINT_FRAMES: u32 = 2000;
 /// Removal steps after one batch, if the file is above its size limit. They remove more than the
 /// largest batch adds.
 const SHRINK_STEPS_MAX: usize = 16;
+/// The time between two looks at the size of the file while it is far from its limit.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// The time between two reports of deliveries that were removed because of `ledger.max_size`.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 /// How often an idle ledger checks that its files still exist.
@@ -43,6 +45,7 @@ pub(super) struct WriterThread {
     reserve: Reserve,
     files: OpenFiles,
     bound: Arc<SizeBound>,
+    next_look: Instant,
     next_report: Instant,
     asked: mpsc::Receiver<Asked>,
     /// Limits the wait for work to the next check or probe.
@@ -78,6 +81,7 @@ impl WriterThread {
             reserve,
             files,
             bound,
+            next_look: Instant::now(),
             next_report: Instant::now(),
             asked,
             timer: Builder::new_current_thread().enable_time().build()?,
@@ -325,6 +329,12 @@ impl WriterThread {
     /// Brings the file below `ledger.max_size` in small steps, so that callers wait only for a
     /// short time. The remaining steps follow after the next batch.
     fn shrink(&mut self) {
+        let now = Instant::now();
+        if self.bound.has_ample_room() && now < self.next_look {
+            return;
+        }
+
+        self.next_look = now + LOOK_EVERY;
         for _ in 0..SHRINK_STEPS_MAX {
             match self.shrink_step() {
                 Ok(true) => {}
@@ -341,13 +351,13 @@ impl WriterThread {
         if let Err(error) = self.bound.observe(&self.connection) {
             self.report_if_fatal(&self.classify_error(error.into()));
         }
-        if Instant::now() < self.next_report {
+        if now < self.next_report {
             return;
         }
 
         let (removed, dead) = self.bound.take_removed();
         if removed > 0 {
-            self.next_report = Instant::now() + REPORT_EVERY;
+            self.next_report = now + REPORT_EVERY;
             let max_size = bytesize::ByteSize(self.bound.max_bytes()).display().iec();
             tracing::warn!(removed, dead, %max_size, "ledger.max_size is reached: the oldest ended deliveries were removed");
         }

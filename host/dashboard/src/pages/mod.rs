@@ -1,0 +1,15 @@
+//! The pages: one file each, with its view model and its handlers.
+
+pub(crate) mod audit;
+pub(crate) mod bulk;
+pub(crate) mod component;
+pub(crate) mod data;
+pub(crate) mod event;
+pub(crate) mod events;
+pub(crate) mod failures;
+pub(crate) mod help;
+pub(crate) mod overview;
+mod row;
+mod sample;
+pub(crate) mod send;
+pub(crate) mod why;

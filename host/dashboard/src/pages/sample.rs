@@ -1,0 +1,137 @@
+//! A signed sample for a hook, as its provider would send it.
+
+use landfall_hooks::Hook;
+use landfall_model::Secret;
+use landfall_verify::{SampleError, SampleRequest, SignedSample, sample};
+
+use crate::curl::{SampleCommand, curl, quote};
+use crate::state::Dashboard;
+use crate::text;
+
+/// What stands in a command in the place of a secret that a request carries.
+const PLACEHOLDER: &str = "SECRET";
+
+/// What an operator may change of a sample.
+#[derive(Debug, Default)]
+pub(crate) struct Edits {
+    /// The event type; `None`: that of the pack's sample.
+    pub(crate) event: Option<String>,
+    /// The body before it is signed; `None`: that of the pack's sample.
+    pub(crate) body: Option<Vec<u8>>,
+}
+
+/// Builds a sample for a hook with its first secret.
+pub(crate) fn for_hook(
+    dashboard: &Dashboard,
+    hook: &Hook,
+    edits: Edits,
+) -> Result<SignedSample, SampleError> {
+    let mut secrets = hook.spec.verify.secret.iter();
+    let secret = secrets.find_map(|secret| dashboard.setup.secrets.value(secret).ok());
+    signed_with(dashboard, hook, edits, secret)
+}
+
+/// The command that sends a first event to a hook.
+pub(crate) fn first_request(dashboard: &Dashboard, hook: &Hook) -> SampleCommand {
+    match for_hook(dashboard, hook, Edits::default()) {
+        Ok(signed) => command(dashboard, hook, &signed),
+        Err(error) => SampleCommand {
+            curl: String::new(),
+            note: format!("There is no sample to send: {error}"),
+        },
+    }
+}
+
+/// The command that sends this sample. It never contains the secret itself.
+pub(crate) fn command(dashboard: &Dashboard, hook: &Hook, signed: &SignedSample) -> SampleCommand {
+    if !signed.carries_secret {
+        return SampleCommand {
+            curl: curl(&signed.method, &signed.url, &signed.headers, &signed.body),
+            note: if hook.spec.verify.secret.is_empty() {
+                String::new()
+            } else {
+                "A signature with a time is valid for a few minutes.".to_owned()
+            },
+        };
+    }
+
+    let edits = Edits {
+        event: None,
+        body: Some(signed.body.clone()),
+    };
+    let placeholder = Secret::new(PLACEHOLDER);
+    let Ok(mut signed) = signed_with(dashboard, hook, edits, Some(placeholder)) else {
+        return SampleCommand {
+            curl: String::new(),
+            note: "The request carries the secret itself: it is not shown.".to_owned(),
+        };
+    };
+
+    let is_basic = |name: &str, value: &str| {
+        name.eq_ignore_ascii_case("authorization") && value.starts_with("Basic ")
+    };
+    let headers = signed.headers.len();
+    signed
+        .headers
+        .retain(|(name, value)| !is_basic(name, value));
+    let user = if signed.headers.len() < headers {
+        format!(" \\\n  -u {}", quote(PLACEHOLDER))
+    } else {
+        String::new()
+    };
+    let secrets = hook.spec.verify.secret.iter();
+    let names: Vec<String> = secrets.map(|secret| secret.to_string()).collect();
+    let command = curl(&signed.method, &signed.url, &signed.headers, &signed.body);
+    SampleCommand {
+        curl: format!("{command}{user}"),
+        note: text::line(
+            &format!(
+                "Put the value of {} in the place of {PLACEHOLDER}.",
+                names.join(" or ")
+            ),
+            300,
+        ),
+    }
+}
+
+fn signed_with(
+    dashboard: &Dashboard,
+    hook: &Hook,
+    edits: Edits,
+    secret: Option<Secret>,
+) -> Result<SignedSample, SampleError> {
+    let verify = &hook.spec.verify;
+    let request = SampleRequest {
+        verify: verify.clone(),
+        methods: hook.spec.methods.clone(),
+        event: edits.event,
+        url: dashboard.public_url(&path(&hook.spec.path)),
+        public_url: verify.url.clone().or_else(|| verify.public_url.clone()),
+        secret,
+        body: edits.body,
+    };
+    let now = dashboard.setup.admin.clock.now();
+    sample(&request, &(dashboard.setup.packs)(), now)
+}
+
+/// The path of a hook without its last segment if that stands for any rest.
+fn path(pattern: &str) -> String {
+    match pattern.rsplit_once('/') {
+        Some((before, last)) if last.starts_with('{') && last.ends_with("...}") => {
+            format!("{before}/sample")
+        }
+        _ => pattern.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_have_a_plain_path() {
+        assert_eq!(path("/github"), "/github");
+        assert_eq!(path("/files/{rest...}"), "/files/sample");
+        assert_eq!(path("/in/{token}"), "/in/{token}");
+    }
+}

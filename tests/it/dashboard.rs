@@ -1,0 +1,55 @@
+//! The dashboard in a browser: what an operator does, with and without scripts, on a phone and on a desktop. `requests` and `roles`
+//! speak plain HTTP: who is let in, what each session may change, and which headers pages have.
+
+mod flows;
+mod hostile;
+mod live;
+mod looks;
+mod requests;
+mod roles;
+mod scene;
+
+use std::path::PathBuf;
+
+use landfall_tests::{Node, Setup, guest};
+use scene::{READ_TOKEN, SECRET};
+
+/// A node with the hooks `in` (open), `signed` (as GitHub signs), and `bad`, whose handler rejects every event.
+async fn node() -> Node {
+    let open = "mode = \"async\"\n[verify]\nscheme = \"none\"\n";
+    let signed =
+        "mode = \"async\"\n[verify]\nprovider = \"github\"\nsecret = \"env:DASHBOARD_SECRET\"\n";
+    let node = Setup::new()
+        .env("DASHBOARD_SECRET", SECRET)
+        .env("LANDFALL_ADMIN_READ_TOKEN", "env:READ_TOKEN")
+        .env("READ_TOKEN", READ_TOKEN)
+        .hook("in", &guest("answers_one"), open)
+        .hook("signed", &guest("answers_one"), signed)
+        .hook(
+            "bad",
+            &guest("rejects"),
+            &format!("{open}[retry]\nattempts = 1\n"),
+        )
+        .serving("in")
+        .await;
+    for hook in ["signed", "bad"] {
+        node.until(hook, "serving").await;
+    }
+    node
+}
+
+/// Sends events to the hook that rejects them, and waits until they are dead.
+async fn with_dead(node: &Node, count: usize) {
+    for n in 0..count {
+        assert_eq!(
+            node.post("/bad", &[], format!("{{\"n\":{n}}}")).await.0,
+            202
+        );
+    }
+    node.until_states("bad", &vec!["dead"; count]).await;
+}
+
+/// Where pictures are stored.
+fn pictures() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("dashboard")
+}

@@ -1,0 +1,167 @@
+//! What a session may change, and what the audit record has of it.
+
+use landfall_tests::{Node, event_id};
+use reqwest::Client;
+use serde_json::Value;
+
+use super::requests::{client, csrf, get, log_in, session, url};
+use super::{READ_TOKEN, SECRET, node, with_dead};
+
+/// The cookie of a session that may only read.
+async fn reading(client: &Client, node: &Node) -> String {
+    let answer = log_in(client, node, READ_TOKEN).await;
+    assert_eq!(answer.status(), 303);
+    let cookie = answer.headers()[reqwest::header::SET_COOKIE]
+        .to_str()
+        .unwrap();
+    cookie.split(';').next().unwrap().to_owned()
+}
+
+/// Sends a form of a page: status and body.
+async fn send(
+    client: &Client,
+    node: &Node,
+    cookie: &str,
+    path: &str,
+    fields: &str,
+) -> (u16, String) {
+    let page = get(client, node, "/", cookie).await.1;
+    let request = client.post(url(node, path)).header("cookie", cookie);
+    let request = request
+        .header("origin", url(node, ""))
+        .body(format!("csrf={}&{fields}", csrf(&page)));
+    let answer = request.send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+async fn audit(node: &Node, query: &str) -> Vec<Value> {
+    let page = node.ask(&format!("/api/v1/audit?{query}")).await;
+    page["entries"].as_array().unwrap().clone()
+}
+
+#[tokio::test]
+async fn readers_see_no_buttons() {
+    let (node, client) = (node().await, client());
+    let id = event_id(&node.post("/in", &[], "{}").await);
+    with_dead(&node, 1).await;
+    let cookie = reading(&client, &node).await;
+    for path in [
+        "/",
+        "/events",
+        &format!("/events/{id}"),
+        "/failures",
+        "/why",
+        "/bulk?q=hook:bad&command=replay",
+        "/bulk?event=1&command=discard",
+        "/send?hook=signed",
+        "/components/in",
+        "/data?hook=in",
+        "/audit",
+    ] {
+        let (status, page) = get(&client, &node, path, &cookie).await;
+        assert_eq!(status, 200, "{path}");
+        assert!(page.contains("read only"), "{path}");
+        // The only one ends the session.
+        assert_eq!(page.matches("method=\"post\"").count(), 1, "{path}");
+        assert!(!page.contains("form=\"selected\""), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn readers_change_nothing() {
+    let (node, client) = (node().await, client());
+    let id = event_id(&node.post("/in", &[], "{}").await);
+    node.until_states("in", &["done"]).await;
+    let cookie = reading(&client, &node).await;
+    for path in [
+        "/hooks/in/pause",
+        "/reload",
+        "/bulk",
+        "/bulk/1/cancel",
+        "/send",
+        &format!("/events/{id}/replay"),
+        &format!("/events/{id}/discard"),
+    ] {
+        let (status, _) = send(
+            &client,
+            &node,
+            &cookie,
+            path,
+            "hook=in&command=replay&confirm=yes",
+        )
+        .await;
+        assert_eq!(status, 403, "{path}");
+    }
+    assert_eq!(node.deliveries("in").await.len(), 1);
+    assert_eq!(node.hook("in").await.unwrap()["paused"], false);
+    assert_eq!(audit(&node, "").await, Vec::<Value>::new());
+    assert_eq!(send(&client, &node, &cookie, "/logout", "").await.0, 303);
+    assert_eq!(get(&client, &node, "/events", &cookie).await.0, 303);
+}
+
+#[tokio::test]
+async fn forms_are_in_the_audit() {
+    let (node, client) = (node().await, client());
+    let id = event_id(&node.post("/in", &[], "{}").await);
+    node.until_states("in", &["done"]).await;
+    let cookie = session(&client, &node).await;
+    for (path, fields) in [
+        ("/hooks/in/pause", ""),
+        ("/hooks/in/resume", ""),
+        ("/reload", ""),
+        (&*format!("/events/{id}/replay"), ""),
+        ("/send", "hook=signed&body=%7B%7D&tamper=yes"),
+    ] {
+        let (status, page) = send(&client, &node, &cookie, path, fields).await;
+        assert!([200, 303].contains(&status), "{path}: {status} {page}");
+    }
+
+    let entries = audit(&node, "").await;
+    let actions: Vec<&str> = entries
+        .iter()
+        .map(|entry| entry["action"].as_str().unwrap())
+        .collect();
+    assert_eq!(actions, ["send", "replay", "reload", "resume", "pause"]);
+    for entry in &entries {
+        assert_eq!(
+            (&entry["role"], &entry["address"]),
+            (&"operate".into(), &"127.0.0.1".into())
+        );
+        assert_eq!(entry["token"].as_str().unwrap().len(), 8);
+        assert!(entry["result"].is_object(), "{entry}");
+    }
+    assert_eq!(
+        (&entries[0]["hook"], &entries[0]["result"]["answered"]),
+        (&"signed".into(), &401.into())
+    );
+    assert_eq!(entries[1]["detail"]["events"][0], id.as_str());
+
+    let page = get(&client, &node, "/audit?action=pause", &cookie).await.1;
+    assert!(
+        page.contains("pause") && !page.contains("<td role=\"cell\">reload"),
+        "{page}"
+    );
+    let lines = get(&client, &node, "/audit/export?action=send", &cookie)
+        .await
+        .1;
+    assert_eq!(lines.lines().count(), 1, "{lines}");
+    assert!(
+        !lines.contains(SECRET) && !lines.contains(&node.admin_token()),
+        "{lines}"
+    );
+}
+
+#[tokio::test]
+async fn jobs_are_in_the_audit() {
+    let (node, client) = (node().await, client());
+    with_dead(&node, 3).await;
+    let cookie = session(&client, &node).await;
+    let fields = "q=hook%3Abad&command=discard&reason=old&confirm=yes&rate=2&total=3";
+    assert_eq!(send(&client, &node, &cookie, "/bulk", fields).await.0, 303);
+    node.until_states("bad", &["discarded"; 3]).await;
+    // Two events a second: two chunks.
+    let entries = audit(&node, "action=discard").await;
+    assert_eq!(entries.len(), 2, "{entries:?}");
+    assert_eq!(entries[1]["detail"]["events"].as_array().unwrap().len(), 2);
+    assert_eq!(entries[0]["detail"]["reason"], "old");
+}

@@ -1,21 +1,21 @@
 //! Who may use the admin API: requests that name this node as their host, come from no foreign web
-//! page, and carry the admin token.
+//! page, and carry a token whose role the route allows.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use axum::response::Response;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 
+use super::api::error::error_response;
+use super::role::{Caller, Role};
 use landfall_model::{Peer, SecretRef, SecretSource};
 
 /// An answer to a wrong token is held back for this long, and its turn with it.
@@ -31,6 +31,7 @@ const WAITING_MAX: usize = 40;
 #[derive(Clone)]
 pub struct Guard {
     token: SecretRef,
+    read_token: Option<SecretRef>,
     secrets: Arc<dyn SecretSource>,
     names: Arc<BTreeSet<String>>,
     turns: Arc<Semaphore>,
@@ -59,9 +60,11 @@ pub struct Refused {
 // === impl Guard ===
 
 impl Guard {
-    /// `names` are host names of this node beside `localhost`, in lower case.
+    /// `token` may read and change, `read_token` may only read. `names` are host names of this node
+    /// beside `localhost`, in lower case.
     pub fn new(
         token: SecretRef,
+        read_token: Option<SecretRef>,
         secrets: Arc<dyn SecretSource>,
         names: impl IntoIterator<Item = String>,
         on_refused: OnRefused,
@@ -69,12 +72,56 @@ impl Guard {
         let names = names.into_iter().chain(["localhost".to_owned()]).collect();
         Guard {
             token,
+            read_token,
             secrets,
             names: Arc::new(names),
             turns: Arc::new(Semaphore::new(TURNS_MAX)),
             waiting: Arc::new(Semaphore::new(WAITING_MAX)),
             on_refused,
         }
+    }
+
+    /// For a page: refuses a foreign host, and a form of another origin. A link from another site
+    /// may lead to a page, which changes nothing.
+    pub fn check_page(&self, request: &Request) -> Result<(), Refused> {
+        let host = self.check_host(request)?;
+        if request.method().is_safe() {
+            return Ok(());
+        }
+
+        check_origin(request.headers(), &host)
+    }
+
+    /// Checks a token that was typed into a form, as slowly as one in a header.
+    pub async fn check_typed(&self, token: &str) -> Result<Role, Refused> {
+        // A token that no header can carry counts as missing.
+        let value = HeaderValue::from_bytes(format!("Bearer {token}").as_bytes());
+        let value = value.unwrap_or(HeaderValue::from_static("Bearer"));
+        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
+        let allowed = self.check_token_in_turn(&headers).await?;
+        Ok(allowed.role)
+    }
+
+    /// What the token with this SHA-256 allows now. `None`: it is no token any more.
+    pub fn role_of_digest(&self, digest: &[u8; 32]) -> Option<Role> {
+        let is_present = |token: &SecretRef| {
+            self.secrets.value(token).is_ok_and(|secret| {
+                let present: [u8; 32] = Sha256::digest(secret.expose()).into();
+                present[..].ct_eq(&digest[..]).into()
+            })
+        };
+        if is_present(&self.token) {
+            return Some(Role::Operate);
+        }
+        self.read_token
+            .as_ref()
+            .filter(|token| is_present(token))
+            .map(|_| Role::Read)
+    }
+
+    /// Records a refused request of a page.
+    pub fn report(&self, refused: Refused, client: Option<IpAddr>) {
+        (self.on_refused)(Refused { client, ..refused });
     }
 
     fn check_sender(&self, request: &Request) -> Result<(), Refused> {
@@ -84,7 +131,7 @@ impl Guard {
 
     /// Makes guessing slow: right and wrong tokens wait for their turn in one queue, and a wrong
     /// one keeps its turn during the pause.
-    async fn check_token_in_turn(&self, headers: &HeaderMap) -> Result<(), Refused> {
+    async fn check_token_in_turn(&self, headers: &HeaderMap) -> Result<Allowed, Refused> {
         let turn = match self.turns.clone().try_acquire_owned() {
             Ok(turn) => turn,
             Err(_) => {
@@ -143,7 +190,7 @@ impl Guard {
         ))
     }
 
-    fn check_token(&self, headers: &HeaderMap) -> Result<(), Refused> {
+    fn check_token(&self, headers: &HeaderMap) -> Result<Allowed, Refused> {
         let given = headers
             .get(header::AUTHORIZATION)
             .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
@@ -157,7 +204,8 @@ impl Guard {
             )
         })?;
         match given {
-            Some(given) if same(secret.expose(), given) => Ok(()),
+            Some(given) if same(secret.expose(), given) => Ok(Allowed::of(Role::Operate, given)),
+            Some(given) if self.may_read(given) => Ok(Allowed::of(Role::Read, given)),
             Some(_) => Err(refused(
                 "admin_token_wrong",
                 StatusCode::UNAUTHORIZED,
@@ -173,29 +221,75 @@ impl Guard {
             )),
         }
     }
+
+    /// Whether this is the token that may only read. One that has no value now allows nothing.
+    fn may_read(&self, given: &[u8]) -> bool {
+        let secret = self
+            .read_token
+            .as_ref()
+            .and_then(|token| self.secrets.value(token).ok());
+        secret.is_some_and(|secret| same(secret.expose(), given))
+    }
 }
 
-/// Passes an authorized request on, and answers any other with the reason.
-pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+/// The role of a token, and its digest.
+struct Allowed {
+    role: Role,
+    digest: [u8; 32],
+}
+
+// === impl Allowed ===
+
+impl Allowed {
+    fn of(role: Role, token: &[u8]) -> Allowed {
+        Allowed {
+            role,
+            digest: Sha256::digest(token).into(),
+        }
+    }
+
+    fn require(self, wanted: Role) -> Result<Allowed, Refused> {
+        if self.role >= wanted {
+            return Ok(self);
+        }
+
+        Err(refused(
+            "admin_role_missing",
+            StatusCode::FORBIDDEN,
+            "this token may read, and this request changes something".into(),
+            "send the token of admin.token; that of admin.read_token only reads",
+        ))
+    }
+}
+
+/// Passes a request on whose token has this role, and answers any other with the reason.
+pub(crate) async fn guard(
+    State((guard, role)): State<(Guard, Role)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let checked = match guard.check_sender(&request) {
         Ok(()) => guard.check_token_in_turn(request.headers()).await,
         Err(why) => Err(why),
     };
-    let checked = checked.and_then(|()| check_content_type(request.method(), request.headers()));
-    let Err(why) = checked else {
-        return next.run(request).await;
-    };
-
+    let checked = checked.and_then(|allowed| allowed.require(role));
+    let checked = checked.and_then(|allowed| {
+        check_content_type(request.method(), request.headers()).map(|()| allowed)
+    });
     let client = request
         .extensions()
         .get::<Peer>()
         .map(|Peer(peer)| peer.ip().to_canonical());
-    let why = Refused { client, ..why };
-    let mut response = (
-        why.status,
-        Json(json!({ "error": why.detail, "hint": why.hint })),
-    )
-        .into_response();
+    let why = match checked {
+        Ok(Allowed { role, digest }) => {
+            let caller = Caller::new(role, &digest, client);
+            request.extensions_mut().insert(caller);
+            return next.run(request).await;
+        }
+        Err(why) => Refused { client, ..why },
+    };
+
+    let mut response = error_response(why.status, why.detail.clone(), Some(why.hint.to_owned()));
     if why.status == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(
             header::WWW_AUTHENTICATE,

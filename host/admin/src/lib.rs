@@ -1,17 +1,22 @@
-//! The admin API: health probes, hooks, events and operator commands, on its own listener. All but
-//! the probes need the admin token. `routes` lists every route.
+//! The admin API: health probes, metrics, and `/api/v1` for hooks, events and operator commands, on
+//! its own listener. All but the probes need a token. `routes` lists every route,
+//! `api::operations` every operation with its role.
 #![deny(unsafe_code)]
 #![warn(unreachable_pub)]
 
+mod api;
 mod events;
 mod guard;
+mod in_process;
 mod node;
-mod operator;
-mod query_error;
+mod reconcile;
+mod role;
 mod routes;
-mod search;
 
 pub use events::Events;
 pub use guard::{Guard, Refused};
+pub use in_process::InProcess;
 pub use node::{Admin, Scrape};
+pub use reconcile::{MissedDelivery, Reconcile, ReconcileRefused, SearchReport, SharedReconcile};
+pub use role::{Caller, Role};
 pub use routes::{answer_one, router};

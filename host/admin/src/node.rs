@@ -1,21 +1,20 @@
-//! The node for the operator: health probes, hooks, metrics, the queue, and rejected requests.
+//! The state of a running node, health probes and metrics.
 
 use std::pin::Pin;
 use std::sync::Arc;
 
-use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
-use serde_json::json;
 
 use landfall_dispatch::Dispatcher;
-use landfall_hooks::{HookStatus, Hooks};
+use landfall_hooks::Hooks;
 use landfall_ledger::History;
 use landfall_model::{Clock, RefusalLog};
+use landfall_watch::Alarm;
 
 use super::guard::Guard;
+use super::reconcile::SharedReconcile;
 
 /// Reads the metrics, in the text format of Prometheus.
 pub type Scrape = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = String> + Send>> + Send + Sync>;
@@ -25,6 +24,8 @@ pub type Scrape = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = String> + Send>> +
 pub struct Admin {
     /// The served hooks and their status.
     pub hooks: Hooks,
+    /// The open alarms.
+    pub alarms: Arc<dyn Fn() -> Vec<Alarm> + Send + Sync>,
     /// Why the node is not ready; `None` if it is.
     pub not_ready: Arc<dyn Fn() -> Option<String> + Send + Sync>,
     /// The absolute path of the plugins directory.
@@ -33,6 +34,8 @@ pub struct Admin {
     pub running: Arc<dyn Fn() -> usize + Send + Sync>,
     /// The metrics.
     pub metrics: Scrape,
+    /// Starts to read the plugins directory and all secrets again.
+    pub reload: Arc<dyn Fn() + Send + Sync>,
     /// The rejected requests.
     pub refusals: Arc<RefusalLog>,
     /// Checks every request except those for the probes.
@@ -43,6 +46,8 @@ pub struct Admin {
     pub ledger: Arc<dyn History>,
     /// Pauses hooks, and is notified of replays.
     pub dispatcher: Arc<Dispatcher>,
+    /// Searches for missed deliveries.
+    pub reconcile: SharedReconcile,
 }
 
 pub(crate) async fn healthz() -> &'static str {
@@ -60,111 +65,10 @@ pub(crate) async fn readyz(State(admin): State<Admin>) -> Response {
     }
 }
 
-pub(crate) async fn hooks(State(admin): State<Admin>) -> Response {
-    let json: Vec<HookEntry> = admin
-        .hooks
-        .statuses()
-        .into_iter()
-        .map(|status| hook_entry(&admin, status))
-        .collect();
-    ([(header::CACHE_CONTROL, "no-store")], Json(json)).into_response()
-}
-
-/// A hook, and whether its events are held back.
-#[derive(Serialize)]
-struct HookEntry {
-    #[serde(flatten)]
-    status: HookStatus,
-    /// Paused by an operator.
-    paused: bool,
-    /// Its circuit breaker is open.
-    failing: bool,
-}
-
-fn hook_entry(admin: &Admin, status: HookStatus) -> HookEntry {
-    let waits = admin.dispatcher.hook_status(&status.name);
-    HookEntry {
-        status,
-        paused: waits.is_paused,
-        failing: waits.is_failing,
-    }
-}
-
-pub(crate) async fn pause(
-    State(admin): State<Admin>,
-    Path((hook, word)): Path<(String, String)>,
-) -> Response {
-    let paused = match word.as_str() {
-        "pause" => true,
-        "resume" => false,
-        _ => {
-            return (
-                StatusCode::NOT_FOUND,
-                Json(json!({ "error": "pause or resume" })),
-            )
-                .into_response();
-        }
-    };
-
-    let status = admin
-        .hooks
-        .statuses()
-        .into_iter()
-        .find(|status| status.name == hook);
-    let Some(status) = status else {
-        return (
-            StatusCode::NOT_FOUND,
-            Json(json!({ "error": "no hook has this name" })),
-        )
-            .into_response();
-    };
-
-    match admin.dispatcher.pause(&hook, paused).await {
-        Ok(()) => {
-            tracing::info!(hook, paused, "an operator paused or resumed a hook");
-            Json(hook_entry(&admin, status)).into_response()
-        }
-        Err(error) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            Json(json!({ "error": error.to_string() })),
-        )
-            .into_response(),
-    }
-}
-
 pub(crate) async fn metrics(State(admin): State<Admin>) -> Response {
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
         (admin.metrics)().await,
-    )
-        .into_response()
-}
-
-/// The plugins directory and the version.
-pub(crate) async fn node(State(admin): State<Admin>) -> Response {
-    let json = json!({ "plugins": admin.plugins, "version": env!("CARGO_PKG_VERSION") });
-    ([(header::CACHE_CONTROL, "no-store")], Json(json)).into_response()
-}
-
-/// Whether events can be accepted now, and what the broker guarantees.
-pub(crate) async fn queue(State(admin): State<Admin>) -> Response {
-    let dispatcher = &admin.dispatcher;
-    let facts = dispatcher.describe_broker().await;
-    let (running, leased) = ((admin.running)(), dispatcher.leases());
-    let json = json!({
-        "accepts": dispatcher.can_accept(),
-        "refusal": dispatcher.refusal(),
-        "facts": facts,
-        "running": running,
-        "leased": leased,
-    });
-    ([(header::CACHE_CONTROL, "no-store")], Json(json)).into_response()
-}
-
-pub(crate) async fn refusals(State(admin): State<Admin>) -> Response {
-    (
-        [(header::CACHE_CONTROL, "no-store")],
-        Json(admin.refusals.last()),
     )
         .into_response()
 }

@@ -1,0 +1,211 @@
+//! The audit record: every change is stored before it is made, with who asked for it, and gets its
+//! result afterwards.
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use super::error::{ApiError, ApiQuery, Refusal, answered, bad_request, failed};
+use super::params::{PAGE_MAX, time};
+use crate::events::Events;
+use crate::role::Caller;
+use landfall_ledger::{AuditEntry, AuditFilter, NewAudit};
+use landfall_model::clock::to_ms;
+
+const PAGE_DEFAULT: usize = 100;
+/// The most bytes of a detail or a result. Longer ones are replaced by their length.
+const JSON_BYTES_MAX: usize = 4096;
+
+/// A change that is about to be made.
+pub(crate) struct Change {
+    action: &'static str,
+    hook: Option<String>,
+    detail: String,
+}
+
+/// Selects entries of the audit record.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AuditQuery {
+    /// Entries of this hook.
+    hook: Option<String>,
+    /// `replay`, `discard`, `retry-now`, `purge`, `pause`, `resume`, `reload`, `reconcile` or
+    /// `send`.
+    action: Option<String>,
+    /// Entries of this time or later: `2026-01-31T08:15:30Z`, or `1h` for an hour ago.
+    since: Option<String>,
+    /// Entries before this time.
+    until: Option<String>,
+    /// Entries with smaller ids: `next` of the page before.
+    before: Option<i64>,
+    /// The most entries, up to 1000. Default: 100.
+    limit: Option<usize>,
+}
+
+/// A page of the audit record.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AuditPage {
+    /// Newest first.
+    entries: Vec<AuditRecord>,
+    /// The `before` of the next page. Null at the end.
+    next: Option<i64>,
+}
+
+/// One change.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AuditRecord {
+    /// Ascending.
+    id: i64,
+    /// RFC 3339, UTC.
+    at: String,
+    /// `operate`, or `local` for a command that opened the ledger of a stopped node.
+    role: String,
+    /// The first eight hexadecimal digits of the token's SHA-256. Empty for `local`.
+    token: String,
+    /// The address of the client. Null for `local`.
+    address: Option<String>,
+    /// What was done, in one word.
+    action: String,
+    /// The hook, if the change concerned one.
+    hook: Option<String>,
+    /// What was asked for.
+    #[schema(value_type = Object)]
+    detail: Value,
+    /// The answer. Null: the change has not ended, or the node ended first.
+    #[schema(value_type = Option<Object>)]
+    result: Option<Value>,
+}
+
+/// The changes that operators made, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/audit",
+    operation_id = "list_audit",
+    tag = "audit",
+    params(AuditQuery),
+    responses(
+        (status = 200, body = AuditPage),
+        (status = 400, description = "A parameter is wrong", body = ApiError),
+    )
+)]
+pub(crate) async fn list(
+    State(events): State<Events>,
+    ApiQuery(query): ApiQuery<AuditQuery>,
+) -> Response {
+    answered(page(&events, query).await)
+}
+
+async fn page(events: &Events, query: AuditQuery) -> Result<AuditPage, Refusal> {
+    let limit = query.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
+    let filter = AuditFilter {
+        hook: query.hook,
+        action: query.action,
+        since_ms: time(query.since.as_deref(), events.clock).map_err(bad_request)?,
+        until_ms: time(query.until.as_deref(), events.clock).map_err(bad_request)?,
+        before: query.before,
+        limit,
+    };
+    let entries = events.ledger.audits(filter).await.map_err(failed)?;
+    let is_full = entries.len() == limit;
+    let next = entries.last().filter(|_| is_full);
+    Ok(AuditPage {
+        next: next.map(|last| last.id),
+        entries: entries.into_iter().map(AuditRecord::from).collect(),
+    })
+}
+
+// === impl Change ===
+
+impl Change {
+    /// `detail`: what was asked for.
+    pub(crate) fn new(
+        action: &'static str,
+        hook: Option<String>,
+        detail: &impl Serialize,
+    ) -> Change {
+        Change {
+            action,
+            hook,
+            detail: bounded(detail),
+        }
+    }
+}
+
+// === impl Events ===
+
+impl Events {
+    /// Makes a change that the audit record has. Without its entry, the change is not made. An
+    /// entry without a result is one whose change may have been made.
+    pub(crate) async fn audited<T: Serialize>(
+        &self,
+        caller: &Caller,
+        change: Change,
+        work: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
+        let new = NewAudit {
+            at_ms: to_ms(self.clock.now()),
+            role: caller.role,
+            token: caller.token.clone(),
+            address: caller.address.map(|address| address.to_string()),
+            action: change.action,
+            hook: change.hook,
+            detail: change.detail,
+        };
+        let id = self.ledger.audit(new).await.map_err(failed)?;
+        let done = work.await;
+
+        let result = match &done {
+            Ok(answer) => bounded(answer),
+            Err(refusal) => bounded(&Refused {
+                status: refusal.status().as_u16(),
+            }),
+        };
+        if let Err(error) = self.ledger.audit_result(id, result).await {
+            tracing::warn!(id, %error, "the result of a change is not in the audit record");
+        }
+        done
+    }
+}
+
+/// The result of a change that was refused.
+#[derive(Serialize)]
+struct Refused {
+    status: u16,
+}
+
+/// What stands in the place of JSON that is too long.
+#[derive(Serialize)]
+struct TooLong {
+    bytes: usize,
+}
+
+fn bounded(value: &impl Serialize) -> String {
+    let json = serde_json::to_string(value).unwrap_or_default();
+    if json.len() <= JSON_BYTES_MAX {
+        return json;
+    }
+
+    let bytes = json.len();
+    serde_json::to_string(&TooLong { bytes }).unwrap_or_default()
+}
+
+// === impl AuditRecord ===
+
+impl From<AuditEntry> for AuditRecord {
+    fn from(entry: AuditEntry) -> AuditRecord {
+        AuditRecord {
+            id: entry.id,
+            at: entry.at,
+            role: entry.role,
+            token: entry.token,
+            address: entry.address,
+            action: entry.action,
+            hook: entry.hook,
+            detail: entry.detail,
+            result: entry.result,
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! A delivery, as lists and commands show it.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use landfall_ledger::Listed;
+use landfall_model::DeliveryState;
+
+/// One delivery and its event, without the body.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(crate) struct Delivery {
+    /// The number of the delivery. Lists are newest first.
+    pub(crate) delivery: i64,
+    /// The id of the event.
+    event: String,
+    /// The name of the hook.
+    pub(crate) hook: String,
+    /// When the event was received, in RFC 3339.
+    received_at: String,
+    /// `pending`, `running`, `done`, `dead`, `resolved` or `discarded`.
+    #[schema(value_type = String, example = "dead")]
+    pub(crate) state: DeliveryState,
+    /// Started attempts.
+    pub(crate) attempt: u32,
+    /// Those of them that deferred the event.
+    pub(crate) deferrals: u32,
+    /// The time until the next attempt, if the delivery is pending.
+    due_in_ms: Option<u64>,
+    /// Why the delivery is dead, or was retried.
+    reason: Option<String>,
+    /// Whether the delivery is a replay.
+    replayed: bool,
+    /// The delivery that this one repeats.
+    replay_of: Option<i64>,
+    /// The later delivery that handled the event, if this one is resolved.
+    resolved_by: Option<i64>,
+    /// The operator's reason, if the delivery was discarded.
+    discarded: Option<String>,
+    /// The size of the body.
+    body_bytes: i64,
+    /// Duplicates of the event, which did not run.
+    duplicates: i64,
+    /// Other events with the same identity and another body.
+    conflicts: i64,
+}
+
+// === impl Delivery ===
+
+impl From<Listed> for Delivery {
+    fn from(listed: Listed) -> Delivery {
+        Delivery {
+            delivery: listed.delivery,
+            event: listed.event,
+            hook: listed.hook,
+            received_at: listed.received_at,
+            state: listed.state,
+            attempt: listed.attempt,
+            deferrals: listed.deferrals,
+            due_in_ms: listed.due_in_ms,
+            reason: listed.reason,
+            replayed: listed.replayed,
+            replay_of: listed.replay_of,
+            resolved_by: listed.resolved_by,
+            discarded: listed.discarded,
+            body_bytes: listed.body_bytes,
+            duplicates: listed.duplicates,
+            conflicts: listed.conflicts,
+        }
+    }
+}
+
+/// Deliveries as they are shown.
+pub(crate) fn deliveries(listed: Vec<Listed>) -> Vec<Delivery> {
+    listed.into_iter().map(Delivery::from).collect()
+}

@@ -1,0 +1,166 @@
+//! The one form of an error, and extractors that answer with it.
+
+use std::fmt::Display;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
+
+use landfall_ledger::LedgerError;
+
+/// Why a request was not answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct ApiError {
+    /// What is wrong.
+    error: String,
+    /// What to do, if `error` does not say it.
+    hint: Option<String>,
+}
+
+/// An answer other than 200.
+pub(crate) type Refusal = Box<Response>;
+
+/// An error with a status.
+pub(crate) fn error_response(status: StatusCode, error: String, hint: Option<String>) -> Response {
+    (status, Json(ApiError { error, hint })).into_response()
+}
+
+/// An error without a hint.
+pub(crate) fn refused(status: StatusCode, why: &str) -> Response {
+    error_response(status, why.to_owned(), None)
+}
+
+/// As `refused`, for `?`.
+pub(crate) fn refusal(status: StatusCode, why: impl Display) -> Refusal {
+    Box::new(refused(status, &why.to_string()))
+}
+
+/// A response with status 400.
+pub(crate) fn bad_request(why: impl Display) -> Refusal {
+    refusal(StatusCode::BAD_REQUEST, why)
+}
+
+/// The ledger cannot answer.
+pub(crate) fn failed(error: LedgerError) -> Refusal {
+    let status = match error {
+        LedgerError::Other(_) | LedgerError::Corrupt(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    refusal(status, error)
+}
+
+/// JSON that no cache keeps, or the refusal.
+pub(crate) fn answered<T: Serialize>(result: Result<T, Refusal>) -> Response {
+    match result {
+        Ok(value) => {
+            let no_store = HeaderValue::from_static("no-store");
+            ([(header::CACHE_CONTROL, no_store)], Json(value)).into_response()
+        }
+        Err(refusal) => *refusal,
+    }
+}
+
+/// The answer to a path below `/api/` that is no endpoint.
+pub(crate) async fn unknown_endpoint() -> Response {
+    error_response(
+        StatusCode::NOT_FOUND,
+        "no endpoint has this path".into(),
+        Some("GET /api/v1/openapi.json describes all endpoints".into()),
+    )
+}
+
+/// The answer to a method that the endpoint does not have.
+pub(crate) async fn unknown_method() -> Response {
+    error_response(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "the endpoint does not have this method".into(),
+        Some("GET /api/v1/openapi.json describes all endpoints".into()),
+    )
+}
+
+/// Postgres can neither store nor compare this character, and no name or text has it.
+const NUL: &str = "the request contains a zero character";
+
+/// The segments of the path.
+pub(crate) struct ApiPath<T>(pub(crate) T);
+
+/// The query parameters.
+pub(crate) struct ApiQuery<T>(pub(crate) T);
+
+/// The JSON body. The guard has checked its content type.
+pub(crate) struct ApiJson<T>(pub(crate) T);
+
+// === impl ApiPath ===
+
+impl<T, S> FromRequestParts<S> for ApiPath<T>
+where
+    T: DeserializeOwned + Send,
+    S: Send + Sync,
+{
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<ApiPath<T>, Response> {
+        if parts.uri.path().contains("%00") {
+            return Err(*bad_request(NUL));
+        }
+
+        match Path::<T>::from_request_parts(parts, state).await {
+            Ok(Path(value)) => Ok(ApiPath(value)),
+            Err(why) => Err(refused(why.status(), &why.body_text())),
+        }
+    }
+}
+
+// === impl ApiQuery ===
+
+impl<T, S> FromRequestParts<S> for ApiQuery<T>
+where
+    T: DeserializeOwned,
+    S: Send + Sync,
+{
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<ApiQuery<T>, Response> {
+        if parts.uri.query().is_some_and(|query| query.contains("%00")) {
+            return Err(*bad_request(NUL));
+        }
+
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(value)) => Ok(ApiQuery(value)),
+            Err(why) => Err(refused(why.status(), &why.body_text())),
+        }
+    }
+}
+
+// === impl ApiJson ===
+
+impl<T, S> FromRequest<S> for ApiJson<T>
+where
+    T: DeserializeOwned,
+    S: Send + Sync,
+{
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<ApiJson<T>, Response> {
+        let body = match Bytes::from_request(request, state).await {
+            Ok(body) => body,
+            Err(why) => return Err(refused(why.status(), &why.body_text())),
+        };
+        if body.windows(6).any(|six| six == b"\\u0000") {
+            return Err(*bad_request(NUL));
+        }
+
+        match serde_json::from_slice(&body) {
+            Ok(value) => Ok(ApiJson(value)),
+            Err(why) => Err(*bad_request(format!(
+                "the JSON body is not what this endpoint takes: {why}"
+            ))),
+        }
+    }
+}

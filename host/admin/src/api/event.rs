@@ -1,0 +1,302 @@
+//! One event with its deliveries and attempts. Bodies are text or hexadecimal digits. Secrets and
+//! signatures are masked.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::attempt::Attempt;
+use super::delivery::{Delivery, deliveries};
+use super::error::{ApiError, ApiPath, ApiQuery, Refusal, answered, failed, refusal};
+use crate::events::Events;
+use landfall_ledger::{Repeats, Shown};
+use landfall_model::{Event, EventId, MASKED, is_shown_header};
+
+const BODY_SHOWN_MAX: usize = 256 << 10;
+const NO_EVENT: &str = "no event has this id";
+
+/// The parameters of one event.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ShowQuery {
+    /// Include the whole body instead of its first 256 KiB.
+    #[serde(default)]
+    #[param(required = false)]
+    whole: bool,
+}
+
+/// One event with all that happened to it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventDetail {
+    /// The id of the event.
+    id: String,
+    /// The request, or why it cannot be shown.
+    event: StoredEvent,
+    /// How the sender was verified.
+    verdict: EventVerdict,
+    /// The event whose handler emitted this one.
+    parent: Option<EventLink>,
+    /// The events that the handler emitted.
+    children: Vec<EventLink>,
+    /// Newest first.
+    deliveries: Vec<Delivery>,
+    /// In ascending order.
+    attempts: Vec<Attempt>,
+    /// Its duplicates and conflicts.
+    repeats: EventRepeats,
+}
+
+/// The request of an event, or why it cannot be shown.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum StoredEvent {
+    /// The request.
+    Request(Box<EventRequest>),
+    /// The body is no longer stored, or is damaged.
+    Missing(MissingEvent),
+}
+
+/// Why a request cannot be shown.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MissingEvent {
+    /// `pruned: …` or `corrupt: …`
+    problem: &'static str,
+}
+
+/// A verified request.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventRequest {
+    /// The id of the event.
+    id: String,
+    /// The name of the hook.
+    hook: String,
+    /// In RFC 3339.
+    received_at: String,
+    /// The method as sent.
+    method: String,
+    /// The path as sent.
+    path: String,
+    /// The query without secrets.
+    query: Option<String>,
+    /// Names and values. Values that may be secrets are masked.
+    #[schema(value_type = Vec<Vec<String>>)]
+    headers: Vec<(String, String)>,
+    /// Names and values of what the host found out.
+    #[schema(value_type = Vec<Vec<String>>)]
+    attributes: Vec<(String, String)>,
+    /// The length of the body.
+    body_bytes: usize,
+    /// The body, or its first 256 KiB.
+    body: EventBody,
+}
+
+/// A body: either `text` or `hex`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventBody {
+    /// The body, if it is text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    /// The body in hexadecimal digits, if it is not text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hex: Option<String>,
+}
+
+/// How the sender of an event was verified.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventVerdict {
+    /// The scheme and the number of the secret in the hook file, such as `signature#2`.
+    key: Option<String>,
+    /// The scheme.
+    scheme: Option<String>,
+    /// The provider pack.
+    provider: Option<String>,
+}
+
+/// Another event.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventLink {
+    /// Its id.
+    event: String,
+    /// The hook that emitted it, or that it was emitted for.
+    hook: Option<String>,
+}
+
+/// The duplicates and conflicts of an event.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventRepeats {
+    /// Duplicates of the event, which did not run.
+    duplicates: i64,
+    /// When the last duplicate was received, in RFC 3339.
+    last_duplicate_at: Option<String>,
+    /// The id of the last duplicate in log lines.
+    last_duplicate: Option<String>,
+    /// Other events with the same identity and another body, which ran.
+    conflicts: i64,
+    /// The id of the last of them.
+    last_conflict: Option<String>,
+}
+
+/// One event with its deliveries, attempts, outbound calls, log and effects.
+#[utoipa::path(
+    get,
+    path = "/api/v1/events/{id}",
+    operation_id = "show_event",
+    tag = "events",
+    params(("id" = String, Path, description = "The id of an event, or the beginning of it"), ShowQuery),
+    responses(
+        (status = 200, body = EventDetail),
+        (status = 400, description = "A parameter is wrong, or several events match", body = ApiError),
+        (status = 404, description = "No event has this id", body = ApiError),
+    )
+)]
+pub(crate) async fn show(
+    State(events): State<Events>,
+    ApiPath(id): ApiPath<String>,
+    ApiQuery(query): ApiQuery<ShowQuery>,
+) -> Response {
+    let body_max = if query.whole {
+        usize::MAX
+    } else {
+        BODY_SHOWN_MAX
+    };
+    let shown = find(&events, &id).await;
+    answered(shown.map(|(id, shown)| detail(id, shown, body_max)))
+}
+
+/// The attempts of all deliveries of an event, in ascending order.
+#[utoipa::path(
+    get,
+    path = "/api/v1/events/{id}/attempts",
+    operation_id = "list_attempts",
+    tag = "events",
+    params(("id" = String, Path, description = "The id of an event, or the beginning of it")),
+    responses(
+        (status = 200, body = Vec<Attempt>),
+        (status = 400, description = "Several events match", body = ApiError),
+        (status = 404, description = "No event has this id", body = ApiError),
+    )
+)]
+pub(crate) async fn attempts(
+    State(events): State<Events>,
+    ApiPath(id): ApiPath<String>,
+) -> Response {
+    let shown = find(&events, &id).await;
+    answered(shown.map(|(_, shown)| shown_attempts(shown)))
+}
+
+async fn find(events: &Events, typed: &str) -> Result<(EventId, Shown), Refusal> {
+    let unknown = || refusal(StatusCode::NOT_FOUND, NO_EVENT);
+    let id = events.event(typed).await?.ok_or_else(unknown)?;
+    let shown = events.ledger.show(id).await.map_err(failed)?;
+    Ok((id, shown.ok_or_else(unknown)?))
+}
+
+fn shown_attempts(shown: Shown) -> Vec<Attempt> {
+    shown.attempts.into_iter().map(Attempt::from).collect()
+}
+
+fn detail(id: EventId, mut shown: Shown, body_max: usize) -> EventDetail {
+    let verdict = EventVerdict {
+        key: attribute(&shown, "verified-by"),
+        scheme: attribute(&shown, "verified-by-scheme"),
+        provider: attribute(&shown, "provider"),
+    };
+    let parent = attribute(&shown, "caused-by").map(|event| EventLink {
+        event,
+        hook: attribute(&shown, "emitted-by"),
+    });
+    let event = match &shown.event {
+        Some(Ok(event)) => StoredEvent::Request(Box::new(request(event, body_max))),
+        Some(Err(_)) => StoredEvent::Missing(MissingEvent {
+            problem: "corrupt: what is stored is not what was accepted",
+        }),
+        None => StoredEvent::Missing(MissingEvent {
+            problem: "pruned: the body is no longer kept",
+        }),
+    };
+
+    let repeats = std::mem::take(&mut shown.repeats).into();
+    let deliveries = deliveries(std::mem::take(&mut shown.deliveries));
+    let attempts = shown_attempts(shown);
+    let emitted = attempts
+        .iter()
+        .filter_map(|attempt| attempt.record.emitted_events.as_ref());
+    let children = emitted.flatten().map(|(event, hook)| EventLink {
+        event: event.clone(),
+        hook: Some(hook.clone()),
+    });
+    EventDetail {
+        id: id.to_string(),
+        event,
+        verdict,
+        parent,
+        children: children.collect(),
+        deliveries,
+        attempts,
+        repeats,
+    }
+}
+
+/// An attribute of the event; `None` if the event is pruned or corrupt.
+fn attribute(shown: &Shown, name: &str) -> Option<String> {
+    let event = shown.event.as_ref()?.as_ref().ok()?;
+    event.attribute(name).map(str::to_owned)
+}
+
+fn request(event: &Event, body_max: usize) -> EventRequest {
+    let headers = event.headers.iter().map(|(name, value)| {
+        let shown = if is_shown_header(name.as_str()) {
+            String::from_utf8_lossy(value.as_bytes()).into_owned()
+        } else {
+            MASKED.to_owned()
+        };
+        (name.as_str().to_owned(), shown)
+    });
+    EventRequest {
+        id: event.id.to_string(),
+        hook: event.hook.to_string(),
+        received_at: humantime::format_rfc3339_millis(event.received_at).to_string(),
+        method: event.method.as_str().to_owned(),
+        path: event.path.clone(),
+        query: event.query.clone(),
+        headers: headers.collect(),
+        attributes: event.attributes.clone(),
+        body_bytes: event.body.len(),
+        body: EventBody::of(&event.body, body_max),
+    }
+}
+
+// === impl EventBody ===
+
+impl EventBody {
+    fn of(body: &[u8], max: usize) -> EventBody {
+        let cut = &body[..body.len().min(max)];
+        let text = match std::str::from_utf8(cut) {
+            Ok(text) => Some(text.to_owned()),
+            // The end may be inside a character.
+            Err(error) if cut.len() < body.len() && error.error_len().is_none() => {
+                Some(String::from_utf8_lossy(&cut[..error.valid_up_to()]).into_owned())
+            }
+            Err(_) => None,
+        };
+        let hex = text.is_none().then(|| hex::encode(cut));
+        EventBody { text, hex }
+    }
+}
+
+// === impl EventRepeats ===
+
+impl From<Repeats> for EventRepeats {
+    fn from(repeats: Repeats) -> EventRepeats {
+        EventRepeats {
+            duplicates: repeats.duplicates,
+            last_duplicate_at: repeats.last_duplicate_at,
+            last_duplicate: repeats.last_duplicate,
+            conflicts: repeats.conflicts,
+            last_conflict: repeats.last_conflict,
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! `/api/v1`. `operations` lists every operation with its role; each of the other files has the
+//! handlers and the types of a few of them.
+
+// utoipa makes a public type of each handler.
+#![allow(unreachable_pub)]
+
+mod alarms;
+pub(crate) mod attempt;
+pub(crate) mod audit;
+pub(crate) mod delivery;
+pub(crate) mod description;
+pub(crate) mod document;
+pub(crate) mod error;
+mod event;
+mod hooks;
+mod missed;
+mod node;
+pub(crate) mod operations;
+mod operator;
+pub(crate) mod params;
+mod query_error;
+mod refusals;
+mod rows;
+pub(crate) mod search;
+pub(crate) mod state;
+mod stats;
+pub(crate) mod tail;

@@ -1,0 +1,91 @@
+//! The API for the pages of the same process: a page and a command get the same answer, and a
+//! change by a page is in the audit record like one by a command.
+
+use anyhow::Context;
+use axum::body::Body;
+use axum::http::{Request, header};
+use axum::{Extension, Router};
+use serde::Serialize;
+use tower::ServiceExt;
+
+use super::api::audit::Change;
+use super::api::operations;
+use super::events::Events;
+use super::node::Admin;
+use super::role::{Caller, Role};
+use super::routes::state;
+
+/// The API of a running node without a listener. Its owner checks who sent a request.
+#[derive(Clone)]
+pub struct InProcess {
+    events: Events,
+    /// The operations that change nothing.
+    read: Router,
+    /// Those that change something.
+    operate: Router,
+}
+
+// === impl InProcess ===
+
+impl InProcess {
+    /// The API of this node.
+    pub fn new(admin: &Admin) -> InProcess {
+        let state = state(admin.clone());
+        let routes = |role| {
+            let node: Router = operations::node_routes(role).with_state(state.clone());
+            let ledger: Router = operations::ledger_routes(role).with_state(state.events.clone());
+            node.merge(ledger).merge(operations::unknown_routes())
+        };
+        InProcess {
+            read: routes(Role::Read),
+            operate: routes(Role::Operate),
+            events: state.events.clone(),
+        }
+    }
+
+    /// Answers a GET: status and body.
+    pub async fn get(&self, path: &str) -> anyhow::Result<(u16, String)> {
+        let request = Request::get(path).body(Body::empty())?;
+        answer(self.read.clone(), request).await
+    }
+
+    /// Answers a POST of JSON: status and body. A caller that may only read gets 403.
+    pub async fn post(
+        &self,
+        caller: &Caller,
+        path: &str,
+        json: String,
+    ) -> anyhow::Result<(u16, String)> {
+        if !caller.may_change() {
+            return Ok((403, "{\"error\":\"this token may only read\"}".to_owned()));
+        }
+
+        let request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
+        let router = self.operate.clone().layer(Extension(caller.clone()));
+        answer(router, request.body(Body::from(json))?).await
+    }
+
+    /// Does something that no operation of the API does, and keeps it in the audit record. It is
+    /// not done if the record cannot be written.
+    pub async fn audited<T: Serialize>(
+        &self,
+        caller: &Caller,
+        action: &'static str,
+        hook: &str,
+        detail: &impl Serialize,
+        work: impl Future<Output = T>,
+    ) -> anyhow::Result<T> {
+        anyhow::ensure!(caller.may_change(), "this token may only read");
+        let change = Change::new(action, Some(hook.to_owned()), detail);
+        let work = async { Ok(work.await) };
+        let done = self.events.audited(caller, change, work).await.ok();
+        done.context("the audit record cannot be written now: nothing was done")
+    }
+}
+
+async fn answer(router: Router, request: Request<Body>) -> anyhow::Result<(u16, String)> {
+    let response = router.oneshot(request).await?;
+    let status = response.status().as_u16();
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX).await?;
+    Ok((status, String::from_utf8_lossy(&body).into_owned()))
+}

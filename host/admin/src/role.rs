@@ -1,0 +1,69 @@
+//! What the sender of a request may do, and who it is.
+
+use std::net::IpAddr;
+
+/// Bytes of a token's digest in the audit record.
+const TOKEN_DIGEST_BYTES: usize = 4;
+
+/// What a token allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Reading everything: the token of `admin.read_token`.
+    Read,
+    /// Reading and changing: the token of `admin.token`.
+    Operate,
+}
+
+/// Who sent a request, for the audit record. An extension of every guarded request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The word of the role.
+    pub(crate) role: &'static str,
+    /// The first digits of the token's SHA-256, so that an operator can tell tokens apart. They do
+    /// not help to guess a token.
+    pub(crate) token: String,
+    /// The client.
+    pub(crate) address: Option<IpAddr>,
+}
+
+// === impl Role ===
+
+impl Role {
+    /// Both, in ascending order.
+    pub(crate) const ALL: [Role; 2] = [Role::Read, Role::Operate];
+
+    /// The role in JSON and texts.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Role::Read => "read",
+            Role::Operate => "operate",
+        }
+    }
+}
+
+// === impl Caller ===
+
+impl Caller {
+    /// The sender of a request that was let in. `digest`: the SHA-256 of its token.
+    pub fn new(role: Role, digest: &[u8; 32], address: Option<IpAddr>) -> Caller {
+        Caller {
+            role: role.word(),
+            token: hex::encode(&digest[..TOKEN_DIGEST_BYTES]),
+            address,
+        }
+    }
+
+    /// Whether it may change something.
+    pub fn may_change(&self) -> bool {
+        self.role != Role::Read.word()
+    }
+
+    /// A command that opened the ledger of a stopped node itself.
+    pub(crate) fn local() -> Caller {
+        Caller {
+            role: "local",
+            token: String::new(),
+            address: None,
+        }
+    }
+}

@@ -71,7 +71,7 @@ async fn other_hosts_and_pages_are_refused() {
         ("127.0.0.1.evil.example", 421),
         ("", 421),
     ] {
-        let answer = asked(&node, "GET /api/events", &format!("host: {host}\r\n")).await;
+        let answer = asked(&node, "GET /api/v1/events", &format!("host: {host}\r\n")).await;
         assert_eq!(answer.0, status, "{host}: {}", answer.1);
     }
 
@@ -84,7 +84,7 @@ async fn other_hosts_and_pages_are_refused() {
     ] {
         let answer = asked(
             &node,
-            "POST /api/hooks/q/pause",
+            "POST /api/v1/hooks/q/pause",
             &format!("host: {own}\r\n{foreign}"),
         )
         .await;
@@ -92,11 +92,14 @@ async fn other_hosts_and_pages_are_refused() {
     }
     assert_eq!(paused().await, false);
     let same = format!("host: {own}\r\norigin: http://{own}\r\nsec-fetch-site: same-origin\r\n");
-    assert_eq!(asked(&node, "POST /api/hooks/q/pause", &same).await.0, 200);
+    assert_eq!(
+        asked(&node, "POST /api/v1/hooks/q/pause", &same).await.0,
+        200
+    );
     assert_eq!(paused().await, true);
 
     let form = format!("host: {own}\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\n{{}}");
-    assert_eq!(asked(&node, "POST /api/replay", &form).await.0, 415);
+    assert_eq!(asked(&node, "POST /api/v1/replay", &form).await.0, 415);
     for (reason, count) in [
         ("admin_host_unknown", 3),
         ("admin_origin_foreign", 5),
@@ -118,13 +121,13 @@ async fn configured_host_names_are_taken() {
         .serving("q")
         .await;
     assert_eq!(
-        asked(&node, "GET /api/hooks", "host: node.internal:8081\r\n")
+        asked(&node, "GET /api/v1/hooks", "host: node.internal:8081\r\n")
             .await
             .0,
         200
     );
     assert_eq!(
-        asked(&node, "GET /api/hooks", "host: internal:8081\r\n")
+        asked(&node, "GET /api/v1/hooks", "host: internal:8081\r\n")
             .await
             .0,
         421
@@ -186,7 +189,7 @@ async fn wrong_tokens_are_slow_and_bounded() {
     let wrong = |number: usize| {
         let client = node.client.clone();
         let request = client
-            .get(format!("http://{}/api/hooks", node.admin))
+            .get(format!("http://{}/api/v1/hooks", node.admin))
             .bearer_auth(format!("wrong-{number}"));
         async move {
             let started = std::time::Instant::now();
@@ -204,7 +207,11 @@ async fn wrong_tokens_are_slow_and_bounded() {
     let started = std::time::Instant::now();
     let guesses: Vec<_> = (1..=24).map(|number| tokio::spawn(wrong(number))).collect();
     assert_eq!(
-        node.admin_get("/api/hooks").send().await.unwrap().status(),
+        node.admin_get("/api/v1/hooks")
+            .send()
+            .await
+            .unwrap()
+            .status(),
         200
     );
     for guess in guesses {
@@ -225,7 +232,7 @@ async fn pending_tokens_reveal_nothing() {
     let guess = async |token: &str| {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let head = format!(
-            "GET /api/hooks HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\r\n"
+            "GET /api/v1/hooks HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).await.unwrap();
         stream
@@ -261,7 +268,11 @@ async fn pending_tokens_reveal_nothing() {
     }
     assert!(compared >= 46, "{compared}");
     assert_eq!(
-        node.admin_get("/api/hooks").send().await.unwrap().status(),
+        node.admin_get("/api/v1/hooks")
+            .send()
+            .await
+            .unwrap()
+            .status(),
         200
     );
 }
@@ -318,7 +329,11 @@ async fn silent_connections_cost_the_public_nothing() {
     .await;
     drop(silent);
     assert_eq!(
-        node.admin_get("/api/hooks").send().await.unwrap().status(),
+        node.admin_get("/api/v1/hooks")
+            .send()
+            .await
+            .unwrap()
+            .status(),
         200
     );
 }
@@ -368,7 +383,11 @@ async fn connections_fit_the_open_file_limit() {
     }
     // The ledger, the plugins directory and the admin listener still have descriptors.
     assert_eq!(
-        node.admin_get("/api/hooks").send().await.unwrap().status(),
+        node.admin_get("/api/v1/hooks")
+            .send()
+            .await
+            .unwrap()
+            .status(),
         200
     );
     node.put("r.toml", format!("component = \"q.wasm\"\n{OPEN}"));

@@ -41,6 +41,22 @@ fn durable_reports_every_round() {
 }
 
 #[test]
+fn search_reports_each_query() {
+    let report = measure(&["search", "--events", "50", "--connections", "4"], "echo");
+
+    let queries = report["queries"].as_array().unwrap();
+    let found = |query: &str| {
+        let path = format!("/api/v1/events?{query}");
+        let row = queries.iter().find(|row| row["query"] == path);
+        row.unwrap_or_else(|| panic!("{query}: {report}"))["found"].as_u64()
+    };
+    for (query, events) in [("hook=quiet", 10), ("type=release", 10), ("type=absent", 0)] {
+        assert_eq!(found(query), Some(events), "{query}");
+    }
+    assert_is_positive(&report, "/queries/0/p50_ms");
+}
+
+#[test]
 fn forward_keeps_its_connections() {
     let report = measure(
         &["forward", "--rounds", "1", "--connections", "8"],
@@ -71,6 +87,21 @@ fn idle_connections_stay_open() {
 
     assert_eq!(report["still_open"], 20, "{report}");
     assert_is_positive(&report, "/beside/requests_per_second");
+}
+
+#[test]
+fn telemetry_reports_each_kind_of_line() {
+    let report = measure(
+        &["telemetry", "--rounds", "1", "--connections", "4"],
+        "echo",
+    );
+
+    for (node, log) in ["no lines", "attempts", "defaults"].into_iter().enumerate() {
+        assert_eq!(report["nodes"][node]["log"], log);
+        for number in ["requests_per_second", "processor_us", "ratio"] {
+            assert_is_positive(&report, &format!("/nodes/{node}/{number}"));
+        }
+    }
 }
 
 /// Two of the languages: each build of the others takes as long again.

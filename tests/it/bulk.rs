@@ -29,7 +29,7 @@ async fn with_dead(setup: Setup, count: usize) -> Node {
 /// Waits until the hook has so many deliveries in each of these states, and none in another.
 async fn until_stats(node: &Node, wanted: &[(&str, usize)]) {
     eventually("deliveries are in these states", || async {
-        let stats = node.ask("/api/stats").await;
+        let stats = node.ask("/api/v1/stats").await;
         let stats = stats.as_array()?;
         let is_there = |(state, count): &(&str, usize)| {
             stats
@@ -65,7 +65,12 @@ async fn concurrent_replays_run_once() {
             &format!("selected=1*return({})", held.display()),
         );
         let node = with_dead(setup, 20).await;
-        let order = || node.order("/api/replay", json!({ "hook": "in", "per_second": 1000 }));
+        let order = || {
+            node.order(
+                "/api/v1/replay",
+                json!({ "hook": "in", "per_second": 1000 }),
+            )
+        };
         let slow = order();
         let quick = async {
             eventually("the first command has selected", || async {
@@ -193,10 +198,13 @@ async fn dry_runs_count_what_would_run() {
         let dead = node.deliveries("in").await;
         let event = |n: usize| dead[n]["event"].as_str().unwrap();
         let discard = json!({ "events": [event(0)], "reason": "old" });
-        assert_eq!(node.order("/api/discard", discard).await["deliveries"], 1);
-        node.order("/api/hooks/in/pause", json!({})).await;
+        assert_eq!(
+            node.order("/api/v1/discard", discard).await["deliveries"],
+            1
+        );
+        node.order("/api/v1/hooks/in/pause", json!({})).await;
         let order = json!({ "events": [event(1)] });
-        assert_eq!(node.order("/api/replay", order).await["events"], 1);
+        assert_eq!(node.order("/api/v1/replay", order).await["events"], 1);
 
         let unknown = "0192f3a4-5b6c-7d8e-8000-000000000000";
         let counts = |sum: Value| {
@@ -208,7 +216,7 @@ async fn dry_runs_count_what_would_run() {
         };
         let mut order = json!({ "events": [event(0), event(1), event(2), unknown] });
         order["dry_run"] = true.into();
-        let dry = counts(node.order("/api/replay", order.clone()).await);
+        let dry = counts(node.order("/api/v1/replay", order.clone()).await);
         assert_eq!(dry, ([1, 1, 1], 1));
         assert_eq!(
             node.deliveries("in").await.len(),
@@ -216,7 +224,7 @@ async fn dry_runs_count_what_would_run() {
             "a dry run changes nothing"
         );
         order["dry_run"] = false.into();
-        assert_eq!(counts(node.order("/api/replay", order).await), dry);
+        assert_eq!(counts(node.order("/api/v1/replay", order).await), dry);
     }
 }
 
@@ -253,9 +261,7 @@ async fn lists_search_the_whole_ledger() {
             node.post("/in", &[], "{}").await;
         }
         until_stats(&node, &[("done", 121)]).await;
-        let page = node
-            .ask("/api/events?page=true&limit=5&text=%22me%22")
-            .await;
+        let page = node.ask("/api/v1/events?limit=5&text=%22me%22").await;
         assert_eq!(
             (&page["scanned"], &page["next"], &page["events"][0]["event"]),
             (&121.into(), &Value::Null, &oldest.as_str().into()),

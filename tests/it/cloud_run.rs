@@ -200,7 +200,7 @@ async fn port_h2c_and_stop_are_honoured() {
         })
         .collect();
     let token = std::fs::read_to_string(dir.path().join("data/admin-token")).unwrap();
-    let queue = format!("http://{}/api/queue", serving["admin"].as_str().unwrap());
+    let queue = format!("http://{}/api/v1/queue", serving["admin"].as_str().unwrap());
     let admin = reqwest::Client::new();
     eventually("all calls have begun", || async {
         let asked = admin.get(&queue).bearer_auth(token.trim()).send();

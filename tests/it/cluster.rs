@@ -42,13 +42,13 @@ async fn rows_are_queryable_and_pauses_shared() {
     );
     // What one node is told, the other one knows within a beat; an event that waits is run by
     // either.
-    one.order("/api/hooks/store/pause", json!({})).await;
+    one.order("/api/v1/hooks/store/pause", json!({})).await;
     eventually("the other node knows", || async {
         (two.hook("store").await?["paused"] == true).then_some(())
     })
     .await;
     assert_eq!(two.post("/store", &[], "{\"n\":3}").await.0, 202);
-    two.order("/api/hooks/store/resume", json!({})).await;
+    two.order("/api/v1/hooks/store/resume", json!({})).await;
     two.until_states("store", &["done", "done", "done"]).await;
 }
 
@@ -78,7 +78,7 @@ async fn damaged_states_are_refused() {
     // The operator sees it as dead, and can run its event again.
     node.until_states("in", &["dead"]).await;
     let order = json!({ "events": [first] });
-    assert_eq!(node.order("/api/replay", order).await["events"], 1);
+    assert_eq!(node.order("/api/v1/replay", order).await["events"], 1);
     node.until_states("in", &["dead", "done"]).await;
     assert_eq!(event_id(&send().await), first);
 }

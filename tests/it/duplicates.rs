@@ -16,7 +16,7 @@ async fn metric(node: &Node, series: &str) -> u64 {
 }
 
 async fn repeats(node: &Node, event: &str) -> Value {
-    node.ask(&format!("/api/events/{event}")).await["repeats"].clone()
+    node.ask(&format!("/api/v1/events/{event}")).await["repeats"].clone()
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn duplicates_are_among_the_refusals() {
         assert_eq!(send().await, first);
     }
 
-    let all = node.ask("/api/refusals").await;
+    let all = node.ask("/api/v1/refusals").await;
     let all = all.as_array().unwrap();
     assert_eq!(all.len(), 10, "the last ones are kept: {all:?}");
     let (entry, text) = (&all[0], |key: &str| {

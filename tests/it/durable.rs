@@ -106,7 +106,7 @@ async fn numbers_of_all(node: &Node) -> BTreeMap<u64, usize> {
     let (mut counts, mut after) = (BTreeMap::new(), 0);
     loop {
         let page = node
-            .ask(&format!("/api/rows/store/t?limit=1000&after={after}"))
+            .ask(&format!("/api/v1/rows/store/t?limit=1000&after={after}"))
             .await;
         let rows = page.as_array().expect("a list");
         for row in rows {

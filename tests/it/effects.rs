@@ -148,7 +148,7 @@ async fn emissions_are_queued_once_on_success() {
     let stored = node.until_states("store", &["done"]).await;
     let shown = node
         .ask(&format!(
-            "/api/events/{}",
+            "/api/v1/events/{}",
             stored[0]["event"].as_str().unwrap()
         ))
         .await;
@@ -328,11 +328,11 @@ async fn contention_is_never_a_failure() {
         .hook("keeps", &guest("keeps"), &file)
         .serving("keeps")
         .await;
-    node.order("/api/hooks/keeps/pause", json!({})).await;
+    node.order("/api/v1/hooks/keeps/pause", json!({})).await;
     for _ in 0..150 {
         assert_eq!(node.post("/keeps?c~", &[], "").await.0, 202);
     }
-    node.order("/api/hooks/keeps/resume", json!({})).await;
+    node.order("/api/v1/hooks/keeps/resume", json!({})).await;
     let done = node.until_states("keeps", &["done"; 150]).await;
     assert!(
         done.iter().all(|one| one["attempt"] == 1),

@@ -300,7 +300,7 @@ async fn swallowed_failures_are_recorded() {
         );
         assert_eq!(failed["error"], case, "{failed}");
         // In mode `sync` the attempt is recorded after the answer.
-        let path = format!("/api/events/{}", failed["event"].as_str().unwrap());
+        let path = format!("/api/v1/events/{}", failed["event"].as_str().unwrap());
         let event = eventually("the attempt is recorded", || async {
             let event = node.try_ask(&path).await?;
             event["attempts"].is_array().then_some(event)

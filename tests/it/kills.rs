@@ -113,12 +113,13 @@ async fn kills_during_maintenance_lose_nothing() {
         node = deliver(node, n, 10, &mut kills).await;
     }
     assert_eq!(kills, 1);
-    node.order("/api/hooks/side_effects/pause", json!({})).await;
+    node.order("/api/v1/hooks/side_effects/pause", json!({}))
+        .await;
     // In the middle of freeing leases.
     let again = node.killed();
     let setup = again.env("FAILPOINTS", "recovering=return");
     let node = serving(setup.refused().await.env("FAILPOINTS", "")).await;
-    node.order("/api/hooks/side_effects/resume", json!({}))
+    node.order("/api/v1/hooks/side_effects/resume", json!({}))
         .await;
     check(&node, 10, "recovering").await;
     // In the middle of letting go of what is old.
@@ -145,14 +146,18 @@ async fn kills_during_maintenance_lose_nothing() {
     .await;
     assert_eq!(node.rows("side_effects", "t").await.len(), 10);
     // Before the operator hears of it: who asks again gets no second run of what waits.
-    node.order("/api/hooks/sink/pause", json!({})).await;
+    node.order("/api/v1/hooks/sink/pause", json!({})).await;
     let order = json!({ "hook": "sink", "state": "done" });
-    assert!(node.try_order("/api/replay", order.clone()).await.is_none());
+    assert!(
+        node.try_order("/api/v1/replay", order.clone())
+            .await
+            .is_none()
+    );
     node.ended().await;
     let node = serving(node.killed().env("FAILPOINTS", "")).await;
-    let again = node.order("/api/replay", order).await;
+    let again = node.order("/api/v1/replay", order).await;
     assert_eq!(again["events"], 0, "their latest deliveries wait: {again}");
-    node.order("/api/hooks/sink/resume", json!({})).await;
+    node.order("/api/v1/hooks/sink/resume", json!({})).await;
     node.until_states("sink", &["done"; 20]).await;
 }
 
@@ -258,7 +263,7 @@ async fn stops_under_load_lose_nothing() {
         node = serving(alone.killed()).await;
     }
     eventually("all are done", || async {
-        let counts = node.ask("/api/stats").await;
+        let counts = node.ask("/api/v1/stats").await;
         let open = counts
             .as_array()
             .unwrap()
@@ -272,7 +277,7 @@ async fn stops_under_load_lose_nothing() {
     let mut numbers = BTreeMap::new();
     loop {
         let page = node
-            .ask(&format!("/api/rows/sink/t?limit=1000&after={after}"))
+            .ask(&format!("/api/v1/rows/sink/t?limit=1000&after={after}"))
             .await;
         let rows = page.as_array().unwrap();
         rows.iter().for_each(|row| {

@@ -128,7 +128,7 @@ async fn wasi_logging_is_the_log() {
         .await;
     let id = attempt["event"].as_str().unwrap().to_owned();
     let kept = eventually("the lines are kept", || async {
-        let event = node.ask(&format!("/api/events/{id}")).await.to_string();
+        let event = node.ask(&format!("/api/v1/events/{id}")).await.to_string();
         event.contains("by logging").then_some(event)
     })
     .await;

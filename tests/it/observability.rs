@@ -1,6 +1,7 @@
 //! `/metrics` and docs/observability: values after known traffic, the table of metrics, and what promtool says of all of it.
 
 mod files;
+mod outbound;
 mod scrape;
 mod traffic;
 

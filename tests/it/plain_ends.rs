@@ -176,7 +176,7 @@ async fn failed_calls_are_recorded() {
 
     let id = denied["event"].as_str().unwrap();
     // The attempt is recorded after the answer.
-    let path = format!("/api/events/{id}");
+    let path = format!("/api/v1/events/{id}");
     let event = eventually("the denied call is recorded", || async {
         let event = node.try_ask(&path).await?;
         let calls = event.to_string();

@@ -98,7 +98,7 @@ async fn other_addresses_are_refused() {
         (401, 401)
     );
 
-    let refusals = node.ask("/api/refusals").await;
+    let refusals = node.ask("/api/v1/refusals").await;
     assert_eq!(
         (&refusals[0]["reason"], &refusals[0]["client_address"]),
         (&"address_not_allowed".into(), &"127.0.0.1".into())
@@ -113,7 +113,7 @@ async fn other_addresses_are_refused() {
             .0,
         401
     );
-    let refusals = node.ask("/api/refusals").await;
+    let refusals = node.ask("/api/v1/refusals").await;
     assert!(
         refusals[0]["hint"]
             .as_str()
@@ -338,11 +338,11 @@ async fn nginx_passes_on_what_providers_send() {
         send("192.0.2.7").await,
         200,
         "{}",
-        node.ask("/api/refusals").await
+        node.ask("/api/v1/refusals").await
     );
     assert_eq!(send("203.0.113.9").await, 401);
     assert_eq!(
-        node.ask("/api/refusals").await[0]["reason"],
+        node.ask("/api/v1/refusals").await[0]["reason"],
         "address_not_allowed"
     );
 

@@ -1,4 +1,4 @@
-//! Every refused request is visible to the operator: a log line, a counter, an entry of `/api/refusals` with a hint, and `explain`.
+//! Every refused request is visible to the operator: a log line, a counter, an entry of `/api/v1/refusals` with a hint, and `explain`.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -27,7 +27,7 @@ async fn entry(node: &Node, hook: &str, reason: &str) -> Value {
     eventually(
         &format!("{hook} has an entry {reason}\n{}", node.log()),
         || async {
-            let all = node.ask("/api/refusals").await;
+            let all = node.ask("/api/v1/refusals").await;
             all.as_array()
                 .unwrap()
                 .iter()
@@ -275,7 +275,7 @@ async fn noise_hides_no_other_refusal() {
         );
     }
 
-    let all = node.ask("/api/refusals").await;
+    let all = node.ask("/api/v1/refusals").await;
     let kinds = |reason: &str| {
         all.as_array()
             .unwrap()

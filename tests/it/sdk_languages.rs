@@ -196,7 +196,7 @@ async fn effects(node: &Node) {
         deliveries.into_iter().find(|one| one["state"] == "done")
     })
     .await;
-    let path = format!("/api/events/{}", emitted["event"].as_str().unwrap());
+    let path = format!("/api/v1/events/{}", emitted["event"].as_str().unwrap());
     let event = node.ask(&path).await;
     assert!(event.to_string().contains("\"made\""), "{event}");
 }

@@ -36,8 +36,11 @@ fn assert_clean(what: &str, text: &str) {
 async fn assert_no_secret(node: &Node, event: &str) {
     assert_clean("the log", &node.log());
     assert_clean("/metrics", &node.metrics().await);
-    assert_clean("/api/hooks", &json!(node.hooks().await).to_string());
-    for path in ["/api/events?limit=100", &format!("/api/events/{event}")] {
+    assert_clean("/api/v1/hooks", &json!(node.hooks().await).to_string());
+    for path in [
+        "/api/v1/events?limit=100",
+        &format!("/api/v1/events/{event}"),
+    ] {
         assert_clean(path, &node.ask(path).await.to_string());
     }
     for arguments in [
@@ -114,7 +117,7 @@ async fn only_the_path_has_the_secret() {
     let event = event_id(&node.post("/out", &[], "{}").await);
     node.until_states("out", &["done", "dead"]).await;
     assert_no_secret(&node, &event).await;
-    let shown = node.ask(&format!("/api/events/{event}")).await;
+    let shown = node.ask(&format!("/api/v1/events/{event}")).await;
     let call = &shown["attempts"][0]["record"]["calls"][0];
     assert_eq!(call["url"], receiver.url("/services/SECRET"), "{shown}");
     assert_eq!(call["status"], 410, "{shown}");
@@ -138,7 +141,7 @@ async fn lost_connections_tell_no_secret() {
 
     let event = event_id(&node.post("/out", &[], "{}").await);
     node.until_states("out", &["dead"]).await;
-    let shown = node.ask(&format!("/api/events/{event}")).await;
+    let shown = node.ask(&format!("/api/v1/events/{event}")).await;
     let call = &shown["attempts"][0]["record"]["calls"][0];
     assert_eq!(call["error"], "unreachable", "{shown}");
     assert_no_secret(&node, &event).await;
@@ -323,6 +326,6 @@ async fn services_that_repeat_are_redacted() {
     let event = event_id(&node.post("/discord", &[], "{}").await);
     node.until_states("discord", &["dead"]).await;
     assert_no_secret(&node, &event).await;
-    let reason = &node.ask(&format!("/api/events/{event}")).await["attempts"][0]["reason"];
+    let reason = &node.ask(&format!("/api/v1/events/{event}")).await["attempts"][0]["reason"];
     assert_eq!(reason, "answered 404 10015: Unknown webhook [redacted]");
 }

@@ -107,7 +107,7 @@ impl Node {
 
     /// How the hooks stand, from the admin API.
     pub async fn hooks(&self) -> Vec<Value> {
-        self.ask_list("/api/hooks").await
+        self.ask_list("/api/v1/hooks").await
     }
 
     /// How one hook stands.
@@ -120,13 +120,22 @@ impl Node {
 
     /// The deliveries of a hook, in the order of their arrival.
     pub async fn deliveries(&self, hook: &str) -> Vec<Value> {
-        self.ask_list(&format!("/api/events?hook={hook}&after=0&limit=1000"))
+        self.events(&format!("hook={hook}&after=0&limit=1000"))
             .await
+    }
+
+    /// One page of deliveries with these query parameters.
+    pub async fn events(&self, query: &str) -> Vec<Value> {
+        let page = self.ask(&format!("/api/v1/events?{query}")).await;
+        match page["events"].as_array() {
+            Some(events) => events.clone(),
+            None => panic!("a page of events: {page}"),
+        }
     }
 
     /// The rows of a table.
     pub async fn rows(&self, hook: &str, table: &str) -> Vec<Value> {
-        self.ask_list(&format!("/api/rows/{hook}/{table}")).await
+        self.ask_list(&format!("/api/v1/rows/{hook}/{table}")).await
     }
 
     /// The status of `/readyz`.

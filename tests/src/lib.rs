@@ -3,6 +3,7 @@
 
 mod admin;
 pub mod backend;
+pub mod browser;
 mod compiled;
 pub mod components;
 pub mod disk;
@@ -34,6 +35,7 @@ use std::time::{Duration, Instant};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+pub use browser::{Browser, Look};
 pub use components::{bundle, bundled, component, guest, landfall, landfall_bench};
 pub use languages::{Language, contract_cases};
 pub use manifest::with_manifest;

@@ -261,6 +261,7 @@ mod tests {
                 sent_bytes: sent.len(),
                 sent: sent.to_string(),
                 duration: Duration::ZERO,
+                trace: None,
                 result: CallResult::Answered {
                     status: 204,
                     bytes: 0,

@@ -173,7 +173,7 @@ async fn run_both(
 /// Pauses a hook and sends it `events` events.
 async fn add_backlog(node: &Server, admin: &Admin, events: u64) -> anyhow::Result<()> {
     let (status, text) = admin
-        .post(&format!("/api/hooks/{PAUSED_HOOK}/pause"))
+        .post(&format!("/api/v1/hooks/{PAUSED_HOOK}/pause"))
         .await?;
     ensure!(status == 200, "the hook cannot be paused: {status} {text}");
 

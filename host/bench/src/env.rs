@@ -1,6 +1,8 @@
 //! What a measurement needs on disk: a plugins directory with one hook, a secret, a data directory;
 //! and the servers that use them.
 
+use std::fs::File;
+use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -21,7 +23,26 @@ const STARTS: usize = 7;
 
 pub(crate) struct BenchEnv {
     dir: tempfile::TempDir,
+    /// The data directory of the node.
+    data: PathBuf,
     landfall: PathBuf,
+}
+
+/// What a node logs.
+pub(crate) struct LogSettings {
+    /// The name of its files.
+    pub(crate) name: &'static str,
+    /// `log.level`
+    pub(crate) level: &'static str,
+    /// `log.requests`
+    pub(crate) requests: &'static str,
+    /// The lines of each request.
+    pub(crate) lines: u64,
+}
+
+/// Signs requests as GitHub does.
+pub(crate) struct GithubSender {
+    secret: &'static str,
 }
 
 /// The admin API of a node.
@@ -63,7 +84,12 @@ impl BenchEnv {
         };
 
         let dir = tempfile::tempdir().context("a temporary directory cannot be made")?;
-        let env = BenchEnv { dir, landfall };
+        let data = dir.path().join("data");
+        let env = BenchEnv {
+            dir,
+            data,
+            landfall,
+        };
 
         std::fs::create_dir(env.plugins())?;
         std::fs::write(env.secret_file(), SECRET)?;
@@ -89,6 +115,25 @@ impl BenchEnv {
     /// Adds a hook that accepts any caller.
     pub(crate) fn add_open_hook(&self, name: &str, hook_file: &str) -> anyhow::Result<()> {
         self.write_hook(name, &format!("{hook_file}\n[verify]\nscheme = \"none\"\n"))
+    }
+
+    /// Adds a hook that accepts requests of a `GithubSender`.
+    pub(crate) fn add_github_hook(&self, name: &str, hook_file: &str) -> anyhow::Result<()> {
+        let verify = "[verify]\nprovider = \"github\"\nsecret = \"file:../secret\"\n";
+        self.write_hook(name, &format!("{hook_file}{verify}"))
+    }
+
+    /// The sender that the hooks of `add_github_hook` know.
+    pub(crate) fn github_sender(&self) -> GithubSender {
+        GithubSender { secret: SECRET }
+    }
+
+    /// Uses a data directory that stays.
+    pub(crate) fn keep_data_in(&mut self, data: &Path) -> anyhow::Result<()> {
+        let shown = data.display();
+        std::fs::create_dir_all(data).with_context(|| format!("{shown} cannot be made"))?;
+        self.data = data.canonicalize()?;
+        Ok(())
     }
 
     pub(crate) fn add_component(&self, name: &str, from: &Path) -> anyhow::Result<()> {
@@ -202,25 +247,63 @@ impl BenchEnv {
         Ok(times[times.len() / 2])
     }
 
+    /// A node with a data directory of its own that writes its log lines into a file, and answers
+    /// 200.
+    pub(crate) async fn start_node_that_logs(&self, log: &LogSettings) -> anyhow::Result<Server> {
+        let address = free_address()?;
+        let mut command = self.node_command(address, ANY_PORT, &self.path().join(log.name));
+        command
+            .args(["--log", log.level])
+            .env("LANDFALL_LOG_FORMAT", "json")
+            .env("LANDFALL_LOG_REQUESTS", log.requests)
+            .stderr(File::create(self.log_file(log))?);
+
+        let server = Server::spawn(command, address)?;
+        load::wait_for_200(server.address, &self.request()).await?;
+        Ok(server)
+    }
+
+    /// The lines that a node of `start_node_that_logs` has written so far.
+    pub(crate) fn logged_lines(&self, log: &LogSettings) -> anyhow::Result<u64> {
+        let (mut file, mut lines) = (File::open(self.log_file(log))?, 0);
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            let read = file.read(&mut buffer)?;
+            if read == 0 {
+                return Ok(lines);
+            }
+            lines += buffer[..read].iter().filter(|byte| **byte == b'\n').count() as u64;
+        }
+    }
+
+    fn log_file(&self, log: &LogSettings) -> PathBuf {
+        self.path().join(format!("{}.log", log.name))
+    }
+
     fn spawn_node(&self, admin: SocketAddr) -> anyhow::Result<Server> {
         let address = free_address()?;
+        let mut command = self.node_command(address, admin, self.data());
+        command.args(["--log", "error"]);
+        Server::spawn(command, address)
+    }
+
+    fn node_command(&self, address: SocketAddr, admin: SocketAddr, data: &Path) -> Command {
         let mut command = Command::new(&self.landfall);
         command
             .arg("serve")
-            .args(["--log", "error"])
             .args(["--listen", &address.to_string()])
             .args(["--admin-listen", &admin.to_string()])
             .arg("--plugins")
             .arg(self.plugins())
             .arg("--data")
-            .arg(self.data())
+            .arg(data)
             // Hooks that do not load are reported by `interference`, and do not stop it.
             .env("LANDFALL_READINESS", "any");
         if self.compiled().is_dir() {
             command.arg("--bundled").arg(self.compiled());
         }
 
-        Server::spawn(command, address)
+        command
     }
 
     fn write_hook(&self, name: &str, text: &str) -> anyhow::Result<()> {
@@ -232,8 +315,32 @@ impl BenchEnv {
         self.dir.path().join("secret")
     }
 
-    fn data(&self) -> PathBuf {
-        self.dir.path().join("data")
+    fn data(&self) -> &Path {
+        &self.data
+    }
+}
+
+// === impl GithubSender ===
+
+impl GithubSender {
+    /// A signed request to a hook.
+    pub(crate) fn request(
+        &self,
+        hook: &str,
+        event_type: &str,
+        delivery_id: &str,
+        body: &str,
+    ) -> Vec<u8> {
+        let signature = request::signature(self.secret, body);
+        let headers = [
+            ("user-agent", "GitHub-Hookshot/044aadd"),
+            ("accept", "*/*"),
+            ("x-github-delivery", delivery_id),
+            ("x-github-event", event_type),
+            ("x-github-hook-id", "292430182"),
+            ("x-hub-signature-256", signature.as_str()),
+        ];
+        request::post(&format!("/{hook}"), &headers, body)
     }
 }
 

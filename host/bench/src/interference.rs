@@ -128,7 +128,7 @@ async fn serving_hooks(admin: &Admin) -> anyhow::Result<Vec<Hook>> {
         tokio::time::sleep(READY_INTERVAL).await;
     }
 
-    let (_, text) = admin.get("/api/hooks").await?;
+    let (_, text) = admin.get("/api/v1/hooks").await?;
     let hooks: Vec<Value> =
         serde_json::from_str(&text).context("the list of hooks cannot be read")?;
     let mut serving = Vec::new();

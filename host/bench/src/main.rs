@@ -19,8 +19,10 @@ mod page;
 mod plain_server;
 mod report;
 mod request;
+mod search;
 mod server;
 mod sync;
+mod telemetry;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -63,6 +65,10 @@ enum Measurement {
     /// The same handler in each language: size, time to compile, and what one event costs in a
     /// fresh instance, over one connection. `--component` and `--connections` do not apply.
     Languages(languages::LanguagesFlags),
+    /// Lists and searches of the admin API with a million events in the ledger.
+    Search(search::SearchFlags),
+    /// What log lines cost of the processor time of a request in mode `sync`.
+    Telemetry,
     /// The server that `sync` and `forward` compare with.
     #[command(hide = true)]
     PlainServer {
@@ -86,6 +92,8 @@ async fn main() -> anyhow::Result<()> {
         Measurement::Interference { dir } => interference::measure(&run, &dir).await,
         Measurement::Idle { count } => idle::measure(&run, count).await,
         Measurement::Languages(flags) => languages::measure(&run, &flags).await,
+        Measurement::Search(flags) => search::measure(&run, &flags).await,
+        Measurement::Telemetry => telemetry::measure(&run).await,
         Measurement::PlainServer {
             listen,
             secret,

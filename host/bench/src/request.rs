@@ -90,7 +90,7 @@ pub(crate) fn padded_body() -> String {
 }
 
 /// `sha256=` and the HMAC-SHA256 of the body in hexadecimal.
-fn signature(secret: &str, body: &str) -> String {
+pub(crate) fn signature(secret: &str, body: &str) -> String {
     let mut mac =
         Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
     mac.update(body.as_bytes());

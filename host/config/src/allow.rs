@@ -11,8 +11,7 @@ use super::error::unknown_key;
 use super::mistake::{Mistake, mistake};
 use super::value_error::ValueError;
 use super::values::Parsed;
-use landfall_model::hook::is_table_name;
-use landfall_model::{Allow, GrantForm, GrantKey, Grants, HttpGrant};
+use landfall_model::{Allow, GrantForm, GrantKey, Grants, HttpGrant, is_table_name};
 
 const REDIRECTS_MAX: u8 = 3;
 /// The keys that are no capability.

@@ -12,7 +12,9 @@ use super::hook_tables::{HookFile, LimitsTable, ModeName};
 use super::manifest::Manifest;
 use super::mistake::{Mistake, in_range, mistake, size, sized};
 use super::queued::{accepted, dedup, retry};
+use super::reconcile::reconcile;
 use super::values::MethodName;
+use super::watch::watch;
 use landfall_model::{
     Credential, GrantKey, HookName, HookSpec, Mode, Quota, SecretRef, SizeSpec, VerifySpec,
 };
@@ -84,6 +86,12 @@ fn build(file: HookFile, source: &HookSource<'_>) -> Result<HookSpec, Mistake> {
     let component = component(file.component, &name)?;
     let path = path(file.path, &name)?;
     let limits = file.limits.unwrap_or_default();
+    let verify_spec = verify(file.verify.unwrap_or_default(), source.dir);
+    let provider = verify_spec.provider.clone();
+    let reconcile = file
+        .reconcile
+        .map(|table| reconcile(table, provider.as_deref(), source.dir))
+        .transpose()?;
     Ok(HookSpec {
         strips: strips(file.strip_prefix.unwrap_or_default(), &path)?,
         path,
@@ -108,12 +116,14 @@ fn build(file: HookFile, source: &HookSource<'_>) -> Result<HookSpec, Mistake> {
                 SizeSpec::MEMORY_LIMIT,
             )?,
         },
-        verify: verify(file.verify.unwrap_or_default(), source.dir),
+        verify: verify_spec,
         settings: settings(file.settings.unwrap_or_default())?,
         environment: environment(file.environment.unwrap_or_default(), source.dir)?,
         allow: allow(file.allow.unwrap_or_default())?,
         credentials: credentials(file.credentials, source.dir)?,
         quota: quota(limits)?,
+        reconcile,
+        watch: watch(file.watch.unwrap_or_default())?,
         name,
     })
 }

@@ -8,7 +8,9 @@ use super::allow::AllowTable;
 use super::credential::CredentialTable;
 use super::environment::Typed;
 use super::queued::{AcceptedTable, DedupTable, Rate, RetryTable};
+use super::reconcile::ReconcileTable;
 use super::values::{MethodName, Parsed, Size, Time};
+use super::watch::WatchTable;
 use landfall_model::{ComponentDigest, ValueLocation, VerifySpec};
 
 /// The keys of a hook file as they are typed.
@@ -37,6 +39,8 @@ pub(crate) struct HookFile {
     #[serde(default)]
     pub(crate) credentials: Vec<CredentialTable>,
     pub(crate) limits: Option<LimitsTable>,
+    pub(crate) reconcile: Option<ReconcileTable>,
+    pub(crate) watch: Option<WatchTable>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]

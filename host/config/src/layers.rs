@@ -10,6 +10,7 @@ use super::node_settings::NodeSettings;
 use super::own_secrets;
 use super::queue::Emulators;
 use super::setting::SettingsTable;
+use super::telemetry;
 use super::variables;
 use landfall_model::Clock;
 
@@ -72,8 +73,10 @@ impl Config {
         };
         // Cloud Run sets it for services, and for functions, which are services.
         let on_cloud_run = var("K_SERVICE").is_some_and(|name| !name.is_empty());
-        let config = Config::new(settings, &flags, emulators, on_cloud_run, clock.now())
+        let mut config = Config::new(settings, &flags, emulators, on_cloud_run, clock.now())
             .map_err(|conflict| ConfigError::whole("settings", conflict.to_string()))?;
+        config.telemetry = telemetry::spec(&config.settings.telemetry, &var)
+            .map_err(|error| of_variable(error.variable(), error.to_string()))?;
 
         let file = named.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
         Ok(config.without_own_secrets(file, var))
@@ -163,6 +166,7 @@ fn set(table: &mut toml::Table, key: &str, value: toml::Value) {
 fn with_variable(table: &toml::Table, key: &str, text: &str) -> Result<toml::Table, String> {
     let mut candidates = vec![toml::Value::String(text.into())];
     candidates.extend(text.parse().ok().map(toml::Value::Integer));
+    candidates.extend(text.parse().ok().map(toml::Value::Float));
     candidates.extend(text.parse().ok().map(toml::Value::Boolean));
 
     let mut errors = Vec::new();

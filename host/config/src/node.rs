@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use super::node_settings::{LogFormat, NodeSettings};
 use super::queue::{self, Emulators, QueueError};
+use super::telemetry::TelemetrySpec;
 use super::values::{ListenAddress, Time};
 use landfall_model::{
     BrokerSpec, ComponentLimits, CredentialText, EdgeLimits, Retention, SecretAges, SecretGrant,
@@ -28,6 +29,8 @@ pub struct Config {
     pub queue: Option<BrokerSpec>,
     /// Until then, messages without a MAC are accepted although `queue.key` is set.
     pub queue_unsealed_until: Option<SystemTime>,
+    /// Where traces and metrics are sent. `None`: nowhere.
+    pub telemetry: Option<TelemetrySpec>,
     /// The secrets that hook files may name.
     pub secret_grant: SecretGrant,
     /// The node runs on Google Cloud Run, where the disk is memory and ends with the instance.
@@ -133,6 +136,7 @@ impl Config {
         let config = Config {
             queue: queue::broker(&settings.queue, emulators)?,
             queue_unsealed_until: queue::unsealed_until(&settings.queue, now)?,
+            telemetry: None,
             secret_grant: SecretGrant {
                 allow: settings.secrets.allow.clone().map(|patterns| patterns.0),
                 ..SecretGrant::default()
@@ -163,6 +167,15 @@ impl Config {
     /// `admin.token`. `None`: a token that the node creates in its data directory.
     pub fn admin_token(&self) -> Option<&SecretRef> {
         self.settings.admin.token.as_ref().map(|token| &token.0)
+    }
+
+    /// `admin.read_token`
+    pub fn admin_read_token(&self) -> Option<&SecretRef> {
+        self.settings
+            .admin
+            .read_token
+            .as_ref()
+            .map(|token| &token.0)
     }
 
     /// `ledger.url`. `None`: a file in the data directory.

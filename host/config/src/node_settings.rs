@@ -12,10 +12,10 @@ use super::queue_url::QueueUrl;
 use super::setting::settings;
 use super::value_error::ValueError;
 use super::values::{
-    ListenAddress, Names, Parsed, Ranges, SecretPatterns, SecretRefs, Size, Time, TrustedKeys,
-    UtcTime,
+    ListenAddress, Names, OtlpEndpoint, Parsed, Ranges, SecretPatterns, SecretRefs, Size, Time,
+    TrustedKeys, UtcTime,
 };
-use landfall_model::{CredentialPart, CredentialText, SecretRef};
+use landfall_model::{CredentialPart, CredentialText, HookName, RequestLines, SecretRef};
 
 settings! {
     /// The keys of `landfall.toml`. Environment variables and flags override them.
@@ -74,6 +74,8 @@ settings! {
         queue: QueueTable,
         cache: CacheTable,
         log: LogTable,
+        telemetry: TelemetryTable,
+        watch: NodeWatchTable,
     }
 }
 
@@ -87,6 +89,10 @@ settings! {
         /// A token that the node creates at its first start, in the file `admin-token` of `data`
         /// (mode 0600). Or a secret reference such as `env:ADMIN`
         token: Option<Parsed<SecretRef>>,
+
+        /// None. A second token, as a secret reference such as `env:ADMIN_READ`. It may read
+        /// everything and change nothing
+        read_token: Option<Parsed<SecretRef>>,
 
         /// None. Host names that the admin API answers to, besides `localhost` and addresses
         hosts: Option<Names>,
@@ -274,6 +280,103 @@ settings! {
         /// Or a filter such as `landfall_edge=debug,info`
         #[flag("--log")]
         level: String = "info",
+
+        /// Every answered request has a line. `failed`: those with a status of 400 or more. `none`
+        /// ([logs.md](observability/logs.md))
+        requests: RequestLines = "all",
+
+        /// Of the requests with a status below 400, one in this many has a line
+        #[range(1, 1000000)]
+        request_every: u32 = 1,
+    }
+    tables {}
+}
+
+settings! {
+    /// `[telemetry]`
+    pub struct TelemetryTable in "telemetry." {
+        /// `OTEL_EXPORTER_OTLP_ENDPOINT`; without both, nothing is sent. The address of an
+        /// OpenTelemetry collector that accepts OTLP over HTTP, such as `http://127.0.0.1:4318`
+        /// ([traces.md](observability/traces.md))
+        otlp_endpoint: Option<Parsed<OtlpEndpoint>>,
+
+        /// None. A secret reference: the value of the header `Authorization` of these requests
+        authorization: Option<Parsed<SecretRef>>,
+
+        /// `OTEL_SERVICE_NAME`, otherwise `landfall`
+        service_name: Option<String>,
+
+        /// The share of traces that are recorded, from `0.0` to `1.0`. A caller that sends
+        /// `traceparent` decides for its own trace
+        #[range(0.0, 1.0)]
+        sample_ratio: f64 = 1.0,
+
+        /// How often the metrics of `/metrics` are sent to the collector too. `0s`: never
+        #[range("0s", "1h")]
+        metrics_interval: Time = "60s",
+    }
+    tables {}
+}
+
+settings! {
+    /// `[watch]`
+    pub struct NodeWatchTable in "watch." {
+        /// `false`: the node opens no alarms ([WATCH.md](WATCH.md))
+        enabled: bool = true,
+
+        /// None. The hook that receives the alarms of the node, and of hooks whose file names no
+        /// other one, as events
+        to: Option<Parsed<HookName>>,
+
+        /// `http://` and `admin.listen`. The address of the admin listener in the links of alarms
+        link: Option<String>,
+
+        /// How often the node looks
+        #[range("100ms", "5m")]
+        interval: Time = "15s",
+
+        /// How long a delivery may be due before the alarm `backlog` opens
+        #[range("1s", "30d")]
+        queue_age: Time = "10m",
+
+        /// With less free disk space than this, the alarm `disk` opens
+        disk_free: Size = "1GiB",
+
+        /// None. The age at which the newest secret of a hook should be replaced
+        #[range("1d", "3650d")]
+        secret_max_age: Option<Time>,
+
+        /// How long before its end the alarm `secret` opens, and at most a quarter of
+        /// `secret_max_age`
+        #[range("1h", "365d")]
+        secret_notice: Time = "14d",
+
+        /// The alarm on silence, for hooks whose file does not switch it. So are the following keys
+        silence: bool = true,
+
+        /// The alarm on a surge of refusals
+        refusals: bool = true,
+
+        /// The alarm on answers near the provider's deadline
+        slow_answers: bool = true,
+
+        /// The alarm on periodic ownership checks
+        challenge: bool = true,
+
+        /// The alarm on answers with 5xx to a provider that does not send again
+        server_errors: bool = true,
+
+        /// The alarm on deliveries that wait
+        backlog: bool = true,
+
+        /// The alarm on dead letters
+        dead_letters: bool = true,
+
+        /// The alarm on the free disk space
+        disk: bool = true,
+
+        /// The alarm on secrets near their end
+        secret: bool = true,
     }
     tables {}
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::node::Config;
+use super::telemetry::TelemetrySpec;
 use landfall_model::{CredentialPart, CredentialText, SecretRef};
 
 /// Variables that name files of the node's Google, AWS and Vault identity.
@@ -16,9 +17,11 @@ const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// Every secret in the node's settings.
 pub(crate) fn references(config: &Config) -> Vec<SecretRef> {
     let mut own: Vec<SecretRef> = config.admin_token().into_iter().cloned().collect();
+    own.extend(config.admin_read_token().cloned());
     own.extend(config.ledger_url().into_iter().flat_map(in_text));
     own.extend(config.queue.iter().flat_map(|queue| in_text(&queue.url)));
     own.extend(config.queue_keys().iter().cloned());
+    own.extend(config.telemetry.iter().flat_map(TelemetrySpec::secrets));
     own
 }
 

@@ -247,6 +247,12 @@ impl Ranged for u32 {
     }
 }
 
+impl Ranged for f64 {
+    fn outside(&self, min: toml::Value, max: toml::Value) -> Option<String> {
+        compare(self, min, max)
+    }
+}
+
 impl<T: Ranged> Ranged for Option<T> {
     fn outside(&self, min: toml::Value, max: toml::Value) -> Option<String> {
         self.as_ref().and_then(|value| value.outside(min, max))

@@ -23,6 +23,11 @@ pub enum ValueError {
     LedgerUrl,
     #[error("url is SCHEME://…, or a secret reference that is the whole URL")]
     QueueUrl,
+    #[error(
+        "`{0}` is not the address of a collector: write http://HOST:4318 or https://HOST, without user, password \
+         and query"
+    )]
+    OtlpEndpoint(String),
     #[error("`${{` without its `}}`")]
     OpenReference,
     #[error("a credential needs a secret reference: write \"Bearer ${{env:TOKEN}}\"")]

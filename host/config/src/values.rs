@@ -108,6 +108,32 @@ impl fmt::Display for Size {
     }
 }
 
+/// The address of an OpenTelemetry collector: `http` or `https`, without user, password, query,
+/// fragment, and slash at the end.
+#[derive(Debug, Clone)]
+pub struct OtlpEndpoint(pub String);
+
+impl FromStr for OtlpEndpoint {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<OtlpEndpoint, ValueError> {
+        // What is before an `@` may be a password.
+        let shown = text.rsplit('@').next().unwrap_or_default();
+        let wrong = || ValueError::OtlpEndpoint(shown.escape_debug().to_string());
+
+        let url = url::Url::parse(text).map_err(|_| wrong())?;
+        let is_plain = url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none();
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !is_plain {
+            return Err(wrong());
+        }
+
+        Ok(OtlpEndpoint(url.as_str().trim_end_matches('/').to_owned()))
+    }
+}
+
 /// A value that is read from text by `FromStr`.
 #[derive(Debug, Clone)]
 pub struct Parsed<T>(pub T);

@@ -105,7 +105,12 @@ impl Dispatcher {
             target.filter(|target| incoming.is_answered_later && target.handler.has_responder());
         let asked = responder.map(|target| (target, incoming.event.clone()));
 
-        let accepted = self.store_in_time(incoming, plan, target).await?;
+        let span = self.open_store(&incoming.event);
+        let stored = self.store_in_time(incoming, plan, target).await;
+        if let Some(span) = span {
+            self.end_store(span, &stored);
+        }
+        let accepted = stored?;
 
         let left = until.saturating_duration_since(Instant::now());
         if let Some((target, event)) = asked {

@@ -9,6 +9,7 @@ use landfall_engine::Target;
 use landfall_ledger::{Ledger, LedgerError};
 use landfall_metrics::{HookMetrics, Metrics};
 use landfall_model::{Attempt, Clock, Event, RefusalLog};
+use landfall_telemetry::Tracer;
 
 use super::gate::{Gate, HookStatus};
 use super::record;
@@ -39,6 +40,7 @@ pub struct Dispatcher {
     pub(crate) refusals: Arc<RefusalLog>,
     pub(crate) targets: Arc<dyn Targets>,
     pub(crate) clock: Clock,
+    pub(crate) tracer: Tracer,
     observer: OnceLock<Observer>,
 }
 
@@ -52,6 +54,7 @@ impl Dispatcher {
         targets: Arc<dyn Targets>,
         clock: Clock,
         metrics: Arc<Metrics>,
+        tracer: Tracer,
     ) -> Result<Arc<Dispatcher>, LedgerError> {
         let dispatcher = Arc::new(Dispatcher {
             work: Work::start(ledger, broker, clock, metrics.clone()).await?,
@@ -62,6 +65,7 @@ impl Dispatcher {
             refusals: Arc::default(),
             targets,
             clock,
+            tracer,
             observer: OnceLock::new(),
         });
         dispatcher.read_paused_hooks().await?;

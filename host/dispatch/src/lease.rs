@@ -76,6 +76,11 @@ impl Lease {
         &self.event
     }
 
+    /// The numbers of the delivery and of the attempt, those that deferred the event included.
+    pub(crate) fn numbers(&self) -> (i64, u32) {
+        (self.fence.delivery, self.fence.attempt)
+    }
+
     /// The number of the attempt, from 1, without those that deferred the event.
     pub(crate) fn attempt(&self) -> u32 {
         self.fence

@@ -18,6 +18,7 @@ mod finish;
 mod gate;
 mod lease;
 mod outcome_format;
+mod own_event;
 mod rate;
 mod record;
 mod record_budget;
@@ -28,6 +29,7 @@ mod results;
 mod run;
 mod schedule;
 mod sync;
+mod trace;
 mod work;
 
 pub use accept::{Answer, AnswerContent, Incoming};

@@ -2,6 +2,7 @@
 //! handler wrote.
 
 use serde_json::{Value, json};
+use tracing::field::display;
 
 use landfall_ledger::{AttemptRecord, NewEvent};
 use landfall_model::{Attempt, CallResult, Event, OutboundCall, Outcome};
@@ -50,6 +51,8 @@ fn call(call: &OutboundCall) -> Value {
         // of an event.
         sent_bytes: _,
         sent: _,
+        // For the span of the call.
+        trace: _,
         duration,
         result,
         repeated,
@@ -74,15 +77,15 @@ fn call(call: &OutboundCall) -> Value {
 
 /// Logs an attempt. Done attempts are `info`, others `warn` or worse.
 pub(crate) fn log(event: &Event, number: u32, attempt: &Attempt) {
-    let (hook, event_id) = (&*event.hook, event.id.to_string());
+    let (hook, event_id) = (&*event.hook, display(event.id));
     for line in &attempt.log {
         let text = line.text.as_str();
         match line.level {
-            "trace" => tracing::trace!(target: "handler", hook, event = event_id, "{text}"),
-            "debug" => tracing::debug!(target: "handler", hook, event = event_id, "{text}"),
-            "info" => tracing::info!(target: "handler", hook, event = event_id, "{text}"),
-            "warn" => tracing::warn!(target: "handler", hook, event = event_id, "{text}"),
-            _ => tracing::error!(target: "handler", hook, event = event_id, "{text}"),
+            "trace" => tracing::trace!(target: "handler", hook, event = &event_id, "{text}"),
+            "debug" => tracing::debug!(target: "handler", hook, event = &event_id, "{text}"),
+            "info" => tracing::info!(target: "handler", hook, event = &event_id, "{text}"),
+            "warn" => tracing::warn!(target: "handler", hook, event = &event_id, "{text}"),
+            _ => tracing::error!(target: "handler", hook, event = &event_id, "{text}"),
         }
     }
     for OutboundCall {
@@ -99,7 +102,7 @@ pub(crate) fn log(event: &Event, number: u32, attempt: &Attempt) {
         let repeated = (*repeated > 0).then_some(*repeated);
         tracing::warn!(
             hook,
-            event = event_id,
+            event = &event_id,
             number,
             method,
             url,
@@ -110,10 +113,10 @@ pub(crate) fn log(event: &Event, number: u32, attempt: &Attempt) {
         );
     }
     if attempt.log_truncated {
-        tracing::warn!(target: "handler", hook, event = event_id, "…more lines than an attempt may write: dropped");
+        tracing::warn!(target: "handler", hook, event = &event_id, "…more lines than an attempt may write: dropped");
     }
     let outcome = attempt.outcome.word();
-    let duration_ms = attempt.duration.as_secs_f64() * 1000.0;
+    let duration_ms = attempt.duration.as_micros() as f64 / 1000.0;
     let memory_kib = attempt.memory_peak_bytes / 1024;
     // The number of the secret in the hook file: after a rotation, it shows when the old secret is
     // no longer used.
@@ -133,7 +136,7 @@ pub(crate) fn log(event: &Event, number: u32, attempt: &Attempt) {
             let status = reply.as_ref().map(|reply| reply.status);
             tracing::info!(
                 hook,
-                event = event_id,
+                event = &event_id,
                 number,
                 outcome,
                 verified_by,
@@ -149,7 +152,7 @@ pub(crate) fn log(event: &Event, number: u32, attempt: &Attempt) {
         Outcome::HostFault(_) => {
             tracing::error!(
                 hook,
-                event = event_id,
+                event = &event_id,
                 number,
                 outcome,
                 reason,
@@ -163,7 +166,7 @@ pub(crate) fn log(event: &Event, number: u32, attempt: &Attempt) {
         _ => {
             tracing::warn!(
                 hook,
-                event = event_id,
+                event = &event_id,
                 number,
                 outcome,
                 reason,

@@ -54,6 +54,7 @@ impl Dispatcher {
             detail: format!("the delivery has the identity of event {first}: {what}"),
             hint: Some(duplicate_hint(hook, first, is_replayed)),
             client_address: duplicate.client_address,
+            request: None,
         };
         if self.record_refused(hook, request, what) {
             let (event, duplicate) = (first, duplicate.event);
@@ -84,6 +85,7 @@ impl Dispatcher {
             detail: error.to_string(),
             hint: Some(message_hint(error).into()),
             client_address: None,
+            request: None,
         };
         if self.record_refused(&QUEUE.into(), request, REFUSED_MESSAGE) {
             let why = error.to_string();

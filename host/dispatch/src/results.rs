@@ -44,6 +44,30 @@ impl Dispatcher {
     }
 
     fn emitted(&self, by: &Event, emission: Emission) -> NewEvent {
+        let hops = by
+            .attribute("hops")
+            .and_then(|hops| hops.parse().ok())
+            .unwrap_or(0_u32)
+            + 1;
+        let mut attributes = emitted_by(&by.hook, hops);
+        attributes.push(("caused-by".to_owned(), by.id.to_string()));
+        attributes.extend(
+            by.attribute("traceparent")
+                .map(|value| ("traceparent".to_owned(), value.to_owned())),
+        );
+        let dead = (hops > HOPS_MAX).then_some(LOOP);
+        NewEvent {
+            dead,
+            ..self.new_event(emission, attributes)
+        }
+    }
+
+    /// The event of an emission, with these attributes.
+    pub(crate) fn new_event(
+        &self,
+        emission: Emission,
+        mut attributes: Vec<(String, String)>,
+    ) -> NewEvent {
         let Emission {
             id,
             hook,
@@ -53,23 +77,7 @@ impl Dispatcher {
             key,
             delay,
         } = emission;
-        let hops = by
-            .attribute("hops")
-            .and_then(|hops| hops.parse().ok())
-            .unwrap_or(0_u32)
-            + 1;
-        let mut attributes = vec![
-            ("verified-by".to_owned(), "emit".to_owned()),
-            ("verified-by-scheme".to_owned(), "none".to_owned()),
-            ("emitted-by".to_owned(), by.hook.to_string()),
-            ("caused-by".to_owned(), by.id.to_string()),
-            ("hops".to_owned(), hops.to_string()),
-        ];
         attributes.extend(event_type.map(|event_type| ("event-type".to_owned(), event_type)));
-        attributes.extend(
-            by.attribute("traceparent")
-                .map(|value| ("traceparent".to_owned(), value.to_owned())),
-        );
         let path = format!("/{hook}");
         let received_at = self.clock.now();
         let method = http::Method::POST;
@@ -100,14 +108,23 @@ impl Dispatcher {
             id_match: IdMatch::Id,
             window,
         });
-        let dead = (hops > HOPS_MAX).then_some(LOOP);
         NewEvent {
             stored: Stored::new(event),
             dedup,
             order_key,
             delay,
             run_now: false,
-            dead,
+            dead: None,
         }
     }
+}
+
+/// The attributes that say who emitted an event.
+pub(crate) fn emitted_by(hook: &str, hops: u32) -> Vec<(String, String)> {
+    vec![
+        ("verified-by".to_owned(), "emit".to_owned()),
+        ("verified-by-scheme".to_owned(), "none".to_owned()),
+        ("emitted-by".to_owned(), hook.to_owned()),
+        ("hops".to_owned(), hops.to_string()),
+    ]
 }

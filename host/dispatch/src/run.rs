@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use super::dispatcher::Dispatcher;
 use super::finish::RanAttempt;
 use super::lease::Lease;
+use super::trace::{self, AttemptStart};
 
 impl Dispatcher {
     /// One attempt, from its lease to its end. Callers that wait are told when the end is stored;
@@ -23,7 +24,9 @@ impl Dispatcher {
         replayed: bool,
         remote: Option<oneshot::Sender<Outcome>>,
     ) {
-        let (event, number) = (lease.event().clone(), lease.attempt());
+        let number = lease.attempt();
+        let span = self.tracer.attempt(lease.event(), Some(lease.numbers()));
+        let event = trace::within(lease.event().clone(), span.as_ref());
         let input = if replayed {
             Arc::new(marked_replayed(&event))
         } else {
@@ -34,6 +37,7 @@ impl Dispatcher {
         if number == 1 && lease.deferred().count == 0 && !replayed {
             let waited = now.duration_since(event.received_at).unwrap_or_default();
             target.handler.metrics().measure_queue_wait(waited);
+            self.trace_queue(lease.event(), now);
         }
         landfall_model::kill_point!("before-run");
 
@@ -47,6 +51,14 @@ impl Dispatcher {
             Err(error) => panicked(&error, started.elapsed()),
         };
         drop(permit);
+        if let Some(span) = &span {
+            let start = AttemptStart {
+                started,
+                at: now,
+                is_stored: true,
+            };
+            self.trace_attempt(span, &event, number, &attempt, &start);
+        }
         landfall_model::kill_point!("after-run");
 
         let ran = RanAttempt {

@@ -13,6 +13,7 @@ use landfall_model::{Attempt, Effects, Event, Outcome, RetrySpec, Stored};
 use super::dispatcher::Dispatcher;
 use super::finish::{DeliveryEnd, Past, dead_reason, next_disposition, refused_outcome};
 use super::record;
+use super::trace::{self, AttemptStart};
 
 /// The time for what follows the attempt: its end, and storing its effects.
 const GRACE: Duration = Duration::from_millis(500);
@@ -48,12 +49,23 @@ impl Dispatcher {
 
     async fn sync_attempt(&self, target: &Target, event: Event, limit: Duration) -> Outcome {
         let (started, now) = (Instant::now(), self.clock.now());
-        let (event, started_ms) = (Arc::new(event), to_ms(now));
+        self.trace_queue(&event, now);
+        let span = self.tracer.attempt(&event, None);
+        let event = trace::within(Arc::new(event), span.as_ref());
+        let started_ms = to_ms(now);
         let metrics = target.handler.metrics();
         let waited = now.duration_since(event.received_at).unwrap_or_default();
         metrics.measure_queue_wait(waited);
         let mut attempt = target.handler.run(event.clone(), 1, limit).await;
         self.report(metrics, &event, 1, &attempt);
+        if let Some(span) = &span {
+            let start = AttemptStart {
+                started,
+                at: now,
+                is_stored: false,
+            };
+            self.trace_attempt(span, &event, 1, &attempt, &start);
+        }
 
         let is_done = matches!(attempt.outcome, Outcome::Done(_));
         let effects = std::mem::take(&mut attempt.effects);

@@ -8,6 +8,7 @@ use super::bodies::BodyReservation;
 use super::caller::Caller;
 use super::decode::Encoding;
 use super::edge::Edge;
+use super::excerpt;
 use super::rejection::{Rejection, Why};
 use super::target::AuthTarget;
 use landfall_hooks::Hook;
@@ -191,6 +192,7 @@ async fn judge<T>(
         let why = Why::new(refusal.reason.word(), refusal.to_string());
         let why = Box::new(Why {
             hint: hint_for(edge, auth, &request, &refusal),
+            request: Some(excerpt::of_request(edge, auth, &request)),
             ..*why
         });
         let status = auth.verifier.answers().refused_status;

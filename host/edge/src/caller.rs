@@ -4,11 +4,12 @@ use std::net::IpAddr;
 
 use axum::body::{Body, HttpBody};
 use http::request::Parts;
-use http::{Method, Uri};
+use http::{HeaderValue, Method, Uri};
 use ipnet::IpNet;
 
 use landfall_hooks::Hook;
-use landfall_model::{NO_HOOK, Peer};
+use landfall_model::{NO_HOOK, Peer, TRACEPARENT};
+use landfall_telemetry::OpenSpan;
 
 use super::client;
 
@@ -31,6 +32,10 @@ pub(crate) struct Caller {
     pub(crate) proxy: Option<IpAddr>,
     /// Length of the body that the head announces.
     pub(crate) announced: u64,
+    /// The header that names the span of the caller.
+    traceparent: Option<HeaderValue>,
+    /// The span of the request. `None`: telemetry is off.
+    pub(crate) span: Option<OpenSpan>,
 }
 
 // === impl Caller ===
@@ -53,12 +58,19 @@ impl Caller {
             proxy: address
                 .filter(|address| Some(*address) == peer && client::is_forwarded(&head.headers)),
             announced: body.size_hint().lower(),
+            traceparent: head.headers.get(TRACEPARENT).cloned(),
+            span: None,
         }
     }
 
     /// The same caller with another name in records.
     pub(crate) fn named(self, name: &'static str) -> Caller {
         Caller { name, ..self }
+    }
+
+    /// The header that names the span of the caller, if it is text.
+    pub(crate) fn traceparent(&self) -> Option<&str> {
+        self.traceparent.as_ref()?.to_str().ok()
     }
 
     /// The path for the log. For a known hook it is the pattern, because a parameter may be a
@@ -72,7 +84,7 @@ impl Caller {
 }
 
 /// The path without segments that may be secrets.
-fn shown_path(path: &str) -> String {
+pub(crate) fn shown_path(path: &str) -> String {
     let segments: Vec<String> = path.split('/').map(shown_segment).collect();
     let path = segments.join("/");
     match path.char_indices().nth(PATH_CHARS_MAX) {

@@ -7,14 +7,16 @@ use ipnet::IpNet;
 use landfall_dispatch::Dispatcher;
 use landfall_hooks::Hooks;
 use landfall_metrics::Metrics;
-use landfall_model::{Clock, EdgeLimits, PushSpec, RefusalLog};
+use landfall_model::{Clock, EdgeLimits, PushSpec, RefusalLog, RequestLines};
 use landfall_secrets::{KeyDocuments, Secrets};
+use landfall_telemetry::Tracer;
 use landfall_verify::Verifier;
 
 use super::bodies::BodyBudget;
 use super::decode::Decoders;
 use super::hints::HintBudget;
 use super::push_auth;
+use super::request_log::RequestLog;
 
 /// The public listener's state.
 pub struct Edge {
@@ -35,6 +37,10 @@ pub struct Edge {
     /// Proxies whose `X-Forwarded-For` counts.
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) clock: Clock,
+    /// Takes the spans of requests.
+    pub(crate) tracer: Tracer,
+    /// Writes the lines of answered requests.
+    pub(crate) request_log: RequestLog,
     pub(crate) hints: HintBudget,
     pub(crate) bodies: BodyBudget,
     pub(crate) decoders: Decoders,
@@ -63,6 +69,12 @@ pub struct EdgeSetup {
     pub clock: Clock,
     /// The metrics of the node.
     pub metrics: Arc<Metrics>,
+    /// Takes the spans of requests.
+    pub tracer: Tracer,
+    /// Which answered requests have a line in the log.
+    pub request_lines: RequestLines,
+    /// Of the requests with a status below 400, one in this many has a line.
+    pub request_every: u32,
 }
 
 // === impl Edge ===
@@ -80,6 +92,8 @@ impl Edge {
             metrics: setup.metrics,
             trusted_proxies: setup.trusted_proxies,
             clock: setup.clock,
+            tracer: setup.tracer,
+            request_log: RequestLog::new(setup.request_lines, setup.request_every),
             hints: HintBudget::default(),
             bodies: BodyBudget::new(setup.limits.body_memory),
             decoders: Decoders::new(setup.limits.body_timeout),

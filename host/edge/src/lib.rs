@@ -18,6 +18,7 @@ mod client;
 mod connections;
 mod decode;
 mod edge;
+mod excerpt;
 mod head;
 mod hints;
 mod io_timeouts;
@@ -28,7 +29,9 @@ mod read_body;
 mod receive;
 mod refuse;
 mod rejection;
+mod request_log;
 mod target;
+mod trace;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -31,7 +31,7 @@ pub(crate) async fn push(State(edge): State<Arc<Edge>>, request: Request) -> Res
     let caller = Caller::of(&head, &body, &edge.trusted_proxies).named(NAME);
     match handle(&edge, head, body, caller.address).await {
         Ok(response) => response,
-        Err(rejection) => refuse::refuse(&edge, rejection, &caller, None),
+        Err(rejection) => refuse::refuse(&edge, rejection.into(), &caller, None).response,
     }
 }
 

@@ -17,13 +17,15 @@ use super::challenge::answer_challenge;
 use super::decode::{self, Encoding};
 use super::edge::Edge;
 use super::read_body::{drain, is_worth_draining, read, without_body};
-use super::rejection::{Rejection, Why};
+use super::refuse::Recorded;
+use super::rejection::{Rejected, Rejection, Why};
+use super::request_log::Answered;
 use super::target::AuthTarget;
-use super::{answer, authenticate, head, refuse};
+use super::{answer, authenticate, excerpt, head, refuse};
 use landfall_dispatch::{Answer, AnswerContent, Incoming, Target};
 use landfall_hooks::{Hook, RouteMatch, Serving};
 use landfall_metrics::{RequestOutcome, RunningRequest};
-use landfall_model::{DedupId, DedupKey, Event, Mode, Outcome};
+use landfall_model::{DedupId, DedupKey, Event, EventId, Mode, Outcome, TRACEPARENT};
 use landfall_verify::{
     AuthScheme, SignedBody, Unverified, Verdict, Verified, is_challenge, streaming_mac,
 };
@@ -36,29 +38,62 @@ const RECHECK_INTERVAL: Duration = Duration::from_millis(10);
 pub(crate) async fn receive(State(edge): State<Arc<Edge>>, request: Request) -> Response {
     let started = Instant::now();
     let (head, mut body) = request.into_parts();
-    let caller = Caller::of(&head, &body, &edge.trusted_proxies);
+    let mut caller = Caller::of(&head, &body, &edge.trusted_proxies);
+    caller.span = edge.tracer.request(caller.traceparent());
     let (is_last, worth_draining) = (head::is_last(&head), is_worth_draining(&head, &body));
     let response = match handle(&edge, &caller, started, head, &mut body).await {
-        Ok(Handled { answer, running }) => {
-            running.answered(answer.outcome, answer.response.status().as_u16());
+        Ok(Handled {
+            hook,
+            answer,
+            running,
+        }) => {
+            let answered = Answered {
+                hook: Some(&hook),
+                event: answer.event,
+                outcome: answer.outcome,
+                status: answer.response.status().as_u16(),
+                bytes: answer.bytes.unwrap_or(caller.announced),
+                duration: started.elapsed(),
+                reason: None,
+            };
+            running.answered(answered.outcome, answered.status);
+            edge.request_log.write(&caller, &answered);
+            edge.trace_request(&caller, started, &answered);
             answer.response
         }
         Err(Refused {
-            rejection,
+            rejected,
             hook,
             running,
         }) => {
-            if worth_draining && !rejection.abandons_body() {
+            if worth_draining && !rejected.rejection.abandons_body() {
                 drain(&mut body).await;
             }
 
-            let outcome = rejection.outcome();
-            let response = refuse::refuse(&edge, rejection, &caller, hook.as_deref());
-            let status = response.status().as_u16();
+            let outcome = rejected.rejection.outcome();
+            let Recorded {
+                response,
+                reason,
+                is_suppressed,
+            } = refuse::refuse(&edge, rejected, &caller, hook.as_deref());
+            let answered = Answered {
+                hook: hook.as_deref(),
+                event: None,
+                outcome,
+                status: response.status().as_u16(),
+                bytes: caller.announced,
+                duration: started.elapsed(),
+                reason,
+            };
             match running {
-                Some(running) => running.answered(outcome, status),
-                None => edge.metrics.count_request(outcome, status),
+                Some(running) => running.answered(outcome, answered.status),
+                None => edge.metrics.count_request(outcome, answered.status),
             }
+            // A scanner cannot fill the log: after some lines, refusals of one kind are counted.
+            if !is_suppressed {
+                edge.request_log.write(&caller, &answered);
+            }
+            edge.trace_request(&caller, started, &answered);
             if body.is_end_stream() {
                 response
             } else {
@@ -76,6 +111,7 @@ pub(crate) async fn receive(State(edge): State<Arc<Edge>>, request: Request) -> 
 
 /// An answered request.
 struct Handled {
+    hook: Arc<Hook>,
     answer: HookAnswer,
     running: RunningRequest,
 }
@@ -84,11 +120,15 @@ struct Handled {
 struct HookAnswer {
     response: Response,
     outcome: RequestOutcome,
+    /// The event that the caller is told of.
+    event: Option<EventId>,
+    /// The length of the body as the handler receives it.
+    bytes: Option<u64>,
 }
 
 /// A rejected request, and its hook if one is known.
 struct Refused {
-    rejection: Rejection,
+    rejected: Rejected,
     hook: Option<Arc<Hook>>,
     running: Option<RunningRequest>,
 }
@@ -106,8 +146,12 @@ async fn handle(
         let running = hook
             .as_ref()
             .map(|hook| hook.metrics.start_request(started));
+        let request = excerpt::of_head(caller, hook.as_deref(), &head.headers);
         return Err(Refused {
-            rejection,
+            rejected: Rejected {
+                rejection,
+                request: Some(request),
+            },
             hook,
             running,
         });
@@ -116,16 +160,23 @@ async fn handle(
     let found = find(edge, head.uri.path())
         .await
         .map_err(|rejection| Refused {
-            rejection,
+            rejected: Rejected {
+                rejection,
+                request: Some(excerpt::of_head(caller, None, &head.headers)),
+            },
             hook: None,
             running: None,
         })?;
     let hook = found.hook.clone();
     let running = hook.metrics.start_request(started);
     match handle_for(edge, &hook, caller, found, head, body).await {
-        Ok(answer) => Ok(Handled { answer, running }),
-        Err(rejection) => Err(Refused {
-            rejection,
+        Ok(answer) => Ok(Handled {
+            hook,
+            answer,
+            running,
+        }),
+        Err(rejected) => Err(Refused {
+            rejected,
             hook: Some(hook),
             running: Some(running),
         }),
@@ -139,18 +190,18 @@ async fn handle_for(
     found: RouteMatch,
     head: Parts,
     body: &mut Body,
-) -> Result<HookAnswer, Rejection> {
-    authenticate::check_address(hook, caller)?;
+) -> Result<HookAnswer, Rejected> {
     let method_check = check_method(hook, &head.method);
-    if !hook.verifier.takes_challenges_by(&head.method) {
-        method_check.as_ref().map_err(Rejection::clone)?;
-    }
-
     let target = hook.target();
-    check_can_serve(hook, target.as_ref())?;
+    check_before_body(hook, caller, &method_check, target.as_ref()).map_err(|rejection| {
+        Rejected {
+            rejection,
+            request: Some(excerpt::of_head(caller, Some(hook), &head.headers)),
+        }
+    })?;
 
     let params = found.params.clone();
-    let attributes = attributes(found, caller, &head);
+    let attributes = attributes(found, caller);
     let head = Unverified {
         params,
         ..without_body(head)
@@ -159,12 +210,17 @@ async fn handle_for(
         match authenticated(edge, hook, caller, head, body, method_check).await? {
             Authenticated::Event(verified, reservation) => (verified, reservation),
             Authenticated::Challenge(response) => {
-                let outcome = RequestOutcome::Challenge;
-                return Ok(HookAnswer { response, outcome });
+                return Ok(HookAnswer {
+                    response,
+                    outcome: RequestOutcome::Challenge,
+                    event: None,
+                    bytes: None,
+                });
             }
         };
 
     let dedup = dedup_key(hook, &verified);
+    let bytes = verified.request().body.len() as u64;
     let event = verified.into_event(&hook.spec.name, edge.clock.now(), attributes);
     let answer = match hook.spec.mode {
         Mode::Sync => run_now(edge, hook, target, event).await?,
@@ -175,8 +231,25 @@ async fn handle_for(
 
     Ok(HookAnswer {
         response: answer::apply_rules(hook, answer.response),
+        bytes: Some(bytes),
         ..answer
     })
+}
+
+/// What can be refused before the body is read. `method_check` may be an error that only an
+/// ownership check may ignore.
+fn check_before_body(
+    hook: &Hook,
+    caller: &Caller,
+    method_check: &Result<(), Rejection>,
+    target: Option<&Target>,
+) -> Result<(), Rejection> {
+    authenticate::check_address(hook, caller)?;
+    if !hook.verifier.takes_challenges_by(&caller.method) {
+        method_check.clone()?;
+    }
+
+    check_can_serve(hook, target)
 }
 
 /// Refuses a request that the hook can neither run nor verify.
@@ -216,8 +289,12 @@ async fn authenticated(
     head: Unverified,
     body: &mut Body,
     method_check: Result<(), Rejection>,
-) -> Result<Authenticated, Rejection> {
-    let encoding = Encoding::of(&head.headers)?;
+) -> Result<Authenticated, Rejected> {
+    let with_head = |rejection| Rejected {
+        rejection,
+        request: Some(excerpt::of_head(caller, Some(hook), &head.headers)),
+    };
+    let encoding = Encoding::of(&head.headers).map_err(with_head)?;
     let auth = AuthTarget::of(hook, caller.address);
     let keys = authenticate::keys(edge, auth);
     // A signature over decoded bytes cannot be computed while the encoded bytes arrive.
@@ -231,12 +308,14 @@ async fn authenticated(
     let max = encoding.map_or(hook.sizes.max_body, |_| {
         decode::encoded_max(hook.sizes.max_body)
     });
-    let (body, mac, reservation) = read(edge, max, body, mac).await?;
+    let (body, mac, reservation) = read(edge, max, body, mac).await.map_err(with_head)?;
     let request = Unverified { body, ..head };
     let started = Instant::now();
 
     // Only an ownership check with the right method gets the reason of a failed proof.
     let method = request.method.clone();
+    let is_periodic =
+        hook.verifier.challenge_every().is_some() && is_challenge(&hook.verifier, &request);
     let is_challenge = method_check.is_err() && is_challenge(&hook.verifier, &request);
     let checked = match encoding {
         None => authenticate::authenticate(edge, auth, request, &keys, mac)
@@ -248,14 +327,27 @@ async fn authenticated(
         }
     };
     hook.metrics.measure_verify(started.elapsed());
+    edge.trace_verify(caller, hook, started, &checked);
     let (verified, reservation) = match checked {
         Ok((Verdict::Verified(verified), reservation)) => (verified, reservation),
         Ok((Verdict::Challenge(answer), _)) => {
-            let answer = answer_challenge(edge, hook, &method, answer).await?;
-            return Ok(Authenticated::Challenge(answer));
+            let answered = answer_challenge(edge, hook, &method, answer).await;
+            if is_periodic && answered.is_err() {
+                hook.metrics.count_refused_challenge();
+            }
+            return Ok(Authenticated::Challenge(answered?));
         }
-        Err(rejection) if is_challenge => return Err(rejection),
-        Err(rejection) => return Err(method_check.err().unwrap_or(rejection)),
+        Err(rejection) => {
+            if is_periodic {
+                hook.metrics.count_refused_challenge();
+            }
+            let rejection = if is_challenge {
+                rejection
+            } else {
+                method_check.err().unwrap_or(rejection)
+            };
+            return Err(rejection.into());
+        }
     };
 
     // The method was only accepted because the request could have been an ownership check.
@@ -293,6 +385,8 @@ async fn run_now(
     Ok(HookAnswer {
         response: answer::outcome(hook.verifier.answers(), outcome, event_id),
         outcome: counted,
+        event: Some(event_id),
+        bytes: None,
     })
 }
 
@@ -308,6 +402,7 @@ async fn store_and_answer(
     let event_id = event.id;
     let accepted = queue(edge, hook, target, event, dedup).await?;
     let rules = hook.verifier.answers();
+    let event = Some(accepted.event);
     let (response, outcome) = match accepted.content {
         AnswerContent::Reply(reply) => {
             let response = answer::reply(rules, reply, event_id);
@@ -323,7 +418,12 @@ async fn store_and_answer(
             (response, RequestOutcome::Accepted)
         }
     };
-    Ok(HookAnswer { response, outcome })
+    Ok(HookAnswer {
+        response,
+        outcome,
+        event,
+        bytes: None,
+    })
 }
 
 /// Returns when the event is on stable storage. In mode `auto`, waits for the handler's reply until
@@ -415,19 +515,17 @@ fn unavailable(hook: &Hook) -> Rejection {
 }
 
 /// The event attributes that come from the connection and the path.
-fn attributes(found: RouteMatch, caller: &Caller, head: &Parts) -> Vec<(String, String)> {
+fn attributes(found: RouteMatch, caller: &Caller) -> Vec<(String, String)> {
     let mut attributes = Vec::with_capacity(2 + found.params.len());
     if let Some(address) = caller.address {
         attributes.push(("client-address".to_owned(), address.to_string()));
     }
 
-    if let Some(traceparent) = head
-        .headers
-        .get("traceparent")
-        .and_then(|value| value.to_str().ok())
-    {
-        attributes.push(("traceparent".to_owned(), traceparent.to_owned()));
-    }
+    let traceparent = match &caller.span {
+        Some(span) => Some(span.context.to_string()),
+        None => caller.traceparent().map(str::to_owned),
+    };
+    attributes.extend(traceparent.map(|value| (TRACEPARENT.to_owned(), value)));
     attributes.extend(
         found
             .params

@@ -1,5 +1,5 @@
-//! Records each rejected request: a log line, a counter and an entry of `/api/refusals`. The caller
-//! never sees what the operator reads here.
+//! Records each rejected request: a log line, a counter and an entry of `/api/v1/refusals`. The
+//! caller never sees what the operator reads here.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,17 +10,27 @@ use axum::response::Response;
 use super::answer;
 use super::caller::Caller;
 use super::edge::Edge;
-use super::rejection::{Broken, Rejection, Why};
+use super::rejection::{Broken, Rejected, Rejection, Why};
 use landfall_hooks::Hook;
 use landfall_model::{ADMIN, LOG_WINDOW, LogDecision, NO_HOOK, RefusedRequest};
+
+/// The answer to a rejected request, and what was recorded.
+pub(crate) struct Recorded {
+    pub(crate) response: Response,
+    /// The word for the reason. `None`: nothing was refused.
+    pub(crate) reason: Option<&'static str>,
+    /// Too many requests were refused for this reason to log each.
+    pub(crate) is_suppressed: bool,
+}
 
 /// Records a rejection and returns the answer.
 pub(crate) fn refuse(
     edge: &Edge,
-    rejection: Rejection,
+    rejected: Rejected,
     caller: &Caller,
     hook: Option<&Hook>,
-) -> Response {
+) -> Recorded {
+    let Rejected { rejection, request } = rejected;
     let why = explain(edge, &rejection, caller, hook);
     let is_ours = rejection.is_ours();
     let response = match hook {
@@ -28,7 +38,10 @@ pub(crate) fn refuse(
         None => rejection.response(),
     };
 
-    if let Some(why) = why {
+    let (mut reason, mut is_suppressed) = (None, false);
+    if let Some(mut why) = why {
+        why.request = why.request.or(request);
+        reason = Some(why.reason);
         let name = match hook {
             Some(hook) => {
                 hook.metrics.count_refused(why.reason);
@@ -39,7 +52,7 @@ pub(crate) fn refuse(
                 caller.name
             }
         };
-        record(
+        let is_logged = record(
             edge,
             name,
             why,
@@ -47,9 +60,14 @@ pub(crate) fn refuse(
             caller.address,
             is_ours,
         );
+        is_suppressed = !is_logged;
     }
 
-    response
+    Recorded {
+        response,
+        reason,
+        is_suppressed,
+    }
 }
 
 /// Records what the listener refused.
@@ -91,6 +109,7 @@ pub fn refuse_admin(edge: &Edge, why: Why, status: u16, client: Option<IpAddr>) 
     record(edge, ADMIN, why, Some(status), client, status >= 500);
 }
 
+/// Returns whether the refusal has a line in the log.
 fn record(
     edge: &Edge,
     hook: &str,
@@ -98,11 +117,12 @@ fn record(
     status: Option<u16>,
     address: Option<IpAddr>,
     is_ours: bool,
-) {
+) -> bool {
     let Why {
         reason,
         detail,
         hint,
+        request,
     } = why;
     let refused = RefusedRequest {
         at: humantime::format_rfc3339_millis(edge.clock.now()).to_string(),
@@ -112,8 +132,10 @@ fn record(
         detail: detail.clone(),
         hint: hint.clone(),
         client_address: address.map(|address| address.to_string()),
+        request,
     };
-    match edge.refusals.record(refused, Instant::now()) {
+    let decision = edge.refusals.record(refused, Instant::now());
+    match decision {
         LogDecision::Write if is_ours => {
             tracing::error!(
                 hook,
@@ -134,6 +156,7 @@ fn record(
             ));
         }
     }
+    decision == LogDecision::Write
 }
 
 async fn log_suppressed(

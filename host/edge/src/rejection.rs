@@ -6,6 +6,7 @@ use http::header::{ACCEPT_ENCODING, ALLOW, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
 use landfall_metrics::RequestOutcome;
+use landfall_model::RequestExcerpt;
 
 use super::answer::{RETRY_LATER, RETRY_SOON, closing, empty, error, retry, with};
 
@@ -48,6 +49,13 @@ pub(crate) enum Rejection {
     NotKept(String),
 }
 
+/// A rejection, and the part of the request that the operator sees.
+#[derive(Debug)]
+pub(crate) struct Rejected {
+    pub(crate) rejection: Rejection,
+    pub(crate) request: Option<Box<RequestExcerpt>>,
+}
+
 /// The reason of a rejection, for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Why {
@@ -57,6 +65,8 @@ pub struct Why {
     pub detail: String,
     /// What to do.
     pub hint: Option<String>,
+    /// The request, if the reason lies in it.
+    pub request: Option<Box<RequestExcerpt>>,
 }
 
 /// What the listener refuses before it has a request.
@@ -70,6 +80,17 @@ pub(crate) enum Broken {
     Http2,
     /// The head was not received in time; the connection is closed.
     SlowHead,
+}
+
+// === impl Rejected ===
+
+impl From<Rejection> for Rejected {
+    fn from(rejection: Rejection) -> Rejected {
+        Rejected {
+            rejection,
+            request: None,
+        }
+    }
 }
 
 // === impl Rejection ===
@@ -174,6 +195,7 @@ impl Why {
             reason,
             detail: detail.into(),
             hint: None,
+            request: None,
         })
     }
 

@@ -54,6 +54,8 @@ pub struct EngineSettings {
     /// `landfall dev` keeps them: on a node with components of several authors, nothing that one
     /// component's compiler has written may reach another component.
     pub functions: Option<PathBuf>,
+    /// Outbound calls pass on the trace of their event, in the header `traceparent`.
+    pub passes_traces: bool,
 }
 
 /// What surrounds a component in an offline run, in place of the ledger, the network and the clock
@@ -107,6 +109,7 @@ impl Engine {
             ledger,
             clock,
             fixed: None,
+            passes_traces: settings.passes_traces,
         };
         Ok(Engine {
             runtime,

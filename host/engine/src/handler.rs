@@ -29,7 +29,8 @@ use super::{link, proxy, reply};
 use landfall_egress::Client;
 use landfall_metrics::{HookMetrics, OutboundMetrics};
 use landfall_model::{
-    Attempt, CallResult, Event, Grants, HookSpec, MemoryBudget, OutboundCall, Outcome, Reply, Sizes,
+    Attempt, CallResult, Event, Grants, HookSpec, MemoryBudget, OutboundCall, Outcome, Reply,
+    Sizes, TRACEPARENT, TraceContext,
 };
 
 /// The bytes that a guest may pass to the host in one call.
@@ -271,6 +272,14 @@ impl Handler {
         }
     }
 
+    /// The trace that outbound calls pass on.
+    fn trace_of(&self, event: &Event) -> Option<TraceContext> {
+        if !self.runtime.passes_traces {
+            return None;
+        }
+        event.attribute(TRACEPARENT).and_then(TraceContext::parse)
+    }
+
     fn store(
         &self,
         event: Option<Arc<Event>>,
@@ -279,6 +288,7 @@ impl Handler {
     ) -> Store<AttemptState> {
         let until = budget.until();
         let memory = MemoryBudget::new(self.sizes.memory);
+        let trace = event.as_ref().and_then(|event| self.trace_of(event));
         let capabilities = Capabilities::new(&AttemptContext {
             hook: &self.hook,
             grants: &self.grants,
@@ -298,6 +308,7 @@ impl Handler {
                 until,
                 memory.clone(),
                 self.outbound.clone(),
+                trace,
             ),
             capabilities,
         );

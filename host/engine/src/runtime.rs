@@ -18,4 +18,6 @@ pub(crate) struct Runtime {
     /// The clock and the random numbers of components, for offline runs. `None`: those of the
     /// machine.
     pub(crate) fixed: Option<Fixed>,
+    /// Outbound calls pass on the trace of their event.
+    pub(crate) passes_traces: bool,
 }

@@ -6,7 +6,9 @@ use super::error::HookError;
 use super::files::Files;
 use landfall_config::{ConfigError, HookSource, Manifest, parse_hook};
 use landfall_engine::{CAPABILITIES, Component};
-use landfall_model::{HookName, HookSpec, SecretRef, Sizes};
+use landfall_model::{
+    DedupId, HookName, HookSpec, IdMatch, Mode, ReconcileSource, SecretRef, Sizes,
+};
 use landfall_verify::{Packs, Verifier};
 
 /// A hook file. A component without one has an empty hook file.
@@ -67,11 +69,15 @@ impl<'a> HookFile<'a> {
         if let Some(problem) = verifier.path_problem(&spec.path) {
             return Err(self.error_at(&["path"], problem));
         }
-        verifier
+        let verifier = verifier
             .with_locations(&spec.dedup, spec.order_by.clone(), &spec.path)
             .map_err(|error| self.error_at(&[error.key], error.message))?
             .with_accepted(&spec.accepted)
-            .map_err(|error| self.error_at(&["accepted", error.key], error.message))
+            .map_err(|error| self.error_at(&["accepted", error.key], error.message))?;
+        match reconcile_problem(spec, &verifier) {
+            Some(problem) => Err(self.error_at(&["reconcile"], problem)),
+            None => Ok(verifier),
+        }
     }
 
     /// The sizes of bodies. `bodies` is what the node has for all bodies together.
@@ -134,6 +140,38 @@ pub(crate) fn path_alone(text: &str) -> String {
         .find(|table| table.contains_key("path"))
         .unwrap_or_default()
         .to_string()
+}
+
+/// Why missed deliveries of this hook could run twice, or cannot be stored.
+fn reconcile_problem(spec: &HookSpec, verifier: &Verifier) -> Option<String> {
+    let reconcile = spec.reconcile.as_ref()?;
+    let is_shopify = matches!(reconcile.source, ReconcileSource::Shopify { .. });
+    let problem = match &spec.dedup.id {
+        _ if spec.mode == Mode::Sync => {
+            "[reconcile] stores what was missed: write mode = \"async\" or \"auto\""
+        }
+        _ if spec.path.contains('{') => {
+            "[reconcile] cannot know the parameters of a path: write a path without `{`"
+        }
+        DedupId::Nothing | DedupId::BodyDigest => {
+            "[reconcile] tells by the provider's delivery id what the hook has received: leave out `id` in [dedup], \
+             or name the fields"
+        }
+        DedupId::OfPack if is_shopify => {
+            "Shopify's API does not know the id of a webhook, so write an identity that both have: [dedup] id = \
+             [{ header = \"X-Shopify-Topic\" }, { json = \"/id\" }, { json = \"/updated_at\" }]"
+        }
+        _ if verifier.id_match() != IdMatch::Id => {
+            "the API does not return the bytes of the webhook, and a late webhook would run again: write match = \
+             \"id\" in [dedup]"
+        }
+        _ if spec.dedup.window < reconcile.since => {
+            "[dedup] window is shorter than [reconcile] since, so that older deliveries would run again: make the window \
+             at least as long"
+        }
+        _ => return None,
+    };
+    Some(problem.to_owned())
 }
 
 /// Every secret that a hook names.

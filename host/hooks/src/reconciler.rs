@@ -30,7 +30,7 @@ use super::watch::Watch;
 use landfall_config::Readiness;
 use landfall_engine::Engine;
 use landfall_metrics::Metrics;
-use landfall_model::{HookName, SecretSource};
+use landfall_model::{Clock, HookName, SecretSource};
 use landfall_verify::AuthScheme;
 
 /// A file that has changed counts when it has stayed the same for this long.
@@ -70,6 +70,8 @@ pub struct Setup {
     pub readiness: Readiness,
     /// The metrics of the hooks.
     pub metrics: Arc<Metrics>,
+    /// The time of day.
+    pub clock: Clock,
 }
 
 /// The only writer of the served hooks.
@@ -85,6 +87,7 @@ struct Reconciler {
     invalid_files: BTreeMap<String, String>,
     loads: Loads,
     has_scanned: bool,
+    clock: Clock,
 }
 
 // === impl Hooks ===
@@ -142,6 +145,7 @@ impl Reconciler {
             invalid_files: BTreeMap::new(),
             loads: Loads::default(),
             has_scanned: false,
+            clock: setup.clock,
         }
     }
 
@@ -362,8 +366,9 @@ impl Reconciler {
         }
 
         let statuses = self.statuses(&table, &conflicts);
-        let old = self.hooks.publish(table, statuses.clone());
-        self.log_changes(&old, &statuses, &conflicts);
+        let now = humantime::format_rfc3339_millis(self.clock.now()).to_string();
+        let old = self.hooks.publish(table, statuses, &now);
+        self.log_changes(&old, &self.hooks.statuses(), &conflicts);
     }
 
     fn statuses(&self, table: &Table, conflicts: &Conflicts) -> Vec<HookStatus> {

@@ -85,8 +85,19 @@ impl Hooks {
 
     /// Replaces the table and the statuses together: who finds a hook serving finds it in the
     /// table, and who finds the table complete finds its statuses. Returns the old statuses.
-    pub(crate) fn publish(&self, table: Table, statuses: Vec<HookStatus>) -> Vec<HookStatus> {
+    /// `now` is the time of day.
+    pub(crate) fn publish(
+        &self,
+        table: Table,
+        mut statuses: Vec<HookStatus>,
+        now: &str,
+    ) -> Vec<HookStatus> {
         let mut present = self.lock_statuses();
+        for status in &mut statuses {
+            let old = present.iter().find(|old| status.is_as_before(old));
+            let since = old.and_then(|old| old.since.clone());
+            status.since = Some(since.unwrap_or_else(|| now.to_owned()));
+        }
         if table.complete {
             // Before the table: readers of a complete table ask the gate.
             self.gate.update(not_served(&statuses));

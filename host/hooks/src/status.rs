@@ -22,6 +22,12 @@ pub struct HookStatus {
     pub state: HookState,
     /// SHA-256 of the component that serves.
     pub digest: Option<String>,
+    /// The version in the manifest of that component.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Since when the hook is in this state with this component, in RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
     /// What is wrong and what to do.
     pub problem: Option<String>,
     /// What the component's manifest needs and the hook file does not grant.
@@ -91,6 +97,11 @@ impl HookStatus {
             .is_some_and(|problem| problem.starts_with(CHECKS_REFUSED))
     }
 
+    /// Whether the hook has the same state and component as in an earlier status.
+    pub(crate) fn is_as_before(&self, old: &HookStatus) -> bool {
+        (&self.name, self.state, &self.digest) == (&old.name, old.state, &old.digest)
+    }
+
     /// The status of a file that cannot be a hook.
     pub(crate) fn invalid_file(name: &str, why: &str) -> HookStatus {
         HookStatus {
@@ -136,6 +147,8 @@ impl Hook {
             path: Some(self.spec.path.clone()),
             state,
             digest: component.map(|component| component.digest.clone()),
+            version: component.and(self.manifest.version.clone()),
+            since: None,
             problem,
             wants: self.manifest.lacking_lines(&self.spec.allow),
             warnings: self.warnings(),

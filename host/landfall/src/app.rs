@@ -14,17 +14,23 @@ use landfall_engine::{Confinement, Engine, EngineSettings, Target};
 use landfall_ledger::LedgerError;
 use landfall_metrics::Metrics;
 use landfall_model::{Clock, EdgeLimits, PushSpec, SecretRef};
+use landfall_reconcile::Reconciler;
 use landfall_secrets::{KeyDocuments, Secrets, Sources};
+use landfall_telemetry::Exporter;
 use tokio::net::TcpListener;
 
 use crate::connect::{connect_broker, connect_ledger, new_secrets, open_ledger, plan_broker};
+use crate::dashboard;
 use crate::descriptors;
 use crate::doctor::{SLEEPS, facts, may_sleep};
 use crate::metrics::{LedgerCache, Scraper};
+use crate::otlp::{RunningTelemetry, telemetry};
+use crate::reconcile::OfNode;
 use crate::setup::{
     admin_token, bind, engine_settings, exposed_files, keep_memory_private, prepare_dirs, setup,
 };
 use crate::shutdown::Shutdown;
+use crate::watcher::Watcher;
 
 // What the command line uses.
 pub use crate::doctor::doctor;
@@ -60,9 +66,15 @@ pub struct App {
     edge: Arc<Edge>,
     secrets: Arc<Secrets>,
     admin_token: SecretRef,
+    admin_read_token: Option<SecretRef>,
     listener: TcpListener,
     admin_listener: TcpListener,
     metrics: Arc<Metrics>,
+    exporter: Option<Exporter>,
+    watcher: Arc<Watcher>,
+    reconciler: Arc<Reconciler>,
+    /// Missed deliveries are only looked for when an operator asks for it.
+    is_for_author: bool,
     started: SystemTime,
 }
 
@@ -77,13 +89,16 @@ impl App {
 
     /// As `start`, for the author of the only component: the node keeps its compiled functions for
     /// the next version.
-    pub async fn start_for_author(config: Config) -> anyhow::Result<App> {
+    pub async fn start_for_author(mut config: Config) -> anyhow::Result<App> {
+        // An author looks at each attempt.
+        config.settings.watch.enabled = false;
         let functions = config.settings.data.join("functions");
         App::start_with(config, Some(functions)).await
     }
 
     async fn start_with(mut config: Config, functions: Option<PathBuf>) -> anyhow::Result<App> {
         let started = Clock::System.now();
+        let is_for_author = functions.is_some();
         let plan = plan_broker(&config)?;
         let plan = plan.as_deref();
         let listener = bind(config.settings.listen.0, "listen").await?;
@@ -97,7 +112,12 @@ impl App {
 
         let secrets = new_secrets(&config);
         let admin_token = admin_token(&config)?;
-        secrets.track_own(std::slice::from_ref(&admin_token)).await;
+        let admin_read_token = config.admin_read_token().cloned();
+        let tokens: Vec<SecretRef> = [admin_token.clone()]
+            .into_iter()
+            .chain(admin_read_token.clone())
+            .collect();
+        secrets.track_own(&tokens).await;
         let ledger = match config.ledger_url() {
             None => open_ledger(&config)?,
             Some(url) => connect_ledger(&config, url, &secrets).await?,
@@ -106,8 +126,10 @@ impl App {
         let metrics = Arc::new(Metrics::new());
         let measured = metrics.clone();
         ledger.observe_commits(Box::new(move |time| measured.measure_commit(time)));
+        let (tracer, exporter) = telemetry(&config, &secrets, &metrics).await;
         let settings = EngineSettings {
             functions,
+            passes_traces: tracer.is_on(),
             ..engine_settings(&config, metrics.clone())?
         };
         let engine = Arc::new(Engine::new(settings, Some(ledger.clone()))?);
@@ -135,9 +157,23 @@ impl App {
             metrics.clone(),
         ));
         let targets = Arc::new(Served(hooks.clone()));
-        let dispatcher = Dispatcher::new(ledger, broker, targets, Clock::System, metrics.clone())
-            .await
-            .context("the ledger cannot be read")?;
+        let counters = metrics.clone();
+        let dispatcher = Dispatcher::new(
+            ledger,
+            broker,
+            targets,
+            Clock::System,
+            counters,
+            tracer.clone(),
+        )
+        .await
+        .context("the ledger cannot be read")?;
+        let reconciler = Reconciler::new(
+            hooks.clone(),
+            dispatcher.clone(),
+            secrets.clone(),
+            Clock::System,
+        );
         let push = plan.and_then(|plan| plan.push()).cloned();
         let edge = Edge::new(EdgeSetup {
             hooks,
@@ -149,16 +185,37 @@ impl App {
             push,
             clock: Clock::System,
             metrics: metrics.clone(),
+            tracer,
+            request_lines: config.settings.log.requests,
+            request_every: config.settings.log.request_every,
         })?;
+        let watch = config.settings.watch.clone();
+        let link = match &watch.link {
+            Some(link) => link.clone(),
+            None => format!("http://{}", admin_listener.local_addr()?),
+        };
+        let watcher = Arc::new(Watcher::new(
+            watch,
+            link,
+            edge.dispatcher.clone(),
+            edge.hooks.clone(),
+            secrets.clone(),
+            Clock::System,
+        ));
         Ok(App {
+            watcher,
             config,
             engine,
             edge,
             secrets,
             admin_token,
+            admin_read_token,
             listener,
             admin_listener,
             metrics,
+            exporter,
+            reconciler,
+            is_for_author,
             started,
         })
     }
@@ -219,8 +276,10 @@ impl App {
 
     /// Serves until a stop is requested, then drains: ends readiness, accepts no connections, and
     /// waits for running attempts.
-    pub async fn serve(self, shutdown: Shutdown) -> anyhow::Result<()> {
+    pub async fn serve(mut self, shutdown: Shutdown) -> anyhow::Result<()> {
         let (public, admin_at) = self.addresses()?;
+        let exporter = self.exporter.take();
+        let telemetry = RunningTelemetry::start(exporter, self.scraper(), self.started);
         tokio::spawn(self.secrets.clone().run_refresh());
         tokio::spawn(self.edge.documents.clone().run_refresh());
         tokio::spawn(warn_of_exposed_files(
@@ -235,7 +294,14 @@ impl App {
         tokio::spawn(dispatcher.clone().run_consumer());
         tokio::spawn(dispatcher.clone().run_reply_listener());
         tokio::spawn(dispatcher.clone().run_pruning());
-        let admin = self.admin_router();
+        let watcher = self.watcher.clone();
+        let watch = self.config.settings.watch.enabled;
+        let watching = watch.then(|| tokio::spawn(watcher.clone().run()));
+        let reconciler = self.reconciler.clone();
+        if !self.is_for_author {
+            tokio::spawn(reconciler.clone().run_schedule());
+        }
+        let admin = self.admin_router(public);
         tokio::spawn(serve_router(
             self.admin_listener,
             admin,
@@ -252,10 +318,12 @@ impl App {
         let (edge, asked_at) = (self.edge.clone(), Arc::new(OnceLock::new()));
         let stop = {
             let (asked_at, dispatcher) = (asked_at.clone(), dispatcher.clone());
+            let reconciler = reconciler.clone();
             async move {
                 shutdown.asked().await;
                 edge.drain();
                 dispatcher.stop();
+                reconciler.stop();
                 asked_at.set(Instant::now()).ok();
             }
         };
@@ -285,6 +353,12 @@ impl App {
             }
         }
 
+        if let Some(watching) = watching {
+            watching.abort();
+        }
+        let ended = async { tokio::join!(watcher.end(), reconciler.release()) };
+        tokio::time::timeout(RELEASE_TIMEOUT, ended).await.ok();
+        telemetry.flush().await;
         let ledger = dispatcher.ledger();
         if ledger.is_shared() {
             tokio::time::timeout(RELEASE_TIMEOUT, ledger.close())
@@ -305,16 +379,19 @@ impl App {
             engine: self.engine.clone(),
             hooks: self.edge.hooks.clone(),
             secrets: self.secrets.clone(),
+            watcher: self.watcher.clone(),
+            reconciler: self.reconciler.clone(),
             clock: Clock::System,
             started: self.started,
             ledger: LedgerCache::default(),
         }
     }
 
-    fn admin_router(&self) -> axum::Router {
+    /// `public`: the address of the public listener.
+    fn admin_router(&self, public: std::net::SocketAddr) -> axum::Router {
         let (edge, refusing) = (self.edge.clone(), self.edge.clone());
         let scraper = Arc::new(self.scraper());
-        landfall_admin::router(Admin {
+        let admin = Admin {
             metrics: Arc::new(move || {
                 let scraper = scraper.clone();
                 Box::pin(async move { scraper.text().await })
@@ -332,11 +409,20 @@ impl App {
                 let engine = self.engine.clone();
                 Arc::new(move || engine.running())
             },
+            reload: {
+                let (hooks, secrets) = (self.edge.hooks.clone(), self.secrets.clone());
+                Arc::new(move || reload(&hooks, &secrets))
+            },
+            alarms: {
+                let watcher = self.watcher.clone();
+                Arc::new(move || watcher.open())
+            },
             hooks: self.edge.hooks.clone(),
             refusals: self.edge.refusals.clone(),
             not_ready: Arc::new(move || edge.not_ready()),
             guard: Guard::new(
                 self.admin_token.clone(),
+                self.admin_read_token.clone(),
                 self.secrets.clone(),
                 self.config.admin_hosts().iter().cloned(),
                 Arc::new(move |refused| refuse_admin(&refusing, refused)),
@@ -344,7 +430,11 @@ impl App {
             clock: Clock::System,
             ledger: self.edge.dispatcher.ledger().clone(),
             dispatcher: self.edge.dispatcher.clone(),
-        })
+            reconcile: Arc::new(OfNode(self.reconciler.clone())),
+        };
+        let (secrets, watcher) = (self.secrets.clone(), self.watcher.clone());
+        let pages = dashboard::pages(admin.clone(), &self.config, secrets, watcher, public);
+        landfall_admin::router(admin).merge(pages)
     }
 }
 
@@ -358,11 +448,16 @@ fn key_documents(config: &Config, push: Option<&PushSpec>) -> KeyDocuments {
 async fn reload_for_ever(shutdown: Shutdown, hooks: Hooks, secrets: Arc<Secrets>) {
     let mut reloads = shutdown.reloads();
     while reloads.changed().await.is_ok() {
-        hooks.look_again();
-        for sources in [Sources::Local, Sources::Remote] {
-            let secrets = secrets.clone();
-            tokio::spawn(async move { secrets.refresh(sources).await });
-        }
+        reload(&hooks, &secrets);
+    }
+}
+
+/// Starts to read the plugins directory and all secrets again.
+fn reload(hooks: &Hooks, secrets: &Arc<Secrets>) {
+    hooks.look_again();
+    for sources in [Sources::Local, Sources::Remote] {
+        let secrets = secrets.clone();
+        tokio::spawn(async move { secrets.refresh(sources).await });
     }
 }
 

@@ -7,11 +7,13 @@ use landfall_broker::{Broker, BrokerPlan};
 use landfall_config::Config;
 use landfall_engine::{CacheUse, Confinement};
 use landfall_ledger::PostgresSettings;
-use landfall_model::{BrokerSpec, CredentialText, SecretSource};
-use landfall_secrets::Secrets;
+use landfall_model::{AlarmKind, BrokerSpec, CredentialText, SecretRef, SecretSource};
+use landfall_secrets::{Secrets, admin_token_path};
+use serde::de::DeserializeOwned;
 
 use crate::connect::{connect_broker, new_secrets, plan_broker, with_secrets};
 use crate::setup::cache_dir;
+use crate::tools::{AdminAt, untracked_secrets};
 
 pub(crate) const SLEEPS: &str = "on Cloud Run nothing runs between requests, unless its processor is always allotted: let the queue call (queue.push_to)";
 
@@ -53,7 +55,125 @@ pub async fn doctor(config: &Config) -> Vec<Finding> {
         ("platform", platform),
         ("cache", cache_facts(config)),
         ("compiler", compiler_facts()),
+        ("alarms", alarm_facts(config).await),
+        ("missed deliveries", search_facts(config).await),
     ]
+}
+
+/// The answer of the node that runs with this configuration. An error: there is none.
+async fn ask_node<T: DeserializeOwned>(config: &Config, path: &str) -> Result<T, String> {
+    let reference = match config.admin_token() {
+        Some(token) => token.clone(),
+        None => SecretRef::File(admin_token_path(&config.settings.data)),
+    };
+    let url = format!("http://{}", config.settings.admin.listen.0);
+    let node = AdminAt {
+        token: untracked_secrets().value(&reference).ok(),
+        ..AdminAt::open(&url)
+    };
+    let Ok((200, text)) = node.ask(path, None).await else {
+        return Err(format!(
+            "not known: no node with this configuration answers at {url}"
+        ));
+    };
+    serde_json::from_str(&text)
+        .map_err(|error| format!("not known: {url}{path} cannot be read: {error}"))
+}
+
+/// The open alarms.
+async fn alarm_facts(config: &Config) -> anyhow::Result<Vec<String>> {
+    let alarms: Vec<OpenAlarm> = match ask_node(config, "/api/v1/alarms").await {
+        Ok(alarms) => alarms,
+        Err(fact) => return Ok(vec![fact]),
+    };
+    if alarms.is_empty() {
+        return Ok(vec!["none is open".into()]);
+    }
+    let lines: Vec<String> = alarms.iter().map(OpenAlarm::line).collect();
+    Err(anyhow!("{}", lines.join("\n    ")))
+}
+
+/// The last search of each hook with `[reconcile]`.
+async fn search_facts(config: &Config) -> anyhow::Result<Vec<String>> {
+    let hooks: Vec<SearchedHook> = match ask_node(config, "/api/v1/hooks").await {
+        Ok(hooks) => hooks,
+        Err(fact) => return Ok(vec![fact]),
+    };
+    let searched: Vec<_> = hooks
+        .iter()
+        .filter_map(|hook| Some((&hook.name, hook.reconcile.as_ref()?)))
+        .collect();
+    let lines: Vec<String> = searched
+        .iter()
+        .map(|(name, search)| search.line(name))
+        .collect();
+    if searched.iter().any(|(_, search)| search.error.is_some()) {
+        return Err(anyhow!("{}", lines.join("\n    ")));
+    }
+    if lines.is_empty() {
+        return Ok(vec!["no hook was searched for them".into()]);
+    }
+    Ok(lines)
+}
+
+/// An entry of `/api/v1/hooks`.
+#[derive(serde::Deserialize)]
+struct SearchedHook {
+    name: String,
+    reconcile: Option<LastSearch>,
+}
+
+/// The last search for missed deliveries.
+#[derive(serde::Deserialize)]
+struct LastSearch {
+    /// `None`: it goes on.
+    ended_at: Option<String>,
+    accepted: u64,
+    error: Option<String>,
+}
+
+// === impl LastSearch ===
+
+impl LastSearch {
+    fn line(&self, hook: &str) -> String {
+        let LastSearch {
+            ended_at,
+            accepted,
+            error,
+        } = self;
+        match (ended_at, error) {
+            (Some(at), Some(error)) => {
+                format!("{hook}: the search ended early at {at}: {error}")
+            }
+            (Some(at), None) => format!("{hook}: searched until {at}, {accepted} stored"),
+            (None, _) => format!("{hook}: a search goes on, {accepted} stored so far"),
+        }
+    }
+}
+
+/// An entry of `/api/v1/alarms`.
+#[derive(serde::Deserialize)]
+struct OpenAlarm {
+    hook: String,
+    alarm: AlarmKind,
+    since: String,
+    sentence: String,
+    hint: String,
+}
+
+// === impl OpenAlarm ===
+
+impl OpenAlarm {
+    fn line(&self) -> String {
+        let OpenAlarm {
+            hook,
+            alarm,
+            since,
+            sentence,
+            hint,
+        } = self;
+        format!("{hook}: {alarm} since {since}: {sentence}. {hint}")
+    }
 }
 
 fn cache_facts(config: &Config) -> anyhow::Result<Vec<String>> {

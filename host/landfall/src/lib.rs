@@ -7,13 +7,22 @@
 pub mod app;
 pub mod cli;
 mod connect;
+mod dashboard;
 mod descriptors;
 mod doctor;
 mod exposed;
+mod log_cloud;
+mod log_fields;
+mod log_json;
+#[cfg(test)]
+mod log_testing;
 mod metrics;
 mod offline;
+mod otlp;
+mod reconcile;
 mod setup;
 pub mod shutdown;
 pub mod telemetry;
 mod tools;
 mod trial;
+mod watcher;

@@ -1,6 +1,6 @@
 //! A scrape of `/metrics`: what the parts of the node count, and the values that are read for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -8,10 +8,13 @@ use landfall_dispatch::Dispatcher;
 use landfall_engine::Engine;
 use landfall_hooks::{HookState, Hooks};
 use landfall_ledger::{HookBacklog, LedgerUse};
-use landfall_metrics::{Gauges, Metrics, add_process};
-use landfall_model::{Clock, NO_HOOK, SecretSource};
+use landfall_metrics::{Family, Gauges, Metrics, add_process};
+use landfall_model::{AlarmKind, Clock, NO_HOOK, SecretSource};
+use landfall_reconcile::Reconciler;
 use landfall_secrets::Secrets;
 use tokio::sync::Mutex;
+
+use crate::watcher::Watcher;
 
 /// The ledger is asked at most this often, however many scrapers there are.
 const LEDGER_EVERY: Duration = Duration::from_secs(2);
@@ -31,6 +34,8 @@ pub(crate) struct Scraper {
     pub(crate) engine: Arc<Engine>,
     pub(crate) hooks: Hooks,
     pub(crate) secrets: Arc<Secrets>,
+    pub(crate) watcher: Arc<Watcher>,
+    pub(crate) reconciler: Arc<Reconciler>,
     pub(crate) clock: Clock,
     /// When the process started.
     pub(crate) started: SystemTime,
@@ -46,17 +51,28 @@ pub(crate) struct LedgerCache(Mutex<Option<(Instant, LedgerUse)>>);
 impl Scraper {
     /// All metrics in the text format of Prometheus.
     pub(crate) async fn text(&self) -> String {
+        self.metrics.text(&self.gauges().await)
+    }
+
+    /// All metrics as values.
+    pub(crate) async fn snapshot(&self) -> Vec<Family> {
+        self.metrics.snapshot(&self.gauges().await)
+    }
+
+    async fn gauges(&self) -> Gauges {
         let gauges = Gauges::new();
         self.add_node(&gauges);
         let names = self.hooks.names();
         self.add_hooks(&gauges, &names);
         self.add_secrets(&gauges, &names);
+        self.add_alarms(&gauges, &names);
+        self.add_searches(&gauges);
         if let Some(usage) = self.ledger_use().await {
             add_ledger(&gauges, &names, usage);
         }
 
         add_process(&gauges, self.started);
-        self.metrics.text(&gauges)
+        gauges
     }
 
     fn add_node(&self, gauges: &Gauges) {
@@ -197,6 +213,45 @@ impl Scraper {
             "Since the file of the secret was modified, or since this node first read its value.",
             ["hook", "key"],
             ages,
+        );
+    }
+
+    /// Every alarm of every hook, and those of the node as `-`.
+    fn add_alarms(&self, gauges: &Gauges, names: &[Arc<str>]) {
+        let open = self.watcher.open();
+        let open: BTreeSet<(&str, AlarmKind)> = open
+            .iter()
+            .map(|alarm| (alarm.hook.as_str(), alarm.alarm))
+            .collect();
+        let value = |hook: &str, kind: AlarmKind| {
+            let labels = [hook.to_owned(), kind.word().to_owned()];
+            (labels, f64::from(open.contains(&(hook, kind))))
+        };
+        let kinds = |is_of_node: bool| {
+            let all = AlarmKind::ALL.into_iter();
+            all.filter(move |kind| kind.is_of_node() == is_of_node)
+        };
+        let of_hooks = names
+            .iter()
+            .flat_map(|name| kinds(false).map(move |kind| (name, kind)))
+            .map(|(name, kind)| value(name, kind));
+        let of_node = kinds(true).map(|kind| value(NO_HOOK, kind));
+        gauges.set_all(
+            "landfall_alarm_open",
+            "1 if the alarm is open.",
+            ["hook", "alarm"],
+            of_hooks.chain(of_node),
+        );
+    }
+
+    /// Hooks with scheduled searches for missed deliveries.
+    fn add_searches(&self, gauges: &Gauges) {
+        let failing = self.reconciler.failing().into_iter();
+        gauges.set_all(
+            "landfall_reconcile_failing",
+            "1 if the last scheduled search for missed deliveries ended before it had seen everything.",
+            ["hook"],
+            failing.map(|(hook, is_failing)| ([hook], f64::from(is_failing))),
         );
     }
 

@@ -61,6 +61,7 @@ pub(crate) fn setup(
         bodies: config.settings.limits.body_memory.0,
         readiness: config.settings.readiness,
         metrics,
+        clock: Clock::System,
         trust: Trust {
             keys: config.trusted_keys().map(<[_]>::to_vec),
             bundled: config.settings.components.trust_bundled,
@@ -86,6 +87,7 @@ pub(crate) fn engine_settings(
         clock: Clock::System,
         metrics,
         functions: None,
+        passes_traces: false,
     })
 }
 

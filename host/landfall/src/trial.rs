@@ -43,6 +43,7 @@ pub async fn try_component(file: &Path) -> anyhow::Result<Inspected> {
         clock: Clock::System,
         metrics: Arc::default(),
         functions: None,
+        passes_traces: false,
     };
     let engine = Engine::new(settings, None)?;
     let component = engine.load(&name, bytes).await?;

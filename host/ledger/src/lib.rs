@@ -8,6 +8,8 @@
 #![deny(unsafe_code)]
 #![warn(unreachable_pub)]
 
+mod activity;
+mod audit;
 mod backlog;
 mod commit_times;
 mod error;
@@ -22,6 +24,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+pub use activity::{Activity, ActivityBucket, ActivityQuery};
+pub use audit::{AuditEntry, AuditFilter, NewAudit};
 pub use backlog::{HookBacklog, LedgerUse};
 pub use commit_times::CommitObserver;
 pub use error::{LedgerError, OpenError, OverBound};
@@ -29,6 +33,7 @@ pub use landfall_model::{Corrupt, DedupKey, Stored};
 pub use postgres::PostgresSettings;
 pub use shown::{
     Content, Count, Filter, Listed, Parts, Pick, Purged, Repeats, Shown, ShownAttempt, StoredRow,
+    StoredValue,
 };
 pub use sqlite::{BackedUp, OnFatal, Recovered, SqliteSettings, backup, describe_size};
 pub use steps::{
@@ -36,7 +41,7 @@ pub use steps::{
     HEARTBEAT_INTERVAL, LEASE, NewEvent, OpenState, Received, Refused, ReplayOrder, Replayed,
     Results, SHARED_LEASE, Started, Step, UNDECODABLE, UNFINISHED_MAX,
 };
-pub use traits::{Deliveries, History, Kv, Ledger};
+pub use traits::{Deliveries, History, Kv, Ledger, Notes};
 
 use postgres::Postgres;
 use sqlite::Sqlite;

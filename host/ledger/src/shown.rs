@@ -199,6 +199,21 @@ pub struct StoredRow {
     pub damaged: bool,
 }
 
+/// One key-value pair of a hook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredValue {
+    /// The key.
+    pub key: String,
+    /// Whether the handler stored text. Otherwise the value is bytes.
+    pub is_text: bool,
+    /// The length of the value.
+    pub bytes: i64,
+    /// The first bytes of the value, as many as were asked for.
+    pub beginning: Vec<u8>,
+    /// The time until the value expires. `None`: it does not expire.
+    pub expires_in_ms: Option<u64>,
+}
+
 // === impl Filter ===
 
 impl Filter {

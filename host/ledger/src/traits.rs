@@ -1,4 +1,4 @@
-//! What the rest of the node may do with a ledger. SQLite and Postgres implement all three traits.
+//! What the rest of the node may do with a ledger. SQLite and Postgres implement all four traits.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,12 +6,15 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use tokio::sync::mpsc;
 
+use super::activity::{Activity, ActivityQuery};
+use super::audit::{AuditEntry, AuditFilter, NewAudit};
 use super::backlog::LedgerUse;
 use super::commit_times::CommitObserver;
 use super::error::LedgerError;
-use super::shown::{Content, Count, Filter, Listed, Parts, Purged, Shown, StoredRow};
+use super::shown::{Content, Count, Filter, Listed, Parts, Purged, Shown, StoredRow, StoredValue};
 use super::steps::{
     Accepted, AttemptRecord, Claimed, Committed, Disposition, Fence, NewEvent, Received,
     ReplayOrder, Replayed, Started, Step,
@@ -19,9 +22,9 @@ use super::steps::{
 use landfall_model::{DedupKey, Event, EventId, KvValue, LedgerTime, Stored};
 
 /// An open ledger.
-pub trait Ledger: Deliveries + History + Kv {}
+pub trait Ledger: Deliveries + History + Kv + Notes {}
 
-impl<T: Deliveries + History + Kv> Ledger for T {}
+impl<T: Deliveries + History + Kv + Notes> Ledger for T {}
 
 /// The steps of a delivery. Each is one transaction, and a step of SQLite does the same as the step
 /// of the same name in Postgres.
@@ -138,6 +141,21 @@ pub trait Deliveries: Send + Sync {
     /// Removes what is older than its retention. Returns how many items it removed.
     async fn prune(&self) -> Result<usize, LedgerError>;
 
+    /// Stores a value of the node itself under a name that no hook can have, such as `_watch`.
+    /// `None` deletes it. `Kv::get` and `Kv::keys` read it. It is on stable storage when something
+    /// that is written later is.
+    async fn put_own(
+        &self,
+        owner: &'static str,
+        key: String,
+        value: Option<Bytes>,
+    ) -> Result<(), LedgerError>;
+
+    /// Whether this node may do what only one node does, such as to watch the hooks. The right
+    /// lasts for this time, and can be renewed before its end. A ledger of one node always grants
+    /// it.
+    async fn lead(&self, what: &'static str, lasts: Duration) -> Result<bool, LedgerError>;
+
     /// Pauses a hook, or lets it run again.
     async fn pause(&self, hook: String, paused: bool) -> Result<(), LedgerError>;
 
@@ -206,6 +224,30 @@ pub trait History: Send + Sync {
         after: i64,
         limit: usize,
     ) -> Result<Vec<StoredRow>, LedgerError>;
+
+    /// A page of a hook's key-value pairs: keys that begin with `prefix`, in byte order, after
+    /// `after`. Of each value, the first `shown` bytes.
+    async fn values(
+        &self,
+        hook: String,
+        prefix: String,
+        after: String,
+        limit: usize,
+        shown: usize,
+    ) -> Result<Vec<StoredValue>, LedgerError>;
+
+    /// Requests, attempts and failures by hook and bucket of time. Reads a bounded number of rows.
+    async fn activity(&self, query: ActivityQuery) -> Result<Activity, LedgerError>;
+
+    /// Stores an entry of the audit record on stable storage, before the change is made. Returns
+    /// its id. The oldest entries are removed.
+    async fn audit(&self, new: NewAudit) -> Result<i64, LedgerError>;
+
+    /// Adds the result of a change, as JSON, to its entry.
+    async fn audit_result(&self, id: i64, result: String) -> Result<(), LedgerError>;
+
+    /// A page of the audit record, newest first.
+    async fn audits(&self, filter: AuditFilter) -> Result<Vec<AuditEntry>, LedgerError>;
 }
 
 /// The key-value data of handlers. Each hook has its own keys.
@@ -222,4 +264,21 @@ pub trait Kv: Send + Sync {
         after: String,
         limit: usize,
     ) -> Result<Vec<String>, LedgerError>;
+}
+
+/// What a node keeps of its own work, beside the data of hooks, and whether it knows a delivery.
+#[async_trait]
+pub trait Notes: Send + Sync {
+    /// Whether an event of the hook has one of these identities. Counts no duplicate.
+    async fn knows(&self, hook: Arc<str>, keys: Vec<Vec<u8>>) -> Result<bool, LedgerError>;
+
+    /// Stores a note of a part of the node, in place of an earlier one with this key. `part` begins
+    /// with `_`, so that no hook has this name. The note ends after this time. `Kv::get` reads it.
+    async fn note(
+        &self,
+        part: &'static str,
+        key: String,
+        text: String,
+        keep: Duration,
+    ) -> Result<(), LedgerError>;
 }

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use landfall_model::{CALL_ERROR_WORDS, OUTCOME_WORDS};
+use landfall_model::{CALL_ERROR_WORDS, HookActivity, OUTCOME_WORDS};
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
 
+use super::activity::ActivityCounters;
 use super::buckets;
+use super::granted::GrantedHosts;
 use super::requests::{RequestCounters, RequestOutcome};
 use super::series::OfHook;
 use super::words::WordCounters;
@@ -30,11 +32,15 @@ const DEAD_WORDS: [&str; 12] = [
     "loop",
 ];
 const DUPLICATE_WORDS: [&str; 2] = [NOT_RUN, REPLAYED];
+/// What became of missed deliveries that the provider's API named. `error`: a run that ended before
+/// it had seen all of them.
+const RECONCILED_WORDS: [&str; 5] = ["accepted", "known", "skipped", "failed", "error"];
 const NOT_RUN: &str = "not-run";
 const REPLAYED: &str = "replayed";
 
 /// The metrics of one hook. Its versions share them, and the series end with the last version.
 pub struct HookMetrics {
+    activity: ActivityCounters,
     requests: RequestCounters,
     in_flight: IntGauge,
     answer_time: Histogram,
@@ -45,6 +51,7 @@ pub struct HookMetrics {
     avoided: IntCounterVec,
     duplicates: WordCounters,
     conflicts: IntCounter,
+    reconciled: WordCounters,
     queue_wait: Histogram,
     attempts: WordCounters,
     run_time: Histogram,
@@ -55,6 +62,17 @@ pub struct HookMetrics {
     pub(crate) calls: IntCounterVec,
     pub(crate) call_duration: HistogramVec,
     pub(crate) failed_calls: WordCounters,
+    pub(crate) granted: GrantedHosts,
+}
+
+/// What a hook has counted since its first version was loaded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HookTotals {
+    /// Requests that were answered, or whose caller hung up.
+    pub requests: u64,
+    /// Requests that failed or were refused, attempts after which the event runs again, and dead
+    /// letters.
+    pub failures: u64,
 }
 
 /// A request that is being answered. It counts as `hung-up` if it is dropped without an answer.
@@ -70,6 +88,7 @@ impl HookMetrics {
     pub(crate) fn new(hook: &str) -> HookMetrics {
         let of = OfHook(hook);
         HookMetrics {
+            activity: ActivityCounters::new(),
             requests: RequestCounters::new(hook),
             in_flight: of.gauge(
                 "landfall_requests_in_flight",
@@ -109,6 +128,14 @@ impl HookMetrics {
             conflicts: of.counter(
                 "landfall_conflicts_total",
                 "Events with the delivery identity of an earlier event and a different body; both ran.",
+            ),
+            reconciled: WordCounters::new(
+                of.counters(
+                    "landfall_reconciled_total",
+                    "Missed deliveries that the provider's API named, by what became of them.",
+                    &["result"],
+                ),
+                &RECONCILED_WORDS,
             ),
             queue_wait: of.histogram(
                 "landfall_queue_wait_seconds",
@@ -168,6 +195,7 @@ impl HookMetrics {
                 ),
                 &CALL_ERROR_WORDS,
             ),
+            granted: GrantedHosts::default(),
         }
     }
 
@@ -194,16 +222,34 @@ impl HookMetrics {
     /// A verified request. `key`: the scheme and the number of the secret, such as `signature#2`.
     pub fn count_verified(&self, key: &str) {
         self.verified.with_label_values(&[key]).inc();
+        self.activity.verified();
     }
 
     /// A refused request.
     pub fn count_refused(&self, reason: &'static str) {
         self.refused.with_label_values(&[reason]).inc();
+        self.activity.refused(reason);
     }
 
     /// An ownership check that was answered.
     pub fn count_challenge(&self) {
         self.challenges.inc();
+        self.activity.challenge(true);
+    }
+
+    /// An ownership check that the provider repeats, and that was refused. It is in no scrape.
+    pub fn count_refused_challenge(&self) {
+        self.activity.challenge(false);
+    }
+
+    /// What was counted since the start, for the alarms.
+    pub fn activity(&self) -> HookActivity {
+        self.activity.totals()
+    }
+
+    /// An answer that takes longer counts as slow in `activity`. `None`: no answer does.
+    pub fn set_slow_answer(&self, time: Option<Duration>) {
+        self.activity.set_slow_from(time);
     }
 
     /// A status that was not sent. Returns true for the first one with this status.
@@ -222,6 +268,12 @@ impl HookMetrics {
     /// An event with the identity of an earlier one and another body.
     pub fn count_conflict(&self) {
         self.conflicts.inc();
+    }
+
+    /// A missed delivery was `accepted`, `known`, `skipped` or `failed`; or a run ended with an
+    /// `error`.
+    pub fn count_reconciled(&self, result: &'static str) {
+        self.reconciled.inc(result);
     }
 
     /// The time from the reception of an event to its first attempt.
@@ -255,6 +307,15 @@ impl HookMetrics {
         self.dead_letters.inc(outcome);
     }
 
+    /// The counts so far.
+    pub fn totals(&self) -> HookTotals {
+        let (requests, failed) = self.requests.totals();
+        HookTotals {
+            requests,
+            failures: failed + self.retries.get() + self.dead_letters.total(),
+        }
+    }
+
     pub(crate) fn collect(&self) -> Vec<MetricFamily> {
         let plain: [&dyn Collector; 15] = [
             &self.in_flight,
@@ -275,6 +336,7 @@ impl HookMetrics {
         ];
         let words = [
             &self.duplicates,
+            &self.reconciled,
             &self.attempts,
             &self.dead_letters,
             &self.failed_calls,
@@ -296,10 +358,10 @@ impl RunningRequest {
     /// The request is answered.
     pub fn answered(mut self, outcome: RequestOutcome, status: u16) {
         self.is_answered = true;
+        let time = self.started.elapsed();
         self.hook.requests.inc(outcome, Some(status));
-        self.hook
-            .answer_time
-            .observe(self.started.elapsed().as_secs_f64());
+        self.hook.answer_time.observe(time.as_secs_f64());
+        self.hook.activity.answered(time, status);
     }
 }
 

@@ -6,19 +6,23 @@
 #![deny(unsafe_code)]
 #![warn(unreachable_pub)]
 
+mod activity;
 mod buckets;
 mod gauges;
+mod granted;
 mod hook;
 mod node;
 mod outbound;
 mod process;
 mod requests;
 mod series;
+mod snapshot;
 mod words;
 
 pub use gauges::Gauges;
-pub use hook::{HookMetrics, RunningRequest};
+pub use hook::{HookMetrics, HookTotals, RunningRequest};
 pub use node::Metrics;
 pub use outbound::OutboundMetrics;
 pub use process::add_process;
 pub use requests::RequestOutcome;
+pub use snapshot::{Family, Point, PointValue};

@@ -15,6 +15,7 @@ use super::buckets;
 use super::gauges::Gauges;
 use super::hook::{HookMetrics, REFUSED};
 use super::requests::{RequestCounters, RequestOutcome};
+use super::snapshot::Family;
 
 const VALID: &str = "constant names are valid, and registered once";
 
@@ -26,6 +27,7 @@ pub struct Metrics {
     refused: IntCounterVec,
     requests: Arc<RequestCounters>,
     records_dropped: IntCounter,
+    spans_dropped: IntCounter,
     messages: IntCounterVec,
     compile_time: HistogramVec,
     commit_time: Histogram,
@@ -64,6 +66,9 @@ impl Metrics {
         let refused = IntCounterVec::new(Opts::new(REFUSED.0, REFUSED.1), &["hook", "reason"]);
         let help = "Records of attempts in mode sync for which the ledger had no room.";
         let dropped = IntCounter::new("landfall_records_dropped_total", help);
+        let help = "Spans that were not exported: too many waited, or the collector did not accept \
+                    them.";
+        let spans = IntCounter::new("landfall_telemetry_dropped_total", help);
         let help = "Messages of the broker that were not run, because Landfall did not write them \
                     or they are damaged.";
         let messages = Opts::new("landfall_messages_refused_total", help);
@@ -78,6 +83,7 @@ impl Metrics {
         Metrics {
             refused: registered(&registry, refused),
             records_dropped: registered(&registry, dropped),
+            spans_dropped: registered(&registry, spans),
             messages: registered(&registry, IntCounterVec::new(messages, &["reason"])),
             compile_time: registered(&registry, HistogramVec::new(compile, &["result"])),
             commit_time: registered(&registry, Histogram::with_opts(commit)),
@@ -119,6 +125,11 @@ impl Metrics {
         self.records_dropped.inc();
     }
 
+    /// Spans that are not exported.
+    pub fn count_dropped_spans(&self, count: u64) {
+        self.spans_dropped.inc_by(count);
+    }
+
     /// A message of the broker that is not run.
     pub fn count_refused_message(&self, reason: &'static str) {
         self.messages.with_label_values(&[reason]).inc();
@@ -138,12 +149,21 @@ impl Metrics {
 
     /// Everything in the text format of Prometheus, sorted by name.
     pub fn text(&self, gauges: &Gauges) -> String {
+        TextEncoder::new()
+            .encode_to_string(&self.gather(gauges))
+            .unwrap_or_default()
+    }
+
+    /// Everything as values, sorted by name.
+    pub fn snapshot(&self, gauges: &Gauges) -> Vec<Family> {
+        self.gather(gauges).iter().filter_map(Family::of).collect()
+    }
+
+    fn gather(&self, gauges: &Gauges) -> Vec<MetricFamily> {
         let mut families = self.registry.gather();
         families.extend(gauges.gather());
         families.sort_by(|a, b| a.name().cmp(b.name()));
-        TextEncoder::new()
-            .encode_to_string(&families)
-            .unwrap_or_default()
+        families
     }
 }
 
@@ -183,6 +203,7 @@ impl Collector for Changing {
 
 #[cfg(test)]
 mod tests {
+    use super::super::snapshot::PointValue;
     use super::*;
 
     fn text(metrics: &Metrics) -> String {
@@ -245,5 +266,32 @@ mod tests {
         ] {
             assert!(shown.contains(line), "{line}: {shown}");
         }
+    }
+    #[test]
+    fn every_kind_has_its_value() {
+        let (metrics, gauges) = (Metrics::new(), Gauges::new());
+        metrics.count_dropped_spans(3);
+        metrics.measure_commit(Duration::from_secs(3600));
+        gauges.set("landfall_accepts_events", "Help.", 1.0);
+
+        let families = metrics.snapshot(&gauges);
+        let find = |name: &str| families.iter().find(|family| family.name == name).unwrap();
+        let dropped = find("landfall_telemetry_dropped_total");
+        assert_eq!(dropped.points[0].value, PointValue::Counter(3.0));
+        let accepts = find("landfall_accepts_events");
+        assert_eq!(accepts.points[0].value, PointValue::Gauge(1.0));
+
+        let commits = find("landfall_ledger_commit_duration_seconds");
+        let PointValue::Histogram {
+            count,
+            sum,
+            buckets,
+        } = &commits.points[0].value
+        else {
+            panic!("{commits:?}");
+        };
+        assert_eq!((*count, *sum), (1, 3600.0));
+        assert!(buckets.iter().all(|(bound, _)| bound.is_finite()));
+        assert_eq!(buckets.last().map(|(_, count)| *count), Some(0));
     }
 }

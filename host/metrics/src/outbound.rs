@@ -13,8 +13,8 @@ use super::requests::{CLASSES, class};
 /// The host of a call that no entry of `[allow] http` names.
 const OTHER: &str = "other";
 
-/// Counts the calls of one hook. The label `host` is the text of the hook file, such as
-/// `*.example.com`, or `other`.
+/// Counts the calls of one version of a hook. The label `host` is the text of the hook file, such
+/// as `*.example.com`, or `other`. The series of a host end with the last version that grants it.
 pub struct OutboundMetrics {
     hook: Arc<HookMetrics>,
     hosts: Vec<HostMetrics>,
@@ -41,6 +41,7 @@ impl OutboundMetrics {
                 None => hosts.push(HostMetrics::new(label, vec![grant.clone()])),
             }
         }
+        hook.granted.add(labels(&hosts));
         OutboundMetrics {
             hook,
             hosts,
@@ -87,6 +88,24 @@ impl OutboundMetrics {
     }
 }
 
+impl Drop for OutboundMetrics {
+    fn drop(&mut self) {
+        self.hook.granted.remove(labels(&self.hosts), |label| {
+            for class in CLASSES {
+                // A series that was never counted is not there.
+                let _ = self.hook.calls.remove_label_values(&[label, class]);
+            }
+            let _ = self.hook.call_duration.remove_label_values(&[label]);
+        });
+    }
+}
+
+/// A host whose name is `other` shares the series of the calls that have no host, which stay.
+fn labels(hosts: &[HostMetrics]) -> impl Iterator<Item = &str> {
+    let labels = hosts.iter().map(|host| host.label.as_str());
+    labels.filter(|label| *label != OTHER)
+}
+
 // === impl HostMetrics ===
 
 impl HostMetrics {
@@ -108,18 +127,56 @@ impl HostMetrics {
 mod tests {
     use super::*;
 
+    fn grants(texts: &[&str]) -> Vec<HttpGrant> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn removed_grants_have_no_series() {
+        let hook = HookMetrics::detached("h");
+        let version = |texts: &[&str]| OutboundMetrics::new(hook.clone(), &grants(texts));
+        let series = |host: &str| {
+            let families = hook.collect();
+            let series = families.iter().flat_map(|family| family.get_metric());
+            series
+                .flat_map(|series| series.get_label())
+                .filter(|pair| pair.name() == "host" && pair.value() == host)
+                .count()
+        };
+        let call = |version: &OutboundMetrics, host: &str| {
+            let url = format!("https://{host}/");
+            version.answered(&url, 200, Duration::ZERO);
+            version.failed(&url, "timeout", Duration::ZERO);
+        };
+
+        let first = version(&["https://a.example/", "https://b.example/"]);
+        for host in ["a.example", "b.example", "c.example"] {
+            call(&first, host);
+        }
+        let second = version(&["https://b.example/"]);
+        // Two counters and a histogram. An attempt of the first version may still run.
+        assert_eq!((series("a.example"), series("b.example")), (3, 3));
+        drop(first);
+        assert_eq!((series("a.example"), series("b.example")), (0, 3));
+        assert_eq!(series(OTHER), 3);
+
+        let third = version(&["https://a.example/", "https://b.example/"]);
+        drop(second);
+        call(&third, "a.example");
+        assert_eq!((series("a.example"), series("b.example")), (3, 3));
+        let counted = hook.calls.with_label_values(&["a.example", "2xx"]).get();
+        assert_eq!(counted, 1);
+    }
+
     #[test]
     fn hosts_are_those_of_grants() {
-        let grants: Vec<HttpGrant> = [
+        let grants = grants(&[
             "https://a.example/x",
             "POST https://a.example/y",
             "https://*.b.example/",
             "https://named.b.example/",
             "http://127.0.0.1:9/",
-        ]
-        .iter()
-        .map(|grant| grant.parse().unwrap())
-        .collect();
+        ]);
         let calls = OutboundMetrics::new(HookMetrics::detached("h"), &grants);
         assert_eq!(calls.hosts.len(), 4);
         for (url, host) in [

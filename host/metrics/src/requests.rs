@@ -39,6 +39,18 @@ const OUTCOMES: [&str; 8] = [
     "other",
     "hung-up",
 ];
+/// The outcomes that an operator wants to look at.
+const FAILED: [&str; 4] = ["rejected", "failed", "refused", "hung-up"];
+
+// === impl RequestOutcome ===
+
+impl RequestOutcome {
+    /// The value of the label `outcome`.
+    pub fn word(self) -> &'static str {
+        OUTCOMES[self as usize]
+    }
+}
+
 /// The classes of statuses, and what stands for an answer that was not sent or received.
 pub(crate) const CLASSES: [&str; 6] = ["2xx", "3xx", "4xx", "5xx", "other", "none"];
 const NO_STATUS: usize = 5;
@@ -83,6 +95,22 @@ impl RequestCounters {
             .inc();
     }
 
+    /// All requests, and those that failed or were refused.
+    pub(crate) fn totals(&self) -> (u64, u64) {
+        let (mut all, mut failed) = (0, 0);
+        for (outcome, cells) in self.cells.iter().enumerate() {
+            for (class, cell) in cells.iter().enumerate() {
+                let count = cell.get().map_or(0, IntCounter::get);
+                all += count;
+                if FAILED.contains(&OUTCOMES[outcome]) || CLASSES[class] == "5xx" {
+                    failed += count;
+                }
+            }
+        }
+
+        (all, failed)
+    }
+
     pub(crate) fn collect(&self) -> Vec<MetricFamily> {
         self.counters.collect()
     }
@@ -116,5 +144,7 @@ mod tests {
         let hung_up = counters.counters.with_label_values(&["hung-up", "none"]);
         assert_eq!(hung_up.get(), 1);
         assert_eq!(counters.collect()[0].get_metric().len(), 2);
+        counters.inc(RequestOutcome::Accepted, Some(503));
+        assert_eq!(counters.totals(), (3, 2));
     }
 }

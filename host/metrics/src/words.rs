@@ -38,6 +38,14 @@ impl WordCounters {
         }
     }
 
+    /// The sum over the words of the list.
+    pub(crate) fn total(&self) -> u64 {
+        let cells = self.cells.iter();
+        cells
+            .map(|cell| cell.get().map_or(0, IntCounter::get))
+            .sum()
+    }
+
     pub(crate) fn collect(&self) -> Vec<MetricFamily> {
         self.counters.collect()
     }

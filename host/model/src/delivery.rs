@@ -7,6 +7,7 @@ use http::header::RETRY_AFTER;
 
 use super::effects::Effects;
 use super::event::Reply;
+use super::trace_context::CallTrace;
 
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +87,8 @@ pub struct OutboundCall {
     pub sent: String,
     /// From the handler's request to the last byte of the response.
     pub duration: Duration,
+    /// The span of the call. `None`: telemetry is off, or the event has no trace.
+    pub trace: Option<CallTrace>,
     /// The response, or why there is none.
     pub result: CallResult,
     /// How many later calls reached the same limit. They are not recorded one by one, and may have

@@ -21,6 +21,7 @@ mod event;
 mod grants;
 mod hidden;
 pub mod hook;
+mod hook_name;
 mod hop_by_hop;
 mod host_headers;
 mod http_grant;
@@ -30,7 +31,10 @@ mod ledger_time;
 mod lock;
 mod memory;
 mod peer;
+mod reconcile;
 mod refusals;
+mod request_excerpt;
+mod request_lines;
 mod retention;
 mod schedule;
 mod scheme;
@@ -42,9 +46,11 @@ mod secret_ref;
 mod signature_spec;
 mod sizes;
 pub mod stored_event;
+mod trace_context;
 mod trusted_key;
 mod url_prefix;
 mod value_location;
+mod watch;
 
 pub use broker::{BrokerSpec, PushSpec};
 pub use caller_addresses::{AddressRangeError, FromAddresses, address_range};
@@ -67,10 +73,8 @@ pub use effects::{Effects, Emission, KvChange, KvExpected, KvValue, KvWrite, Quo
 pub use event::{Event, EventId, EventIdError, Reply};
 pub use grants::{GrantForm, GrantKey, Grants, LedgerWrites};
 pub use hidden::{is_hidden, printable};
-pub use hook::{
-    AcceptedSpec, Allow, DedupId, DedupSpec, EnvironmentVariable, HookName, HookNameError,
-    HookSpec, Mode,
-};
+pub use hook::{AcceptedSpec, Allow, DedupId, DedupSpec, EnvironmentVariable, HookSpec, Mode};
+pub use hook_name::{HookName, HookNameError, is_table_name};
 pub use hop_by_hop::remove_hop_by_hop;
 pub use host_headers::HOST_HEADERS;
 pub use http_grant::{HttpGrant, HttpGrantError};
@@ -79,9 +83,12 @@ pub use ledger_time::{LedgerClock, LedgerTime};
 pub use lock::lock;
 pub use memory::{MemoryBudget, MemoryExhausted, MemoryHold};
 pub use peer::Peer;
+pub use reconcile::{FindMissed, GitHubWebhook, ReconcileSource, ReconcileSpec, ShopifyResource};
 pub use refusals::{
     ADMIN, KeptRefusal, LOG_WINDOW, LogDecision, NO_HOOK, RefusalLog, RefusedRequest,
 };
+pub use request_excerpt::{MASKED, RequestExcerpt, is_shown_header};
+pub use request_lines::RequestLines;
 pub use retention::Retention;
 pub use schedule::RetrySpec;
 pub use scheme::{ConfigValue, Scheme, VerifySpec};
@@ -95,9 +102,14 @@ pub use signature_spec::{
 };
 pub use sizes::{ComponentLimits, SizeSpec, Sizes};
 pub use stored_event::{Corrupt, Stored};
+pub use trace_context::{CallTrace, SpanId, TRACEPARENT, TraceContext};
 pub use trusted_key::{SignatureError, TrustedKey, TrustedKeyError};
 pub use url_prefix::{UrlPrefix, UrlPrefixError};
 pub use value_location::ValueLocation;
+pub use watch::{
+    AlarmKind, AlarmReceiver, AlarmSwitches, ExpectedRate, ExpectedRateError, HookActivity, WATCH,
+    WatchSpec,
+};
 
 #[doc(hidden)]
 pub use kill_point::fail;

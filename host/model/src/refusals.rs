@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::lock::lock;
+use super::request_excerpt::RequestExcerpt;
 
 /// The most requests that are stored for one hook and reason.
 const KEPT_MAX: usize = 10;
@@ -14,6 +15,9 @@ const KEPT_MAX: usize = 10;
 const KINDS_MAX: usize = 1_000;
 /// The most bytes of `detail` and of `hint`.
 const TEXT_MAX: usize = 600;
+/// The most bytes of all excerpts of requests. Above it, the oldest excerpts are removed; their
+/// refusals stay.
+const EXCERPT_BYTES_MAX: usize = 4 << 20;
 /// The most log lines of one hook and reason in one window.
 const LINES_MAX: u32 = 5;
 /// How long further lines are suppressed.
@@ -42,6 +46,10 @@ pub struct RefusedRequest {
     pub hint: Option<String>,
     /// The address of the client: the other end of the connection, or what a trusted proxy reports.
     pub client_address: Option<String>,
+    /// The head of the request and the beginning of its body. `None`: the listener refused the
+    /// request before it had a head, or too many others were refused since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<Box<RequestExcerpt>>,
 }
 
 /// A stored refusal, and the number of refusals of its kind.
@@ -89,6 +97,8 @@ pub struct RefusalLog {
 struct Kinds {
     all: BTreeMap<(String, &'static str), Kind>,
     next: u64,
+    /// The bytes of all excerpts.
+    excerpt_bytes: usize,
 }
 
 // === impl RefusalLog ===
@@ -112,11 +122,19 @@ impl RefusalLog {
             .entry(key)
             .or_insert_with(|| Kind::new(refused.at.clone(), now));
         kind.count += 1;
-        if kind.kept.len() >= KEPT_MAX {
-            kind.kept.pop_front();
-        }
+        let displaced = if kind.kept.len() >= KEPT_MAX {
+            kind.kept.pop_front()
+        } else {
+            None
+        };
+        let added = refused.excerpt_bytes();
         kind.kept.push_back((number, refused));
-        kind.decide(now)
+        let decision = kind.decide(now);
+
+        let removed = displaced.map_or(0, |(_, request)| request.excerpt_bytes());
+        kinds.excerpt_bytes = (kinds.excerpt_bytes + added).saturating_sub(removed);
+        while kinds.excerpt_bytes > EXCERPT_BYTES_MAX && kinds.remove_oldest_excerpt() {}
+        decision
     }
 
     /// The number of suppressed lines of this hook and reason. The next lines are written again.
@@ -161,8 +179,35 @@ impl Kinds {
     fn remove_oldest(&mut self) {
         let oldest = self.all.iter().min_by_key(|(_, kind)| kind.last_number());
         if let Some(key) = oldest.map(|(key, _)| key.clone()) {
-            self.all.remove(&key);
+            let removed = self.all.remove(&key);
+            let kept = removed.iter().flat_map(|kind| &kind.kept);
+            let bytes: usize = kept.map(|(_, request)| request.excerpt_bytes()).sum();
+            self.excerpt_bytes = self.excerpt_bytes.saturating_sub(bytes);
         }
+    }
+
+    /// Removes the excerpt of the oldest refusal that has one. Returns whether there was one.
+    fn remove_oldest_excerpt(&mut self) -> bool {
+        let kept = self.all.values_mut().flat_map(|kind| &mut kind.kept);
+        let oldest = kept
+            .filter(|(_, request)| request.request.is_some())
+            .min_by_key(|(number, _)| *number);
+        let Some((_, refused)) = oldest else {
+            return false;
+        };
+
+        let bytes = refused.excerpt_bytes();
+        refused.request = None;
+        self.excerpt_bytes = self.excerpt_bytes.saturating_sub(bytes);
+        true
+    }
+}
+
+// === impl RefusedRequest ===
+
+impl RefusedRequest {
+    fn excerpt_bytes(&self) -> usize {
+        self.request.as_ref().map_or(0, |request| request.bytes())
     }
 }
 
@@ -222,7 +267,36 @@ mod tests {
             detail: detail.into(),
             hint: None,
             client_address: None,
+            request: None,
         }
+    }
+
+    fn with_body(hook: &str, bytes: usize) -> RefusedRequest {
+        let excerpt = RequestExcerpt {
+            path: "p".repeat(bytes),
+            ..RequestExcerpt::default()
+        };
+        RefusedRequest {
+            request: Some(Box::new(excerpt)),
+            ..refused(hook, "signature_mismatch", "")
+        }
+    }
+
+    #[test]
+    fn excerpts_are_bounded_in_bytes() {
+        let log = RefusalLog::default();
+        for number in 0..1_000 {
+            let refused = with_body(&format!("hook{}", number % 200), 10_000);
+            log.record(refused, Instant::now());
+        }
+
+        let last = log.last();
+        assert_eq!(last.len(), 1_000);
+        let with_excerpt = last.iter().filter(|kept| kept.request.request.is_some());
+        let count = with_excerpt.count();
+        assert!((300..=420).contains(&count), "{count}");
+        assert!(last[0].request.request.is_some(), "the newest is kept");
+        assert!(last[999].request.request.is_none(), "the oldest is removed");
     }
 
     #[test]

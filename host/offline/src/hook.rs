@@ -79,6 +79,7 @@ impl OfflineEngine {
             clock,
             metrics: Arc::default(),
             functions: None,
+            passes_traces: false,
         };
         let engine = Engine::new(settings, None)
             .map_err(|error| OfflineError::Other(format!("{error:#}")))?;

@@ -53,7 +53,7 @@ pub enum SaveError {
 // === impl SavedCase ===
 
 impl SavedCase {
-    /// The case of an event. `shown` is the answer of `GET /api/events/ID?whole=true`.
+    /// The case of an event. `shown` is the answer of `GET /api/v1/events/ID?whole=true`.
     pub fn new(name: &str, shown: &Value) -> Result<SavedCase, SaveError> {
         let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if name.is_empty() || !name.chars().all(is_name) {

@@ -102,14 +102,41 @@ pub(crate) fn collect_facts(
     Authenticated {
         facts,
         delivery_key: identity.map(|(alternative, fields)| {
-            let mut key = delivery_key(verifier, alternative, &fields);
-            if verifier.identity_per_url {
-                key.extend_from_slice(&url_key(view.request));
-            }
-
-            key
+            whole_key(verifier, verifier.id_match(), view, alternative, &fields)
         }),
     }
+}
+
+/// The keys under which a ledger may know this delivery: with the hook's `match`, and with the
+/// other one, which the hook file may have had before. Empty if a field of the identity is missing.
+pub(crate) fn known_keys(verifier: &Verifier, view: &View<'_>) -> Vec<Vec<u8>> {
+    let found = verifier
+        .delivery_id
+        .as_ref()
+        .and_then(|fields| identity(fields, view));
+    let Some((alternative, fields)) = found else {
+        return Vec::new();
+    };
+
+    [IdMatch::Id, IdMatch::IdAndBody]
+        .into_iter()
+        .map(|id_match| whole_key(verifier, id_match, view, alternative, &fields))
+        .collect()
+}
+
+fn whole_key(
+    verifier: &Verifier,
+    id_match: IdMatch,
+    view: &View<'_>,
+    alternative: usize,
+    fields: &[String],
+) -> Vec<u8> {
+    let mut key = delivery_key(verifier, id_match, alternative, fields);
+    if verifier.identity_per_url {
+        key.extend_from_slice(&url_key(view.request));
+    }
+
+    key
 }
 
 /// The first alternative whose fields are all present: its index and values.
@@ -139,9 +166,14 @@ fn url_key(request: &Unverified) -> Vec<u8> {
 /// One key for all fields: a digest of `match` and of each field's location and value. If the hook
 /// file later names other fields, or another `match`, the same values make a different key, so that
 /// no event is dropped as a duplicate.
-fn delivery_key(verifier: &Verifier, alternative: usize, values: &[String]) -> Vec<u8> {
+fn delivery_key(
+    verifier: &Verifier,
+    id_match: IdMatch,
+    alternative: usize,
+    values: &[String],
+) -> Vec<u8> {
     let mut digest = Sha256::new();
-    let id_match = match verifier.id_match() {
+    let id_match = match id_match {
         IdMatch::Id => "id",
         IdMatch::IdAndBody => "id-and-body",
     };

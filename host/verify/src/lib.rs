@@ -2,9 +2,10 @@
 //! the keys and the time, without IO, async or a clock.
 //!
 //! A `Verifier` is built once from a `[verify]` table and its provider pack. `check` turns an
-//! `Unverified` request into a `Verified` one, or returns a `Refusal`. Only `check` can make a
-//! `Verified`, and only a `Verified` becomes an event. If a key document is missing, the refusal
-//! names its URL: the caller fetches the document and checks again.
+//! `Unverified` request into a `Verified` one, or returns a `Refusal`. Only `check`, and
+//! `recovered` for what the provider's own API returned, can make a `Verified`, and only a
+//! `Verified` becomes an event. If a key document is missing, the refusal names its URL: the caller
+//! fetches the document and checks again.
 #![deny(unsafe_code)]
 #![warn(unreachable_pub)]
 
@@ -29,6 +30,7 @@ mod multipart;
 mod pack;
 mod payload;
 mod problems;
+mod recovered;
 mod refusal;
 mod request;
 mod sample;
@@ -58,6 +60,7 @@ pub use lookup::{KeyGrant, Lookup};
 pub use pack::{
     ConfigKey, Evidence, Pack, PackAnswer, PackError, Packs, ReplyBody, StatusPattern, pack_names,
 };
+pub use recovered::{known_keys, recovered};
 pub use refusal::{Reason, Refusal};
 pub use request::{SignedBody, Unverified, Verified};
 pub use sample::{SampleError, SampleRequest, SignedSample, sample, sample_challenges, sign_with};

@@ -87,7 +87,7 @@ impl Unverified {
 // === impl Verified ===
 
 impl Verified {
-    /// Called by the check only. Removes the shared secret from the request.
+    /// Called by `check` and `recovered` only. Removes the shared secret from the request.
     pub(super) fn new(
         mut request: Unverified,
         carried_secret: Option<&ValueLocation>,

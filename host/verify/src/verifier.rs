@@ -49,6 +49,9 @@ pub struct Verifier {
     /// The form field with the JSON document.
     pub(super) json_form_field: Option<String>,
     answer_within: Option<Duration>,
+    /// Whether the provider sends a failed delivery again; `None` if that is unknown.
+    retries: Option<bool>,
+    challenge_every: Option<Duration>,
     max_body: Option<u64>,
     key: KeyForm,
     secrets: Vec<SecretRef>,
@@ -158,6 +161,8 @@ impl Verifier {
             challenges,
             provider: spec.provider.clone(),
             answer_within: pack.answer_within(),
+            retries: pack.retries,
+            challenge_every: pack.challenge_every,
             max_body: pack.max_body_bytes,
             event_type: pack.event_type,
             delivery_id: pack.delivery_id,
@@ -205,6 +210,22 @@ impl Verifier {
     /// The provider's timeout less a margin; `None` if the timeout is unknown.
     pub fn answer_within(&self) -> Option<Duration> {
         self.answer_within
+    }
+
+    /// Whether the provider sends a failed delivery again; `None` if that is unknown.
+    pub fn provider_retries(&self) -> Option<bool> {
+        self.retries
+    }
+
+    /// How often the provider repeats its ownership check; `None` if it does not, or if that is
+    /// unknown.
+    pub fn challenge_every(&self) -> Option<Duration> {
+        self.challenge_every
+    }
+
+    /// The provider of the hook file, as it is written there.
+    pub fn provider(&self) -> Option<&str> {
+        self.provider.as_deref()
     }
 
     /// The largest body that the provider documents, in bytes.

@@ -1,9 +1,10 @@
 //! A component that knows nothing of Landfall: `wasi:http/incoming-handler` alone. The query says
 //! what it does: `status=N` answers so, `call=URL` calls out and answers with what came of it,
-//! `silent` sets no response, `upload=URL` begins 32 calls with bodies that do not end and answers
-//! with how many bytes the host took, `keeps=N` keeps N `fields` of 30 KiB, `drops=N` makes and
-//! drops them, `requests=N` keeps N requests with long methods, `writes-first` sets the response after its body, `does=X`
-//! leaves its response unfinished in some way; without one it tells what it got.
+//! `silent` sets no response, `leave=URL` calls out and does not wait for what comes of it,
+//! `upload=URL` begins 32 calls with bodies that do not end and answers with how many bytes the host
+//! took, `keeps=N` keeps N `fields` of 30 KiB, `drops=N` makes and drops them, `requests=N` keeps N
+//! requests with long methods, `writes-first` sets the response after its body, `does=X` leaves its
+//! response unfinished in some way; without one it tells what it got.
 
 use wasip2::exports::http::incoming_handler::Guest;
 use wasip2::http::outgoing_handler;
@@ -30,6 +31,10 @@ impl Guest for Plain {
         if let Some(url) = query.strip_prefix("call=") {
             let text = call(url);
             return answer(out, 200, &text, false);
+        }
+        if let Some(url) = query.strip_prefix("leave=") {
+            leave(url);
+            return answer(out, 200, "did not wait", false);
         }
         if let Some(url) = query.strip_prefix("upload=") {
             let text = upload(url);
@@ -172,6 +177,12 @@ fn misbehave(out: ResponseOutparam, does: &str) {
         }
         _ => unreachable!("not a thing that it does"),
     }
+}
+
+fn leave(url: &str) {
+    let request = request(url).expect("a good URL");
+    let call = outgoing_handler::handle(request, None).expect("a call begins");
+    std::mem::forget(call);
 }
 
 /// How many bytes of 32 bodies the host takes, of 1 MiB each at most, and what comes of a call that

@@ -5,8 +5,9 @@ use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use landfall_tests::{eventually, guest, landfall};
+use landfall_tests::{Receiver, eventually, guest, landfall};
 
 use super::{landfall_in, new_handler, said};
 
@@ -134,6 +135,24 @@ async fn production_settings_are_not_used() {
     dev.until("landfall.toml are not used").await;
     dev.until("+ live ").await;
     dev.until("mine done in ").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missed_deliveries_are_not_searched() {
+    let service = Receiver::start().await;
+    let mut dev = Dev::folder();
+    let file = std::fs::read_to_string(dev.path("mine.toml")).unwrap();
+    let search = format!(
+        "{file}\n[dedup]\nmatch = \"id\"\n[reconcile]\nowner = \"octo\"\nrepo = \"site\"\nhook = 42\n\
+         credential = \"env:API_TOKEN\"\napi = \"{}\"\n",
+        service.url("/")
+    );
+    dev.write("mine.toml", &search);
+    dev.start(&[("API_TOKEN", "token")]);
+    dev.until("mine done in ").await;
+    // A node looks at its schedule every second.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(service.got().len(), 0);
 }
 
 #[tokio::test]

@@ -274,7 +274,10 @@ async fn events_lost_by_broker_are_replayable() {
     node.until_changed("traps", &digest).await;
     node.until_ready().await;
     let order = json!({ "events": [event_id(&answer)] });
-    assert_eq!(node.order("/api/replay", order.clone()).await["events"], 1);
+    assert_eq!(
+        node.order("/api/v1/replay", order.clone()).await["events"],
+        1
+    );
     let done = node.until_states("traps", &["done"]).await;
     assert_eq!(
         (&done[0]["attempt"], &done[0]["replayed"]),
@@ -282,10 +285,10 @@ async fn events_lost_by_broker_are_replayable() {
         "its history is kept"
     );
     // One wish is one run, however often it is said while the hook is paused.
-    node.order("/api/hooks/traps/pause", json!({})).await;
+    node.order("/api/v1/hooks/traps/pause", json!({})).await;
     let told: Vec<_> = [
-        node.order("/api/replay", order.clone()).await,
-        node.order("/api/replay", order).await,
+        node.order("/api/v1/replay", order.clone()).await,
+        node.order("/api/v1/replay", order).await,
     ]
     .into();
     assert_eq!(
@@ -293,6 +296,6 @@ async fn events_lost_by_broker_are_replayable() {
         (&json!(1), &json!(1)),
         "{told:?}"
     );
-    node.order("/api/hooks/traps/resume", json!({})).await;
+    node.order("/api/v1/hooks/traps/resume", json!({})).await;
     node.until_states("traps", &["done", "done"]).await;
 }

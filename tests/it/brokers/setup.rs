@@ -133,7 +133,7 @@ async fn missing_or_unfit_queues_are_explained() {
     if let Some(backend) = Backend::start(Kind::Nats).await {
         let node = backend.under(hooks()).serving("quick").await;
         node.until_log("the server syncs every write").await;
-        let queue = node.ask("/api/queue").await;
+        let queue = node.ask("/api/v1/queue").await;
         assert!(
             queue["accepts"] == true && queue["facts"].to_string().contains("syncs every write"),
             "{queue}"
@@ -269,6 +269,6 @@ async fn topics_without_subscription_accept_no_events() {
         (node.post("/quick", &[], "{}").await.0 == 503).then_some(())
     })
     .await;
-    assert_eq!(node.ask("/api/queue").await["accepts"], false);
+    assert_eq!(node.ask("/api/v1/queue").await["accepts"], false);
     node.until_log("gcloud pubsub subscriptions create").await;
 }

@@ -36,6 +36,7 @@ fn unknown_variables_get_a_suggestion() {
         "hooks",
         "events list",
         "rows --hook a b",
+        "kv a",
         "explain",
         "ready",
     ];

@@ -70,7 +70,9 @@ async fn node_and_database_failures_lose_nothing() {
 /// Seen from another node.
 async fn check_again(node: &Node, events: usize) {
     let rows = eventually("a node that was stopped answers", || async {
-        let rows = node.try_ask("/api/rows/side_effects/t?limit=1000").await?;
+        let rows = node
+            .try_ask("/api/v1/rows/side_effects/t?limit=1000")
+            .await?;
         rows.as_array().cloned()
     })
     .await;
@@ -240,7 +242,7 @@ async fn weak_postgres_settings_are_rejected() {
     let setup = Setup::new().env("LANDFALL_LEDGER_URL", &url);
     let log = setup.refusal().await;
     assert!(
-        log.contains("newer Landfall (version 99, this one knows 8)"),
+        log.contains("newer Landfall (version 99, this one knows 9)"),
         "{log}"
     );
 }
@@ -351,16 +353,17 @@ async fn keeps_its_deliveries(ledger: &[&str]) {
     );
     let order = json!({ "hook": "gone", "dry_run": true });
     assert_eq!(
-        node.order("/api/replay", order).await["events"],
+        node.order("/api/v1/replay", order).await["events"],
         1,
         "one event has no replay that is done"
     );
     assert_eq!(
-        node.order("/api/replay", json!({ "hook": "gone" })).await["events"],
+        node.order("/api/v1/replay", json!({ "hook": "gone" }))
+            .await["events"],
         1
     );
     assert_eq!(
-        node.order("/api/purge", json!({ "hook": "gone" })).await["deliveries"],
+        node.order("/api/v1/purge", json!({ "hook": "gone" })).await["deliveries"],
         7
     );
 }

@@ -22,8 +22,8 @@ async fn takeover_takes_at_most_ten_seconds() {
     let database = url.rsplit('/').next().unwrap();
     let fresh = slow_hook(8000).env("LANDFALL_LEDGER_URL", &url);
     let (one, two) = tokio::join!(fresh.copy().serving("slow"), fresh.copy().serving("slow"));
-    two.order("/api/hooks/slow/pause", json!({})).await;
-    one.order("/api/hooks/slow/resume", json!({})).await;
+    two.order("/api/v1/hooks/slow/pause", json!({})).await;
+    one.order("/api/v1/hooks/slow/resume", json!({})).await;
     assert_eq!(one.post("/slow", &[], "{}").await.0, 202);
     one.until_states("slow", &["running"]).await;
     let left = "SELECT lease_until - landfall.now_ms() FROM landfall.deliveries WHERE state = 1";
@@ -56,7 +56,10 @@ async fn long_attempts_keep_their_lease() {
     let (one, two) = tokio::join!(fresh.copy().serving("slow"), fresh.copy().serving("slow"));
     assert_eq!(one.post("/slow", &[], "{}").await.0, 202);
     eventually("it runs on one of them", || async {
-        let (one, two) = (one.ask("/api/queue").await, two.ask("/api/queue").await);
+        let (one, two) = (
+            one.ask("/api/v1/queue").await,
+            two.ask("/api/v1/queue").await,
+        );
         let sum = |key: &str| one[key].as_u64().unwrap() + two[key].as_u64().unwrap();
         ((sum("running"), sum("leased")) == (1, 1)).then_some(())
     })

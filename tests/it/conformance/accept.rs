@@ -125,8 +125,7 @@ pub(super) async fn duplicate_of_a_dead_delivery_runs(backend: Backend) {
     )
     .await;
     let ran = || async {
-        node.ask("/api/events?hook=traps")
-            .await
+        node.ask("/api/v1/events?hook=traps").await["events"]
             .as_array()
             .map_or(0, Vec::len)
     };
@@ -251,7 +250,7 @@ pub(super) async fn forged_messages_do_not_run(backend: Backend) {
         "{rows:?}"
     );
     refused(&node, 2).await;
-    let explained = node.ask("/api/refusals").await.to_string();
+    let explained = node.ask("/api/v1/refusals").await.to_string();
     assert!(
         explained.contains("_queue") && explained.contains("MAC"),
         "{explained}"

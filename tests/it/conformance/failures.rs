@@ -44,7 +44,7 @@ pub(super) async fn deferrals_use_no_attempts(backend: Backend) {
         "{done}"
     );
     let id = done["event"].as_str().unwrap();
-    let shown = node.ask(&format!("/api/events/{id}")).await;
+    let shown = node.ask(&format!("/api/v1/events/{id}")).await;
     let outcomes: Vec<&str> = shown["attempts"]
         .as_array()
         .unwrap()

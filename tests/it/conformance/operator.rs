@@ -32,7 +32,7 @@ pub(super) async fn resolved_dead_letters_are_not_replayed(backend: Backend) {
     replace(&node, "traps", "answers_one").await;
 
     assert_eq!(
-        node.order("/api/replay", json!({ "events": [events[0]] }))
+        node.order("/api/v1/replay", json!({ "events": [events[0]] }))
             .await["events"],
         1
     );
@@ -56,7 +56,10 @@ pub(super) async fn resolved_dead_letters_are_not_replayed(backend: Backend) {
 
     let of_hook = json!({ "hook": "traps" });
     let dry = node
-        .order("/api/replay", json!({ "hook": "traps", "dry_run": true }))
+        .order(
+            "/api/v1/replay",
+            json!({ "hook": "traps", "dry_run": true }),
+        )
         .await;
     assert_eq!(
         (&dry["events"], &dry["shown"][0]["event"]),
@@ -64,11 +67,11 @@ pub(super) async fn resolved_dead_letters_are_not_replayed(backend: Backend) {
         "{dry}"
     );
     assert_eq!(
-        node.order("/api/replay", of_hook.clone()).await["events"],
+        node.order("/api/v1/replay", of_hook.clone()).await["events"],
         1
     );
     eventually("both are resolved", || async {
-        let stats = node.ask("/api/stats").await;
+        let stats = node.ask("/api/v1/stats").await;
         let resolved = stats
             .as_array()?
             .iter()
@@ -77,9 +80,9 @@ pub(super) async fn resolved_dead_letters_are_not_replayed(backend: Backend) {
         (resolved == 2).then_some(())
     })
     .await;
-    assert_eq!(node.order("/api/replay", of_hook).await["events"], 0);
+    assert_eq!(node.order("/api/v1/replay", of_hook).await["events"], 0);
     assert_eq!(
-        node.order("/api/replay", json!({ "hook": "traps", "again": true }))
+        node.order("/api/v1/replay", json!({ "hook": "traps", "again": true }))
             .await["events"],
         2
     );
@@ -110,17 +113,17 @@ async fn waiting(backend: &Backend) -> (Node, String) {
 pub(super) async fn discarded_deliveries_stay_discarded(backend: Backend) {
     let (mut node, event) = waiting(&backend).await;
     let of_event = json!({ "events": [event] });
-    let without = node.order("/api/discard", of_event.clone()).await;
+    let without = node.order("/api/v1/discard", of_event.clone()).await;
     assert!(
         without["error"].as_str().unwrap().contains("say why"),
         "{without}"
     );
     let order = json!({ "events": [event], "reason": "the account is closed" });
     assert_eq!(
-        node.order("/api/discard", order.clone()).await["deliveries"],
+        node.order("/api/v1/discard", order.clone()).await["deliveries"],
         1
     );
-    let again = node.order("/api/discard", order).await;
+    let again = node.order("/api/v1/discard", order).await;
     assert_eq!(
         (&again["deliveries"], &again["skipped"]),
         (&json!(0), &json!(1))
@@ -128,7 +131,7 @@ pub(super) async fn discarded_deliveries_stay_discarded(backend: Backend) {
     let unknown =
         json!({ "events": ["0192f3a4-0000-7000-8000-000000000000"], "reason": "unknown" });
     assert_eq!(
-        node.order("/api/discard", unknown).await["unknown"]
+        node.order("/api/v1/discard", unknown).await["unknown"]
             .as_array()
             .unwrap()
             .len(),
@@ -140,14 +143,15 @@ pub(super) async fn discarded_deliveries_stay_discarded(backend: Backend) {
     let node = serving(&backend, node.killed(), "traps").await;
     let discarded = node.until_states("traps", &["discarded"]).await;
     assert_eq!(discarded[0]["discarded"], "the account is closed");
-    let skipped = node.order("/api/replay", of_event).await;
+    let skipped = node.order("/api/v1/replay", of_event).await;
     assert_eq!(
         (&skipped["events"], &skipped["discarded"]),
         (&json!(0), &json!(1)),
         "{skipped}"
     );
     assert_eq!(
-        node.order("/api/replay", json!({ "hook": "traps" })).await["events"],
+        node.order("/api/v1/replay", json!({ "hook": "traps" }))
+            .await["events"],
         0
     );
 }
@@ -155,9 +159,9 @@ pub(super) async fn discarded_deliveries_stay_discarded(backend: Backend) {
 pub(super) async fn discarded_deliveries_run_when_asked(backend: Backend) {
     let (node, event) = waiting(&backend).await;
     let order = json!({ "events": [event], "reason": "the account is closed" });
-    assert_eq!(node.order("/api/discard", order).await["deliveries"], 1);
+    assert_eq!(node.order("/api/v1/discard", order).await["deliveries"], 1);
     let again = json!({ "events": [event], "again": true });
-    assert_eq!(node.order("/api/replay", again).await["events"], 1);
+    assert_eq!(node.order("/api/v1/replay", again).await["events"], 1);
     node.until_states("traps", &["resolved", "done"]).await;
 }
 
@@ -165,7 +169,7 @@ pub(crate) async fn waiting_deliveries_run_at_once(backend: Backend) {
     let (node, _) = waiting(&backend).await;
     let dry = node
         .order(
-            "/api/retry-now",
+            "/api/v1/retry-now",
             json!({ "hook": "traps", "dry_run": true }),
         )
         .await;
@@ -176,14 +180,14 @@ pub(crate) async fn waiting_deliveries_run_at_once(backend: Backend) {
     );
     assert_eq!(node.deliveries("traps").await[0]["state"], "pending");
     assert_eq!(
-        node.order("/api/retry-now", json!({ "hook": "traps" }))
+        node.order("/api/v1/retry-now", json!({ "hook": "traps" }))
             .await["deliveries"],
         1
     );
     let done = node.until_states("traps", &["done"]).await;
     assert_eq!(done[0]["attempt"], 2);
     assert_eq!(
-        node.order("/api/retry-now", json!({ "hook": "traps" }))
+        node.order("/api/v1/retry-now", json!({ "hook": "traps" }))
             .await["deliveries"],
         0
     );
@@ -208,7 +212,7 @@ pub(super) async fn purge_removes_a_gone_hook(backend: Backend) {
     }
     node.until_states("store", &["done", "done"]).await;
     let of_hook = json!({ "hook": "store" });
-    let refused = node.order("/api/purge", of_hook.clone()).await;
+    let refused = node.order("/api/v1/purge", of_hook.clone()).await;
     assert!(
         refused["error"]
             .as_str()
@@ -225,7 +229,7 @@ pub(super) async fn purge_removes_a_gone_hook(backend: Backend) {
     })
     .await;
     let dry = node
-        .order("/api/purge", json!({ "hook": "store", "dry_run": true }))
+        .order("/api/v1/purge", json!({ "hook": "store", "dry_run": true }))
         .await;
     assert_eq!(
         (&dry["deliveries"], &dry["rows"]),
@@ -234,12 +238,16 @@ pub(super) async fn purge_removes_a_gone_hook(backend: Backend) {
     );
     assert_eq!(node.deliveries("store").await.len(), 2);
     eventually("all is removed", || async {
-        (node.order("/api/purge", json!({ "hook": "store" })).await["done"] == true).then_some(())
+        (node
+            .order("/api/v1/purge", json!({ "hook": "store" }))
+            .await["done"]
+            == true)
+            .then_some(())
     })
     .await;
     // Nothing is left of it, so the node does not know it.
     let unknown = node
-        .order("/api/purge", json!({ "hook": "store", "dry_run": true }))
+        .order("/api/v1/purge", json!({ "hook": "store", "dry_run": true }))
         .await;
     let said = unknown["error"].as_str().unwrap();
     assert!(said.contains("there is no hook `store`"), "{unknown}");

@@ -25,7 +25,7 @@ pub(crate) async fn retries_are_never_early(backend: Backend) {
     let dead = node.until_states("traps", &["dead"]).await;
     assert_eq!(dead[0]["attempt"], 3);
     let shown = node
-        .ask(&format!("/api/events/{}", event_id(&answer)))
+        .ask(&format!("/api/v1/events/{}", event_id(&answer)))
         .await;
     let starts: Vec<i64> = shown["attempts"]
         .as_array()
@@ -49,7 +49,7 @@ pub(crate) async fn retries_are_never_early(backend: Backend) {
     node.until_changed("traps", &digest).await;
     for number in 1..=2 {
         assert_eq!(
-            node.order("/api/replay", json!({ "events": [event_id(&answer)] }))
+            node.order("/api/v1/replay", json!({ "events": [event_id(&answer)] }))
                 .await["events"],
             1
         );
@@ -138,7 +138,8 @@ pub(super) async fn a_backlog_waits_for_its_hook(backend: Backend) {
     const EVENTS: usize = 100;
     let node = serving(&backend, side_effects::setup("async"), "side_effects").await;
     assert_eq!(
-        node.order("/api/hooks/side_effects/pause", json!({})).await["paused"],
+        node.order("/api/v1/hooks/side_effects/pause", json!({}))
+            .await["paused"],
         true
     );
     for n in 0..EVENTS {
@@ -146,7 +147,7 @@ pub(super) async fn a_backlog_waits_for_its_hook(backend: Backend) {
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(node.rows("side_effects", "t").await.len(), 0);
-    node.order("/api/hooks/side_effects/resume", json!({}))
+    node.order("/api/v1/hooks/side_effects/resume", json!({}))
         .await;
     check(&node, EVENTS, &format!("{:?}", backend.kind)).await;
 }

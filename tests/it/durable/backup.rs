@@ -74,7 +74,7 @@ async fn a_live_backup_starts_elsewhere() {
     let restored = elsewhere.serving("store").await;
     restored.until_log("this ledger is a backup").await;
     assert_eq!(numbers(&restored).await.len(), 5);
-    let counts = restored.ask("/api/stats").await;
+    let counts = restored.ask("/api/v1/stats").await;
     let orphans: Vec<&Value> = counts
         .as_array()
         .unwrap()

@@ -133,13 +133,13 @@ async fn full_disk_starts_use_the_reserve() {
         .env("LANDFALL_LEDGER_RESERVE", "8MiB");
     let node = setup.serving("store").await;
     assert_eq!(load_one(&node, 1).await, 202);
-    node.order("/api/hooks/store/pause", json!({})).await;
+    node.order("/api/v1/hooks/store/pause", json!({})).await;
     assert_eq!(load_one(&node, 2).await, 202);
     fill(&node.data().join("filler"));
     let node = node.killed().serving("store").await;
     node.until_log("the reserve is used").await;
     assert_eq!(load_one(&node, 3).await, 503);
-    node.order("/api/hooks/store/resume", json!({})).await;
+    node.order("/api/v1/hooks/store/resume", json!({})).await;
     std::fs::remove_file(node.data().join("filler")).unwrap();
     node.until_states("store", &["done", "done"]).await;
 }
@@ -203,17 +203,15 @@ async fn the_ledger_size_stays_bounded() {
 
     // What waits is never removed: when nothing else is left of the hook, it takes no more.
     let pending = async || {
-        node.ask("/api/events?hook=loud&state=pending&limit=1000")
+        node.events("hook=loud&state=pending&limit=1000")
             .await
-            .as_array()
-            .unwrap()
             .len()
     };
     eventually("nothing waits", || async {
         (pending().await == 0).then_some(())
     })
     .await;
-    node.order("/api/hooks/loud/pause", json!({})).await;
+    node.order("/api/v1/hooks/loud/pause", json!({})).await;
     let mut waiting = 0;
     while node.post("/loud", &[], "x".repeat(100_000)).await.0 == 202 {
         waiting += 1;
@@ -229,7 +227,7 @@ async fn the_ledger_size_stays_bounded() {
     );
     node.until_states("quiet", &["done"; 3]).await;
     assert_eq!(pending().await, waiting);
-    node.order("/api/hooks/loud/resume", json!({})).await;
+    node.order("/api/v1/hooks/loud/resume", json!({})).await;
     eventually("the hook accepts again", || async {
         (node.post("/loud", &[], "x".repeat(100_000)).await.0 == 202).then_some(())
     })
@@ -246,7 +244,7 @@ async fn full_ledgers_are_not_ready() {
         .env("LANDFALL_LEDGER_MAX_SIZE", "8MiB");
     let node = setup.serving("quiet").await;
     node.until("loud", "serving").await;
-    node.order("/api/hooks/loud/pause", json!({})).await;
+    node.order("/api/v1/hooks/loud/pause", json!({})).await;
     let mut waiting = 0;
     while node.post("/loud", &[], "x".repeat(100_000)).await.0 == 202 {
         waiting += 1;
@@ -254,7 +252,7 @@ async fn full_ledgers_are_not_ready() {
     }
 
     let queue = eventually("the node accepts none", || async {
-        let queue = node.ask("/api/queue").await;
+        let queue = node.ask("/api/v1/queue").await;
         (queue["accepts"] == false).then_some(queue)
     })
     .await;
@@ -271,7 +269,7 @@ async fn full_ledgers_are_not_ready() {
     let (status, why) = ready().await;
     assert!(status == 503 && why.contains(named), "{status} {why}");
 
-    node.order("/api/hooks/loud/resume", json!({})).await;
+    node.order("/api/v1/hooks/loud/resume", json!({})).await;
     eventually("the node is ready again", || async {
         (ready().await.0 == 200).then_some(())
     })

@@ -23,7 +23,7 @@ async fn flipped_bits_are_never_run() {
     // Half of them end up in the database, half stay in its log; most wait.
     for n in 0..EVENTS {
         if n == 10 {
-            node.order("/api/hooks/store/pause", json!({})).await;
+            node.order("/api/v1/hooks/store/pause", json!({})).await;
         }
         if n == EVENTS / 2 {
             node.terminate();
@@ -70,9 +70,10 @@ async fn flipped_bits_are_never_run() {
         let mut node = node;
         let until = Instant::now() + Duration::from_secs(120);
         let all = loop {
-            node.try_order("/api/hooks/store/resume", json!({})).await;
-            let all = node.try_ask("/api/events?after=0&limit=1000").await;
-            match all.as_ref().and_then(Value::as_array) {
+            node.try_order("/api/v1/hooks/store/resume", json!({}))
+                .await;
+            let all = node.try_ask("/api/v1/events?after=0&limit=1000").await;
+            match all.as_ref().and_then(|page| page["events"].as_array()) {
                 Some(all) if all.iter().all(is_over) => break Some(all.clone()),
                 _ if node.has_ended() || until < Instant::now() => break None,
                 _ => tokio::time::sleep(Duration::from_millis(20)).await,
@@ -141,7 +142,7 @@ async fn a_lost_database_is_never_recreated() {
         .hook("store", &bundled("store"), &store("async"))
         .env("LANDFALL_LEDGER_RESERVE", "0B");
     let node = Arc::new(setup.serving("store").await);
-    node.order("/api/hooks/store/pause", json!({})).await;
+    node.order("/api/v1/hooks/store/pause", json!({})).await;
     assert_eq!(load(&node, 0..200, 4).await.len(), 200);
     let mut stopped = Arc::into_inner(node)
         .expect("the callers are gone")
@@ -175,7 +176,7 @@ async fn a_lost_database_is_never_recreated() {
     std::fs::write(&database, whole).unwrap();
     assert_eq!(listed(&stopped.data()).unwrap().len(), 200);
     let node = stopped.serving("store").await;
-    node.order("/api/hooks/store/resume", json!({})).await;
+    node.order("/api/v1/hooks/store/resume", json!({})).await;
     eventually("all are stored", || async {
         (numbers(&node).await.len() == 200).then_some(())
     })
@@ -252,7 +253,7 @@ async fn cut_ledger_files_end_the_node() {
             .hook("store", &bundled("store"), &store("async"))
             .env("LANDFALL_LEDGER_RESERVE", "0B");
         let node = Arc::new(setup.serving("store").await);
-        node.order("/api/hooks/store/pause", json!({})).await;
+        node.order("/api/v1/hooks/store/pause", json!({})).await;
         assert_eq!(load(&node, 0..30, 2).await.len(), 30);
 
         let (data, file) = (node.data(), node.data().join(name));

@@ -133,7 +133,7 @@ async fn a_failed_write_loses_nothing() {
 }
 
 async fn is_serving(node: &Node) -> bool {
-    let hooks = node.try_ask("/api/hooks").await;
+    let hooks = node.try_ask("/api/v1/hooks").await;
     hooks.is_some_and(|hooks| hooks[0]["state"] == "serving")
 }
 

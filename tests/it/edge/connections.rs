@@ -97,7 +97,7 @@ async fn idle_connections_outlive_the_head_timeout() {
         started.elapsed()
     );
     eventually("the slow head is recorded", || async {
-        let refusals = node.ask("/api/refusals").await;
+        let refusals = node.ask("/api/v1/refusals").await;
         (refusals[0]["reason"] == "head_timeout" && refusals[0]["status"].is_null()).then_some(())
     })
     .await;
@@ -115,7 +115,10 @@ async fn silent_connections_end_at_keep_alive() {
     assert!(ask_on(&mut kept));
     assert!(is_closed(&mut kept));
     assert!(started.elapsed() >= Duration::from_millis(500));
-    assert_eq!(node.ask("/api/refusals").await.as_array().unwrap().len(), 0);
+    assert_eq!(
+        node.ask("/api/v1/refusals").await.as_array().unwrap().len(),
+        0
+    );
 }
 
 #[tokio::test]

@@ -89,12 +89,16 @@ async fn health_readiness_and_the_admin_token() {
         (
             get("/healthz").await,
             get("/readyz").await,
-            get("/api/hooks").await
+            get("/api/v1/hooks").await
         ),
         (200, 200, 401)
     );
     assert_eq!(
-        node.admin_get("/api/hooks").send().await.unwrap().status(),
+        node.admin_get("/api/v1/hooks")
+            .send()
+            .await
+            .unwrap()
+            .status(),
         200,
         "the node's own token"
     );
@@ -117,8 +121,8 @@ async fn health_readiness_and_the_admin_token() {
     .await;
     assert_eq!(
         (
-            ask("/api/hooks", "no").await,
-            ask("/api/hooks", "t0ken").await
+            ask("/api/v1/hooks", "no").await,
+            ask("/api/v1/hooks", "t0ken").await
         ),
         (401, 200)
     );

@@ -8,20 +8,29 @@ use super::lines;
 
 /// A crate under host/ and the crates of the host that it may depend on. `landfall` composes them
 /// all.
-pub(super) const MAY_DEPEND_ON: [(&str, &[&str]); 17] = [
+pub(super) const MAY_DEPEND_ON: [(&str, &[&str]); 21] = [
     ("bench", &[]),
     ("model", &[]),
     ("metrics", &["model"]),
+    ("watch", &["model"]),
     ("config", &["model"]),
     ("verify", &["model"]),
     ("egress", &["model"]),
     ("secrets", &["model", "config", "egress"]),
+    ("telemetry", &["model", "egress", "metrics"]),
     ("ledger", &["model"]),
     ("broker", &["model", "egress"]),
     ("engine", &["model", "egress", "ledger", "metrics"]),
     (
         "dispatch",
-        &["model", "ledger", "broker", "engine", "metrics"],
+        &[
+            "model",
+            "ledger",
+            "broker",
+            "engine",
+            "metrics",
+            "telemetry",
+        ],
     ),
     ("hooks", &["model", "config", "engine", "verify", "metrics"]),
     (
@@ -33,20 +42,38 @@ pub(super) const MAY_DEPEND_ON: [(&str, &[&str]); 17] = [
     ("distribution", &["model", "config", "egress", "engine"]),
     (
         "edge",
-        &["model", "verify", "secrets", "dispatch", "hooks", "metrics"],
+        &[
+            "model",
+            "verify",
+            "secrets",
+            "dispatch",
+            "hooks",
+            "metrics",
+            "telemetry",
+        ],
     ),
-    ("admin", &["model", "ledger", "dispatch", "hooks"]),
+    (
+        "reconcile",
+        &["model", "verify", "egress", "ledger", "dispatch", "hooks"],
+    ),
+    ("admin", &["model", "ledger", "dispatch", "hooks", "watch"]),
+    (
+        "dashboard",
+        &["model", "verify", "ledger", "hooks", "admin"],
+    ),
     ("author", &["model", "config", "verify", "engine"]),
 ];
 
 /// A large dependency and the crates that may list it.
-const OWNERS: [(&str, &[&str]); 14] = [
+const OWNERS: [(&str, &[&str]); 16] = [
     ("rusqlite", &["ledger"]),
     ("tokio-postgres", &["ledger"]),
     ("async-nats", &["broker"]),
     ("prometheus", &["metrics"]),
+    ("prost", &["telemetry"]),
     ("x509-cert", &["verify"]),
-    ("axum", &["edge", "admin", "landfall", "bench"]),
+    ("axum", &["edge", "admin", "dashboard", "landfall", "bench"]),
+    ("askama", &["dashboard"]),
     ("wasmtime", &["engine"]),
     ("wasmtime-wasi", &["engine"]),
     ("wasmtime-wasi-http", &["engine"]),

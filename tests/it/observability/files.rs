@@ -157,6 +157,30 @@ fn every_alert_is_explained() {
     assert_eq!(Vec::from_iter(severities), ["page", "ticket"]);
 }
 
+/// The sample receives what a node sends.
+#[test]
+fn the_collector_receives_otlp_by_http() {
+    let collector = yaml("otel-collector.yaml");
+    let http = &collector["receivers"]["otlp"]["protocols"]["http"];
+    assert_eq!(http["endpoint"], "127.0.0.1:4318");
+    let page = read("traces.md");
+    assert!(page.contains("otlp_endpoint = \"http://127.0.0.1:4318\""));
+
+    let pipelines = collector["service"]["pipelines"].as_object().unwrap();
+    let signals: BTreeSet<&str> = pipelines.keys().map(String::as_str).collect();
+    assert_eq!(signals, BTreeSet::from(["metrics", "traces"]));
+    for (signal, pipeline) in pipelines {
+        assert_eq!(pipeline["receivers"], json!(["otlp"]), "{signal}");
+        for kind in ["processors", "exporters"] {
+            let names = pipeline[kind].as_array().unwrap();
+            let is_declared = names
+                .iter()
+                .all(|name| !collector[kind][name.as_str().unwrap()].is_null());
+            assert!(is_declared, "{signal}: {kind}");
+        }
+    }
+}
+
 #[test]
 fn samples_read_the_admin_listener() {
     let pods = yaml("podmonitor.yaml");

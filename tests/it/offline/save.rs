@@ -8,8 +8,8 @@ use super::{Handler, code, stderr, stdout};
 /// The deliveries of a node, once one has ended.
 pub(super) async fn stored(node: &Node) -> Vec<Value> {
     eventually("a delivery has ended", || async {
-        let listed = node.ask("/api/events").await;
-        let events = listed.as_array()?.clone();
+        let listed = node.ask("/api/v1/events").await;
+        let events = listed["events"].as_array()?.clone();
         let is_ended = |one: &Value| one["state"] == "done" || one["state"] == "dead";
         (!events.is_empty() && events.iter().all(is_ended)).then_some(events)
     })

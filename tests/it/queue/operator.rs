@@ -136,11 +136,11 @@ async fn pauses_and_rates_outlive_restarts() {
         .await;
     node.until("rated", "serving").await;
     assert_eq!(
-        node.order("/api/hooks/store/pause", json!({})).await["paused"],
+        node.order("/api/v1/hooks/store/pause", json!({})).await["paused"],
         true
     );
     assert_eq!(
-        node.order("/api/hooks/absent/pause", json!({})).await["error"],
+        node.order("/api/v1/hooks/absent/pause", json!({})).await["error"],
         "no hook has this name"
     );
     assert_eq!(
@@ -151,7 +151,7 @@ async fn pauses_and_rates_outlive_restarts() {
     node.settle().await;
     node.until_states("store", &["pending"]).await;
     assert_eq!(node.hook("store").await.unwrap()["paused"], true);
-    node.order("/api/hooks/store/resume", json!({})).await;
+    node.order("/api/v1/hooks/store/resume", json!({})).await;
     node.until_states("store", &["done"]).await;
     assert_eq!(
         node.post("/store", &[("id", "2")], "{\"n\":2}").await.0,
@@ -202,13 +202,13 @@ async fn replays_are_filtered_and_rate_limited() {
     let done = node.until_states("store", &["done"; 10]).await;
     let at = |number: usize| done[number]["received_at"].clone();
     let some = json!({ "hook": "store", "state": "done", "since": at(2), "until": at(8), "dry_run": true });
-    let count = node.order("/api/replay", some).await["events"]
+    let count = node.order("/api/v1/replay", some).await["events"]
         .as_u64()
         .unwrap();
     assert!((1..=8).contains(&count), "{count}");
     let wrong = node
         .order(
-            "/api/replay",
+            "/api/v1/replay",
             json!({ "hook": "store", "since": "yesterday" }),
         )
         .await;
@@ -218,8 +218,11 @@ async fn replays_are_filtered_and_rate_limited() {
     );
     let started = Instant::now();
     let order = json!({ "hook": "store", "state": "done", "limit": 6, "per_second": 5 });
-    assert_eq!(node.order("/api/replay", order.clone()).await["events"], 6);
-    let again = node.order("/api/replay", order).await;
+    assert_eq!(
+        node.order("/api/v1/replay", order.clone()).await["events"],
+        6
+    );
+    let again = node.order("/api/v1/replay", order).await;
     // The other four, and those of the first six that have ended by then: what waits is not
     // replayed again.
     assert!(
@@ -315,7 +318,7 @@ async fn plain_failures_are_no_success() {
         assert_eq!(answer.0, 202, "{answer:?}");
         let id = event_id(&answer);
         let shown = eventually("the event is dead", || async {
-            let shown = node.ask(&format!("/api/events/{id}")).await;
+            let shown = node.ask(&format!("/api/v1/events/{id}")).await;
             (shown["deliveries"][0]["state"] == "dead").then_some(shown)
         })
         .await;

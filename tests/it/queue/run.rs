@@ -26,7 +26,7 @@ async fn async_answers_before_a_worker_runs() {
         (1, &json!(1), &json!(event_id(&answer)))
     );
     let shown = node
-        .ask(&format!("/api/events/{}", event_id(&answer)))
+        .ask(&format!("/api/v1/events/{}", event_id(&answer)))
         .await;
     assert_eq!(shown["event"]["body"]["text"], "{\"n\":1}");
     assert_eq!(
@@ -141,7 +141,7 @@ async fn failures_are_retried_then_dead_lettered() {
         "{dead:?}"
     );
     let shown = node
-        .ask(&format!("/api/events/{}", event_id(&answer)))
+        .ask(&format!("/api/v1/events/{}", event_id(&answer)))
         .await;
     let starts: Vec<&str> = shown["attempts"]
         .as_array()
@@ -165,13 +165,13 @@ async fn failures_are_retried_then_dead_lettered() {
     );
 
     let order = json!({ "hook": "traps", "dry_run": true });
-    assert_eq!(node.order("/api/replay", order).await["events"], 1);
+    assert_eq!(node.order("/api/v1/replay", order).await["events"], 1);
     assert_eq!(node.deliveries("traps").await.len(), 1);
     let digest = node.hook("traps").await.unwrap()["digest"].clone();
     node.put("traps.wasm", std::fs::read(guest("answers_one")).unwrap());
     node.until_changed("traps", &digest).await;
     assert_eq!(
-        node.order("/api/replay", json!({ "events": [event_id(&answer)] }))
+        node.order("/api/v1/replay", json!({ "events": [event_id(&answer)] }))
             .await["events"],
         1
     );
@@ -203,7 +203,7 @@ async fn one_order_key_runs_in_order() {
     node.until_states("slow", &["done"; 4]).await;
     let mut started = BTreeMap::new();
     for (_, id) in &ids {
-        let shown = node.ask(&format!("/api/events/{id}")).await;
+        let shown = node.ask(&format!("/api/v1/events/{id}")).await;
         let at = shown["attempts"][0]["started_at"]
             .as_str()
             .unwrap()

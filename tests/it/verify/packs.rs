@@ -243,7 +243,7 @@ async fn secrets_appear_nowhere() {
         ],
         hmac,
     ));
-    for page in ["/api/hooks", "/api/refusals", "/metrics"] {
+    for page in ["/api/v1/hooks", "/api/v1/refusals", "/metrics"] {
         let response = node.admin_get(page).send().await.unwrap();
         seen += &response.text().await.unwrap();
     }

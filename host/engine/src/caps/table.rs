@@ -8,8 +8,9 @@ use wasmtime::component::{HasSelf, Linker};
 use self::bindings::landfall::table::table::{Host, add_to_linker};
 use super::capability::{AttemptContext, Capability};
 use crate::bindings::CapabilityError;
-use landfall_model::hook::is_table_name;
-use landfall_model::{Effects, GrantForm, GrantKey, LedgerWrites, MemoryBudget, Row};
+use landfall_model::{
+    Effects, GrantForm, GrantKey, LedgerWrites, MemoryBudget, Row, is_table_name,
+};
 
 #[allow(missing_docs, clippy::pedantic)]
 mod bindings {

@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand};
 
 use super::flags::NodeFlags;
 use super::{
-    add, build, dev, events, explain, invoke, new, providers, push, ready, rows, send, test, verify,
+    add, audit, build, dev, events, explain, invoke, kv, new, providers, push, ready, reconcile,
+    rows, send, test, verify,
 };
 
 /// A self-hosted webhook target: verifies senders, answers in time, and runs each event in a
@@ -76,8 +77,14 @@ pub(super) enum Command {
     Hooks(events::HooksFlags),
     /// Find, show and follow events; replay, retry, discard and purge them.
     Events(events::EventsFlags),
+    /// Bring the deliveries that a hook has missed, from the provider's API.
+    Reconcile(reconcile::ReconcileFlags),
     /// Print the rows of a table.
     Rows(rows::RowsFlags),
+    /// Print the key-value pairs of a hook.
+    Kv(kv::KvFlags),
+    /// Print the changes that operators made: who, what, when and from where.
+    Audit(audit::AuditFlags),
     /// Copy a node's ledger into a new file, whether the node runs or not.
     Backup {
         /// The file to create.
@@ -163,7 +170,10 @@ impl Command {
                 | Command::Explain(_)
                 | Command::Hooks(_)
                 | Command::Events(_)
+                | Command::Reconcile(_)
                 | Command::Rows(_)
+                | Command::Kv(_)
+                | Command::Audit(_)
         )
     }
 }

@@ -131,12 +131,26 @@ enum WhatHooks {
         /// The hook's name.
         hook: String,
     },
+    /// Read the plugins directory and all secrets again, as SIGHUP does.
+    Reload,
 }
 
 /// Runs `landfall hooks …`.
 pub(super) async fn hooks(flags: &HooksFlags) -> anyhow::Result<ExitCode> {
+    if let Some(WhatHooks::Reload) = &flags.what {
+        let answer = flags.admin.ask("/api/v1/reload", Some(json!({}))).await?;
+        if flags.json {
+            say!("{answer}");
+        } else {
+            say!("the node reads its files and secrets again");
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+
     let shown = match &flags.what {
-        None | Some(WhatHooks::List) => flags.admin.ask("/api/hooks", None).await?,
+        None | Some(WhatHooks::List | WhatHooks::Reload) => {
+            flags.admin.ask("/api/v1/hooks", None).await?
+        }
         Some(WhatHooks::Pause { hook }) => json!([flags
             .admin
             .ask(&order(hook, "pause"), Some(json!({})))
@@ -161,8 +175,17 @@ pub(super) async fn hooks(flags: &HooksFlags) -> anyhow::Result<ExitCode> {
             .as_str()
             .map(|why| format!("  {}", printable(why)))
             .unwrap_or_default();
+        let search = hook["reconcile"]["error"]
+            .as_str()
+            .map(|why| {
+                format!(
+                    "  the last search for missed deliveries: {}",
+                    printable(why)
+                )
+            })
+            .unwrap_or_default();
         format!(
-            "{:<24} {:<12} {}{waits}{problem}",
+            "{:<24} {:<12} {}{waits}{problem}{search}",
             text(&hook["name"]),
             text(&hook["state"]),
             text(&hook["path"])
@@ -172,7 +195,7 @@ pub(super) async fn hooks(flags: &HooksFlags) -> anyhow::Result<ExitCode> {
 }
 
 fn order(hook: &str, word: &str) -> String {
-    format!("/api/hooks/{}/{word}", query(hook))
+    format!("/api/v1/hooks/{}/{word}", query(hook))
 }
 
 /// Runs `landfall events …`.
@@ -187,7 +210,7 @@ pub(super) async fn events(flags: &EventsFlags) -> anyhow::Result<ExitCode> {
         What::Purge(which) => operator::purge(&flags.admin, which, flags.json).await?,
         What::Tail(which) => tail::tail(&flags.admin, which, flags.json).await?,
         What::Stats => {
-            let counts = flags.admin.ask("/api/stats", None).await?;
+            let counts = flags.admin.ask("/api/v1/stats", None).await?;
             print(&counts, flags.json, |one| {
                 let orphaned = if one["orphaned"] == true {
                     "  (no such hook)"
@@ -251,7 +274,7 @@ async fn list(flags: &EventsFlags, which: &ListFlags) -> anyhow::Result<()> {
         let before = next.map(|next| format!("&before={next}"));
         let before = before.unwrap_or_default();
         let limit = left.min(PAGE_MAX);
-        let path = format!("/api/events?page=true&limit={limit}{before}{filters}");
+        let path = format!("/api/v1/events?limit={limit}{before}{filters}");
         let page = flags.admin.ask(&path, None).await?;
         let events = page["events"].as_array().map_or(&[][..], Vec::as_slice);
         progress("");

@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use serde::Deserialize;
 
+use super::listing::printable;
 use super::output::say;
 use super::target::{AdminFlags, NO_ADMIN};
 
@@ -30,8 +31,22 @@ struct Refused {
     detail: String,
     hint: Option<String>,
     client_address: Option<String>,
+    request: Option<RefusedHead>,
     count: u64,
     first_at: String,
+}
+
+/// The refused request, without secrets.
+#[derive(Debug, Deserialize)]
+struct RefusedHead {
+    method: String,
+    path: String,
+    query: Option<String>,
+    headers: Vec<(String, String)>,
+    more_headers: usize,
+    body: Option<String>,
+    is_hex: bool,
+    body_bytes: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -48,7 +63,7 @@ const NOT_HOOKS: [&str; 3] = ["-", "_queue", "_admin"];
 /// Hooks with a problem, then refusals, newest first.
 pub(super) async fn explain(flags: &ExplainFlags) -> anyhow::Result<ExitCode> {
     let hooks: Vec<Hook> =
-        serde_json::from_value(flags.admin.ask("/api/hooks", None).await?).context(NO_ADMIN)?;
+        serde_json::from_value(flags.admin.ask("/api/v1/hooks", None).await?).context(NO_ADMIN)?;
     let wanted = |name: &str| flags.hook.as_deref().is_none_or(|hook| name == hook);
     if let Some(hook) = &flags.hook
         && !NOT_HOOKS.contains(&hook.as_str())
@@ -63,7 +78,7 @@ pub(super) async fn explain(flags: &ExplainFlags) -> anyhow::Result<ExitCode> {
         .filter(|hook| wanted(&hook.name))
         .filter_map(|hook| problem(hook, flags.json))
         .collect();
-    let refusals = flags.admin.ask("/api/refusals", None).await?;
+    let refusals = flags.admin.ask("/api/v1/refusals", None).await?;
     let mut seen = Vec::new();
     for one in refusals.as_array().context(NO_ADMIN)? {
         let refused: Refused = serde_json::from_value(one.clone()).context(NO_ADMIN)?;
@@ -167,5 +182,83 @@ fn line(refused: &Refused) -> String {
         .as_deref()
         .map(|hint| format!("\n  hint: {hint}"))
         .unwrap_or_default();
-    format!("{at}  {hook}  {reason}{from}{status}{more}\n  {detail}{hint}")
+    let request = refused
+        .request
+        .as_ref()
+        .map(RefusedHead::text)
+        .unwrap_or_default();
+    format!("{at}  {hook}  {reason}{from}{status}{more}\n  {detail}{hint}{request}")
+}
+
+// === impl RefusedHead ===
+
+impl RefusedHead {
+    /// Lines that begin with a line break.
+    fn text(&self) -> String {
+        let query = self.query.as_deref().map(|query| format!("?{query}"));
+        let target = format!("{}{}", self.path, query.unwrap_or_default());
+        let mut text = format!(
+            "\n  request: {} {}",
+            printable(&self.method),
+            printable(&target)
+        );
+        for (name, value) in &self.headers {
+            text += &format!("\n    {}: {}", printable(name), printable(value));
+        }
+        if self.more_headers > 0 {
+            text += &format!("\n    and {} more headers", self.more_headers);
+        }
+        text + &self.body_text()
+    }
+
+    fn body_text(&self) -> String {
+        let Some(bytes) = self.body_bytes else {
+            return String::new();
+        };
+        let form = if self.is_hex { ", in hexadecimal" } else { "" };
+        match &self.body {
+            Some(body) if bytes > 0 => {
+                format!("\n    body ({bytes} bytes{form}): {}", printable(body))
+            }
+            Some(_) => String::new(),
+            None => format!("\n    body ({bytes} bytes): not shown, it contains the proof"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_printed_below() {
+        let refused: Refused = serde_json::from_value(serde_json::json!({
+            "at": "2026-01-31T08:15:30Z",
+            "hook": "orders",
+            "reason": "signature_mismatch",
+            "status": 401,
+            "detail": "the signature does not match",
+            "hint": null,
+            "client_address": "127.0.0.1",
+            "request": {
+                "method": "POST",
+                "path": "/orders",
+                "query": "code=(masked)",
+                "headers": [["x-event", "a\u{1b}"]],
+                "more_headers": 2,
+                "body": "{\n}",
+                "is_hex": false,
+                "body_bytes": 3,
+            },
+            "count": 1,
+            "first_at": "2026-01-31T08:15:30Z",
+        }))
+        .unwrap();
+        assert_eq!(
+            line(&refused),
+            "2026-01-31T08:15:30Z  orders  signature_mismatch from 127.0.0.1, answered 401\n  \
+             the signature does not match\n  request: POST /orders?code=(masked)\n    \
+             x-event: a\\u{1b}\n    and 2 more headers\n    body (3 bytes): {\\n}"
+        );
+    }
 }

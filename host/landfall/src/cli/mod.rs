@@ -1,6 +1,7 @@
 //! The command line: the only module that knows flags. One function a command.
 
 mod add;
+mod audit;
 mod build;
 mod changes;
 mod check;
@@ -11,6 +12,7 @@ mod events;
 mod explain;
 mod flags;
 mod invoke;
+mod kv;
 mod listing;
 mod manual;
 mod new;
@@ -19,6 +21,7 @@ mod output;
 mod providers;
 mod push;
 mod ready;
+mod reconcile;
 mod rows;
 mod save;
 mod send;
@@ -104,7 +107,10 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Explain(flags) => block_on(explain::explain(&flags)),
         Command::Hooks(flags) => block_on(events::hooks(&flags)),
         Command::Events(flags) => block_on(events::events(&flags)),
+        Command::Reconcile(flags) => block_on(reconcile::reconcile(&flags)),
         Command::Rows(flags) => block_on(rows::rows(&flags)),
+        Command::Kv(flags) => block_on(kv::kv(&flags)),
+        Command::Audit(flags) => block_on(audit::audit(&flags)),
         Command::Backup { to, data, json } => backup(&data, &to, json),
         Command::Providers(flags) => providers::providers(&flags),
         Command::Precompile { out, files, json } => block_on(precompile(&out, &files, json)),

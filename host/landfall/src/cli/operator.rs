@@ -106,7 +106,7 @@ pub(super) async fn replay(
     };
 
     let sum = which
-        .pages(node, "/api/replay", order, "events", Some(*per_second))
+        .pages(node, "/api/v1/replay", order, "events", Some(*per_second))
         .await?;
     sum.print(as_json, || replayed(&sum, which.dry_run));
     let undecodable = sum.count("undecodable");
@@ -151,7 +151,7 @@ pub(super) async fn discard(
     step(
         node,
         &flags.which,
-        "/api/discard",
+        "/api/v1/discard",
         order,
         ("discarded", "dead or pending"),
         as_json,
@@ -168,7 +168,7 @@ pub(super) async fn retry_now(
     step(
         node,
         &flags.which,
-        "/api/retry-now",
+        "/api/v1/retry-now",
         json!({}),
         ("due now", "waiting for a later time"),
         as_json,
@@ -213,7 +213,10 @@ pub(super) async fn purge(
 ) -> anyhow::Result<()> {
     let PurgeFlags { hook, dry_run, yes } = flags;
     let dry = node
-        .ask("/api/purge", Some(json!({ "hook": hook, "dry_run": true })))
+        .ask(
+            "/api/v1/purge",
+            Some(json!({ "hook": hook, "dry_run": true })),
+        )
         .await?;
     let mut sum = Sum::default();
     if *dry_run {
@@ -226,7 +229,7 @@ pub(super) async fn purge(
         );
         loop {
             let page = node
-                .ask("/api/purge", Some(json!({ "hook": hook })))
+                .ask("/api/v1/purge", Some(json!({ "hook": hook })))
                 .await?;
             sum.add(&page);
             sum.progress(

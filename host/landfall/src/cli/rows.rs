@@ -65,7 +65,7 @@ impl RowsFlags {
             let page = self
                 .admin
                 .ask(
-                    &format!("/api/rows/{hook}/{table}?limit={PAGE}&after={after}"),
+                    &format!("/api/v1/rows/{hook}/{table}?limit={PAGE}&after={after}"),
                     None,
                 )
                 .await?;

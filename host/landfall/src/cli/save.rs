@@ -30,7 +30,7 @@ pub(super) async fn save(
     flags: &SaveFlags,
     as_json: bool,
 ) -> anyhow::Result<()> {
-    let path = format!("/api/events/{}?whole=true", query(&flags.event));
+    let path = format!("/api/v1/events/{}?whole=true", query(&flags.event));
     let shown = node.ask(&path, None).await?;
     let saved = SavedCase::new(&flags.name, &shown)?;
 

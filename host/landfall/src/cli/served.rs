@@ -47,7 +47,7 @@ pub(super) async fn wait(
 
     let began = Instant::now();
     loop {
-        let hooks = admin.ask("/api/hooks", None).await?;
+        let hooks = admin.ask("/api/v1/hooks", None).await?;
         let hooks = hooks.as_array().cloned().unwrap_or_default();
         let mut waiting = Vec::new();
         for component in left {
@@ -95,7 +95,7 @@ async fn is_served(admin: &AdminFlags, out: &Path) -> bool {
         return false;
     }
 
-    let node = match admin.ask("/api/node", None).await {
+    let node = match admin.ask("/api/v1/node", None).await {
         Ok(node) => node,
         Err(error) => {
             eprintln!("landfall: not waiting for a node: {error:#}");

@@ -33,7 +33,7 @@ pub(super) async fn show(
         !(flags.body && as_json),
         "--body writes the body as it is: leave out --json"
     );
-    let path = format!("/api/events/{}", query(&flags.event));
+    let path = format!("/api/v1/events/{}", query(&flags.event));
     if flags.body {
         let shown = node.ask(&format!("{path}?whole=true"), None).await?;
         return body(&shown["event"]);

@@ -61,14 +61,14 @@ async fn follow(node: &LedgerFlags, flags: &TailFlags, as_json: bool) -> anyhow:
         .as_ref()
         .map(|hook| format!("&hook={}", query(hook)))
         .unwrap_or_default();
-    let newest = node.ask("/api/events?limit=1", None).await?;
-    let mut last = newest[0]["delivery"].as_i64().unwrap_or(0);
+    let newest = node.ask("/api/v1/events?limit=1", None).await?;
+    let mut last = newest["events"][0]["delivery"].as_i64().unwrap_or(0);
     let mut open = Open::default();
     for state in ["pending", "running"] {
         let before = last + 1;
         let waiting = node
             .ask(
-                &format!("/api/events?state={state}&before={before}&limit=1000{of_hook}"),
+                &format!("/api/v1/events?state={state}&before={before}&limit=1000{of_hook}"),
                 None,
             )
             .await?;
@@ -96,7 +96,7 @@ async fn follow(node: &LedgerFlags, flags: &TailFlags, as_json: bool) -> anyhow:
     loop {
         let new = node
             .ask(
-                &format!("/api/events?after={last}&limit=1000{of_hook}"),
+                &format!("/api/v1/events?after={last}&limit=1000{of_hook}"),
                 None,
             )
             .await?;
@@ -115,7 +115,10 @@ async fn follow(node: &LedgerFlags, flags: &TailFlags, as_json: bool) -> anyhow:
                 .collect::<Vec<_>>()
                 .join(",");
             let found = node
-                .ask(&format!("/api/events?deliveries={list}&limit={PAGE}"), None)
+                .ask(
+                    &format!("/api/v1/events?deliveries={list}&limit={PAGE}"),
+                    None,
+                )
                 .await?;
             let mut gone: Vec<i64> = page.to_vec();
             each(&found, |one| {
@@ -132,8 +135,10 @@ async fn follow(node: &LedgerFlags, flags: &TailFlags, as_json: bool) -> anyhow:
     }
 }
 
-fn each(all: &Value, act: impl FnMut(&Value)) {
-    all.as_array().into_iter().flatten().for_each(act);
+/// Each delivery of a page.
+fn each(page: &Value, act: impl FnMut(&Value)) {
+    let events = page["events"].as_array();
+    events.into_iter().flatten().for_each(act);
 }
 
 // === impl Open ===

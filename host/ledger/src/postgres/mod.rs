@@ -3,7 +3,9 @@
 //! clocks of the nodes need not agree.
 
 mod accept;
+mod activity;
 mod arrivals;
+mod audit;
 mod connect;
 mod effects;
 mod finish;

@@ -13,7 +13,7 @@ use super::query::{Cached, event_of};
 use crate::backlog::{self, BacklogLine, HookBacklog};
 use crate::shown::{
     Content, Count, Filter, Listed, Parts, Repeats, SINCE_EVENTS_MAX, Shown, ShownAttempt,
-    StoredRow, first_id_since, time_of_day,
+    StoredRow, StoredValue, first_id_since, time_of_day,
 };
 use crate::state_column::{PENDING, StateColumn};
 use landfall_model::clock::to_ms;
@@ -256,7 +256,7 @@ fn attempt(row: &Row) -> ShownAttempt {
 
 /// What waits, by hook. SQLite: `read::backlogs`.
 pub(super) async fn backlogs(client: &Object, now: LedgerTime) -> Result<Vec<HookBacklog>, Error> {
-    let sql = backlog::query("NOT blocked", "blocked");
+    let sql = backlog::query("NOT blocked", "blocked", "deliveries");
     let rows = client.query_cached(&sql, &[]).await?;
     let lines = rows.iter().map(backlog_line).collect();
     Ok(backlog::add_up(lines, now))
@@ -292,6 +292,15 @@ pub(super) async fn count(client: &Object) -> Result<Vec<Count>, Error> {
         deliveries: row.get(2),
     };
     Ok(rows.iter().map(count).collect())
+}
+
+/// Whether an event is known under one of these keys. SQLite: `events::knows`.
+pub(super) async fn knows(client: &Object, hook: &str, keys: &[Vec<u8>]) -> Result<bool, Error> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM dedup WHERE hook = $1 AND key = ANY ($2) AND until > now_ms())";
+    client
+        .query_one_cached(sql, &[&hook, &keys])
+        .await?
+        .try_get(0)
 }
 
 /// The value of a key. `None` if the key has no value, or its value has expired. SQLite: `kv::get`.
@@ -334,6 +343,37 @@ pub(super) async fn kv_keys(
         .iter()
         .map(|row| String::from_utf8_lossy(row.get(0)).into_owned())
         .collect())
+}
+
+/// A page of pairs: keys that begin with `prefix`, in byte order, after `after`. `limit` and `shown`
+/// bound the pairs and the bytes of each value. SQLite: `kv::page`.
+pub(super) async fn kv_page(
+    client: &Object,
+    hook: &str,
+    prefix: &str,
+    after: &str,
+    (limit, shown): (usize, usize),
+) -> Result<Vec<StoredValue>, Error> {
+    let sql = "SELECT key, is_text, octet_length(value)::bigint, substring(value FROM 1 FOR $5), until - now_ms() FROM kv
+               WHERE hook = $1 AND key >= $2 AND key > $3 AND substring(key FROM 1 FOR octet_length($2)) = $2
+               AND (until IS NULL OR until > now_ms()) ORDER BY key LIMIT $4";
+    let (limit, shown) = (limit as i64, i32::try_from(shown).unwrap_or(i32::MAX));
+    let rows = client
+        .query_cached(
+            sql,
+            &[&hook, &prefix.as_bytes(), &after.as_bytes(), &limit, &shown],
+        )
+        .await?;
+    let value = |row: &Row| StoredValue {
+        key: String::from_utf8_lossy(row.get(0)).into_owned(),
+        is_text: row.get(1),
+        bytes: row.get(2),
+        beginning: row.get(3),
+        expires_in_ms: row
+            .get::<_, Option<i64>>(4)
+            .map(|left| left.max(0).unsigned_abs()),
+    };
+    Ok(rows.iter().map(value).collect())
 }
 
 /// A page of a table's rows. SQLite: `rows::list`.

@@ -10,7 +10,7 @@ use crate::error::OpenError;
 use landfall_model::DeliveryState;
 
 /// Each entry changes the tables of a ledger from one version to the next.
-const TABLES: [&str; 8] = [
+const TABLES: [&str; 9] = [
     include_str!("tables/1_deliveries.sql"),
     include_str!("tables/2_brokers.sql"),
     include_str!("tables/3_duplicates.sql"),
@@ -19,6 +19,7 @@ const TABLES: [&str; 8] = [
     include_str!("tables/6_functions.sql"),
     include_str!("tables/7_names.sql"),
     include_str!("tables/8_deferrals.sql"),
+    include_str!("tables/9_audit.sql"),
 ];
 
 /// The functions, made or replaced after the tables of any older version. A function whose
@@ -153,7 +154,7 @@ mod tests {
 
         assert_eq!(
             (TABLES.len(), digest.as_str()),
-            (8, DIGEST),
+            (9, DIGEST),
             "ledgers of this version keep the functions that they have: add an entry to TABLES, and note both values here"
         );
     }

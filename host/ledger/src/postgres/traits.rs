@@ -6,21 +6,24 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::query::{Cached, millis, split, within};
 use super::writer::Job;
-use super::{PRUNE_STEP, Postgres, arrivals, claim, effects, operator, read};
+use super::{PRUNE_STEP, Postgres, activity, arrivals, audit, claim, effects, operator, read};
+use crate::activity::{Activity, ActivityQuery};
+use crate::audit::{AuditEntry, AuditFilter, NewAudit};
 use crate::backlog::LedgerUse;
 use crate::commit_times::CommitObserver;
 use crate::error::LedgerError;
-use crate::shown::{Content, Count, Filter, Listed, Parts, Purged, Shown, StoredRow};
+use crate::shown::{Content, Count, Filter, Listed, Parts, Purged, Shown, StoredRow, StoredValue};
 use crate::state_column::{PENDING, RUNNING};
 use crate::steps::{
     Accepted, AttemptRecord, Claimed, Committed, Disposition, Fence, NewEvent, Received,
     ReplayOrder, Replayed, SHARED_LEASE, Started, Step, UNFINISHED_MAX,
 };
-use crate::traits::{Deliveries, History, Kv};
+use crate::traits::{Deliveries, History, Kv, Notes};
 use landfall_model::stored_event::Stored;
 use landfall_model::{DedupKey, Event, EventId, KvValue, LedgerTime, lock};
 
@@ -269,6 +272,42 @@ impl Deliveries for Postgres {
         }
     }
 
+    async fn put_own(
+        &self,
+        owner: &'static str,
+        key: String,
+        value: Option<Bytes>,
+    ) -> Result<(), LedgerError> {
+        let key = key.into_bytes();
+        self.ask(async |client| match &value {
+            Some(value) => {
+                let sql = "INSERT INTO kv (hook, key, is_text, value) VALUES ($1, $2, true, $3)
+                           ON CONFLICT (hook, key) DO UPDATE SET value = excluded.value, until = NULL";
+                let value: &[u8] = value;
+                client.execute_cached(sql, &[&owner, &key, &value]).await
+            }
+            None => {
+                let sql = "DELETE FROM kv WHERE hook = $1 AND key = $2";
+                client.execute_cached(sql, &[&owner, &key]).await
+            }
+        })
+        .await
+        .map(drop)
+    }
+
+    async fn lead(&self, what: &'static str, lasts: Duration) -> Result<bool, LedgerError> {
+        // One row, whose value is its owner. It changes hands when it has expired.
+        let sql = "INSERT INTO kv (hook, key, is_text, value, until)
+                   VALUES ('_lead', $1, false, $2, now_ms() + $3)
+                   ON CONFLICT (hook, key) DO UPDATE SET value = excluded.value, until = excluded.until
+                   WHERE kv.value = excluded.value OR kv.until <= now_ms()";
+        let (key, owner, lasts) = (what.as_bytes(), &self.owner.as_bytes()[..], millis(lasts));
+        let changed = self
+            .ask(async |client| client.execute_cached(sql, &[&key, &owner, &lasts]).await)
+            .await?;
+        Ok(changed > 0)
+    }
+
     async fn pause(&self, hook: String, paused: bool) -> Result<(), LedgerError> {
         let sql = if paused {
             "INSERT INTO paused (hook) VALUES ($1) ON CONFLICT DO NOTHING"
@@ -376,6 +415,39 @@ impl History for Postgres {
         self.ask(async |client| read::rows(client, &hook, &table, after, limit).await)
             .await
     }
+
+    async fn values(
+        &self,
+        hook: String,
+        prefix: String,
+        after: String,
+        limit: usize,
+        shown: usize,
+    ) -> Result<Vec<StoredValue>, LedgerError> {
+        self.ask(async |client| read::kv_page(client, &hook, &prefix, &after, (limit, shown)).await)
+            .await
+    }
+
+    async fn activity(&self, query: ActivityQuery) -> Result<Activity, LedgerError> {
+        let now = self.now();
+        self.ask(async |client| activity::activity(client, &query, now).await)
+            .await
+    }
+
+    async fn audit(&self, new: NewAudit) -> Result<i64, LedgerError> {
+        self.ask(async |client| audit::add(client, &new).await)
+            .await
+    }
+
+    async fn audit_result(&self, id: i64, result: String) -> Result<(), LedgerError> {
+        self.ask(async |client| audit::end(client, id, &result).await)
+            .await
+    }
+
+    async fn audits(&self, filter: AuditFilter) -> Result<Vec<AuditEntry>, LedgerError> {
+        self.ask(async |client| audit::list(client, &filter).await)
+            .await
+    }
 }
 
 #[async_trait]
@@ -394,5 +466,37 @@ impl Kv for Postgres {
     ) -> Result<Vec<String>, LedgerError> {
         self.ask(async |client| read::kv_keys(client, &hook, &prefix, &after, limit).await)
             .await
+    }
+}
+
+#[async_trait]
+impl Notes for Postgres {
+    async fn knows(&self, hook: Arc<str>, keys: Vec<Vec<u8>>) -> Result<bool, LedgerError> {
+        self.ask(async |client| read::knows(client, &hook, &keys).await)
+            .await
+    }
+
+    async fn note(
+        &self,
+        part: &'static str,
+        key: String,
+        text: String,
+        keep: Duration,
+    ) -> Result<(), LedgerError> {
+        // Expired values are only looked for where `used` has a row.
+        let sql = "WITH counted AS (
+                       INSERT INTO used (hook, kv_bytes) VALUES ($1, octet_length($2::bytea) + octet_length($3::bytea) - coalesce(
+                           (SELECT octet_length(key) + octet_length(value) FROM kv WHERE hook = $1 AND key = $2), 0))
+                       ON CONFLICT (hook) DO UPDATE SET kv_bytes = used.kv_bytes + excluded.kv_bytes)
+                   INSERT INTO kv (hook, key, is_text, value, until) VALUES ($1, $2, true, $3, now_ms() + $4)
+                   ON CONFLICT (hook, key) DO UPDATE SET value = excluded.value, until = excluded.until";
+        let (key, text, keep) = (key.into_bytes(), text.into_bytes(), millis(keep));
+        let stored = self.ask(async |client| {
+            client
+                .execute_cached(sql, &[&part, &key, &text, &keep])
+                .await
+                .map(drop)
+        });
+        self.record_reachability(stored.await)
     }
 }

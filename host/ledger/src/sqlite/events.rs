@@ -129,6 +129,23 @@ pub(super) fn is_known(
     Ok(find(connection, hook, dedup, now)?.is_some())
 }
 
+/// Whether an event is known under one of these keys. Postgres: `read::knows`.
+pub(super) fn knows(
+    connection: &Connection,
+    hook: &str,
+    keys: &[Vec<u8>],
+    now: LedgerTime,
+) -> rusqlite::Result<bool> {
+    let mut find = connection
+        .prepare_cached("SELECT 1 FROM dedup WHERE hook = ? AND key = ? AND until > ?")?;
+    for key in keys {
+        if find.exists(params![hook, key, now.0])? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Counts a duplicate of an event. `duplicate` is the id that the duplicate was given. Postgres:
 /// `count_duplicate`.
 pub(super) fn count_duplicate(

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::shown::StoredValue;
 use crate::steps::Refused;
 use landfall_model::stored_event::checksum;
 use landfall_model::{Effects, KvChange, KvExpected, KvValue, KvWrite, LedgerTime, Quota};
@@ -84,6 +85,40 @@ pub(super) fn keys(
             break;
         }
         found.push(key);
+    }
+    Ok(found)
+}
+
+/// A page of pairs: keys that begin with `prefix`, in byte order, after `after`. `limit` and `shown`
+/// bound the pairs and the bytes of each value. Postgres: `read::kv_page`.
+pub(super) fn page(
+    connection: &Connection,
+    hook: &str,
+    prefix: &str,
+    after: &str,
+    (limit, shown): (usize, usize),
+    now: LedgerTime,
+) -> rusqlite::Result<Vec<StoredValue>> {
+    let mut select = connection.prepare_cached(
+        "SELECT key, is_text, octet_length(value), substr(CAST(value AS BLOB), 1, ?5), until FROM kv
+         WHERE hook = ?1 AND key >= ?2 AND key > ?3 AND (until IS NULL OR until > ?4) ORDER BY key",
+    )?;
+    let mut rows = select.query(params![hook, prefix, after, now.0, shown as i64])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let key: String = row.get(0)?;
+        if found.len() >= limit || !key.starts_with(prefix) {
+            break;
+        }
+
+        let until: Option<i64> = row.get(4)?;
+        found.push(StoredValue {
+            key,
+            is_text: row.get(1)?,
+            bytes: row.get(2)?,
+            beginning: row.get(3)?,
+            expires_in_ms: until.map(|until| now.until(LedgerTime(until)).as_millis() as u64),
+        });
     }
     Ok(found)
 }

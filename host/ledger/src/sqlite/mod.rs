@@ -2,7 +2,9 @@
 //! other service.
 
 mod accept;
+mod activity;
 mod arrivals;
+mod audit;
 mod backup;
 mod bound;
 mod clock;

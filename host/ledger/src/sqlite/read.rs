@@ -274,13 +274,18 @@ fn attempt(row: &rusqlite::Row<'_>) -> rusqlite::Result<ShownAttempt> {
     })
 }
 
+/// Without the index, SQLite would read all deliveries in the order of their hooks.
+pub(super) fn backlogs_sql() -> String {
+    let running = "deliveries INDEXED BY deliveries_running";
+    backlog::query("blocked = 0", "blocked = 1", running)
+}
+
 /// What waits, by hook. Postgres: `read::backlogs`.
 pub(super) fn backlogs(
     connection: &Connection,
     now: LedgerTime,
 ) -> rusqlite::Result<Vec<HookBacklog>> {
-    let sql = backlog::query("blocked = 0", "blocked = 1");
-    let mut select = connection.prepare_cached(&sql)?;
+    let mut select = connection.prepare_cached(&backlogs_sql())?;
     let lines = select.query_map([], |row| {
         Ok(BacklogLine {
             hook: text(row, 0).unwrap_or_default(),

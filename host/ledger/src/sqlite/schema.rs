@@ -9,7 +9,9 @@ use crate::error::{LedgerError, OpenError};
 const APPLICATION_ID: i32 = 0x4c46_4c44;
 
 /// Each entry takes a ledger one version further.
-const STEPS: [&str; 8] = [FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH];
+const STEPS: [&str; 9] = [
+    FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH, NINTH,
+];
 
 const FIRST: &str = "
 -- Values of the node: the last ledger time, the boot clock at that time.
@@ -227,6 +229,25 @@ DROP TRIGGER events_in;
 DROP TRIGGER payloads_in;
 ";
 
+const NINTH: &str = "
+-- What operators changed. `token` is the beginning of the token's digest; `detail` and `result` are JSON. An entry is stored before its
+-- change; without `result` the change has not ended, or its end could not be stored.
+CREATE TABLE audit (
+    id INTEGER PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    role TEXT NOT NULL,
+    token TEXT NOT NULL,
+    address TEXT,
+    action TEXT NOT NULL,
+    hook TEXT,
+    detail TEXT NOT NULL,
+    result TEXT
+);
+
+-- The newest dead letters of all hooks.
+CREATE INDEX deliveries_dead_id ON deliveries (id) WHERE state = 3;
+";
+
 /// Migrates the tables to this version.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     let failed = |error: rusqlite::Error| match LedgerError::from(error) {
@@ -342,7 +363,7 @@ mod tests {
         let version: i32 = old
             .pragma_query_value(None, "user_version", |row| row.get(0))
             .unwrap();
-        assert_eq!(version, 8);
+        assert_eq!(version, 9);
     }
 
     #[test]
@@ -390,7 +411,7 @@ mod tests {
         let why = migrate(&mut connection).unwrap_err();
         assert!(
             why.to_string()
-                .contains("newer Landfall (version 99, this one knows 8)"),
+                .contains("newer Landfall (version 99, this one knows 9)"),
             "{why}"
         );
         let mut other = Connection::open_in_memory().unwrap();

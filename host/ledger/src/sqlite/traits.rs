@@ -6,24 +6,27 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use rusqlite::Connection;
 
 use super::work::{Sync, WriteOptions};
 use super::{
-    OPERATOR_STEP, Sqlite, accept, arrivals, clock, files, finish, kv, leases, operator, place,
-    read, retention, rows, schema,
+    OPERATOR_STEP, Sqlite, accept, activity, arrivals, audit, clock, events, files, finish, kv,
+    leases, operator, place, read, retention, rows, schema,
 };
+use crate::activity::{Activity, ActivityQuery};
+use crate::audit::{AuditEntry, AuditFilter, NewAudit};
 use crate::backlog::LedgerUse;
 use crate::commit_times::CommitObserver;
 use crate::error::LedgerError;
-use crate::shown::{Content, Count, Filter, Listed, Parts, Purged, Shown, StoredRow};
+use crate::shown::{Content, Count, Filter, Listed, Parts, Purged, Shown, StoredRow, StoredValue};
 use crate::steps::{
     Accepted, AttemptRecord, Claimed, Committed, Disposition, Fence, NewEvent, Received,
     ReplayOrder, Replayed, Started, Step,
 };
-use crate::traits::{Deliveries, History, Kv};
+use crate::traits::{Deliveries, History, Kv, Notes};
 use landfall_model::stored_event::Stored;
-use landfall_model::{DedupKey, Event, EventId, KvValue, LedgerTime};
+use landfall_model::{DedupKey, Event, EventId, KvChange, KvValue, KvWrite, LedgerTime};
 
 #[async_trait]
 impl Deliveries for Sqlite {
@@ -245,6 +248,28 @@ impl Deliveries for Sqlite {
         }
     }
 
+    async fn put_own(
+        &self,
+        owner: &'static str,
+        key: String,
+        value: Option<Bytes>,
+    ) -> Result<(), LedgerError> {
+        let clock = self.clock;
+        let change = value.map_or(KvChange::Delete, |value| {
+            KvChange::Set(KvValue::of(value), None)
+        });
+        let writes = [KvWrite { key, change }];
+        self.writer
+            .write(WriteOptions::reclaim(Sync::Relaxed), move |tx| {
+                kv::write(tx, owner, &writes, clock.now())
+            })
+            .await
+    }
+
+    async fn lead(&self, _: &'static str, _: Duration) -> Result<bool, LedgerError> {
+        Ok(true)
+    }
+
     async fn pause(&self, hook: String, paused: bool) -> Result<(), LedgerError> {
         self.writer
             .write(WriteOptions::reclaim(Sync::Durable), move |tx| {
@@ -397,6 +422,48 @@ impl History for Sqlite {
         self.ask(move |connection| rows::list(connection, &hook, &table, after, limit))
             .await
     }
+
+    async fn values(
+        &self,
+        hook: String,
+        prefix: String,
+        after: String,
+        limit: usize,
+        shown: usize,
+    ) -> Result<Vec<StoredValue>, LedgerError> {
+        let now = self.now();
+        self.ask(move |connection| {
+            kv::page(connection, &hook, &prefix, &after, (limit, shown), now)
+        })
+        .await
+    }
+
+    async fn activity(&self, query: ActivityQuery) -> Result<Activity, LedgerError> {
+        let now = self.now();
+        self.ask(move |connection| activity::activity(connection, &query, now))
+            .await
+    }
+
+    async fn audit(&self, new: NewAudit) -> Result<i64, LedgerError> {
+        self.writer
+            .write(WriteOptions::reclaim(Sync::Durable), move |tx| {
+                audit::add(tx, &new)
+            })
+            .await
+    }
+
+    async fn audit_result(&self, id: i64, result: String) -> Result<(), LedgerError> {
+        self.writer
+            .write(WriteOptions::reclaim(Sync::Relaxed), move |tx| {
+                audit::end(tx, id, &result)
+            })
+            .await
+    }
+
+    async fn audits(&self, filter: AuditFilter) -> Result<Vec<AuditEntry>, LedgerError> {
+        self.ask(move |connection| audit::list(connection, &filter))
+            .await
+    }
 }
 
 #[async_trait]
@@ -416,6 +483,38 @@ impl Kv for Sqlite {
     ) -> Result<Vec<String>, LedgerError> {
         let now = self.now();
         self.ask(move |connection| kv::keys(connection, &hook, &prefix, &after, limit, now))
+            .await
+    }
+}
+
+#[async_trait]
+impl Notes for Sqlite {
+    async fn knows(&self, hook: Arc<str>, keys: Vec<Vec<u8>>) -> Result<bool, LedgerError> {
+        let now = self.now();
+        self.ask(move |connection| events::knows(connection, &hook, &keys, now))
+            .await
+    }
+
+    async fn note(
+        &self,
+        part: &'static str,
+        key: String,
+        text: String,
+        keep: Duration,
+    ) -> Result<(), LedgerError> {
+        let clock = self.clock;
+        let value = KvValue {
+            is_text: true,
+            bytes: text.into(),
+        };
+        let writes = [KvWrite {
+            key,
+            change: KvChange::Set(value, Some(keep)),
+        }];
+        self.writer
+            .write(WriteOptions::insert(Sync::Durable), move |tx| {
+                kv::write(tx, part, &writes, clock.now())
+            })
             .await
     }
 }

@@ -61,6 +61,10 @@ pub struct Pack {
     pub retry_span: Option<Duration>,
     /// Whether each retry is signed again with a new timestamp; `None` if unknown.
     pub retry_resigned: Option<bool>,
+    /// How often the provider repeats its ownership check; `None` if it does not, or if that is
+    /// unknown.
+    #[serde(default, deserialize_with = "span")]
+    pub challenge_every: Option<Duration>,
     /// The maximum age of a request by the provider's documentation or SDK. Request vectors are
     /// checked against it. Hooks use `verify.timestamp`, which also covers the retries of providers
     /// that may not sign them again.

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::context::{Http, Transferred, time_left};
-use super::record::{CallRecord, StartedCall};
+use super::record::CallRecord;
 use landfall_egress::{Client, Outgoing, OutgoingError, Received};
-use landfall_model::MemoryHold;
+use landfall_model::{MemoryHold, TraceContext};
 
 /// What a component asks for.
 pub(super) struct Wanted {
@@ -27,6 +27,8 @@ pub(super) struct PreparedCall {
     body: Bytes,
     /// The call, or why it is not made.
     call: Result<PermittedCall, OutgoingError>,
+    /// The span of the call.
+    trace: Option<TraceContext>,
     record: CallRecord,
 }
 
@@ -51,6 +53,7 @@ impl Http {
             // It shares the memory that the permitted call holds.
             body: wanted.body.clone(),
             call: self.permit(wanted),
+            trace: self.call_span(),
             record: self.record.clone(),
         }
     }
@@ -86,18 +89,21 @@ impl Http {
 // === impl PreparedCall ===
 
 impl PreparedCall {
-    /// Makes the call and records how it ended.
+    /// Makes the call and records how it ended, also if it is cut off.
     pub(super) async fn send(self) -> Result<Received, OutgoingError> {
-        let mut started = StartedCall::now(self.method, self.url);
-        started.set_body(&self.body);
+        let running = self.record.start(self.method, self.url, self.trace);
+        running.set_body(&self.body);
         let result = match self.call {
-            Ok(call) => call.send().await,
+            Ok(mut call) => {
+                running.pass_trace_on(&mut call.outgoing.headers);
+                call.send().await
+            }
             Err(error) => Err(error),
         };
 
         match &result {
-            Ok(received) => self.record.add_answer(&started, received),
-            Err(error) => self.record.add_failure(&started, error),
+            Ok(received) => running.answered(received),
+            Err(error) => running.failed(error),
         }
         result
     }

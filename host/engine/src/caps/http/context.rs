@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::record::CallRecord;
 use landfall_egress::{Client, OutgoingError};
 use landfall_metrics::OutboundMetrics;
-use landfall_model::{Event, MemoryBudget, OutboundCall};
+use landfall_model::{Event, MemoryBudget, OutboundCall, TraceContext};
 
 const CALLS_MAX: u32 = 64;
 /// The most bytes of all request and response bodies of one attempt.
@@ -35,6 +35,8 @@ pub(crate) struct Http {
     same_calls: HashMap<(String, String), u32>,
     /// The calls are those of a responder.
     is_responder: bool,
+    /// The span of the attempt, which calls pass on. `None`: they pass on nothing.
+    trace: Option<TraceContext>,
 }
 
 /// The bytes of all bodies so far.
@@ -50,18 +52,20 @@ impl Http {
         until: Instant,
         memory: MemoryBudget,
         metrics: Arc<OutboundMetrics>,
+        trace: Option<TraceContext>,
     ) -> Http {
         Http {
             client,
             untrusted,
             memory,
             transferred: Transferred::default(),
-            record: CallRecord::new(metrics),
+            record: CallRecord::new(metrics, until),
             bodies: 0,
             until,
             calls: 0,
             same_calls: HashMap::new(),
             is_responder: false,
+            trace,
         }
     }
 
@@ -109,6 +113,11 @@ impl Http {
             "handle"
         };
         call_key(&event.unwrap_or_default(), exported, method, url, ordinal)
+    }
+
+    /// A new span for a call, below that of the attempt.
+    pub(super) fn call_span(&self) -> Option<TraceContext> {
+        self.trace.map(|attempt| attempt.child())
     }
 
     /// The time for one call: what the guest wants, within what is left of the attempt.

@@ -1,12 +1,12 @@
 //! The host's record of the calls of an attempt, whether or not the guest reports them.
 
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::{Duration, Instant};
 
 use crate::text::bounded;
 use landfall_egress::{OutgoingError, Received};
 use landfall_metrics::OutboundMetrics;
-use landfall_model::{CallResult, OutboundCall};
+use landfall_model::{CallResult, CallTrace, OutboundCall, TRACEPARENT, TraceContext};
 
 /// The most bytes of a response body in the record of a call.
 pub(crate) const ANSWER_BYTES_MAX: usize = 2 << 10;
@@ -20,65 +20,189 @@ const RECORDED_MAX: usize = 64;
 /// redacted as a whole.
 const SECRET_BYTES_MAX: usize = 1 << 10;
 const METHOD_CHARACTERS_MAX: usize = 32;
+/// A component that sets about as many headers as a request may have keeps them: the trace is not
+/// passed on.
+const PASSED_ON_BELOW: usize = 98;
 
 /// The calls of one attempt.
 #[derive(Clone)]
 pub(crate) struct CallRecord {
-    calls: Arc<Mutex<Vec<OutboundCall>>>,
+    calls: Arc<Mutex<Calls>>,
     /// Counts every call, also those beyond the limits of the record.
     metrics: Arc<OutboundMetrics>,
+    /// The deadline of the attempt.
+    until: Instant,
 }
 
-/// A call that has started.
-#[derive(Debug)]
-pub(crate) struct StartedCall {
-    pub(crate) method: String,
-    pub(crate) url: String,
+#[derive(Default)]
+struct Calls {
+    ended: Vec<OutboundCall>,
+    /// The calls without a result: at most as many as an attempt may make.
+    running: Vec<Arc<CallStart>>,
+}
+
+/// What is known of a call before it ends.
+struct CallStart {
+    method: String,
+    url: String,
     started: Instant,
-    sent_bytes: usize,
-    sent: String,
+    trace: Option<TraceContext>,
+    sent: OnceLock<Sent>,
 }
 
-// === impl StartedCall ===
+/// The body of a request.
+struct Sent {
+    bytes: usize,
+    beginning: String,
+}
 
-impl StartedCall {
-    pub(crate) fn now(method: String, url: String) -> StartedCall {
-        StartedCall {
-            method,
-            url,
-            started: Instant::now(),
-            sent_bytes: 0,
-            sent: String::new(),
+/// A call that has started. If it is dropped without a result, it is recorded as cut off.
+pub(crate) struct RunningCall {
+    start: Arc<CallStart>,
+    record: CallRecord,
+}
+
+// === impl RunningCall ===
+
+impl RunningCall {
+    pub(crate) fn method(&self) -> &str {
+        &self.start.method
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.start.url
+    }
+
+    /// Passes the trace on to the receiver, unless the component has set the header itself.
+    pub(crate) fn pass_trace_on(&self, headers: &mut Vec<(String, String)>) {
+        let is_set = headers
+            .iter()
+            .any(|(name, _)| name.trim().eq_ignore_ascii_case(TRACEPARENT));
+        if let Some(trace) = self.start.trace
+            && !is_set
+            && headers.len() < PASSED_ON_BELOW
+        {
+            headers.push((TRACEPARENT.to_owned(), trace.to_string()));
         }
     }
 
     /// Keeps the beginning of the body, as the component wrote it: without the credentials that the
-    /// host adds.
-    pub(crate) fn set_body(&mut self, body: &[u8]) {
-        self.sent_bytes = body.len();
-        self.sent = landfall_egress::excerpt(body, SENT_BYTES_MAX + SECRET_BYTES_MAX);
+    /// host adds. A call has one body.
+    pub(crate) fn set_body(&self, body: &[u8]) {
+        self.start.sent.get_or_init(|| Sent {
+            bytes: body.len(),
+            beginning: landfall_egress::excerpt(body, SENT_BYTES_MAX + SECRET_BYTES_MAX),
+        });
+    }
+
+    /// Records the response.
+    pub(crate) fn answered(self, received: &Received) {
+        let mut calls = self.record.lock();
+        if let Some(duration) = calls.stop(&self.start) {
+            calls.add_answer(&self.start, duration, received);
+            drop(calls);
+            let metrics = &self.record.metrics;
+            metrics.answered(&self.start.url, received.status, duration);
+        }
+    }
+
+    /// Records why there is no response.
+    pub(crate) fn failed(self, error: &OutgoingError) {
+        self.record.end(&self.start, error);
+    }
+}
+
+impl Drop for RunningCall {
+    fn drop(&mut self) {
+        let error = self
+            .record
+            .cut_off("the component dropped the call before its response");
+        self.record.end(&self.start, &error);
     }
 }
 
 // === impl CallRecord ===
 
 impl CallRecord {
-    pub(crate) fn new(metrics: Arc<OutboundMetrics>) -> CallRecord {
+    /// `until`: the deadline of the attempt.
+    pub(crate) fn new(metrics: Arc<OutboundMetrics>, until: Instant) -> CallRecord {
         CallRecord {
             calls: Arc::default(),
             metrics,
+            until,
         }
     }
 
-    /// Removes and returns the calls.
-    pub(crate) fn take(&self) -> Vec<OutboundCall> {
-        std::mem::take(&mut *self.lock())
+    /// A call that starts now. `trace`: its span, if it has one.
+    pub(crate) fn start(
+        &self,
+        method: String,
+        url: String,
+        trace: Option<TraceContext>,
+    ) -> RunningCall {
+        let start = Arc::new(CallStart {
+            method,
+            url,
+            started: Instant::now(),
+            trace,
+            sent: OnceLock::new(),
+        });
+        self.lock().running.push(start.clone());
+        RunningCall {
+            start,
+            record: self.clone(),
+        }
     }
 
-    pub(crate) fn add_answer(&self, call: &StartedCall, received: &Received) {
-        let duration = call.started.elapsed();
-        self.metrics.answered(&call.url, received.status, duration);
-        if self.lock().len() >= ANSWERED_MAX {
+    /// Removes and returns the calls, at the end of the attempt. A call that still runs ends with
+    /// the attempt, and is recorded as cut off.
+    pub(crate) fn take(&self) -> Vec<OutboundCall> {
+        let running = self.lock().running.clone();
+        for start in running {
+            let error = self.cut_off("the attempt ended before the response");
+            self.end(&start, &error);
+        }
+        std::mem::take(&mut self.lock().ended)
+    }
+
+    /// Records why a call has no response. Nothing, if the call has already ended.
+    fn end(&self, call: &Arc<CallStart>, error: &OutgoingError) {
+        let mut calls = self.lock();
+        if let Some(duration) = calls.stop(call) {
+            calls.add_failure(call, duration, error);
+            drop(calls);
+            self.metrics.failed(&call.url, error.word(), duration);
+        }
+    }
+
+    /// The error of a call without a result. `why`: if the deadline was not the reason.
+    fn cut_off(&self, why: &str) -> OutgoingError {
+        if Instant::now() >= self.until {
+            OutgoingError::Timeout("cut off at the deadline of the attempt".to_owned())
+        } else {
+            OutgoingError::Interrupted(format!("cut off: {why}"))
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Calls> {
+        landfall_model::lock(&self.calls)
+    }
+}
+
+// === impl Calls ===
+
+impl Calls {
+    /// Returns how long the call ran. `None`: it has already ended. The result is added under the
+    /// same lock, so that the end of the attempt sees the call before or after it.
+    fn stop(&mut self, call: &Arc<CallStart>) -> Option<Duration> {
+        let mut running = self.running.iter();
+        let place = running.position(|start| Arc::ptr_eq(start, call))?;
+        self.running.swap_remove(place);
+        Some(call.started.elapsed())
+    }
+
+    fn add_answer(&mut self, call: &CallStart, duration: Duration, received: &Received) {
+        if self.ended.len() >= ANSWERED_MAX {
             return;
         }
         let bytes_max = ANSWER_BYTES_MAX + SECRET_BYTES_MAX;
@@ -87,14 +211,12 @@ impl CallRecord {
             bytes: received.body.len(),
             beginning: landfall_egress::excerpt(&received.body, bytes_max),
         };
-        self.add(call, result);
+        self.add(call, duration, result);
     }
 
     /// Of the calls beyond a limit only the first is recorded: the others have the same error, and
     /// are counted.
-    pub(crate) fn add_failure(&self, call: &StartedCall, error: &OutgoingError) {
-        let duration = call.started.elapsed();
-        self.metrics.failed(&call.url, error.word(), duration);
+    fn add_failure(&mut self, call: &CallStart, duration: Duration, error: &OutgoingError) {
         let result = CallResult::Failed {
             error: error.word(),
             reason: bounded(&error.to_string()),
@@ -103,43 +225,47 @@ impl CallRecord {
         if is_limit && self.count_repeated(&result) {
             return;
         }
-        if self.lock().len() > RECORDED_MAX {
+        if self.ended.len() > RECORDED_MAX {
             return;
         }
-        self.add(call, result);
+        self.add(call, duration, result);
     }
 
     /// Counts a call with the same result as a recorded one. Returns false if there is no such
     /// call.
-    fn count_repeated(&self, result: &CallResult) -> bool {
-        let mut calls = self.lock();
-        let Some(first) = calls.iter_mut().find(|call| call.result == *result) else {
+    fn count_repeated(&mut self, result: &CallResult) -> bool {
+        let mut ended = self.ended.iter_mut();
+        let Some(first) = ended.find(|call| call.result == *result) else {
             return false;
         };
         first.repeated = first.repeated.saturating_add(1);
         true
     }
 
-    fn add(&self, call: &StartedCall, result: CallResult) {
+    fn add(&mut self, call: &CallStart, duration: Duration, result: CallResult) {
         let method = call
             .method
             .chars()
             .take(METHOD_CHARACTERS_MAX)
             .flat_map(char::escape_debug)
             .collect();
-        self.lock().push(OutboundCall {
+        let (sent_bytes, sent) = match call.sent.get() {
+            Some(sent) => (sent.bytes, sent.beginning.clone()),
+            None => (0, String::new()),
+        };
+        self.ended.push(OutboundCall {
             method,
             url: landfall_egress::shown_url(&call.url),
-            sent_bytes: call.sent_bytes,
-            sent: call.sent.clone(),
-            duration: call.started.elapsed(),
+            sent_bytes,
+            sent,
+            duration,
+            trace: call.trace.map(|context| CallTrace {
+                context,
+                began: call.started,
+            }),
             result,
             repeated: 0,
         });
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<OutboundCall>> {
-        landfall_model::lock(&self.calls)
     }
 }
 
@@ -148,13 +274,29 @@ mod tests {
     use super::*;
     use landfall_metrics::HookMetrics;
 
+    const LONG: Duration = Duration::from_secs(3600);
+
+    fn record(until: Instant) -> CallRecord {
+        let metrics = OutboundMetrics::new(HookMetrics::detached("h"), &[]);
+        CallRecord::new(Arc::new(metrics), until)
+    }
+
+    fn start(record: &CallRecord, url: &str) -> RunningCall {
+        record.start("GET".into(), url.into(), None)
+    }
+
+    fn errors(calls: &[OutboundCall]) -> Vec<(&str, &str)> {
+        let results = calls.iter().map(|call| match &call.result {
+            CallResult::Failed { error, reason } => (*error, reason.as_str()),
+            CallResult::Answered { .. } => ("answered", ""),
+        });
+        results.collect()
+    }
+
     #[test]
     fn calls_beyond_limits_are_counted() {
-        let metrics = OutboundMetrics::new(HookMetrics::detached("h"), &[]);
-        let record = CallRecord::new(Arc::new(metrics));
-        let fail = |url: &str, error: &OutgoingError| {
-            record.add_failure(&StartedCall::now("GET".into(), url.into()), error);
-        };
+        let record = record(Instant::now() + LONG);
+        let fail = |url: &str, error: &OutgoingError| start(&record, url).failed(error);
         let limit = OutgoingError::Limit("full".into());
         let unreachable = OutgoingError::Unreachable("refused".into());
         for error in [&limit, &unreachable, &limit, &unreachable] {
@@ -178,5 +320,39 @@ mod tests {
                 ("http://a.example/2", 0)
             ]
         );
+    }
+
+    #[test]
+    fn calls_without_result_are_recorded() {
+        let record = record(Instant::now() + LONG);
+        let dropped = start(&record, "http://a.example/1");
+        dropped.set_body(b"sent");
+        let running = start(&record, "http://a.example/2");
+        drop(dropped);
+
+        let calls = record.take();
+        let dropped = "cut off: the component dropped the call before its response";
+        let ended = "cut off: the attempt ended before the response";
+        assert_eq!(
+            errors(&calls),
+            [("interrupted", dropped), ("interrupted", ended)]
+        );
+        assert_eq!((calls[0].sent.as_str(), calls[0].sent_bytes), ("sent", 4));
+
+        // It ends after the record of the attempt was made.
+        running.failed(&OutgoingError::Other("late".into()));
+        assert!(record.take().is_empty());
+    }
+
+    #[test]
+    fn deadlines_cut_calls_off() {
+        let record = record(Instant::now());
+        let running = start(&record, "http://a.example/1");
+        drop(start(&record, "http://a.example/2"));
+        let calls = record.take();
+        let expected = ("timeout", "cut off at the deadline of the attempt");
+        assert_eq!(errors(&calls), [expected, expected]);
+        drop(running);
+        assert!(record.take().is_empty());
     }
 }

@@ -15,7 +15,7 @@ use wasmtime_wasi_http::{
 };
 
 use super::context::{Http, Transferred};
-use super::record::{CallRecord, StartedCall};
+use super::record::RunningCall;
 use super::resources::header_bytes;
 use crate::caps::held::Held;
 use crate::state::FIELD_BYTES_MAX;
@@ -42,14 +42,13 @@ type Answer = (
 
 /// A permitted call whose body is still to be read.
 struct PendingCall {
-    call: StartedCall,
+    call: RunningCall,
     /// The call without its headers and its body.
     outgoing: Outgoing,
     client: Arc<Client>,
     idempotency_key: String,
     memory: MemoryBudget,
     transferred: Transferred,
-    record: CallRecord,
     /// The memory that the head of the request occupies until the call ends.
     _head: MemoryHold,
 }
@@ -94,17 +93,19 @@ impl WasiHttpHooks for Http {
         _: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = wasmtime_wasi_http::Result<Answer>> + Send> {
         let (head, body) = request.into_parts();
-        let call = StartedCall::now(head.method.to_string(), head.uri.to_string());
+        let span = self.call_span();
+        let (method, url) = (head.method.to_string(), head.uri.to_string());
+        let call = self.record.start(method, url, span);
 
         // The check is made now: before the first byte of the body is kept, and even if the guest
         // does not wait for the response.
         let permitted = self
-            .start_call(&call.method, &call.url)
+            .start_call(call.method(), call.url())
             .and_then(|key| Ok((key, self.hold_head(&head)?)));
         let (idempotency_key, held_head) = match permitted {
             Ok(permitted) => permitted,
             Err(error) => {
-                self.record.add_failure(&call, &error);
+                call.failed(&error);
                 tokio::spawn(discard(body));
                 return Box::new(async move { Err(denied(error)) });
             }
@@ -113,8 +114,8 @@ impl WasiHttpHooks for Http {
         let wanted = options.and_then(|options| options.first_byte_timeout);
         let pending = PendingCall {
             outgoing: Outgoing {
-                method: call.method.clone(),
-                url: call.url.clone(),
+                method: call.method().to_owned(),
+                url: call.url().to_owned(),
                 headers: Vec::new(),
                 body: Bytes::new(),
                 timeout: self.timeout(wanted),
@@ -126,7 +127,6 @@ impl WasiHttpHooks for Http {
             idempotency_key,
             memory: self.memory.clone(),
             transferred: self.transferred.clone(),
-            record: self.record.clone(),
             _head: held_head,
         };
         Box::new(pending.send(head, body))
@@ -148,50 +148,50 @@ impl Http {
 // === impl PendingCall ===
 
 impl PendingCall {
+    /// Makes the call and records how it ended, also if it is cut off.
     async fn send(mut self, head: Parts, body: WasiBody) -> wasmtime_wasi_http::Result<Answer> {
-        let (body, _held) = match landfall_egress::collect(body, Some(&self.memory)).await {
-            Ok(collected) => collected,
-            Err(CollectError::Broken(error)) => {
-                let why = "the component did not finish the body";
-                self.fail(&OutgoingError::Invalid(why.into()));
-                return Err(error);
-            }
-            Err(error) => {
-                self.fail(&OutgoingError::Limit(error.to_string()));
-                return Err(Error::HttpRequestBodySize(None));
-            }
-        };
-        if let Err(error) = self.transferred.add(body.len()) {
-            self.fail(&error);
-            return Err(Error::HttpRequestBodySize(None));
-        }
-
-        self.call.set_body(&body);
-        self.outgoing.headers = headers_of(&head);
-        self.outgoing.body = body;
-        match self.exchange().await {
+        match self.exchange(head, body).await {
             Ok(received) => {
-                self.record.add_answer(&self.call, &received);
+                self.call.answered(&received);
                 Ok(answer(received))
             }
-            Err(error) => {
-                self.fail(&error);
-                Err(wasi_error(error))
+            Err((error, shown)) => {
+                self.call.failed(&error);
+                Err(shown)
             }
         }
     }
 
-    async fn exchange(&self) -> Result<Received, OutgoingError> {
+    /// An error is the one for the record, and the one that the component receives.
+    async fn exchange(
+        &mut self,
+        head: Parts,
+        body: WasiBody,
+    ) -> Result<Received, (OutgoingError, Error)> {
+        let (body, _held) = landfall_egress::collect(body, Some(&self.memory))
+            .await
+            .map_err(body_error)?;
+        self.transferred
+            .add(body.len())
+            .map_err(|error| (error, Error::HttpRequestBodySize(None)))?;
+
+        self.call.set_body(&body);
+        self.outgoing.headers = headers_of(&head);
+        self.call.pass_trace_on(&mut self.outgoing.headers);
+        self.outgoing.body = body;
+        self.receive().await.map_err(|error| {
+            let shown = wasi_error(&error);
+            (error, shown)
+        })
+    }
+
+    async fn receive(&self) -> Result<Received, OutgoingError> {
         let received = self
             .client
             .send(self.outgoing.clone(), &self.idempotency_key)
             .await?;
         self.transferred.add(received.body.len())?;
         Ok(received)
-    }
-
-    fn fail(&self, error: &OutgoingError) {
-        self.record.add_failure(&self.call, error);
     }
 }
 
@@ -238,7 +238,21 @@ fn answer(received: Received) -> Answer {
     (response, Box::new(async { Ok(()) }))
 }
 
-fn wasi_error(error: OutgoingError) -> Error {
+/// The body of the request could not be read.
+fn body_error(error: CollectError<Error>) -> (OutgoingError, Error) {
+    match error {
+        CollectError::Broken(error) => {
+            let why = "the component did not finish the body";
+            (OutgoingError::Invalid(why.into()), error)
+        }
+        error => {
+            let why = OutgoingError::Limit(error.to_string());
+            (why, Error::HttpRequestBodySize(None))
+        }
+    }
+}
+
+fn wasi_error(error: &OutgoingError) -> Error {
     match error {
         OutgoingError::Denied(_) | OutgoingError::DeniedAddress { .. } => Error::HttpRequestDenied,
         OutgoingError::Invalid(_) => Error::HttpRequestUriInvalid,
@@ -262,6 +276,6 @@ fn denied(error: OutgoingError) -> Error {
     match error {
         // The attempt has made too many calls.
         OutgoingError::Limit(_) => Error::HttpRequestDenied,
-        error => wasi_error(error),
+        error => wasi_error(&error),
     }
 }

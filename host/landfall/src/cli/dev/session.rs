@@ -227,7 +227,7 @@ impl Session {
         let event = last.event.to_string();
         for _ in 0..REPLAY_TRIES {
             let order = json!({ "events": [event], "again": true });
-            let answer = self.order("/api/replay", &order).await?;
+            let answer = self.order("/api/v1/replay", &order).await?;
             if answer["events"] == 1 {
                 self.compare = Some(last);
                 return Ok(());
@@ -239,7 +239,7 @@ impl Session {
 
             // It is retried now, and not at its next time.
             let order = json!({ "events": [event] });
-            if self.order("/api/retry-now", &order).await?["deliveries"] != 0 {
+            if self.order("/api/v1/retry-now", &order).await?["deliveries"] != 0 {
                 self.compare = Some(last);
                 return Ok(());
             }

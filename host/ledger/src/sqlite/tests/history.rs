@@ -50,6 +50,26 @@ async fn young_events_are_found_by_indexes() {
 }
 
 #[tokio::test]
+async fn backlogs_are_counted_by_partial_indexes() {
+    let dir = tempfile::tempdir().unwrap();
+    let _opened = open(dir.path());
+    let other = Connection::open(dir.path().join("ledger.db")).unwrap();
+    let sql = format!("EXPLAIN QUERY PLAN {}", read::backlogs_sql());
+    let mut select = other.prepare(&sql).unwrap();
+    let plan: Vec<String> = select
+        .query_map([], |row| row.get(3))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    for index in ["due", "key", "running", "dead"] {
+        let scan = format!(" INDEX deliveries_{index}");
+        assert!(plan.iter().any(|line| line.ends_with(&scan)), "{plan:?}");
+    }
+    let scans = plan.iter().filter(|line| line.contains("deliveries"));
+    assert_eq!(scans.count(), 4, "{plan:?}");
+}
+
+#[tokio::test]
 async fn a_replay_is_a_new_delivery() {
     let dir = tempfile::tempdir().unwrap();
     let Opened { ledger, .. } = open(dir.path());

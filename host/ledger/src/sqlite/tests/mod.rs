@@ -9,7 +9,7 @@ mod pruning;
 mod values;
 
 use super::*;
-use crate::traits::{Deliveries, History, Kv};
+use crate::traits::{Deliveries, History, Kv, Notes};
 use crate::{
     Accepted, AlreadyEnded, AttemptRecord, Claimed, Committed, Corrupt, DedupKey, Disposition,
     Filter, NewEvent, OpenState, Received, Refused, ReplayOrder, Replayed, Results, Started,

@@ -133,3 +133,52 @@ fn expired_values_free_their_quota() {
     assert_eq!(kv::expire(&connection, LedgerTime(1000), 100).unwrap(), 1);
     assert_eq!(used(&connection), 7);
 }
+
+#[tokio::test]
+async fn own_values_survive_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    let put = |key: &str, value: Option<&'static str>| {
+        let value = value.map(|text| text.as_bytes().into());
+        opened.ledger.put_own("_watch", key.into(), value)
+    };
+    put("a", Some("1")).await.unwrap();
+    put("b", Some("1")).await.unwrap();
+    put("a", Some("2")).await.unwrap();
+    put("b", None).await.unwrap();
+
+    let Opened { ledger, .. } = reopen(opened, dir.path()).await;
+    let found = ledger.get("_watch".into(), "a".into()).await.unwrap();
+    assert_eq!(found.unwrap().bytes, "2");
+    let keys = ledger.keys("_watch".into(), String::new(), String::new(), 9);
+    assert_eq!(keys.await.unwrap(), ["a"]);
+    assert!(ledger.lead("watch", Duration::from_secs(1)).await.unwrap());
+}
+
+#[tokio::test]
+async fn notes_and_identities_are_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let Opened { ledger, .. } = open(dir.path());
+    let dedup = DedupKey {
+        key: b"k".to_vec(),
+        id_match: IdMatch::Id,
+        window: DAY,
+    };
+    let known = NewEvent {
+        dedup: Some(dedup),
+        ..new(event("h", "1"))
+    };
+    accept(&ledger, known).await;
+    for (hook, key, expected) in [("h", "k", true), ("h", "j", false), ("g", "k", false)] {
+        let keys = vec![b"other".to_vec(), key.into()];
+        let found = ledger.knows(hook.into(), keys).await.unwrap();
+        assert_eq!(found, expected, "{hook} {key}");
+    }
+
+    for text in ["1", "2"] {
+        let noted = ledger.note("_part", "h".into(), text.into(), DAY).await;
+        noted.unwrap();
+    }
+    let note = ledger.get("_part".into(), "h".into()).await.unwrap();
+    assert_eq!(note.unwrap().bytes, "2");
+}

@@ -1,0 +1,82 @@
+//! The part of a refused request that the operator sees, without secrets.
+
+use http::HeaderMap;
+
+use super::caller::{Caller, shown_path};
+use super::edge::Edge;
+use super::target::AuthTarget;
+use landfall_hooks::Hook;
+use landfall_model::{RequestExcerpt, SecretSource, ValueLocation};
+use landfall_verify::{AuthScheme, Unverified};
+
+/// The head of a request whose body was not read.
+pub(crate) fn of_head(
+    caller: &Caller,
+    hook: Option<&Hook>,
+    headers: &HeaderMap,
+) -> Box<RequestExcerpt> {
+    Box::new(RequestExcerpt::of_head(
+        &caller.method,
+        caller.path(hook),
+        caller.uri.query(),
+        headers,
+    ))
+}
+
+/// A request whose sender was not authenticated. Values of the hook's secrets are masked: a proof
+/// may be right, and the request be refused for another reason.
+pub(crate) fn of_request(
+    edge: &Edge,
+    auth: AuthTarget<'_>,
+    request: &Unverified,
+) -> Box<RequestExcerpt> {
+    let verifier = auth.verifier;
+    // A parameter of the path may be a secret.
+    let hook = edge.hooks.named(auth.name);
+    let path = hook.map_or_else(|| shown_path(&request.path), |hook| hook.spec.path.clone());
+    let head = RequestExcerpt::of_head(
+        &request.method,
+        path,
+        request.query.as_deref(),
+        &request.headers,
+    );
+    let mut excerpt = if is_proof_in_body(verifier.auth_scheme()) {
+        RequestExcerpt {
+            body_bytes: Some(request.body.len()),
+            ..head
+        }
+    } else {
+        head.with_body(&request.body)
+    };
+
+    let references = verifier
+        .secrets()
+        .iter()
+        .chain(verifier.challenge_secrets());
+    for reference in references {
+        if let Ok(secret) = edge.secrets.value(reference) {
+            excerpt.without(secret.expose());
+        }
+    }
+    Box::new(excerpt)
+}
+
+/// Whether the body may contain a shared secret or a token, perhaps the provider's right one while
+/// ours is wrong.
+fn is_proof_in_body(scheme: &AuthScheme) -> bool {
+    match scheme {
+        AuthScheme::Token { from, .. } => !matches!(
+            from,
+            ValueLocation::Header(_)
+                | ValueLocation::Query(_)
+                | ValueLocation::Path(_)
+                | ValueLocation::Param(_)
+        ),
+        AuthScheme::Jwt(_) => true,
+        AuthScheme::Closed
+        | AuthScheme::Open
+        | AuthScheme::Basic
+        | AuthScheme::Signature(_)
+        | AuthScheme::Provider(_) => false,
+    }
+}

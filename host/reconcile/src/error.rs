@@ -38,11 +38,11 @@ pub(crate) enum RunError {
         "the list of the API at {api} goes in circles or has more than {pages} pages: check `api` of [reconcile]"
     )]
     Endless { api: String, pages: u64 },
-    /// The contents of so many deliveries are not what the provider documents.
+    /// The contents of so many deliveries could not be read.
     #[error(
-        "the contents of {0} missed deliveries cannot be read: the next run asks for them again"
+        "the contents of {count} missed deliveries cannot be read, and the next run asks for them again: {last}"
     )]
-    Contents(u64),
+    Contents { count: u64, last: String },
     /// The URL of the API cannot be granted.
     #[error("{0} cannot be called: correct `api` of [reconcile]")]
     Api(String),

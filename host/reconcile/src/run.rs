@@ -12,11 +12,12 @@ use tokio::sync::Semaphore;
 
 use super::api::{Api, Place};
 use super::error::RunError;
-use super::listing::{Content, Delivery, Found, Page, Unreadable, Window};
+use super::listing::{Content, Delivery, Found, Page, Window};
 use super::progress::{Open, Progress, is_noted, note};
 use super::report::{ACCEPTED, FAILED, MISSED, Missed, Report, SKIPPED, time};
 use super::source;
 use landfall_dispatch::{Dispatcher, Incoming};
+use landfall_egress::OutgoingError;
 use landfall_hooks::Hook;
 use landfall_ledger::Ledger;
 use landfall_model::clock::to_ms;
@@ -29,6 +30,8 @@ const PAGES_MAX: u64 = 500;
 const MISSED_MAX: u64 = 5000;
 /// Pages of a window, over all of its runs. A longer list has no end.
 const PAGES_OF_WINDOW_MAX: u64 = 20_000;
+/// After so many contents in a row that cannot be read, a run ends.
+const UNREAD_MAX: u64 = 10;
 /// A note outlives the identity of its event by this.
 const NOTE_EXTRA: Duration = Duration::from_secs(86_400);
 
@@ -77,9 +80,12 @@ impl Run {
         let unread = match self.pages(&mut progress, &mut open).await {
             Ok(unread) => unread,
             Err(error) => {
-                // The next run begins at the first page, so that a page that can never be read
-                // hides nothing newer.
-                if matches!(error, RunError::Unreadable(_) | RunError::Endless { .. }) {
+                // The next run begins at the first page, so that what can never be read hides
+                // nothing newer.
+                if matches!(
+                    error,
+                    RunError::Unreadable(_) | RunError::Endless { .. } | RunError::Contents { .. }
+                ) {
                     progress.open = None;
                     self.write(&progress).await?;
                 }
@@ -90,18 +96,18 @@ impl Run {
             self.write(&progress.ended(&open)).await?;
         }
         match unread {
-            0 => Ok(()),
-            count => Err(RunError::Contents(count)),
+            Unread { count: 0, .. } => Ok(()),
+            unread => Err(unread.into()),
         }
     }
 
-    /// Reads the pages from `open` on, and brings what they have. Returns the number of deliveries
-    /// whose content cannot be read. `open` has no cursor at the end of the list.
-    async fn pages(&self, progress: &mut Progress, open: &mut Open) -> Result<u64, RunError> {
+    /// Reads the pages from `open` on, and brings what they have. Returns the deliveries whose
+    /// content cannot be read. `open` has no cursor at the end of the list.
+    async fn pages(&self, progress: &mut Progress, open: &mut Open) -> Result<Unread, RunError> {
         let window = open.window();
         let mut place = Place::of(self.places.clone()).await;
         let mut may_begin_again = open.cursor.is_some();
-        let (mut asked, mut unread) = (BTreeSet::new(), 0);
+        let (mut asked, mut unread) = (BTreeSet::new(), Unread::default());
         loop {
             let page = match self.page(window, open, &mut place).await {
                 // The API has forgotten the place in its list.
@@ -124,9 +130,14 @@ impl Run {
             }
             for found in page.found {
                 let at_ms = found.at_ms;
-                if !self.bring(found, &mut place).await? {
-                    unread += 1;
-                    open.unread_ms = Some(open.unread_ms.map_or(at_ms, |unread| unread.min(at_ms)));
+                let Some(why) = self.bring(found, &mut place).await? else {
+                    unread.in_row = 0;
+                    continue;
+                };
+                open.unread_ms = Some(open.unread_ms.map_or(at_ms, |unread| unread.min(at_ms)));
+                unread.add(why);
+                if unread.in_row == UNREAD_MAX {
+                    return Err(unread.into());
                 }
             }
 
@@ -210,11 +221,11 @@ impl Run {
         lock(&self.report).waits_until = until;
     }
 
-    /// Stores a delivery, unless it is known. Returns whether its content could be read.
-    async fn bring(&self, found: Found, place: &mut Place) -> Result<bool, RunError> {
+    /// Stores a delivery, unless it is known. Returns why its content cannot be read, if so.
+    async fn bring(&self, found: Found, place: &mut Place) -> Result<Option<String>, RunError> {
         if self.is_known(&found).await? {
             self.count_known();
-            return Ok(true);
+            return Ok(None);
         }
 
         let Found {
@@ -233,25 +244,24 @@ impl Run {
         };
         if self.order.dry_run {
             lock(&self.report).add(missed(MISSED, None));
-            return Ok(true);
+            return Ok(None);
         }
 
         let delivery = match self.delivery(headers, content, place).await? {
             Read::Whole(delivery) => delivery,
-            Read::Gone => {
-                self.skip(missed(SKIPPED, None), "its content is gone")
-                    .await?;
-                return Ok(true);
+            Read::Never(why) => {
+                self.skip(missed(SKIPPED, None), why).await?;
+                return Ok(None);
             }
-            Read::Garbage(why) => {
+            Read::NotNow(why) => {
                 self.leave(missed(FAILED, None), &why);
-                return Ok(false);
+                return Ok(Some(why));
             }
         };
         if !self.hook.sizes.takes_body(delivery.body.len()) {
             let why = "its body is larger than `max_body` of the hook";
             self.skip(missed(SKIPPED, None), why).await?;
-            return Ok(true);
+            return Ok(None);
         }
 
         let request = self.request(delivery);
@@ -259,7 +269,7 @@ impl Run {
         if self.knows(&request).await? {
             self.note(&id, "known").await?;
             self.count_known();
-            return Ok(true);
+            return Ok(None);
         }
         match self.store(request, &id, at_ms).await? {
             Stored::Accepted(event) => {
@@ -276,7 +286,7 @@ impl Run {
             }
             Stored::Never(why) => self.skip(missed(SKIPPED, None), &why).await?,
         }
-        Ok(true)
+        Ok(None)
     }
 
     fn count_known(&self) {
@@ -321,15 +331,25 @@ impl Run {
         tokio::time::sleep(source::pace(&self.spec)).await;
         let answer = self.api.get(&get, place, &|until| self.waits(until)).await;
         let answer = match answer {
+            Ok(answer) => answer,
             Err(RunError::Refused {
                 status: 404 | 410, ..
-            }) => return Ok(Read::Gone),
-            answer => answer?,
+            }) => return Ok(Read::Never(GONE)),
+            Err(RunError::Call {
+                error: OutgoingError::Limit(_),
+                ..
+            }) => return Ok(Read::Never("the answer with its content is too large")),
+            // It may be this delivery alone.
+            Err(
+                error
+                @ (RunError::Call { .. } | RunError::Faulty { .. } | RunError::Refused { .. }),
+            ) => return Ok(Read::NotNow(error.to_string())),
+            Err(error) => return Err(error),
         };
         Ok(match source::delivery(&answer) {
             Ok(Some(delivery)) => Read::Whole(delivery),
-            Ok(None) => Read::Gone,
-            Err(why) => Read::Garbage(why),
+            Ok(None) => Read::Never(GONE),
+            Err(why) => Read::NotNow(why.to_string()),
         })
     }
 
@@ -384,7 +404,7 @@ impl Run {
     }
 
     /// Leaves a delivery to the next run.
-    fn leave(&self, missed: Missed, why: &Unreadable) {
+    fn leave(&self, missed: Missed, why: &str) {
         let hook = &*self.hook.spec.name;
         tracing::warn!(
             hook,
@@ -416,13 +436,44 @@ impl Run {
     }
 }
 
+const GONE: &str = "its content is gone";
+
 /// What the API returned as the content of a delivery.
 enum Read {
     Whole(Delivery),
-    /// The provider has it no more.
-    Gone,
-    /// It is not what the provider documents. Something else may have answered.
-    Garbage(Unreadable),
+    /// It can never be read, for this reason.
+    Never(&'static str),
+    /// A later run may read it. Something else than the API may have answered.
+    NotNow(String),
+}
+
+/// Deliveries whose content could not be read.
+#[derive(Default)]
+struct Unread {
+    count: u64,
+    /// Of them, those since the last content that could be read.
+    in_row: u64,
+    /// Why the last one could not be read.
+    last: String,
+}
+
+// === impl Unread ===
+
+impl Unread {
+    fn add(&mut self, why: String) {
+        self.count += 1;
+        self.in_row += 1;
+        self.last = why;
+    }
+}
+
+impl From<Unread> for RunError {
+    fn from(unread: Unread) -> RunError {
+        RunError::Contents {
+            count: unread.count,
+            last: unread.last,
+        }
+    }
 }
 
 /// What became of a delivery that was handed to the dispatcher.

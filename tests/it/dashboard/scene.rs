@@ -14,6 +14,9 @@ const PARTNER: &str = "[verify]\nscheme = \"token\"\nfrom = { header = \"X-Token
 const PUSH: &str = "{\"ref\":\"refs/heads/main\",\"repository\":{\"id\":12345678901234567890,\"full_name\":\"acme/site\"},\
                     \"sender\":{\"login\":\"ada\"}}";
 
+const SIGNED: &str = "provider = \"generic\"\nsecret = \"env:DASHBOARD_SECRET\"";
+const ORDER: &str = "{\"order\":{\"id\":17,\"paid\":true}}";
+
 /// The node, and the events of the hooks that a picture shows.
 pub(super) struct Scene {
     pub(super) node: Node,
@@ -28,13 +31,6 @@ pub(super) struct Scene {
 /// Starts the node and sends it requests.
 pub(super) async fn scene() -> Scene {
     let target = Receiver::start().await;
-    let forward = |path: &str, attempts: u32| {
-        let at = format!("http://{}", target.address);
-        format!(
-            "[verify]\nscheme = \"none\"\n[settings]\ntargets = [\"{at}{path}\"]\n[allow]\nhttp = [\"{at}/\", \"https://archive.example.com/\"]\n\
-             [retry]\nattempts = {attempts}\nbackoff = {{ first = \"1s\" }}\n"
-        )
-    };
     let node = Setup::new()
         .env("DASHBOARD_SECRET", SECRET)
         .env("OLD_SECRET", "canary-dashboard-old")
@@ -47,12 +43,12 @@ pub(super) async fn scene() -> Scene {
         .hook(
             "orders",
             &bundled("forward"),
-            &format!("mode = \"auto\"\n{}", forward("/orders", 5)),
+            &forward(&target, "auto", SIGNED, "/orders", 5),
         )
         .hook(
             "invoices",
             &bundled("forward"),
-            &format!("mode = \"async\"\n{}", forward("/invoices", 1)),
+            &forward(&target, "async", "scheme = \"none\"", "/invoices", 1),
         )
         .hook(
             "counters",
@@ -67,11 +63,12 @@ pub(super) async fn scene() -> Scene {
     }
 
     target.answer(503);
-    let order = event_id(
-        &node
-            .post("/orders", &JSON, "{\"order\":{\"id\":17,\"paid\":true}}")
-            .await,
-    );
+    let signature = sign(SECRET, ORDER.as_bytes());
+    let headers = [
+        ("content-type", "application/json"),
+        ("x-signature", &*signature),
+    ];
+    let order = event_id(&node.post("/orders", &headers, ORDER).await);
     node.until_states("orders", &["pending"]).await;
     target.answer(200);
     node.until_states("orders", &["done"]).await;
@@ -114,6 +111,16 @@ pub(super) async fn scene() -> Scene {
         push,
         invoice,
     }
+}
+
+/// The file of a hook that sends its events to the target.
+fn forward(target: &Receiver, mode: &str, verify: &str, path: &str, attempts: u32) -> String {
+    let at = format!("http://{}", target.address);
+    format!(
+        "mode = \"{mode}\"\n[verify]\n{verify}\n[settings]\ntargets = [\"{at}{path}\"]\n\
+         [allow]\nhttp = [\"{at}/\", \"https://archive.example.com/\"]\n\
+         [retry]\nattempts = {attempts}\nbackoff = {{ first = \"1s\" }}\n"
+    )
 }
 
 const JSON: [(&str, &str); 1] = [("content-type", "application/json")];

@@ -7,7 +7,7 @@ use landfall_tests::{Node, Receiver, landfall};
 use serde_json::Value;
 
 use super::provider::{Endless, Odd, Provider};
-use super::{after_misses, check_ten, counts, reconcile, reconciled};
+use super::{MISSED, after_misses, check_ten, counts, reconcile, reconciled};
 
 /// What `landfall reconcile` says of a search that ended early.
 async fn failed(node: &Node, words: &[&str]) -> String {
@@ -119,6 +119,23 @@ async fn unread_contents_are_asked_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn faulty_deliveries_stop_no_other() {
+    let provider = Provider::start().await;
+    let node = after_misses(&provider).await;
+    provider.answer_content(1000 + MISSED[0] as u64, Odd::Text("garbage".into()));
+    let said = failed(&node, &[]).await;
+    assert!(
+        said.contains("the contents of 1 missed deliveries"),
+        "{said}"
+    );
+    node.until_states("in", &["done"; 9]).await;
+    provider.answer_contents(None);
+    let report = reconciled(&node, &[]).await;
+    assert_eq!(counts(&report)[..2], [1, 1], "{report}");
+    check_ten(&node).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn contents_that_are_gone_are_skipped() {
     let provider = Provider::start().await;
     let node = after_misses(&provider).await;
@@ -134,11 +151,14 @@ async fn contents_that_are_gone_are_skipped() {
 async fn huge_answers_end_the_search() {
     let provider = Provider::start().await;
     let node = after_misses(&provider).await;
-    let before = node.resident_kib();
     provider.answer_lists(Some(Odd::Huge(100 << 20)));
-    failed(&node, &["--since", "3d"]).await;
-    let grown = node.resident_kib().saturating_sub(before);
-    assert!(grown < 100 << 10, "less than the answer: {grown} KiB more");
+    let said = failed(&node, &["--since", "3d"]).await;
+    assert!(said.contains("the response has more than"), "{said}");
+    provider.answer_lists(None);
+
+    provider.answer_contents(Some(Odd::Huge(100 << 20)));
+    let report = reconciled(&node, &["--since", "3d"]).await;
+    assert_eq!(counts(&report), [3, 0, 1, 3], "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

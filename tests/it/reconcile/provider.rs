@@ -60,6 +60,8 @@ struct Told {
     /// The answer to calls for a list, and to calls for a content.
     odd_list: Option<Odd>,
     odd_content: Option<Odd>,
+    /// Of this delivery alone.
+    odd_delivery: Option<u64>,
     /// Every page of GitHub names a next one: the page after it, and after the last one the first;
     /// or a page of its own.
     endless: Option<Endless>,
@@ -124,7 +126,16 @@ impl Provider {
 
     /// Every call for a content is answered so from now on.
     pub(super) fn answer_contents(&self, odd: Option<Odd>) {
-        self.told.lock().unwrap().odd_content = odd;
+        let mut told = self.told.lock().unwrap();
+        told.odd_content = odd;
+        told.odd_delivery = None;
+    }
+
+    /// Every call for this content is answered so from now on.
+    pub(super) fn answer_content(&self, delivery: u64, odd: Odd) {
+        let mut told = self.told.lock().unwrap();
+        told.odd_content = Some(odd);
+        told.odd_delivery = Some(delivery);
     }
 
     /// The lists of GitHub do not end from now on.
@@ -207,12 +218,14 @@ async fn answer(State(provider): State<Provider>, uri: Uri, headers: HeaderMap) 
     let is_content = uri.path().contains("/deliveries/");
     let odd = {
         let told = provider.told.lock().unwrap();
-        let odd = if is_content {
-            &told.odd_content
+        let is_other = |id: u64| !uri.path().ends_with(&format!("/{id}"));
+        if !is_content {
+            told.odd_list.clone()
+        } else if told.odd_delivery.is_some_and(is_other) {
+            None
         } else {
-            &told.odd_list
-        };
-        odd.clone()
+            told.odd_content.clone()
+        }
     };
     if let Some(odd) = odd {
         return odd_answer(odd);

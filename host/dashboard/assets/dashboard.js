@@ -64,7 +64,6 @@ let waiting = null;
 
 function held() {
   if (stopped) return "Paused.";
-  if (document.hidden) return "Paused while the page is hidden.";
   if (!getSelection().isCollapsed) return "Paused while text is selected.";
   if (live.contains(document.activeElement) && isTyping()) return "Paused while you type.";
   if (!isList) return "";
@@ -104,11 +103,11 @@ function toggle() {
   show();
 }
 
-if (live) {
-  pause.hidden = false;
-  pause.title = "Key p";
-  pause.addEventListener("click", toggle);
-  const source = new EventSource(live.dataset.live);
+let source = null;
+
+function connect() {
+  source?.close();
+  source = new EventSource(live.dataset.live);
   source.addEventListener("fragment", (event) => {
     waiting = event.data;
     show();
@@ -117,12 +116,27 @@ if (live) {
     lost = "";
     show();
   });
-  source.addEventListener("error", () => {
-    const isOver = source.readyState === EventSource.CLOSED;
+  source.addEventListener("error", ({ target }) => {
+    const isOver = target.readyState === EventSource.CLOSED;
     lost = isOver ? "Live updates have ended: load the page again." : "The connection is lost. Trying again…";
     show();
   });
-  addEventListener("pagehide", () => source.close());
+}
+
+if (live) {
+  pause.hidden = false;
+  pause.title = "Key p";
+  pause.addEventListener("click", toggle);
+  if (!document.hidden) connect();
+  // Browsers open few connections to one host: a hidden page keeps none.
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) source?.close();
+    else connect();
+  });
+  addEventListener("pagehide", () => source?.close());
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) connect();
+  });
   addEventListener("blur", () => {
     blurred = true;
     show();
@@ -131,7 +145,7 @@ if (live) {
     blurred = false;
     show();
   });
-  for (const name of ["scroll", "visibilitychange", "selectionchange", "change", "focusout"]) {
+  for (const name of ["scroll", "selectionchange", "change", "focusout"]) {
     document.addEventListener(name, () => setTimeout(show));
   }
 }

@@ -102,7 +102,12 @@ fn http_errors_have_one_list() {
     let contract = Contract::of_wit();
     assert_eq!(contract.cases.len(), 10, "{:?}", contract.cases);
     for (file, start, end, quote) in [
-        ("host/offline/src/calls.rs", "const ERRORS: ", "];", '"'),
+        (
+            "host/model/src/delivery.rs",
+            "const CALL_ERROR_WORDS: ",
+            "];",
+            '"',
+        ),
         (
             "sdk/js/lib/failure.d.ts",
             "class HttpError",

@@ -46,7 +46,8 @@ struct ComponentPage {
     denied: Vec<String>,
     versions: Vec<VersionView>,
     others: Vec<(String, String)>,
-    read: usize,
+    /// How many events were read: `50 events`.
+    read: String,
 }
 
 /// What is known of the hook or of its component.
@@ -155,7 +156,7 @@ pub(crate) async fn page(
         denied: counted(&uses.denied),
         versions: versions(&uses, status.digest.as_deref()),
         others: others.collect(),
-        read,
+        read: text::count(read as u64, "event", "events"),
         hook: name,
     })
 }

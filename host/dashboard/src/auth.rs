@@ -1,10 +1,10 @@
 //! Who may see the pages: the guard's checks of the sender, the login, and the check of each form.
 
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use askama::Template;
-use axum::body::to_bytes;
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -19,6 +19,9 @@ use crate::state::{Operator, Shared};
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
                       connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// The time that a form may take to arrive.
+const FORM_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The form that asks for the admin token.
 #[derive(Template)]
@@ -82,8 +85,9 @@ pub(crate) async fn require_session(
         }
 
         let (parts, body) = request.into_parts();
-        let Ok(body) = to_bytes(body, FORM_MAX).await else {
-            return (StatusCode::PAYLOAD_TOO_LARGE, "the form is too large\n").into_response();
+        let body = match read_form(body).await {
+            Ok(body) => body,
+            Err(refusal) => return refusal,
         };
         let fields = Fields::of_body(&body);
         if !by.session.is_own_form(fields.get("csrf")) {
@@ -119,8 +123,9 @@ pub(crate) async fn login(State(dashboard): State<Shared>, request: Request) -> 
     }
 
     let (parts, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, FORM_MAX).await else {
-        return (StatusCode::PAYLOAD_TOO_LARGE, "the form is too large\n").into_response();
+    let body = match read_form(body).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
     };
     let fields = Fields::of_body(&body);
     let next = own_path(fields.get("next")).to_owned();
@@ -154,6 +159,23 @@ pub(crate) async fn logout(
 ) -> Response {
     dashboard.sessions.close(&by.session);
     with_cookie(go_to("/login"), &set_cookie("", false))
+}
+
+/// The whole form. A sender that is slow or silent does not keep its connection: others, such as
+/// probes, wait for it.
+async fn read_form(body: Body) -> Result<Bytes, Response> {
+    let refused = |status, text: &'static str| (status, text).into_response();
+    match tokio::time::timeout(FORM_TIMEOUT, to_bytes(body, FORM_MAX)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(_)) => Err(refused(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the form is too large\n",
+        )),
+        Err(_) => {
+            let text = "the form did not arrive within 5 s\n";
+            Err(refused(StatusCode::REQUEST_TIMEOUT, text))
+        }
+    }
 }
 
 /// A link from another site brings no cookie. The page that continues is of this site, so that the

@@ -214,3 +214,42 @@ async fn pages_contain_no_secret() {
         );
     }
 }
+
+#[tokio::test]
+async fn samples_carry_no_secret() {
+    let (node, client) = (node().await, client());
+    let cookie = session(&client, &node).await;
+    for (name, from) in [
+        ("in-path", "{ path = \"last\" }"),
+        ("in-json", "{ json = \"/auth\" }"),
+        ("in-body", "{ body = \"whole\" }"),
+    ] {
+        let proof = "[verify]\nscheme = \"token\"\nsecret = \"env:DASHBOARD_SECRET\"\n";
+        let path = if name == "in-path" {
+            "path = \"/in-path/{key}\"\n"
+        } else {
+            ""
+        };
+        let file = format!("{path}component = \"in.wasm\"\n{proof}from = {from}\n");
+        node.put(&format!("{name}.toml"), file);
+        node.until(name, "serving").await;
+        let (status, page) = get(&client, &node, &format!("/send?hook={name}"), &cookie).await;
+        assert!(status == 200 && page.contains("SECRET"), "{name}: {page}");
+        assert!(!page.contains(SECRET), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn unfinished_forms_end() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let node = node().await;
+    let mut stream = tokio::net::TcpStream::connect(node.admin.to_string())
+        .await
+        .unwrap();
+    let head = "POST /login HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\ntoken";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 408");
+}

@@ -64,6 +64,8 @@ async fn readers_see_no_buttons() {
         // The only one ends the session.
         assert_eq!(page.matches("method=\"post\"").count(), 1, "{path}");
         assert!(!page.contains("form=\"selected\""), "{path}");
+        // A signed request makes an event.
+        assert!(!page.contains("sha256="), "{path}");
     }
 }
 

@@ -55,12 +55,7 @@ pub(crate) fn command(dashboard: &Dashboard, hook: &Hook, signed: &SignedSample)
         };
     }
 
-    let edits = Edits {
-        event: None,
-        body: Some(signed.body.clone()),
-    };
-    let placeholder = Secret::new(PLACEHOLDER);
-    let Ok(mut signed) = signed_with(dashboard, hook, edits, Some(placeholder)) else {
+    let Some(mut signed) = with_placeholder(dashboard, hook, signed) else {
         return SampleCommand {
             curl: String::new(),
             note: "The request carries the secret itself: it is not shown.".to_owned(),
@@ -92,6 +87,20 @@ pub(crate) fn command(dashboard: &Dashboard, hook: &Hook, signed: &SignedSample)
             300,
         ),
     }
+}
+
+/// The same request with a placeholder instead of the secret that it carries.
+pub(crate) fn with_placeholder(
+    dashboard: &Dashboard,
+    hook: &Hook,
+    signed: &SignedSample,
+) -> Option<SignedSample> {
+    let edits = Edits {
+        event: None,
+        body: Some(signed.body.clone()),
+    };
+    let placeholder = Secret::new(PLACEHOLDER);
+    signed_with(dashboard, hook, edits, Some(placeholder)).ok()
 }
 
 fn signed_with(

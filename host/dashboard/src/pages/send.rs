@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::event::event_path;
-use super::sample::{Edits, command, for_hook};
+use super::sample::{Edits, command, for_hook, with_placeholder};
 use crate::fields::{Fields, link};
 use crate::page::{Page, show};
 use crate::pretty::pretty;
@@ -81,6 +81,13 @@ pub(crate) async fn page(
 ) -> Response {
     let fields = Fields::of_query(request.uri().query());
     let mut view = send_page(&dashboard, &by, &fields);
+    // A signed request makes an event, and who may only read makes none.
+    if !by.session.may_change() {
+        view.problem = "Samples are signed with the secret of the hook: log in with the token of \
+                        admin.token to see and to send them."
+            .to_owned();
+        return show(&view);
+    }
     if let Some(hook) = dashboard.setup.admin.hooks.named(&view.hook) {
         prepare(&dashboard, &hook, &mut view, None);
     }
@@ -194,35 +201,28 @@ fn prepare(
         }
     };
 
-    let body = String::from_utf8_lossy(&signed.body).into_owned();
+    let as_curl = command(dashboard, hook, &signed);
+    (view.curl, view.curl_note) = (as_curl.curl, as_curl.note);
+    // A request that carries the secret is shown with a placeholder.
+    let shown = if signed.carries_secret {
+        with_placeholder(dashboard, hook, &signed)
+    } else {
+        Some(signed.clone())
+    };
+    let Some(shown) = shown else {
+        return Some(signed);
+    };
+    let body = String::from_utf8_lossy(&shown.body).into_owned();
     view.body = match (is_edited, pretty(&body)) {
         (false, Some(pretty)) => pretty,
         _ => body,
     };
-    view.target = text::line(&format!("{} {}", signed.method, shown_url(&signed)), 500);
-    view.headers = signed
-        .headers
-        .iter()
-        .map(|(name, value)| {
-            let value = if signed.carries_secret {
-                "(not shown: it may be the secret)"
-            } else {
-                value
-            };
-            (text::line(name, 200), text::line(value, 500))
-        })
+    view.target = text::line(&format!("{} {}", shown.method, shown.url), 500);
+    let headers = shown.headers.iter();
+    view.headers = headers
+        .map(|(name, value)| (text::line(name, 200), text::line(value, 500)))
         .collect();
-    let as_curl = command(dashboard, hook, &signed);
-    (view.curl, view.curl_note) = (as_curl.curl, as_curl.note);
     Some(signed)
-}
-
-/// The URL without its query if the secret may be in it.
-fn shown_url(signed: &SignedSample) -> &str {
-    match signed.url.split_once('?') {
-        Some((before, _)) if signed.carries_secret => before,
-        _ => &signed.url,
-    }
 }
 
 /// Changes the request after it was signed. A JSON body stays JSON, so that only the signature is

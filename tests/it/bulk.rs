@@ -274,3 +274,24 @@ async fn lists_search_the_whole_ledger() {
         );
     }
 }
+
+#[tokio::test]
+async fn endless_delays_are_refused() {
+    let node = Setup::new()
+        .hook("in", &guest("answers_one"), "[verify]\nscheme = \"none\"\n")
+        .serving("in")
+        .await;
+    let order = json!({ "hook": "in", "state": "done", "delay_ms": u64::MAX, "limit": 1 });
+    let answer = node
+        .client
+        .post(format!("http://{}/api/v1/replay", node.admin))
+        .bearer_auth(node.admin_token())
+        .header("content-type", "application/json")
+        .body(order.to_string())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 400);
+    let text = answer.text().await.unwrap();
+    assert!(text.contains("delay_ms is out of range"), "{text}");
+}

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use landfall_admin::{Caller, InProcess};
 use landfall_model::lock;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::api::{self, ApiError, Delivery};
 use crate::query::Query;
@@ -79,6 +80,8 @@ pub(crate) struct Job {
     done: AtomicUsize,
     skipped: AtomicUsize,
     is_cancelled: AtomicBool,
+    /// Wakes a job that waits for its rate.
+    cancelled: Notify,
     end: Mutex<Option<End>>,
 }
 
@@ -88,6 +91,15 @@ pub(crate) enum End {
     Done,
     Cancelled,
     Failed(String),
+}
+
+/// Whether the token that has started a job still allows it.
+pub(crate) type MayGoOn = Box<dyn Fn() -> bool + Send + Sync>;
+
+/// What a running job needs.
+struct Means {
+    api: InProcess,
+    may_go_on: MayGoOn,
 }
 
 /// The jobs of this node.
@@ -306,10 +318,11 @@ impl Job {
     /// Stops the job after the events that it handles now.
     pub(crate) fn cancel(&self) {
         self.is_cancelled.store(true, Ordering::Relaxed);
+        self.cancelled.notify_one();
     }
 
-    async fn run(&self, api: &InProcess) {
-        let end = match self.handle_all(api).await {
+    async fn run(&self, means: &Means) {
+        let end = match self.handle_all(means).await {
             Ok(()) if self.is_cancelled() => End::Cancelled,
             Ok(()) => End::Done,
             Err(error) => End::Failed(error.to_string()),
@@ -326,16 +339,16 @@ impl Job {
         *lock(&self.end) = Some(end);
     }
 
-    async fn handle_all(&self, api: &InProcess) -> Result<(), ApiError> {
+    async fn handle_all(&self, means: &Means) -> Result<(), ApiError> {
         if !self.selection.events.is_empty() {
-            return self.handle(api, &self.selection.events).await;
+            return self.handle(means, &self.selection.events).await;
         }
 
         let (mut seen, mut cursor) = (HashSet::new(), Cursor::default());
         while !cursor.is_at_end && seen.len() < EVENTS_MAX && !self.is_cancelled() {
             let page = self
                 .selection
-                .next_page(api, self.command, &mut cursor)
+                .next_page(&means.api, self.command, &mut cursor)
                 .await?;
             // A replay creates deliveries with greater numbers: the walk does not meet them.
             let fresh: Vec<String> = page
@@ -343,29 +356,38 @@ impl Job {
                 .map(|one| one.event)
                 .filter(|event| seen.insert(event.clone()))
                 .collect();
-            self.handle(api, &fresh).await?;
+            self.handle(means, &fresh).await?;
         }
 
         Ok(())
     }
 
     /// Handles these events at the rate of the job.
-    async fn handle(&self, api: &InProcess, ids: &[String]) -> Result<(), ApiError> {
+    async fn handle(&self, means: &Means, ids: &[String]) -> Result<(), ApiError> {
         let chunk = (self.rate as usize).clamp(1, CHUNK_MAX);
         for ids in ids.chunks(chunk) {
             if self.is_cancelled() {
                 return Ok(());
             }
+            if !(means.may_go_on)() {
+                return Err(ApiError {
+                    status: 401,
+                    text: "the token that started the job is no longer valid".to_owned(),
+                });
+            }
 
             let path = format!("/{}", self.command.word());
             let order = self.command.order(ids, &self.reason);
-            let answer: Value = api::post(api, &self.caller, &path, &order).await?;
+            let answer: Value = api::post(&means.api, &self.caller, &path, &order).await?;
             let changed = answer["events"].as_u64().or(answer["deliveries"].as_u64());
             let changed = changed.unwrap_or(0) as usize;
             self.done.fetch_add(changed, Ordering::Relaxed);
             self.skipped
                 .fetch_add(ids.len().saturating_sub(changed), Ordering::Relaxed);
-            tokio::time::sleep(Duration::from_secs_f64(ids.len() as f64 / self.rate)).await;
+            let pause = Duration::from_secs_f64(ids.len() as f64 / self.rate);
+            tokio::time::timeout(pause, self.cancelled.notified())
+                .await
+                .ok();
         }
 
         Ok(())
@@ -382,7 +404,7 @@ impl Jobs {
     /// Starts a job. `rate` is clamped to what is possible.
     pub(crate) fn start(
         &self,
-        (api, caller): (InProcess, Caller),
+        (api, caller, may_go_on): (InProcess, Caller, MayGoOn),
         command: Command,
         selection: Selection,
         (rate, reason, total): (f64, String, usize),
@@ -398,6 +420,7 @@ impl Jobs {
             done: AtomicUsize::new(0),
             skipped: AtomicUsize::new(0),
             is_cancelled: AtomicBool::new(false),
+            cancelled: Notify::new(),
             end: Mutex::new(None),
         });
 
@@ -414,7 +437,8 @@ impl Jobs {
         drop(jobs);
 
         let running = job.clone();
-        tokio::spawn(async move { running.run(&api).await });
+        let means = Means { api, may_go_on };
+        tokio::spawn(async move { running.run(&means).await });
         Ok(job)
     }
 

@@ -151,8 +151,11 @@ pub(crate) async fn start(
     let selection = selection(&fields);
     let what = selection.describe();
     let total = fields.get("total").parse().unwrap_or(0);
+    let (guard, token) = (dashboard.setup.admin.guard.clone(), by.session.token);
+    let may_go_on =
+        Box::new(move || guard.role_of_digest(&token) == Some(landfall_admin::Role::Operate));
     let started = dashboard.jobs.start(
-        (dashboard.api.clone(), by.caller.clone()),
+        (dashboard.api.clone(), by.caller.clone(), may_go_on),
         command,
         selection,
         (rate(&fields), reason, total),

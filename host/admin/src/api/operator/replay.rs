@@ -20,6 +20,8 @@ use landfall_model::{DeliveryState, EventId};
 
 /// Replays that start per second, unless the request says otherwise.
 const RATE_DEFAULT: f64 = 100.0;
+/// The longest delay of the first event: a year, in milliseconds.
+const DELAY_MS_MAX: u64 = 365 * 86_400_000;
 
 /// The response to a replay.
 #[derive(Debug, Default, Serialize, ToSchema)]
@@ -90,6 +92,11 @@ async fn replay_page(events: &Events, order: Order) -> Result<Replayed, Refusal>
     let per_second = order.per_second.unwrap_or(RATE_DEFAULT);
     if !(0.001..=100_000.0).contains(&per_second) {
         return Err(bad_request("per_second is out of range: 0.001 to 100000"));
+    }
+    if order.delay_ms.is_some_and(|delay| delay > DELAY_MS_MAX) {
+        return Err(bad_request(
+            "delay_ms is out of range: 0 to 31536000000, a year",
+        ));
     }
 
     let again = order.again.unwrap_or(false);

@@ -249,13 +249,19 @@ async fn other_body_runs_unless_id_decides() {
 
 #[tokio::test]
 async fn redelivery_of_a_dead_event_runs() {
+    caller_gets_the_reply_of_the_replay(Setup::new()).await;
+}
+
+#[tokio::test]
+async fn replays_may_end_before_their_caller_waits() {
+    caller_gets_the_reply_of_the_replay(Setup::new().env("FAILPOINTS", "joins=sleep(1500)")).await;
+}
+
+async fn caller_gets_the_reply_of_the_replay(setup: Setup) {
     let file = format!(
         "mode = \"auto\"\n{OPEN}[retry]\nattempts = 1\n[dedup]\nid = {{ header = \"Id\" }}\n"
     );
-    let node = Setup::new()
-        .hook("in", &guest("traps"), &file)
-        .serving("in")
-        .await;
+    let node = setup.hook("in", &guest("traps"), &file).serving("in").await;
     let first = node.post("/in", &[("id", "7")], "{}").await;
     assert_eq!(first.0, 202);
     let first = event_id(&first);

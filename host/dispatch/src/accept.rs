@@ -12,7 +12,7 @@ use landfall_model::{DedupKey, DeliveryState, Event, EventId, Outcome, Reply, St
 use super::dispatcher::Dispatcher;
 use super::error::DispatchError;
 use super::repeats::Repeat;
-use super::replies::Waiter;
+use super::replies::{Moment, Waiter};
 use super::reply_format;
 
 /// The longest that a caller waits for its event to be stored.
@@ -106,6 +106,7 @@ impl Dispatcher {
         let asked = responder.map(|target| (target, incoming.event.clone()));
 
         let span = self.open_store(&incoming.event);
+        let begun = self.replies.now();
         let stored = self.store_in_time(incoming, plan, target).await;
         if let Some(span) = span {
             self.end_store(span, &stored);
@@ -128,7 +129,10 @@ impl Dispatcher {
                 let reply = reply.as_deref().and_then(reply_format::decode);
                 Ok(Answer::replied(of, reply.map(|(_, reply)| reply)))
             }
-            Accepted::Joined { of, state } => self.join(of, state, left).await,
+            Accepted::Joined { of, state } => {
+                landfall_model::kill_point!("joins");
+                self.join(of, state, begun, left).await
+            }
         }
     }
 
@@ -233,11 +237,12 @@ impl Dispatcher {
         Ok(accepted)
     }
 
-    /// The reply to the delivery that a duplicate joins.
+    /// The reply to the delivery that a duplicate joins, which may have ended since `begun`.
     async fn join(
         &self,
         first: EventId,
         state: OpenState,
+        begun: Moment,
         left: Duration,
     ) -> Result<Answer, DispatchError> {
         let runs_soon = match state {
@@ -248,10 +253,7 @@ impl Dispatcher {
             return Ok(Answer::accepted(first));
         }
 
-        if state == OpenState::Replayed {
-            self.replies.forget_outcome(first);
-        }
-        let (waiter, recent) = self.replies.join(first);
+        let (waiter, recent) = self.replies.join(first, begun);
         if let Some(outcome) = recent {
             return Ok(answer_to(first, Some(outcome)));
         }

@@ -20,9 +20,20 @@ struct Waiting {
     by_event: HashMap<EventId, Vec<Caller>>,
     /// The latest outcomes with an answer: a caller may begin to wait just after its event has
     /// ended.
-    recent: VecDeque<(EventId, Outcome)>,
+    recent: VecDeque<Published>,
+    /// The number of the next caller or outcome.
     next: u64,
 }
+
+struct Published {
+    number: u64,
+    event: EventId,
+    outcome: Outcome,
+}
+
+/// A moment between the outcomes that are published.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment(u64);
 
 /// How many replies are remembered, and the largest body in bytes: together at most 16 MiB.
 const RECENT_MAX: usize = 256;
@@ -57,24 +68,25 @@ impl Replies {
         }
     }
 
-    /// The caller of a duplicate waits for the first event. Also the outcome, if the event is done
-    /// or rejected since a short time.
-    pub(crate) fn join(&self, event: EventId) -> (Waiter<'_>, Option<Outcome>) {
+    /// Now: what `join` compares outcomes with.
+    pub(crate) fn now(&self) -> Moment {
+        Moment(self.waiting().next)
+    }
+
+    /// The caller of a duplicate waits for the first event. Also the outcome, if the event was done
+    /// or rejected `since` then. An older outcome is that of an earlier delivery: the event runs
+    /// again.
+    pub(crate) fn join(&self, event: EventId, since: Moment) -> (Waiter<'_>, Option<Outcome>) {
         let waiter = self.wait(event);
         let recent = self
             .waiting()
             .recent
             .iter()
             .rev()
-            .find(|(ended, _)| *ended == event)
-            .map(|(_, outcome)| outcome.clone());
+            .find(|published| published.event == event && published.number >= since.0)
+            .map(|published| published.outcome.clone());
 
         (waiter, recent)
-    }
-
-    /// The event runs again: its last outcome is no answer to a duplicate any more.
-    pub(crate) fn forget_outcome(&self, event: EventId) {
-        self.waiting().forget_outcome(event);
     }
 
     /// Whether anybody waits for this event.
@@ -119,7 +131,7 @@ impl Replies {
             waiting
                 .recent
                 .iter()
-                .map(|(_, outcome)| reply_bytes(outcome))
+                .map(|published| reply_bytes(&published.outcome))
                 .sum(),
         )
     }
@@ -134,12 +146,17 @@ impl Replies {
 impl Waiting {
     /// The number of the new caller.
     fn add(&mut self, event: EventId, sender: oneshot::Sender<Outcome>) -> u64 {
-        self.next += 1;
-        let number = self.next;
+        let number = self.take_number();
         self.by_event
             .entry(event)
             .or_default()
             .push(Caller { number, sender });
+        number
+    }
+
+    fn take_number(&mut self) -> u64 {
+        let number = self.next;
+        self.next += 1;
         number
     }
 
@@ -154,7 +171,7 @@ impl Waiting {
     }
 
     fn forget_outcome(&mut self, event: EventId) {
-        self.recent.retain(|(ended, _)| *ended != event);
+        self.recent.retain(|published| published.event != event);
     }
 
     fn remember(&mut self, event: EventId, outcome: &Outcome) {
@@ -165,7 +182,12 @@ impl Waiting {
         }
 
         // An older outcome of the same event may stay: `join` finds the newest first.
-        self.recent.push_back((event, outcome.clone()));
+        let number = self.take_number();
+        self.recent.push_back(Published {
+            number,
+            event,
+            outcome: outcome.clone(),
+        });
         if self.recent.len() > RECENT_MAX {
             self.recent.pop_front();
         }
@@ -230,7 +252,8 @@ mod tests {
     #[tokio::test]
     async fn late_duplicates_get_the_outcome() {
         let replies = Replies::default();
-        assert_eq!(replies.join(EVENT).1, None);
+        let start = replies.now();
+        assert_eq!(replies.join(EVENT, start).1, None);
 
         let reply = landfall_model::Reply {
             status: 200,
@@ -243,12 +266,13 @@ mod tests {
             Outcome::reject("never"),
         ] {
             replies.publish(EVENT, &outcome);
-            assert_eq!(replies.join(EVENT).1, Some(outcome));
+            assert_eq!(replies.join(EVENT, start).1, Some(outcome));
         }
         replies.publish(EVENT, &Outcome::Timeout);
-        assert_eq!(replies.join(EVENT).1, None, "it runs again");
+        assert_eq!(replies.join(EVENT, start).1, None, "it runs again");
         replies.publish(EVENT, &Outcome::Done(None));
-        replies.forget_outcome(EVENT);
-        assert_eq!(replies.join(EVENT).1, None);
+        let later = replies.now();
+        assert_eq!(replies.join(EVENT, later).1, None, "an earlier delivery");
+        assert!(replies.join(EVENT, start).1.is_some());
     }
 }

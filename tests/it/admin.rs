@@ -114,6 +114,59 @@ async fn other_hosts_and_pages_are_refused() {
 }
 
 #[tokio::test]
+async fn repeated_headers_are_refused() {
+    let node = node().await;
+    let own = node.admin.to_string();
+    let (host, origin) = (
+        format!("host: {own}\r\n"),
+        format!("origin: http://{own}\r\n"),
+    );
+    let site = "sec-fetch-site: same-origin\r\n";
+    let single = format!("{host}{origin}{site}");
+    for (name, second) in [
+        ("host", "host: evil.example\r\n"),
+        ("host", host.as_str()),
+        ("origin", "origin: https://evil.example\r\n"),
+        ("sec-fetch-site", "sec-fetch-site: cross-site\r\n"),
+        ("authorization", "authorization: Bearer wrong\r\n"),
+    ] {
+        for line in [
+            "GET /api/v1/hooks",
+            "POST /api/v1/hooks/q/pause",
+            "GET /login",
+        ] {
+            let (status, answer) = asked(&node, line, &format!("{single}{second}")).await;
+            assert_eq!(status, 400, "{line} {second}: {answer}");
+            let why = format!("more than one header `{name}`");
+            assert!(answer.contains(&why), "{line}: {answer}");
+        }
+    }
+    assert_eq!(asked(&node, "GET /api/v1/hooks", &single).await.0, 200);
+    assert_eq!(node.hook("q").await.unwrap()["paused"], false);
+    assert_eq!(counted(&node, "admin_header_repeated").await, 15);
+}
+
+#[tokio::test]
+async fn targets_name_the_same_host() {
+    let node = node().await;
+    let own = node.admin.to_string();
+    for (target, host, status) in [
+        (own.as_str(), own.as_str(), 200),
+        ("localhost", "LOCALHOST", 200),
+        ("evil.example", own.as_str(), 400),
+        (own.as_str(), "evil.example", 400),
+        ("127.0.0.1", own.as_str(), 400),
+    ] {
+        for path in ["/api/v1/hooks", "/login"] {
+            let line = format!("GET http://{target}{path}");
+            let answer = asked(&node, &line, &format!("host: {host}\r\n")).await;
+            assert_eq!(answer.0, status, "{line} {host}: {}", answer.1);
+        }
+    }
+    assert_eq!(counted(&node, "admin_host_conflict").await, 6);
+}
+
+#[tokio::test]
 async fn configured_host_names_are_taken() {
     let setup = Setup::new().hook("q", &guest("answers_one"), OPEN);
     let node = setup
@@ -275,6 +328,43 @@ async fn pending_tokens_reveal_nothing() {
             .status(),
         200
     );
+}
+
+/// Three seconds of guesses from one address.
+#[tokio::test]
+async fn guesses_delay_no_other_client() {
+    let node = node().await;
+    let own = format!("http://{}", node.admin);
+    let guesses: Vec<_> = (0..48)
+        .map(|number| {
+            let request = node.client.get(format!("{own}/api/v1/hooks"));
+            let request = request.bearer_auth(format!("wrong-{number}"));
+            tokio::spawn(async move { request.send().await.unwrap().status().as_u16() })
+        })
+        .collect();
+    eventually("a token was wrong", || async {
+        node.log().contains("admin_token_wrong").then_some(())
+    })
+    .await;
+
+    let other = reqwest::Client::builder()
+        .local_address(std::net::IpAddr::from([127, 0, 0, 2]))
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    let token = node.admin_token();
+    for _ in 0..4 {
+        let request = other.get(format!("{own}/api/v1/hooks"));
+        let answer = request.bearer_auth(&token).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let login = other.post(format!("{own}/login")).header("origin", &own);
+        let login = login.body(format!("token={token}")).send().await.unwrap();
+        assert_eq!(login.status(), 303);
+    }
+    for guess in guesses {
+        let status = guess.await.unwrap();
+        assert!([401, 429].contains(&status), "{status}");
+    }
 }
 
 #[tokio::test]

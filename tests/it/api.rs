@@ -1,7 +1,8 @@
-//! `/api/v1`: the OpenAPI document, roles, the audit record, server-sent events, and what each endpoint answers.
+//! `/api/v1`: the OpenAPI document, roles, the audit record, server-sent events, errors, and what each endpoint answers.
 
 mod audit;
 mod document;
+mod errors;
 mod ledgers;
 mod reads;
 mod roles;
@@ -13,14 +14,18 @@ use serde_json::Value;
 const OPEN: &str = "[verify]\nscheme = \"none\"\n";
 const READ_TOKEN: &str = "a-read-token-of-32-characters-00";
 
+/// A hook whose events are done.
+fn setup() -> Setup {
+    Setup::new().hook(
+        "q",
+        &guest("answers_one"),
+        &format!("mode = \"async\"\n{OPEN}"),
+    )
+}
+
 /// A node with a hook whose events are done, and a token that only reads.
 async fn node() -> Node {
-    Setup::new()
-        .hook(
-            "q",
-            &guest("answers_one"),
-            &format!("mode = \"async\"\n{OPEN}"),
-        )
+    setup()
         .env("READ_TOKEN", READ_TOKEN)
         .env("LANDFALL_ADMIN_READ_TOKEN", "env:READ_TOKEN")
         .serving("q")

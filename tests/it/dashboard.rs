@@ -1,8 +1,10 @@
-//! The dashboard in a browser: what an operator does, with and without scripts, on a phone and on a desktop. `requests` and `roles`
-//! speak plain HTTP: who is let in, what each session may change, and which headers pages have.
+//! The dashboard in a browser: what an operator does, with and without scripts, on a phone and on a desktop. `requests`, `roles`,
+//! `jobs` and `errors` speak plain HTTP: who is let in, what each session may change, how jobs end, and which headers pages have.
 
+mod errors;
 mod flows;
 mod hostile;
+mod jobs;
 mod live;
 mod looks;
 mod requests;
@@ -16,10 +18,23 @@ use scene::{READ_TOKEN, SECRET};
 
 /// A node with the hooks `in` (open), `signed` (as GitHub signs), and `bad`, whose handler rejects every event.
 async fn node() -> Node {
+    serving(setup()).await
+}
+
+/// The node when its hooks serve.
+async fn serving(setup: Setup) -> Node {
+    let node = setup.serving("in").await;
+    for hook in ["signed", "bad"] {
+        node.until(hook, "serving").await;
+    }
+    node
+}
+
+fn setup() -> Setup {
     let open = "mode = \"async\"\n[verify]\nscheme = \"none\"\n";
     let signed =
         "mode = \"async\"\n[verify]\nprovider = \"github\"\nsecret = \"env:DASHBOARD_SECRET\"\n";
-    let node = Setup::new()
+    Setup::new()
         .env("DASHBOARD_SECRET", SECRET)
         .env("LANDFALL_ADMIN_READ_TOKEN", "env:READ_TOKEN")
         .env("READ_TOKEN", READ_TOKEN)
@@ -30,12 +45,6 @@ async fn node() -> Node {
             &guest("rejects"),
             &format!("{open}[retry]\nattempts = 1\n"),
         )
-        .serving("in")
-        .await;
-    for hook in ["signed", "bad"] {
-        node.until(hook, "serving").await;
-    }
-    node
 }
 
 /// Sends events to the hook that rejects them, and waits until they are dead.

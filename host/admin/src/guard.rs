@@ -1,31 +1,27 @@
 //! Who may use the admin API: requests that name this node as their host, come from no foreign web
-//! page, and carry a token whose role the route allows.
+//! page, and carry a token. `api::command` asks whether the token may change something.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use tokio::sync::Semaphore;
 
+use super::allowance::Allowance;
 use super::api::error::error_response;
 use super::role::{Caller, Role};
+use super::turns::Turns;
 use landfall_model::{Peer, SecretRef, SecretSource};
 
-/// An answer to a wrong token is held back for this long, and its turn with it.
-const WRONG_TOKEN_PAUSE: Duration = Duration::from_millis(500);
-/// Tokens that are checked at a time, so that at most 16 wrong ones are checked in a second.
-const TURNS_MAX: usize = 8;
-/// Requests with a token that wait for a turn. Further ones are answered at once, and their token
-/// is not compared: the answer is the same for a right one. Fewer than the connections of the
-/// listener, so that the probes have some left.
-const WAITING_MAX: usize = 40;
+/// Headers that a request has at most once. Of two, another reader of the request could take the
+/// one that is not checked here.
+const SINGLE_HEADERS: [&str; 4] = ["host", "origin", "sec-fetch-site", "authorization"];
 
 /// Checks every request except those for the probes.
 #[derive(Clone)]
@@ -34,9 +30,16 @@ pub struct Guard {
     read_token: Option<SecretRef>,
     secrets: Arc<dyn SecretSource>,
     names: Arc<BTreeSet<String>>,
-    turns: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
+    turns: Arc<Turns>,
+    readers: Arc<Allowance>,
     on_refused: OnRefused,
+}
+
+/// The token of a request, for answers that go on. An extension of each guarded request.
+#[derive(Clone)]
+pub(crate) struct PresentedToken {
+    guard: Guard,
+    digest: [u8; 32],
 }
 
 /// Called with every request that is refused.
@@ -75,8 +78,8 @@ impl Guard {
             read_token,
             secrets,
             names: Arc::new(names),
-            turns: Arc::new(Semaphore::new(TURNS_MAX)),
-            waiting: Arc::new(Semaphore::new(WAITING_MAX)),
+            turns: Arc::new(Turns::new()),
+            readers: Arc::default(),
             on_refused,
         }
     }
@@ -93,12 +96,12 @@ impl Guard {
     }
 
     /// Checks a token that was typed into a form, as slowly as one in a header.
-    pub async fn check_typed(&self, token: &str) -> Result<Role, Refused> {
+    pub async fn check_typed(&self, token: &str, client: Option<IpAddr>) -> Result<Role, Refused> {
         // A token that no header can carry counts as missing.
         let value = HeaderValue::from_bytes(format!("Bearer {token}").as_bytes());
         let value = value.unwrap_or(HeaderValue::from_static("Bearer"));
         let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
-        let allowed = self.check_token_in_turn(&headers).await?;
+        let allowed = self.check_token_in_turn(&headers, client).await?;
         Ok(allowed.role)
     }
 
@@ -124,59 +127,65 @@ impl Guard {
         (self.on_refused)(Refused { client, ..refused });
     }
 
+    /// Records a refused form of a session that may only read.
+    pub fn report_reader(&self, caller: &Caller) {
+        self.report(role_missing(), caller.address);
+    }
+
+    /// The answer to a refused request, which is recorded.
+    pub(crate) fn refuse(&self, refused: Refused, client: Option<IpAddr>) -> Response {
+        let hint = Some(refused.hint.to_owned());
+        let mut response = error_response(refused.status, refused.detail.clone(), hint);
+        if refused.status == StatusCode::UNAUTHORIZED {
+            let bearer = HeaderValue::from_static("Bearer");
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, bearer);
+        }
+
+        self.report(refused, client);
+        response
+    }
+
+    /// Whether the audit record keeps a further refused command of a reader.
+    pub(crate) fn records_reader(&self) -> bool {
+        self.readers.take(Instant::now())
+    }
+
     fn check_sender(&self, request: &Request) -> Result<(), Refused> {
         let host = self.check_host(request)?;
         check_origin(request.headers(), &host)
     }
 
-    /// Makes guessing slow: right and wrong tokens wait for their turn in one queue, and a wrong
-    /// one keeps its turn during the pause.
-    async fn check_token_in_turn(&self, headers: &HeaderMap) -> Result<Allowed, Refused> {
-        let turn = match self.turns.clone().try_acquire_owned() {
-            Ok(turn) => turn,
-            Err(_) => {
-                let _waiting = self.waiting.try_acquire().map_err(|_| {
-                    refused(
-                        "admin_tokens_pending",
-                        StatusCode::TOO_MANY_REQUESTS,
-                        "too many requests wait because of wrong admin tokens: this token was not compared".into(),
-                        "send it again; `landfall explain` shows which clients send wrong tokens",
-                    )
-                })?;
-                let turn = self.turns.clone().acquire_owned().await;
-                turn.expect("the semaphore is never closed")
-            }
-        };
+    /// Makes guessing slow: right and wrong tokens of a client wait for their turn in one queue,
+    /// and a wrong one keeps its turn for a while.
+    async fn check_token_in_turn(
+        &self,
+        headers: &HeaderMap,
+        client: Option<IpAddr>,
+    ) -> Result<Allowed, Refused> {
+        let turn = self.turns.take(client).await.ok_or_else(|| {
+            refused(
+                "admin_tokens_pending",
+                StatusCode::TOO_MANY_REQUESTS,
+                "too many requests of this client wait because of wrong admin tokens: this token was not compared".into(),
+                "send it again; `landfall explain` shows which clients send wrong tokens",
+            )
+        })?;
 
         let checked = self.check_token(headers);
         if matches!(&checked, Err(why) if why.reason == "admin_token_wrong") {
-            // A task of its own: a client that closes its connection does not end the turn.
-            let pause = tokio::spawn(async move {
-                tokio::time::sleep(WRONG_TOKEN_PAUSE).await;
-                drop(turn);
-            });
-            pause.await.ok();
+            self.turns.keep(turn).await;
         }
 
         checked
     }
 
-    /// A web page whose name was made to resolve to this node (DNS rebinding) sends that name as
-    /// the host.
+    /// The host of the request, in lower case. A web page whose name was made to resolve to this
+    /// node (DNS rebinding) sends that name as the host.
     fn check_host(&self, request: &Request) -> Result<String, Refused> {
-        let header = request
-            .headers()
-            .get(header::HOST)
-            .and_then(|value| value.to_str().ok());
-        let host = header
-            .or_else(|| {
-                request
-                    .uri()
-                    .authority()
-                    .map(|authority| authority.as_str())
-            })
-            .unwrap_or_default();
-        let host = host.to_ascii_lowercase();
+        check_single_headers(request.headers())?;
+        let host = host_of(request)?;
         let name = name_of(&host);
         if is_address(name) || self.names.contains(name) {
             return Ok(host);
@@ -247,58 +256,89 @@ impl Allowed {
             digest: Sha256::digest(token).into(),
         }
     }
+}
 
-    fn require(self, wanted: Role) -> Result<Allowed, Refused> {
-        if self.role >= wanted {
-            return Ok(self);
-        }
+// === impl PresentedToken ===
 
-        Err(refused(
-            "admin_role_missing",
-            StatusCode::FORBIDDEN,
-            "this token may read, and this request changes something".into(),
-            "send the token of admin.token; that of admin.read_token only reads",
-        ))
+impl PresentedToken {
+    /// Whether the token is still one of this node.
+    pub(crate) fn is_valid(&self) -> bool {
+        self.guard.role_of_digest(&self.digest).is_some()
     }
 }
 
-/// Passes a request on whose token has this role, and answers any other with the reason.
-pub(crate) async fn guard(
-    State((guard, role)): State<(Guard, Role)>,
+/// Passes on a request with a token of this node, and answers any other with the reason.
+pub(crate) async fn authenticate(
+    State(guard): State<Guard>,
     mut request: Request,
     next: Next,
 ) -> Response {
+    let peer = request.extensions().get::<Peer>();
+    let client = peer.map(|Peer(peer)| peer.ip().to_canonical());
     let checked = match guard.check_sender(&request) {
-        Ok(()) => guard.check_token_in_turn(request.headers()).await,
+        Ok(()) => guard.check_token_in_turn(request.headers(), client).await,
         Err(why) => Err(why),
     };
-    let checked = checked.and_then(|allowed| allowed.require(role));
-    let checked = checked.and_then(|allowed| {
-        check_content_type(request.method(), request.headers()).map(|()| allowed)
-    });
-    let client = request
-        .extensions()
-        .get::<Peer>()
-        .map(|Peer(peer)| peer.ip().to_canonical());
-    let why = match checked {
-        Ok(Allowed { role, digest }) => {
-            let caller = Caller::new(role, &digest, client);
-            request.extensions_mut().insert(caller);
-            return next.run(request).await;
-        }
-        Err(why) => Refused { client, ..why },
+    let Allowed { role, digest } = match checked {
+        Ok(allowed) => allowed,
+        Err(why) => return guard.refuse(why, client),
     };
 
-    let mut response = error_response(why.status, why.detail.clone(), Some(why.hint.to_owned()));
-    if why.status == StatusCode::UNAUTHORIZED {
-        response.headers_mut().insert(
-            header::WWW_AUTHENTICATE,
-            header::HeaderValue::from_static("Bearer"),
-        );
-    }
+    let extensions = request.extensions_mut();
+    extensions.insert(Caller::new(role, &digest, client));
+    extensions.insert(PresentedToken { guard, digest });
+    next.run(request).await
+}
 
-    (guard.on_refused)(why);
-    response
+/// Requires a token that may change something, and JSON.
+pub(crate) fn check_command(caller: &Caller, headers: &HeaderMap) -> Result<(), Refused> {
+    if caller.may_change() {
+        check_content_type(headers)
+    } else {
+        Err(role_missing())
+    }
+}
+
+fn role_missing() -> Refused {
+    refused(
+        "admin_role_missing",
+        StatusCode::FORBIDDEN,
+        "this token may read, and this request changes something".into(),
+        "send the token of admin.token; that of admin.read_token only reads",
+    )
+}
+
+fn check_single_headers(headers: &HeaderMap) -> Result<(), Refused> {
+    let repeated = SINGLE_HEADERS
+        .into_iter()
+        .find(|name| headers.get_all(*name).iter().nth(1).is_some());
+    let Some(name) = repeated else {
+        return Ok(());
+    };
+
+    Err(refused(
+        "admin_header_repeated",
+        StatusCode::BAD_REQUEST,
+        format!("the request has more than one header `{name}`"),
+        "send it once",
+    ))
+}
+
+/// The host that the request names, in lower case. A target with another host is refused.
+fn host_of(request: &Request) -> Result<String, Refused> {
+    let header = request.headers().get(header::HOST);
+    let header = header.map(|host| String::from_utf8_lossy(host.as_bytes()).to_ascii_lowercase());
+    let target = request.uri().authority();
+    let target = target.map(|authority| authority.as_str().to_ascii_lowercase());
+    match (header, target) {
+        (Some(header), Some(target)) if header != target => Err(refused(
+            "admin_host_conflict",
+            StatusCode::BAD_REQUEST,
+            "the target of the request names another host than its header `host`".into(),
+            "send only the path as the target",
+        )),
+        (header, target) => Ok(header.or(target).unwrap_or_default()),
+    }
 }
 
 fn foreign(what: String) -> Refused {
@@ -334,7 +374,7 @@ fn check_origin(headers: &HeaderMap, host: &str) -> Result<(), Refused> {
 }
 
 /// Requires JSON: an HTML form of a foreign page can send any text, but not with this content type.
-fn check_content_type(method: &Method, headers: &HeaderMap) -> Result<(), Refused> {
+fn check_content_type(headers: &HeaderMap) -> Result<(), Refused> {
     let length = headers
         .get(header::CONTENT_LENGTH)
         .map(|value| value.as_bytes());
@@ -345,7 +385,7 @@ fn check_content_type(method: &Method, headers: &HeaderMap) -> Result<(), Refuse
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
     let essence = given.split(';').next().unwrap_or_default().trim();
-    if *method == Method::GET || !has_body || essence.eq_ignore_ascii_case("application/json") {
+    if !has_body || essence.eq_ignore_ascii_case("application/json") {
         return Ok(());
     }
 
@@ -428,6 +468,35 @@ mod tests {
                 (name, is_own),
                 "{host}"
             );
+        }
+    }
+
+    #[test]
+    fn hosts_must_be_unambiguous() {
+        for (target, hosts, host) in [
+            ("/a", &["LOCALHOST:1"][..], Some("localhost:1")),
+            ("/a", &[], Some("")),
+            (
+                "http://localhost:1/a",
+                &["localhost:1"],
+                Some("localhost:1"),
+            ),
+            ("http://Localhost/a", &["localhost"], Some("localhost")),
+            ("http://localhost/a", &[], Some("localhost")),
+            ("http://evil.example/a", &["localhost"], None),
+            ("http://localhost/a", &["evil.example"], None),
+            ("http://localhost/a", &["\u{e9}"], None),
+            ("/a", &["localhost", "localhost"], None),
+        ] {
+            let mut request = Request::new(axum::body::Body::empty());
+            *request.uri_mut() = target.parse().unwrap();
+            for host in hosts {
+                let value = HeaderValue::from_bytes(host.as_bytes()).unwrap();
+                request.headers_mut().append(header::HOST, value);
+            }
+            let single = check_single_headers(request.headers());
+            let found = single.and_then(|()| host_of(&request)).ok();
+            assert_eq!(found.as_deref(), host, "{target} {hosts:?}");
         }
     }
 

@@ -8,21 +8,20 @@ use axum::{Extension, Router};
 use serde::Serialize;
 use tower::ServiceExt;
 
-use super::api::audit::Change;
+use super::api::audit::{Change, RefusedChange};
+use super::api::command::Frame;
 use super::api::operations;
 use super::events::Events;
 use super::node::Admin;
-use super::role::{Caller, Role};
+use super::role::Caller;
 use super::routes::state;
 
 /// The API of a running node without a listener. Its owner checks who sent a request.
 #[derive(Clone)]
 pub struct InProcess {
     events: Events,
-    /// The operations that change nothing.
-    read: Router,
-    /// Those that change something.
-    operate: Router,
+    frame: Frame,
+    router: Router,
 }
 
 // === impl InProcess ===
@@ -31,37 +30,32 @@ impl InProcess {
     /// The API of this node.
     pub fn new(admin: &Admin) -> InProcess {
         let state = state(admin.clone());
-        let routes = |role| {
-            let node: Router = operations::node_routes(role).with_state(state.clone());
-            let ledger: Router = operations::ledger_routes(role).with_state(state.events.clone());
-            node.merge(ledger).merge(operations::unknown_routes())
-        };
+        let frame = Frame::new(state.events.clone(), Some(admin.guard.clone()));
+        let node: Router = operations::node_routes(&frame).with_state(state.clone());
+        let ledger: Router = operations::ledger_routes(&frame).with_state(state.events.clone());
         InProcess {
-            read: routes(Role::Read),
-            operate: routes(Role::Operate),
-            events: state.events.clone(),
+            router: node.merge(ledger).merge(operations::unknown_routes()),
+            events: state.events,
+            frame,
         }
     }
 
     /// Answers a GET: status and body.
     pub async fn get(&self, path: &str) -> anyhow::Result<(u16, String)> {
         let request = Request::get(path).body(Body::empty())?;
-        answer(self.read.clone(), request).await
+        answer(self.router.clone(), request).await
     }
 
-    /// Answers a POST of JSON: status and body. A caller that may only read gets 403.
+    /// Answers a POST of JSON: status and body. A change by a caller that may only read is
+    /// answered 403.
     pub async fn post(
         &self,
         caller: &Caller,
         path: &str,
         json: String,
     ) -> anyhow::Result<(u16, String)> {
-        if !caller.may_change() {
-            return Ok((403, "{\"error\":\"this token may only read\"}".to_owned()));
-        }
-
         let request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
-        let router = self.operate.clone().layer(Extension(caller.clone()));
+        let router = self.router.clone().layer(Extension(caller.clone()));
         answer(router, request.body(Body::from(json))?).await
     }
 
@@ -71,15 +65,32 @@ impl InProcess {
         &self,
         caller: &Caller,
         action: &'static str,
-        hook: &str,
+        hook: Option<&str>,
         detail: &impl Serialize,
         work: impl Future<Output = T>,
     ) -> anyhow::Result<T> {
         anyhow::ensure!(caller.may_change(), "this token may only read");
-        let change = Change::new(action, Some(hook.to_owned()), detail);
-        let work = async { Ok(work.await) };
-        let done = self.events.audited(caller, change, work).await.ok();
-        done.context("the audit record cannot be written now: nothing was done")
+        let change = Change::new(action, hook, detail);
+        let stored = self.events.record(caller, change).await.ok();
+        let id = stored.context("the audit record cannot be written now: nothing was done")?;
+
+        let done = work.await;
+        self.events.record_result(id, &done).await;
+        Ok(done)
+    }
+
+    /// Keeps a request in the audit record that was refused before it came to a command.
+    pub async fn record_refused(
+        &self,
+        caller: &Caller,
+        action: &'static str,
+        hook: Option<&str>,
+        detail: &impl Serialize,
+        (status, why): (u16, &str),
+    ) {
+        let change = Change::new(action, hook, detail);
+        let refused = RefusedChange::new(status, why);
+        self.frame.record_refused(caller, change, refused).await;
     }
 }
 

@@ -4,6 +4,7 @@
 #![deny(unsafe_code)]
 #![warn(unreachable_pub)]
 
+mod allowance;
 mod api;
 mod events;
 mod guard;
@@ -12,11 +13,12 @@ mod node;
 mod reconcile;
 mod role;
 mod routes;
+mod turns;
 
 pub use events::Events;
 pub use guard::{Guard, Refused};
 pub use in_process::InProcess;
 pub use node::{Admin, Scrape};
-pub use reconcile::{MissedDelivery, Reconcile, ReconcileRefused, SearchReport, SharedReconcile};
+pub use reconcile::{Reconcile, ReconcileRefused, SharedReconcile};
 pub use role::{Caller, Role};
 pub use routes::{answer_one, router};

@@ -1,12 +1,14 @@
 //! What the sender of a request may do, and who it is.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes of a token's digest in the audit record.
 const TOKEN_DIGEST_BYTES: usize = 4;
 
 /// What a token allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Reading everything: the token of `admin.read_token`.
     Read,
@@ -15,7 +17,7 @@ pub enum Role {
 }
 
 /// Who sent a request, for the audit record. An extension of every guarded request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Caller {
     /// The word of the role.
     pub(crate) role: &'static str,
@@ -24,14 +26,13 @@ pub struct Caller {
     pub(crate) token: String,
     /// The client.
     pub(crate) address: Option<IpAddr>,
+    /// Whether the audit record has an entry of the request.
+    is_recorded: Arc<AtomicBool>,
 }
 
 // === impl Role ===
 
 impl Role {
-    /// Both, in ascending order.
-    pub(crate) const ALL: [Role; 2] = [Role::Read, Role::Operate];
-
     /// The role in JSON and texts.
     pub(crate) fn word(self) -> &'static str {
         match self {
@@ -50,6 +51,7 @@ impl Caller {
             role: role.word(),
             token: hex::encode(&digest[..TOKEN_DIGEST_BYTES]),
             address,
+            is_recorded: Arc::default(),
         }
     }
 
@@ -58,12 +60,22 @@ impl Caller {
         self.role != Role::Read.word()
     }
 
+    /// Whether the audit record has an entry of this request.
+    pub fn is_recorded(&self) -> bool {
+        self.is_recorded.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_recorded(&self) {
+        self.is_recorded.store(true, Ordering::Relaxed);
+    }
+
     /// A command that opened the ledger of a stopped node itself.
     pub(crate) fn local() -> Caller {
         Caller {
             role: "local",
             token: String::new(),
             address: None,
+            is_recorded: Arc::default(),
         }
     }
 }

@@ -7,6 +7,7 @@ use axum::routing::get;
 use axum::{Extension, Router, middleware};
 use tower::ServiceExt;
 
+use super::api::command::Frame;
 use super::api::document::Document;
 use super::api::error::unknown_method;
 use super::api::state::ApiState;
@@ -15,36 +16,32 @@ use super::api::{description, operations};
 use super::events::Events;
 use super::guard;
 use super::node::{self, Admin};
-use super::role::{Caller, Role};
+use super::role::Caller;
 
 /// The routes of a running node. All but the probes need a token.
 pub fn router(admin: Admin) -> Router {
     let state = state(admin.clone());
-    let guarded = |role| middleware::from_fn_with_state((admin.guard.clone(), role), guard::guard);
+    let frame = Frame::new(state.events.clone(), Some(admin.guard.clone()));
+    let authenticated = middleware::from_fn_with_state(admin.guard.clone(), guard::authenticate);
 
-    let mut api: Router = Router::new();
-    for role in Role::ALL {
-        let node: Router = operations::node_routes(role).with_state(state.clone());
-        let ledger: Router = operations::ledger_routes(role).with_state(state.events.clone());
-        let mut routes = node.merge(ledger);
-        if role == Role::Read {
-            let metrics: Router = Router::new()
-                .route("/metrics", get(node::metrics))
-                .with_state(admin.clone());
-            routes = routes
-                .merge(metrics)
-                .merge(operations::unknown_routes::<()>());
-        }
-        api = api.merge(routes.route_layer(guarded(role)));
-    }
+    let node: Router = operations::node_routes(&frame).with_state(state.clone());
+    let ledger: Router = operations::ledger_routes(&frame).with_state(state.events);
+    let metrics: Router = Router::new()
+        .route("/metrics", get(node::metrics))
+        .with_state(admin.clone());
+    let api = node
+        .merge(ledger)
+        .merge(metrics)
+        .merge(operations::unknown_routes::<()>())
+        .route_layer(authenticated.clone())
+        .method_not_allowed_fallback(unknown_method.layer(authenticated));
 
-    // A path may have methods of both roles, so this is one handler for all of them.
-    let unknown_method = unknown_method.layer(guarded(Role::Read));
     Router::new()
         .route("/healthz", get(node::healthz))
         .route("/readyz", get(node::readyz))
-        .with_state(admin.clone())
-        .merge(api.method_not_allowed_fallback(unknown_method))
+        .method_not_allowed_fallback(unknown_method)
+        .with_state(admin)
+        .merge(api)
 }
 
 /// What the operations of a running node need.
@@ -75,11 +72,11 @@ pub async fn answer_one(
         .header(header::CONTENT_TYPE, "application/json")
         .body(Body::from(post.unwrap_or_default()))?;
 
-    let mut router = operations::unknown_routes::<Events>();
-    for role in Role::ALL {
-        router = router.merge(operations::ledger_routes(role));
-    }
-    let router: Router = router.layer(Extension(Caller::local())).with_state(events);
+    let frame = Frame::new(events.clone(), None);
+    let router: Router = operations::ledger_routes(&frame)
+        .merge(operations::unknown_routes())
+        .layer(Extension(Caller::local()))
+        .with_state(events);
     let response = router.oneshot(request).await?;
     let status = response.status().as_u16();
     let body = axum::body::to_bytes(response.into_body(), usize::MAX).await?;

@@ -75,7 +75,7 @@ impl Asset {
 /// Serves an asset. Assets contain no data, so that the login page can use them.
 pub(crate) async fn serve(Path(name): Path<String>) -> Response {
     let Some(asset) = ASSETS.all.iter().find(|asset| asset.name == name) else {
-        return (StatusCode::NOT_FOUND, "no asset has this name\n").into_response();
+        return StatusCode::NOT_FOUND.into_response();
     };
 
     let headers = [

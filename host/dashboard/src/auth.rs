@@ -1,27 +1,24 @@
-//! Who may see the pages: the guard's checks of the sender, the login, and the check of each form.
+//! Who may see the pages: the guard's checks of the sender, the login, and the sessions.
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use askama::Template;
-use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use landfall_admin::{Caller, Refused};
 use landfall_model::Peer;
 
-use crate::fields::{FORM_MAX, Fields, link};
-use crate::page::{Page, go_to, show, show_with};
+use crate::fields::{Fields, link};
+use crate::forms;
+use crate::page::{Page, go_to, refuse, show, show_with};
 use crate::session::set_cookie;
 use crate::state::{Operator, Shared};
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
                       connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-
-/// The time that a form may take to arrive.
-const FORM_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The form that asks for the admin token.
 #[derive(Template)]
@@ -61,15 +58,14 @@ pub(crate) async fn add_headers(request: Request, next: Next) -> Response {
     response
 }
 
-/// Passes on what a logged-in operator sends. Each form must carry the token of the session. A
-/// session that may only read can send no form but the one that ends it.
+/// Passes on what a logged-in operator sends.
 pub(crate) async fn require_session(
     State(dashboard): State<Shared>,
     mut request: Request,
     next: Next,
 ) -> Response {
     if let Err(refused) = dashboard.setup.admin.guard.check_page(&request) {
-        return refuse(&dashboard, refused, &request);
+        return refuse_sender(&dashboard, refused, &request);
     }
 
     let Some(session) = dashboard.session(request.headers()) else {
@@ -78,34 +74,20 @@ pub(crate) async fn require_session(
 
     let caller = Caller::new(session.role, &session.token, client(&request));
     let by = Operator { session, caller };
-    if request.method() == Method::POST {
-        if !by.session.may_change() && request.uri().path() != "/logout" {
-            let text = "this session may only read: log in with the token of admin.token\n";
-            return (StatusCode::FORBIDDEN, text).into_response();
-        }
-
-        let (parts, body) = request.into_parts();
-        let body = match read_form(body).await {
-            Ok(body) => body,
-            Err(refusal) => return refusal,
-        };
-        let fields = Fields::of_body(&body);
-        if !by.session.is_own_form(fields.get("csrf")) {
-            let text = "the form does not belong to this session: load the page again\n";
-            return (StatusCode::FORBIDDEN, text).into_response();
-        }
-
-        request = Request::from_parts(parts, body.into());
-        request.extensions_mut().insert(fields);
-    }
-
-    request.extensions_mut().insert(by);
-    next.run(request).await
+    let mut response = if request.method() == Method::POST {
+        forms::pass_on(&dashboard, &by, request, next).await
+    } else {
+        request.extensions_mut().insert(by.clone());
+        next.run(request).await
+    };
+    // For the page of an error.
+    response.extensions_mut().insert(by);
+    response
 }
 
 pub(crate) async fn login_form(State(dashboard): State<Shared>, request: Request) -> Response {
     if let Err(refused) = dashboard.setup.admin.guard.check_page(&request) {
-        return refuse(&dashboard, refused, &request);
+        return refuse_sender(&dashboard, refused, &request);
     }
 
     let fields = Fields::of_query(request.uri().query());
@@ -119,33 +101,34 @@ pub(crate) async fn login_form(State(dashboard): State<Shared>, request: Request
 pub(crate) async fn login(State(dashboard): State<Shared>, request: Request) -> Response {
     let guard = &dashboard.setup.admin.guard;
     if let Err(refused) = guard.check_page(&request) {
-        return refuse(&dashboard, refused, &request);
+        return refuse_sender(&dashboard, refused, &request);
     }
 
     let (parts, body) = request.into_parts();
-    let body = match read_form(body).await {
+    let body = match forms::read(body).await {
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
     let fields = Fields::of_body(&body);
     let next = own_path(fields.get("next")).to_owned();
     let token = fields.get("token").trim().to_owned();
-    if let Err(refused) = guard.check_typed(&token).await {
+    let peer = parts.extensions.get::<Peer>();
+    let client = peer.map(|Peer(peer)| peer.ip().to_canonical());
+    if let Err(refused) = guard.check_typed(&token, client).await {
         let page = LoginPage {
             page: Page::before_login("Log in"),
             next,
             problem: format!("{}: {}", refused.detail, refused.hint),
         };
         let status = refused.status;
-        let peer = parts.extensions.get::<Peer>();
-        guard.report(refused, peer.map(|Peer(peer)| peer.ip().to_canonical()));
+        guard.report(refused, client);
         return show_with(status, &page);
     }
 
     let secret = match dashboard.sessions.open(&token, Instant::now()) {
         Ok(secret) => secret,
         Err(error) => {
-            return (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response();
+            return refuse(StatusCode::SERVICE_UNAVAILABLE, &error.to_string());
         }
     };
 
@@ -161,23 +144,6 @@ pub(crate) async fn logout(
     with_cookie(go_to("/login"), &set_cookie("", false))
 }
 
-/// The whole form. A sender that is slow or silent does not keep its connection: others, such as
-/// probes, wait for it.
-async fn read_form(body: Body) -> Result<Bytes, Response> {
-    let refused = |status, text: &'static str| (status, text).into_response();
-    match tokio::time::timeout(FORM_TIMEOUT, to_bytes(body, FORM_MAX)).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(_)) => Err(refused(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "the form is too large\n",
-        )),
-        Err(_) => {
-            let text = "the form did not arrive within 5 s\n";
-            Err(refused(StatusCode::REQUEST_TIMEOUT, text))
-        }
-    }
-}
-
 /// A link from another site brings no cookie. The page that continues is of this site, so that the
 /// second request brings it.
 fn ask_to_log_in(request: &Request) -> Response {
@@ -187,8 +153,8 @@ fn ask_to_log_in(request: &Request) -> Response {
         .map_or("/", |target| target.as_str());
     let is_page = request.method() == Method::GET && !target.starts_with("/live");
     if !is_page {
-        let text = "the session has ended: log in again\n";
-        return (StatusCode::UNAUTHORIZED, text).into_response();
+        let text = "the session has ended: log in again";
+        return refuse(StatusCode::UNAUTHORIZED, text);
     }
 
     let site = request.headers().get("sec-fetch-site");
@@ -231,12 +197,12 @@ fn client(request: &Request) -> Option<IpAddr> {
     peer.map(|Peer(peer)| peer.ip().to_canonical())
 }
 
-fn refuse(dashboard: &Shared, refused: Refused, request: &Request) -> Response {
-    let text = format!("{}: {}\n", refused.detail, refused.hint);
+fn refuse_sender(dashboard: &Shared, refused: Refused, request: &Request) -> Response {
+    let text = format!("{}: {}", refused.detail, refused.hint);
     let status = refused.status;
     let guard = &dashboard.setup.admin.guard;
     guard.report(refused, client(request));
-    (status, text).into_response()
+    refuse(status, &text)
 }
 
 #[cfg(test)]

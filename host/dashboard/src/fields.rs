@@ -40,6 +40,11 @@ impl Fields {
         self.0.iter().any(|(known, _)| known == name)
     }
 
+    /// The names, also of fields that occur more than once.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
     /// All values of a field.
     pub(crate) fn all(&self, name: &str) -> Vec<String> {
         let fields = self.0.iter().filter(|(known, _)| known == name);

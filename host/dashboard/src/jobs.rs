@@ -29,6 +29,8 @@ const SHOWN_MAX: usize = 20;
 const PAGE: usize = 500;
 /// Events that are handled at a time.
 const CHUNK_MAX: usize = 100;
+/// How often a job that waits for its rate looks whether its token is still valid.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// The fastest job, in events per second.
 pub(crate) const RATE_MAX: f64 = 10_000.0;
 
@@ -73,8 +75,6 @@ pub(crate) struct Job {
     pub(crate) rate: f64,
     /// The operator's reason for a discard.
     pub(crate) reason: String,
-    /// Who has started it. The audit record has an entry of each request to the API.
-    caller: Caller,
     /// The count of the dry run.
     pub(crate) total: usize,
     done: AtomicUsize,
@@ -93,13 +93,23 @@ pub(crate) enum End {
     Failed(String),
 }
 
-/// Whether the token that has started a job still allows it.
-pub(crate) type MayGoOn = Box<dyn Fn() -> bool + Send + Sync>;
+/// Who starts a job, and what the job needs to run.
+pub(crate) struct Starter {
+    pub(crate) api: InProcess,
+    pub(crate) caller: Caller,
+    /// Whether the token that has started the job still allows it.
+    pub(crate) may_go_on: Box<dyn Fn() -> bool + Send + Sync>,
+}
 
-/// What a running job needs.
-struct Means {
-    api: InProcess,
-    may_go_on: MayGoOn,
+/// How a job handles its events.
+#[derive(Debug, Clone)]
+pub(crate) struct Pace {
+    /// Events per second.
+    pub(crate) rate: f64,
+    /// The operator's reason for a discard.
+    pub(crate) reason: String,
+    /// The count of the dry run.
+    pub(crate) total: usize,
 }
 
 /// The jobs of this node.
@@ -321,8 +331,8 @@ impl Job {
         self.cancelled.notify_one();
     }
 
-    async fn run(&self, means: &Means) {
-        let end = match self.handle_all(means).await {
+    async fn run(&self, starter: &Starter) {
+        let end = match self.handle_all(starter).await {
             Ok(()) if self.is_cancelled() => End::Cancelled,
             Ok(()) => End::Done,
             Err(error) => End::Failed(error.to_string()),
@@ -339,16 +349,16 @@ impl Job {
         *lock(&self.end) = Some(end);
     }
 
-    async fn handle_all(&self, means: &Means) -> Result<(), ApiError> {
+    async fn handle_all(&self, starter: &Starter) -> Result<(), ApiError> {
         if !self.selection.events.is_empty() {
-            return self.handle(means, &self.selection.events).await;
+            return self.handle(starter, &self.selection.events).await;
         }
 
         let (mut seen, mut cursor) = (HashSet::new(), Cursor::default());
         while !cursor.is_at_end && seen.len() < EVENTS_MAX && !self.is_cancelled() {
             let page = self
                 .selection
-                .next_page(&means.api, self.command, &mut cursor)
+                .next_page(&starter.api, self.command, &mut cursor)
                 .await?;
             // A replay creates deliveries with greater numbers: the walk does not meet them.
             let fresh: Vec<String> = page
@@ -356,41 +366,54 @@ impl Job {
                 .map(|one| one.event)
                 .filter(|event| seen.insert(event.clone()))
                 .collect();
-            self.handle(means, &fresh).await?;
+            self.handle(starter, &fresh).await?;
         }
 
         Ok(())
     }
 
     /// Handles these events at the rate of the job.
-    async fn handle(&self, means: &Means, ids: &[String]) -> Result<(), ApiError> {
+    async fn handle(&self, starter: &Starter, ids: &[String]) -> Result<(), ApiError> {
         let chunk = (self.rate as usize).clamp(1, CHUNK_MAX);
         for ids in ids.chunks(chunk) {
             if self.is_cancelled() {
                 return Ok(());
             }
-            if !(means.may_go_on)() {
-                return Err(ApiError {
-                    status: 401,
-                    text: "the token that started the job is no longer valid".to_owned(),
-                });
-            }
+            starter.check()?;
 
             let path = format!("/{}", self.command.word());
             let order = self.command.order(ids, &self.reason);
-            let answer: Value = api::post(&means.api, &self.caller, &path, &order).await?;
+            let answer: Value = api::post(&starter.api, &starter.caller, &path, &order).await?;
             let changed = answer["events"].as_u64().or(answer["deliveries"].as_u64());
             let changed = changed.unwrap_or(0) as usize;
             self.done.fetch_add(changed, Ordering::Relaxed);
             self.skipped
                 .fetch_add(ids.len().saturating_sub(changed), Ordering::Relaxed);
             let pause = Duration::from_secs_f64(ids.len() as f64 / self.rate);
-            tokio::time::timeout(pause, self.cancelled.notified())
-                .await
-                .ok();
+            self.wait(starter, pause).await?;
         }
 
         Ok(())
+    }
+
+    /// Waits so that the rate is kept. Ends at once when the job is cancelled, and soon after its
+    /// token has changed.
+    async fn wait(&self, starter: &Starter, pause: Duration) -> Result<(), ApiError> {
+        #[cfg(debug_assertions)]
+        let pause = lengthened(pause);
+        let end = tokio::time::Instant::now() + pause;
+        loop {
+            let now = tokio::time::Instant::now();
+            if self.is_cancelled() || now >= end {
+                return Ok(());
+            }
+
+            starter.check()?;
+            let until = end.min(now + CHECK_INTERVAL);
+            tokio::time::timeout_at(until, self.cancelled.notified())
+                .await
+                .ok();
+        }
     }
 
     fn is_cancelled(&self) -> bool {
@@ -398,16 +421,43 @@ impl Job {
     }
 }
 
+// === impl Starter ===
+
+impl Starter {
+    fn check(&self) -> Result<(), ApiError> {
+        if (self.may_go_on)() {
+            return Ok(());
+        }
+
+        Err(ApiError {
+            status: 401,
+            text: "the token that started the job is no longer valid".to_owned(),
+        })
+    }
+}
+
+/// With the fail point `job-waits`, a job waits for a day after each of its requests: only a cancel
+/// or its token ends it.
+#[cfg(debug_assertions)]
+fn lengthened(pause: Duration) -> Duration {
+    let day = landfall_model::fail::eval("job-waits", |_| Duration::from_secs(86_400));
+    day.unwrap_or(pause)
+}
+
 // === impl Jobs ===
 
 impl Jobs {
-    /// Starts a job. `rate` is clamped to what is possible.
+    /// Starts a job. The rate is clamped to what is possible.
     pub(crate) fn start(
         &self,
-        (api, caller, may_go_on): (InProcess, Caller, MayGoOn),
+        starter: Starter,
         command: Command,
         selection: Selection,
-        (rate, reason, total): (f64, String, usize),
+        Pace {
+            rate,
+            reason,
+            total,
+        }: Pace,
     ) -> Result<Arc<Job>, Busy> {
         let job = Arc::new(Job {
             id: self.next.fetch_add(1, Ordering::Relaxed) + 1,
@@ -415,7 +465,6 @@ impl Jobs {
             selection,
             rate: rate.clamp(0.1, RATE_MAX),
             reason,
-            caller,
             total,
             done: AtomicUsize::new(0),
             skipped: AtomicUsize::new(0),
@@ -437,8 +486,7 @@ impl Jobs {
         drop(jobs);
 
         let running = job.clone();
-        let means = Means { api, may_go_on };
-        tokio::spawn(async move { running.run(&means).await });
+        tokio::spawn(async move { running.run(&starter).await });
         Ok(job)
     }
 

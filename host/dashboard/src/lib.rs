@@ -2,6 +2,7 @@
 //! alone; a small script adds live updates, keys and local times.
 //!
 //! `routes` lists every page. `auth` lets in operators who have logged in with a token of the admin API.
+//! `forms` passes on what they send, and `errors` makes a page of every error.
 //! `api` asks the admin API in the same process, so that a page and a command say the same. `pages`
 //! has one file for each page, with its view model; `templates/` has the markup.
 //!
@@ -14,8 +15,11 @@ mod api;
 mod assets;
 mod auth;
 mod curl;
+mod errors;
 mod fields;
+mod forms;
 mod heads;
+mod job_commands;
 mod jobs;
 mod live;
 mod page;

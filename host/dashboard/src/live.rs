@@ -9,6 +9,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 
+use crate::page::refuse;
 use crate::session::Session;
 use crate::state::Shared;
 
@@ -25,8 +26,8 @@ where
     F: Future<Output = Option<String>> + Send + 'static,
 {
     let Ok(permit) = dashboard.streams.clone().try_acquire_owned() else {
-        let text = "too many pages are updated live: close some\n";
-        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+        let text = "too many pages are updated live: close some";
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, text);
     };
 
     let state = (render, dashboard, session, permit, (true, None::<u64>));

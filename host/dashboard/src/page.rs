@@ -51,6 +51,14 @@ pub(crate) struct Forms {
     pub(crate) can_change: bool,
 }
 
+/// The title of a page that says what went wrong.
+pub(crate) const REFUSED: &str = "Not possible";
+
+/// Why there is no page, or why a page tells of an error: an extension of the response. `errors`
+/// and the audit record show it.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem(pub(crate) String);
+
 /// A page that says why there is no other.
 #[derive(Template)]
 #[template(path = "message.html")]
@@ -125,11 +133,32 @@ pub(crate) fn show_with(status: StatusCode, template: &impl Template) -> Respons
 /// A page that says what went wrong.
 pub(crate) fn problem(dashboard: &Dashboard, by: &Operator, error: &ApiError) -> Response {
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let page = Page::new(dashboard, by, REFUSED, "");
+    with_problem(message(page, status, &error.text), &error.text)
+}
+
+/// A page with one sentence.
+pub(crate) fn message(page: Page, status: StatusCode, text: &str) -> Response {
     let page = MessagePage {
-        page: Page::new(dashboard, by, "Not possible", ""),
-        text: crate::text::visible(&error.text),
+        page,
+        text: crate::text::visible(text),
     };
     show_with(status, &page)
+}
+
+/// A refusal without a page: `errors` makes it.
+pub(crate) fn refuse(status: StatusCode, text: &str) -> Response {
+    with_problem(status.into_response(), text)
+}
+
+/// The page of a form that was not carried out. The page says why.
+pub(crate) fn show_refused(status: StatusCode, template: &impl Template, why: &str) -> Response {
+    with_problem(show_with(status, template), why)
+}
+
+fn with_problem(mut response: Response, text: &str) -> Response {
+    response.extensions_mut().insert(Problem(text.to_owned()));
+    response
 }
 
 /// Goes to a page of the dashboard after a form.

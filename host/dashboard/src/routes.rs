@@ -11,7 +11,7 @@ use crate::pages::{
 };
 use crate::series::SAMPLE_INTERVAL;
 use crate::state::{Dashboard, Setup};
-use crate::{assets, auth};
+use crate::{assets, auth, errors};
 
 /// The pages of a node, for its admin listener. Starts to sample the hooks.
 pub fn router(setup: Setup) -> Router {
@@ -51,6 +51,11 @@ pub fn router(setup: Setup) -> Router {
 
     pages
         .merge(open)
+        .fallback(errors::no_page)
+        .layer(middleware::from_fn_with_state(
+            dashboard.clone(),
+            errors::show,
+        ))
         .layer(middleware::from_fn(auth::add_headers))
         .with_state(dashboard)
 }

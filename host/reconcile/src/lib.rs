@@ -24,5 +24,4 @@ mod source;
 mod stripe;
 
 pub use reconciler::{Reconciler, StartError};
-pub use report::{Missed, Report};
 pub use run::Order;

@@ -11,12 +11,12 @@ use tokio::sync::{Semaphore, watch};
 use super::api::Api;
 use super::error::RunError;
 use super::progress::Progress;
-use super::report::{Report, time};
+use super::report::{begin, time};
 use super::run::{Order, Run};
 use landfall_dispatch::Dispatcher;
 use landfall_hooks::{Hook, Hooks};
 use landfall_model::clock::to_ms;
-use landfall_model::{Clock, SecretSource, lock};
+use landfall_model::{Clock, SearchReport, SecretSource, lock};
 use landfall_verify::AuthScheme;
 
 /// Runs that hold an answer of an API in memory at the same time.
@@ -53,7 +53,7 @@ pub struct Reconciler {
 #[derive(Default)]
 struct State {
     /// The last run, which may go on.
-    report: Option<Arc<Mutex<Report>>>,
+    report: Option<Arc<Mutex<SearchReport>>>,
     /// When the next scheduled run begins, in ms since 1970. `None`: the ledger has to say it.
     due_ms: Option<i64>,
     /// The last scheduled run ended early. `None`: there was none.
@@ -74,7 +74,7 @@ pub enum StartError {
     Closed,
     /// The last run goes on.
     #[error("a run of this hook is under way: ask again when it has ended")]
-    Running(Box<Report>),
+    Running(Box<SearchReport>),
     /// The API cannot be called.
     #[error("{0}")]
     Api(String),
@@ -168,14 +168,14 @@ impl Reconciler {
     }
 
     /// The last run of a hook, which may go on. `None`: there was none since the start.
-    pub fn report(&self, hook: &str) -> Option<Report> {
+    pub fn report(&self, hook: &str) -> Option<SearchReport> {
         let states = lock(&self.states);
         let report = states.get(hook)?.report.as_ref()?;
         Some(lock(report).clone())
     }
 
     /// Starts a run of this hook in the background. Returns its report at the beginning.
-    pub fn start(self: &Arc<Self>, hook: &str, order: Order) -> Result<Report, StartError> {
+    pub fn start(self: &Arc<Self>, hook: &str, order: Order) -> Result<SearchReport, StartError> {
         let hook = self.hooks.named(hook).ok_or(StartError::NoHook)?;
         self.start_run(hook, order)
     }
@@ -240,7 +240,11 @@ impl Reconciler {
         due_ms <= now_ms
     }
 
-    fn start_run(self: &Arc<Self>, hook: Arc<Hook>, order: Order) -> Result<Report, StartError> {
+    fn start_run(
+        self: &Arc<Self>,
+        hook: Arc<Hook>,
+        order: Order,
+    ) -> Result<SearchReport, StartError> {
         let spec = hook
             .spec
             .reconcile
@@ -253,7 +257,7 @@ impl Reconciler {
             .map_err(|error| StartError::Api(error.to_string()))?;
 
         let now_ms = to_ms(self.clock.now());
-        let report = Report::new(&hook.spec.name, &spec.source, order.dry_run, now_ms);
+        let report = begin(&hook.spec.name, &spec.source, order.dry_run, now_ms);
         let shared = Arc::new(Mutex::new(report.clone()));
         {
             let mut states = lock(&self.states);
@@ -292,7 +296,7 @@ impl Reconciler {
     fn end_run(
         &self,
         hook: &Hook,
-        report: &Mutex<Report>,
+        report: &Mutex<SearchReport>,
         order: Order,
         result: Result<(), RunError>,
     ) {
@@ -355,7 +359,7 @@ impl State {
             .is_some_and(|report| lock(report).running)
     }
 
-    fn running(&self) -> Option<Report> {
+    fn running(&self) -> Option<SearchReport> {
         let report = lock(self.report.as_ref()?).clone();
         report.running.then_some(report)
     }

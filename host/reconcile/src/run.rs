@@ -14,14 +14,14 @@ use super::api::{Api, Place};
 use super::error::RunError;
 use super::listing::{Content, Delivery, Found, Page, Window};
 use super::progress::{Open, Progress, is_noted, note};
-use super::report::{ACCEPTED, FAILED, MISSED, Missed, Report, SKIPPED, time};
+use super::report::{set_window, time};
 use super::source;
 use landfall_dispatch::{Dispatcher, Incoming};
 use landfall_egress::OutgoingError;
 use landfall_hooks::Hook;
 use landfall_ledger::Ledger;
 use landfall_model::clock::to_ms;
-use landfall_model::{Clock, DedupKey, ReconcileSpec, lock};
+use landfall_model::{Clock, DedupKey, MissedDelivery, ReconcileSpec, SearchReport, lock};
 use landfall_verify::{Unverified, known_keys, recovered};
 
 /// Pages of one scheduled run. After as many, another run gets the place of a longer one.
@@ -52,7 +52,7 @@ pub(crate) struct Run {
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) clock: Clock,
     pub(crate) places: Arc<Semaphore>,
-    pub(crate) report: Arc<Mutex<Report>>,
+    pub(crate) report: Arc<Mutex<SearchReport>>,
     pub(crate) order: Order,
 }
 
@@ -73,7 +73,7 @@ impl Run {
         let name = &self.hook.spec.name;
         let mut progress = Progress::read(self.ledger(), name).await?;
         let mut open = self.begin(&progress);
-        lock(&self.report).look_at(open.window());
+        set_window(&mut lock(&self.report), open.window());
         progress.started_ms = Some(to_ms(self.clock.now()));
         self.keep(&mut progress, &open).await?;
 
@@ -235,7 +235,7 @@ impl Run {
             headers,
             content,
         } = found;
-        let missed = |result, event| Missed {
+        let missed = |result, event| MissedDelivery {
             id: id.clone(),
             kind: kind.clone(),
             at: time(at_ms),
@@ -243,24 +243,26 @@ impl Run {
             event,
         };
         if self.order.dry_run {
-            lock(&self.report).add(missed(MISSED, None));
+            lock(&self.report).add(missed(MissedDelivery::MISSED, None));
             return Ok(None);
         }
 
         let delivery = match self.delivery(headers, content, place).await? {
             Read::Whole(delivery) => delivery,
             Read::Never(why) => {
-                self.skip(missed(SKIPPED, None), why).await?;
+                self.skip(missed(MissedDelivery::SKIPPED, None), why)
+                    .await?;
                 return Ok(None);
             }
             Read::NotNow(why) => {
-                self.leave(missed(FAILED, None), &why);
+                self.leave(missed(MissedDelivery::FAILED, None), &why);
                 return Ok(Some(why));
             }
         };
         if !self.hook.sizes.takes_body(delivery.body.len()) {
             let why = "its body is larger than `max_body` of the hook";
-            self.skip(missed(SKIPPED, None), why).await?;
+            self.skip(missed(MissedDelivery::SKIPPED, None), why)
+                .await?;
             return Ok(None);
         }
 
@@ -274,17 +276,20 @@ impl Run {
         match self.store(request, &id, at_ms).await? {
             Stored::Accepted(event) => {
                 landfall_model::kill_point!("reconciled");
-                self.note(&id, ACCEPTED).await?;
-                self.hook.metrics.count_reconciled(ACCEPTED);
+                self.note(&id, MissedDelivery::ACCEPTED).await?;
+                self.hook.metrics.count_reconciled(MissedDelivery::ACCEPTED);
                 let hook = &*self.hook.spec.name;
                 tracing::info!(hook, delivery = %id, %event, "a missed delivery was stored");
-                lock(&self.report).add(missed(ACCEPTED, Some(event)));
+                lock(&self.report).add(missed(MissedDelivery::ACCEPTED, Some(event)));
             }
             Stored::Known => {
                 self.note(&id, "known").await?;
                 self.count_known();
             }
-            Stored::Never(why) => self.skip(missed(SKIPPED, None), &why).await?,
+            Stored::Never(why) => {
+                self.skip(missed(MissedDelivery::SKIPPED, None), &why)
+                    .await?
+            }
         }
         Ok(None)
     }
@@ -397,34 +402,34 @@ impl Run {
             Ok(_) => Ok(Stored::Known),
             Err(error) if error.is_too_large() => Ok(Stored::Never(error.to_string())),
             Err(error) => {
-                self.hook.metrics.count_reconciled(FAILED);
+                self.hook.metrics.count_reconciled(MissedDelivery::FAILED);
                 Err(RunError::Store(error))
             }
         }
     }
 
     /// Leaves a delivery to the next run.
-    fn leave(&self, missed: Missed, why: &str) {
+    fn leave(&self, missed: MissedDelivery, why: &str) {
         let hook = &*self.hook.spec.name;
         tracing::warn!(
             hook,
             delivery = %missed.id,
             "the content of a missed delivery cannot be read yet: {why}"
         );
-        self.hook.metrics.count_reconciled(FAILED);
+        self.hook.metrics.count_reconciled(MissedDelivery::FAILED);
         lock(&self.report).add(missed);
     }
 
     /// Leaves a delivery out for good.
-    async fn skip(&self, missed: Missed, why: &str) -> Result<(), RunError> {
+    async fn skip(&self, missed: MissedDelivery, why: &str) -> Result<(), RunError> {
         let hook = &*self.hook.spec.name;
         tracing::warn!(
             hook,
             delivery = %missed.id,
             "a missed delivery cannot be brought: {why}"
         );
-        self.note(&missed.id, SKIPPED).await?;
-        self.hook.metrics.count_reconciled(SKIPPED);
+        self.note(&missed.id, MissedDelivery::SKIPPED).await?;
+        self.hook.metrics.count_reconciled(MissedDelivery::SKIPPED);
         lock(&self.report).add(missed);
         Ok(())
     }

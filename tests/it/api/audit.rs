@@ -4,7 +4,7 @@ use landfall_tests::{Node, event_id};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::node;
+use super::{READ_TOKEN, node, operations};
 
 /// The entries without dry runs, oldest first.
 async fn entries(node: &Node) -> Vec<Value> {
@@ -58,11 +58,11 @@ async fn changes_are_recorded_with_results() {
         assert!(!entry["result"].is_null(), "{entry}");
     }
     assert_eq!(entries[0]["hook"], "q");
-    assert_eq!(entries[0]["detail"]["paused"], true);
     assert_eq!(entries[0]["result"]["paused"], true);
     assert_eq!(entries[3]["detail"]["events"][0], event.as_str());
     assert_eq!(entries[3]["result"]["events"], 1);
     assert_eq!(entries[4]["result"]["status"], 404);
+    assert_eq!(entries[4]["detail"]["reason"], "none");
     let text = json!(entries).to_string();
     assert!(!text.contains(&node.admin_token()), "{text}");
 }
@@ -113,4 +113,166 @@ async fn audit_command_prints_and_exports() {
     assert_eq!(entries.len(), 2);
     assert_eq!(entries[1]["hook"], "q");
     assert_eq!(landfall(&node, &["audit", "--action", "purge"]), "");
+}
+
+/// A request for a change that is refused.
+struct Refused {
+    path: &'static str,
+    body: String,
+    status: u16,
+    hook: Value,
+}
+
+impl Refused {
+    fn new(path: &'static str, body: impl ToString, status: u16, hook: &str) -> Refused {
+        Refused {
+            path,
+            body: body.to_string(),
+            status,
+            hook: Some(hook).filter(|hook| !hook.is_empty()).into(),
+        }
+    }
+
+    fn action(&self) -> &str {
+        self.path.rsplit('/').next().unwrap()
+    }
+}
+
+async fn post(node: &Node, token: &str, path: &str, kind: &str, body: &str) -> u16 {
+    let request = node
+        .client
+        .post(format!("http://{}{path}", node.admin))
+        .bearer_auth(token)
+        .header("content-type", kind)
+        .body(body.to_owned());
+    request.send().await.unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn refused_changes_have_one_entry() {
+    let node = node().await;
+    let many: Vec<String> = (0..600).map(|number| format!("{number}")).collect();
+    let large = " ".repeat((2 << 20) + 1);
+    let refused = [
+        Refused::new("/api/v1/hooks/nope/pause", "", 404, "nope"),
+        Refused::new("/api/v1/hooks/nope/resume", "{}", 404, "nope"),
+        Refused::new("/api/v1/hooks/%ff/pause", "", 400, ""),
+        Refused::new("/api/v1/hooks/q/reconcile", "{}", 422, "q"),
+        Refused::new("/api/v1/replay", json!({ "hook": "nope" }), 404, "nope"),
+        Refused::new(
+            "/api/v1/replay",
+            json!({ "hook": "q", "per_second": 0 }),
+            400,
+            "q",
+        ),
+        Refused::new(
+            "/api/v1/replay",
+            json!({ "hook": "q", "limit": -1 }),
+            400,
+            "q",
+        ),
+        Refused::new("/api/v1/replay", json!({ "hook": "\0" }), 400, ""),
+        Refused::new("/api/v1/retry-now", json!({ "events": many }), 400, ""),
+        Refused::new("/api/v1/discard", "{\"hook\":", 400, ""),
+        Refused::new("/api/v1/discard", "", 400, ""),
+        Refused::new("/api/v1/purge", json!({ "hook": "q" }), 409, "q"),
+        Refused::new("/api/v1/purge", large, 413, ""),
+    ];
+    for one in &refused {
+        let token = node.admin_token();
+        let status = post(&node, &token, one.path, "application/json", &one.body).await;
+        assert_eq!(status, one.status, "{}", one.path);
+    }
+
+    let entries = entries(&node).await;
+    assert_eq!(entries.len(), refused.len(), "{entries:?}");
+    for (entry, one) in entries.iter().zip(&refused) {
+        assert_eq!(entry["action"], one.action(), "{entry}");
+        assert_eq!(entry["hook"], one.hook, "{entry}");
+        assert_eq!(entry["result"]["status"], one.status, "{entry}");
+        let why = entry["result"]["error"].as_str().unwrap();
+        assert!(!why.is_empty(), "{entry}");
+    }
+    assert_eq!(entries[8]["detail"]["events"].as_array().unwrap().len(), 20);
+    assert_eq!(entries[8]["detail"]["more_events"], 580);
+    assert_eq!(entries[9]["detail"]["bytes"], 8);
+}
+
+/// Also of a command that is added later.
+#[tokio::test]
+async fn each_command_has_an_entry() {
+    let node = node().await;
+    let operations = operations(&node).await;
+    let commands: Vec<_> = operations
+        .iter()
+        .filter(|operation| operation.role == "operate")
+        .collect();
+    let token = node.admin_token();
+    for (number, command) in commands.iter().enumerate() {
+        let path = command.path_for("absent");
+        // No JSON: a command without an order is carried out.
+        let status = post(&node, &token, &path, "application/json", "{").await;
+        assert!([200, 400].contains(&status), "{path}: {status}");
+        let status = post(&node, &token, &path, "text/plain", "{}").await;
+        assert_eq!(status, 415, "{path}");
+        let status = post(&node, READ_TOKEN, &path, "application/json", "{}").await;
+        assert_eq!(status, 403, "{path}");
+        // Not authenticated.
+        let status = post(&node, "wrong", &path, "application/json", "{}").await;
+        assert_eq!(status, 401, "{path}");
+
+        let entries = entries(&node).await;
+        assert_eq!(entries.len(), 3 * (number + 1), "{path}: {entries:?}");
+        let [_, form, reader] = &entries[3 * number..] else {
+            panic!("three entries: {entries:?}");
+        };
+        assert_eq!(form["result"]["status"], 415, "{path}: {form}");
+        assert_eq!(reader["result"]["status"], 403, "{path}: {reader}");
+        assert_eq!(reader["role"], "read", "{path}: {reader}");
+        let action = path.rsplit('/').next().unwrap();
+        for entry in &entries[3 * number..] {
+            assert_eq!(entry["action"], action, "{path}: {entry}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn dry_runs_have_no_entry() {
+    let node = node().await;
+    let token = node.admin_token();
+    for (path, order, status) in [
+        (
+            "/api/v1/replay",
+            json!({ "hook": "q", "dry_run": true }),
+            200,
+        ),
+        (
+            "/api/v1/purge",
+            json!({ "hook": "q", "dry_run": true }),
+            409,
+        ),
+    ] {
+        let order = order.to_string();
+        let sent = post(&node, &token, path, "application/json", &order).await;
+        assert_eq!(sent, status, "{path}");
+    }
+    assert_eq!(entries(&node).await, Vec::<Value>::new());
+
+    // A pause has no dry run.
+    let order = json!({ "dry_run": true });
+    node.order("/api/v1/hooks/q/pause", order).await;
+    assert_eq!(node.hook("q").await.unwrap()["paused"], true);
+    assert_eq!(entries(&node).await.len(), 1);
+}
+
+#[tokio::test]
+async fn readers_cannot_flood_the_record() {
+    let node = node().await;
+    for _ in 0..150 {
+        let path = "/api/v1/hooks/q/pause";
+        let status = post(&node, READ_TOKEN, path, "application/json", "{}").await;
+        assert_eq!(status, 403);
+    }
+    let page = node.ask("/api/v1/audit?limit=1000").await;
+    assert_eq!(page["entries"].as_array().unwrap().len(), 100);
 }

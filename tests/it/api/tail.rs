@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use landfall_tests::{Node, event_id};
+use landfall_tests::{Node, event_id, eventually};
 use serde_json::Value;
 
-use super::node;
+use super::{READ_TOKEN, node, setup};
+
+/// No stream takes so long.
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// An open stream of server-sent events.
 struct Stream {
@@ -17,7 +20,12 @@ struct Stream {
 
 impl Stream {
     async fn open(node: &Node, query: &str) -> Stream {
-        let request = node.admin_get(&format!("/api/v1/tail{query}"));
+        Stream::open_with(node, &node.admin_token(), query).await
+    }
+
+    async fn open_with(node: &Node, token: &str, query: &str) -> Stream {
+        let url = format!("http://{}/api/v1/tail{query}", node.admin);
+        let request = node.client.get(url).bearer_auth(token);
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), 200);
         let kind = response.headers()["content-type"].to_str().unwrap();
@@ -44,11 +52,18 @@ impl Stream {
                 continue;
             }
 
-            let piece = tokio::time::timeout(Duration::from_secs(30), self.response.chunk());
-            let piece = piece.await.expect("an event within 30 s").unwrap();
+            let piece = tokio::time::timeout(LIMIT, self.response.chunk());
+            let piece = piece.await.expect("an event").unwrap();
             let piece = piece.expect("the stream goes on");
             self.text.push_str(std::str::from_utf8(&piece).unwrap());
         }
+    }
+
+    /// Waits until the node ends the stream.
+    async fn end(mut self) {
+        let ended = async { while self.response.chunk().await.unwrap().is_some() {} };
+        let ended = tokio::time::timeout(LIMIT, ended).await;
+        ended.expect("the stream ends");
     }
 }
 
@@ -103,4 +118,52 @@ async fn listeners_are_bounded() {
         (response.status() == 200).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn streams_end_with_their_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("reader");
+    std::fs::write(&file, READ_TOKEN).unwrap();
+    let reference = format!("file:{}", file.display());
+    let setup = setup().env("LANDFALL_ADMIN_READ_TOKEN", &reference);
+    let node = setup.serving("q").await;
+    let second = "a-second-read-token-of-32-characters";
+
+    let replaced = Stream::open_with(&node, READ_TOKEN, "").await;
+    let mut operate = Stream::open(&node, "").await;
+    std::fs::write(&file, second).unwrap();
+    replaced.end().await;
+
+    eventually("the node knows the second token", || async {
+        let url = format!("http://{}/api/v1/hooks", node.admin);
+        let request = node.client.get(url).bearer_auth(second);
+        (request.send().await.ok()?.status() == 200).then_some(())
+    })
+    .await;
+    let removed = Stream::open_with(&node, second, "").await;
+    std::fs::remove_file(&file).unwrap();
+    removed.end().await;
+
+    // The other token is as it was.
+    let event = event_id(&node.post("/q", &[], "{}").await);
+    assert_eq!(operate.next().await.1["delivery"]["event"], *event);
+    let path = node.data().join("admin-token");
+    std::fs::write(path, "another-admin-token-of-32-characters").unwrap();
+    operate.end().await;
+}
+
+#[tokio::test]
+async fn unknown_hooks_have_no_stream() {
+    let node = node().await;
+    // More than there are places.
+    for _ in 0..20 {
+        let response = node.admin_get("/api/v1/tail?hook=nope").send().await;
+        let response = response.unwrap();
+        assert_eq!(response.status(), 404);
+        let body: Value = response.json().await.unwrap();
+        let error = body["error"].as_str().unwrap();
+        assert!(error.starts_with("there is no hook `nope`"), "{error}");
+    }
+    Stream::open(&node, "?hook=q").await;
 }

@@ -18,7 +18,7 @@ async fn reading(client: &Client, node: &Node) -> String {
 }
 
 /// Sends a form of a page: status and body.
-async fn send(
+pub(super) async fn send(
     client: &Client,
     node: &Node,
     cookie: &str,
@@ -34,7 +34,7 @@ async fn send(
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
-async fn audit(node: &Node, query: &str) -> Vec<Value> {
+pub(super) async fn audit(node: &Node, query: &str) -> Vec<Value> {
     let page = node.ask(&format!("/api/v1/audit?{query}")).await;
     page["entries"].as_array().unwrap().clone()
 }
@@ -96,7 +96,13 @@ async fn readers_change_nothing() {
     }
     assert_eq!(node.deliveries("in").await.len(), 1);
     assert_eq!(node.hook("in").await.unwrap()["paused"], false);
-    assert_eq!(audit(&node, "").await, Vec::<Value>::new());
+    // Each of them is in the audit record, as refused.
+    let entries = audit(&node, "").await;
+    assert_eq!(entries.len(), 7, "{entries:?}");
+    for entry in &entries {
+        assert_eq!(entry["role"], "read", "{entry}");
+        assert_eq!(entry["result"]["status"], 403, "{entry}");
+    }
     assert_eq!(send(&client, &node, &cookie, "/logout", "").await.0, 303);
     assert_eq!(get(&client, &node, "/events", &cookie).await.0, 303);
 }
@@ -151,6 +157,50 @@ async fn forms_are_in_the_audit() {
         !lines.contains(SECRET) && !lines.contains(&node.admin_token()),
         "{lines}"
     );
+}
+
+#[tokio::test]
+async fn refused_forms_are_in_the_audit() {
+    let (node, client) = (node().await, client());
+    let id = event_id(&node.post("/in", &[], "{}").await);
+    node.until_states("in", &["done"]).await;
+    let cookie = session(&client, &node).await;
+    let discard = format!("/events/{id}/discard");
+    let forms = [
+        ("/hooks/nope/pause", "", "pause", 404),
+        ("/hooks/in/explode", "", "form", 404),
+        (discard.as_str(), "", "discard", 400),
+        ("/events/%ff/replay", "", "replay", 400),
+        ("/bulk", "command=explode", "start-job", 400),
+        ("/bulk", "command=discard&confirm=yes", "start-job", 400),
+        ("/bulk/7/cancel", "", "cancel-job", 404),
+        ("/bulk/x/cancel", "", "cancel-job", 400),
+        ("/send", "hook=nope&body=canary", "send", 404),
+    ];
+    for (path, fields, _, status) in forms {
+        let (found, page) = send(&client, &node, &cookie, path, fields).await;
+        assert_eq!(found, status, "{path}: {page}");
+    }
+    let foreign = client.post(url(&node, "/reload")).header("cookie", &cookie);
+    assert_eq!(foreign.body("csrf=00").send().await.unwrap().status(), 403);
+
+    let mut entries = audit(&node, "").await;
+    entries.reverse();
+    let found: Vec<(&str, u64)> = entries
+        .iter()
+        .map(|entry| {
+            let status = entry["result"]["status"].as_u64().unwrap();
+            (entry["action"].as_str().unwrap(), status)
+        })
+        .collect();
+    let mut expected: Vec<(&str, u64)> = forms.iter().map(|form| (form.2, form.3.into())).collect();
+    expected.push(("reload", 403));
+    assert_eq!(found, expected);
+    for entry in &entries {
+        assert!(!entry["result"]["error"].as_str().unwrap().is_empty());
+    }
+    let text = Value::from(entries).to_string();
+    assert!(!text.contains("canary") && !text.contains("csrf"), "{text}");
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! The audit record: every change is stored before it is made, with who asked for it, and gets its
-//! result afterwards.
+//! result afterwards. `command` has the frame that makes the entries of the API.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -17,6 +17,10 @@ use landfall_model::clock::to_ms;
 const PAGE_DEFAULT: usize = 100;
 /// The most bytes of a detail or a result. Longer ones are replaced by their length.
 const JSON_BYTES_MAX: usize = 4096;
+/// The most characters of the reason of a refusal.
+const REASON_CHARACTERS_MAX: usize = 500;
+/// The most bytes of the name of a hook. No hook has a longer one.
+const HOOK_BYTES_MAX: usize = 200;
 
 /// A change that is about to be made.
 pub(crate) struct Change {
@@ -32,8 +36,8 @@ pub(crate) struct Change {
 pub(crate) struct AuditQuery {
     /// Entries of this hook.
     hook: Option<String>,
-    /// `replay`, `discard`, `retry-now`, `purge`, `pause`, `resume`, `reload`, `reconcile` or
-    /// `send`.
+    /// `replay`, `discard`, `retry-now`, `purge`, `pause`, `resume`, `reload` or `reconcile`; of
+    /// the dashboard also `send`, `start-job`, `cancel-job`, and `form` for an unknown form.
     action: Option<String>,
     /// Entries of this time or later: `2026-01-31T08:15:30Z`, or `1h` for an hour ago.
     since: Option<String>,
@@ -61,20 +65,22 @@ pub(crate) struct AuditRecord {
     id: i64,
     /// RFC 3339, UTC.
     at: String,
-    /// `operate`, or `local` for a command that opened the ledger of a stopped node.
+    /// `operate`, `read` for a request that was refused therefore, or `local` for a command that
+    /// opened the ledger of a stopped node.
     role: String,
     /// The first eight hexadecimal digits of the token's SHA-256. Empty for `local`.
     token: String,
     /// The address of the client. Null for `local`.
     address: Option<String>,
-    /// What was done, in one word.
+    /// What was asked for, in one word.
     action: String,
-    /// The hook, if the change concerned one.
+    /// The hook, if the request named one.
     hook: Option<String>,
-    /// What was asked for.
+    /// What was asked for: the order.
     #[schema(value_type = Object)]
     detail: Value,
-    /// The answer. Null: the change has not ended, or the node ended first.
+    /// The answer. `status` and `error`: the request was refused. Null: the change has not ended,
+    /// or the node ended first.
     #[schema(value_type = Option<Object>)]
     result: Option<Value>,
 }
@@ -121,14 +127,12 @@ async fn page(events: &Events, query: AuditQuery) -> Result<AuditPage, Refusal> 
 
 impl Change {
     /// `detail`: what was asked for.
-    pub(crate) fn new(
-        action: &'static str,
-        hook: Option<String>,
-        detail: &impl Serialize,
-    ) -> Change {
+    pub(crate) fn new(action: &'static str, hook: Option<&str>, detail: &impl Serialize) -> Change {
+        // No hook has such a name, and Postgres cannot store the character.
+        let hook = hook.filter(|hook| hook.len() <= HOOK_BYTES_MAX && !hook.contains('\0'));
         Change {
             action,
-            hook,
+            hook: hook.map(str::to_owned),
             detail: bounded(detail),
         }
     }
@@ -137,14 +141,9 @@ impl Change {
 // === impl Events ===
 
 impl Events {
-    /// Makes a change that the audit record has. Without its entry, the change is not made. An
+    /// Stores the entry of a change, which must not be made without it. Returns its number. An
     /// entry without a result is one whose change may have been made.
-    pub(crate) async fn audited<T: Serialize>(
-        &self,
-        caller: &Caller,
-        change: Change,
-        work: impl Future<Output = Result<T, Refusal>>,
-    ) -> Result<T, Refusal> {
+    pub(crate) async fn record(&self, caller: &Caller, change: Change) -> Result<i64, Refusal> {
         let new = NewAudit {
             at_ms: to_ms(self.clock.now()),
             role: caller.role,
@@ -155,31 +154,40 @@ impl Events {
             detail: change.detail,
         };
         let id = self.ledger.audit(new).await.map_err(failed)?;
-        let done = work.await;
+        caller.set_recorded();
+        Ok(id)
+    }
 
-        let result = match &done {
-            Ok(answer) => bounded(answer),
-            Err(refusal) => bounded(&Refused {
-                status: refusal.status().as_u16(),
-            }),
-        };
-        if let Err(error) = self.ledger.audit_result(id, result).await {
+    /// Adds the result of a change to its entry.
+    pub(crate) async fn record_result(&self, id: i64, result: &impl Serialize) {
+        if let Err(error) = self.ledger.audit_result(id, bounded(result)).await {
             tracing::warn!(id, %error, "the result of a change is not in the audit record");
         }
-        done
     }
 }
 
 /// The result of a change that was refused.
-#[derive(Serialize)]
-struct Refused {
+#[derive(Debug, Serialize)]
+pub(crate) struct RefusedChange {
     status: u16,
+    error: String,
 }
 
-/// What stands in the place of JSON that is too long.
+// === impl RefusedChange ===
+
+impl RefusedChange {
+    pub(crate) fn new(status: u16, why: &str) -> RefusedChange {
+        RefusedChange {
+            status,
+            error: why.chars().take(REASON_CHARACTERS_MAX).collect(),
+        }
+    }
+}
+
+/// What stands in the place of JSON that is too long, and of a body that is no JSON.
 #[derive(Serialize)]
-struct TooLong {
-    bytes: usize,
+pub(crate) struct LeftOut {
+    pub(crate) bytes: usize,
 }
 
 fn bounded(value: &impl Serialize) -> String {
@@ -189,7 +197,7 @@ fn bounded(value: &impl Serialize) -> String {
     }
 
     let bytes = json.len();
-    serde_json::to_string(&TooLong { bytes }).unwrap_or_default()
+    serde_json::to_string(&LeftOut { bytes }).unwrap_or_default()
 }
 
 // === impl AuditRecord ===

@@ -3,9 +3,14 @@
 use serde_json::{Map, Value, json};
 
 use super::operations::{OPERATIONS, openapi};
+use crate::role::Role;
 
 /// Errors of the guard, which every operation can answer.
-const GUARDED: [(&str, &str); 5] = [
+const GUARDED: [(&str, &str); 6] = [
+    (
+        "400",
+        "The request is wrong: a parameter, the body, or a header that occurs twice",
+    ),
     ("401", "The token is missing or wrong"),
     (
         "403",
@@ -17,6 +22,8 @@ const GUARDED: [(&str, &str); 5] = [
 ];
 /// Errors of the ledger, which most operations can answer.
 const UNAVAILABLE: (&str, &str) = ("503", "The ledger cannot answer now");
+/// An error of the operations that change something.
+const TOO_LARGE: (&str, &str) = ("413", "The body is larger than 2 MiB");
 
 /// The document. `json!` writes only the parts of OpenAPI itself.
 pub(crate) fn document() -> Value {
@@ -24,8 +31,10 @@ pub(crate) fn document() -> Value {
     for operation in OPERATIONS {
         let described = &mut document["paths"][operation.path][operation.method];
         described["security"] = json!([{ "token": [operation.role.word()] }]);
+        let too_large = (operation.role == Role::Operate).then_some(TOO_LARGE);
+        let errors = GUARDED.into_iter().chain([UNAVAILABLE]).chain(too_large);
         if let Some(responses) = described["responses"].as_object_mut() {
-            add_errors(responses);
+            add_errors(responses, errors);
         }
     }
 
@@ -39,8 +48,11 @@ pub(crate) fn document() -> Value {
     document
 }
 
-fn add_errors(responses: &mut Map<String, Value>) {
-    for (status, description) in GUARDED.into_iter().chain([UNAVAILABLE]) {
+fn add_errors(
+    responses: &mut Map<String, Value>,
+    errors: impl Iterator<Item = (&'static str, &'static str)>,
+) {
+    for (status, description) in errors {
         responses.entry(status).or_insert_with(|| {
             json!({
                 "description": description,

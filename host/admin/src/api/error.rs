@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
+use super::unreadable;
 use landfall_ledger::LedgerError;
 
 /// Why a request was not answered.
@@ -93,7 +94,7 @@ pub(crate) struct ApiPath<T>(pub(crate) T);
 /// The query parameters.
 pub(crate) struct ApiQuery<T>(pub(crate) T);
 
-/// The JSON body. The guard has checked its content type.
+/// The JSON body. The frame of the commands has checked its content type and its length.
 pub(crate) struct ApiJson<T>(pub(crate) T);
 
 // === impl ApiPath ===
@@ -112,7 +113,7 @@ where
 
         match Path::<T>::from_request_parts(parts, state).await {
             Ok(Path(value)) => Ok(ApiPath(value)),
-            Err(why) => Err(refused(why.status(), &why.body_text())),
+            Err(_) => Err(*bad_request("the path is not text in UTF-8")),
         }
     }
 }
@@ -133,7 +134,7 @@ where
 
         match Query::<T>::from_request_parts(parts, state).await {
             Ok(Query(value)) => Ok(ApiQuery(value)),
-            Err(why) => Err(refused(why.status(), &why.body_text())),
+            Err(why) => Err(*bad_request(unreadable::query(&why.body_text()))),
         }
     }
 }
@@ -148,19 +149,16 @@ where
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &S) -> Result<ApiJson<T>, Response> {
-        let body = match Bytes::from_request(request, state).await {
-            Ok(body) => body,
-            Err(why) => return Err(refused(why.status(), &why.body_text())),
+        // The frame of the commands has read it.
+        let Ok(body) = Bytes::from_request(request, state).await else {
+            return Err(*bad_request("the body cannot be read"));
         };
         if body.windows(6).any(|six| six == b"\\u0000") {
             return Err(*bad_request(NUL));
         }
 
-        match serde_json::from_slice(&body) {
-            Ok(value) => Ok(ApiJson(value)),
-            Err(why) => Err(*bad_request(format!(
-                "the JSON body is not what this endpoint takes: {why}"
-            ))),
-        }
+        unreadable::from_json(&body)
+            .map(ApiJson)
+            .map_err(|why| *bad_request(why))
     }
 }

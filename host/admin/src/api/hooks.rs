@@ -2,18 +2,14 @@
 
 use std::collections::HashMap;
 
-use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::audit::Change;
 use super::error::{ApiError, ApiPath, ApiQuery, Refusal, answered, failed, refusal};
-use crate::events::Events;
 use crate::node::Admin;
-use crate::role::Caller;
 use landfall_hooks::{HookState, HookStatus, Serving};
 use landfall_ledger::{Filter, HookBacklog, Listed};
 use landfall_model::DeliveryState;
@@ -163,16 +159,6 @@ pub(crate) struct Reloading {
     reloading: bool,
 }
 
-/// What a pause asks for, in the audit record.
-#[derive(Serialize)]
-struct Paused {
-    paused: bool,
-}
-
-/// What a reload asks for, in the audit record.
-#[derive(Serialize)]
-struct NoDetail {}
-
 /// The status of each hook, and of each file that cannot be one.
 #[utoipa::path(
     get,
@@ -230,13 +216,8 @@ pub(crate) async fn show(State(admin): State<Admin>, ApiPath(hook): ApiPath<Stri
         (status = 503, description = "The ledger cannot store it now", body = ApiError),
     )
 )]
-pub(crate) async fn pause(
-    State(admin): State<Admin>,
-    State(events): State<Events>,
-    Extension(caller): Extension<Caller>,
-    ApiPath(hook): ApiPath<String>,
-) -> Response {
-    answered(set_paused(&admin, &events, &caller, hook, true).await)
+pub(crate) async fn pause(State(admin): State<Admin>, ApiPath(hook): ApiPath<String>) -> Response {
+    answered(set_paused(&admin, &hook, true).await)
 }
 
 /// Runs the events of a paused hook again.
@@ -252,13 +233,8 @@ pub(crate) async fn pause(
         (status = 503, description = "The ledger cannot store it now", body = ApiError),
     )
 )]
-pub(crate) async fn resume(
-    State(admin): State<Admin>,
-    State(events): State<Events>,
-    Extension(caller): Extension<Caller>,
-    ApiPath(hook): ApiPath<String>,
-) -> Response {
-    answered(set_paused(&admin, &events, &caller, hook, false).await)
+pub(crate) async fn resume(State(admin): State<Admin>, ApiPath(hook): ApiPath<String>) -> Response {
+    answered(set_paused(&admin, &hook, false).await)
 }
 
 /// Reads the plugins directory and all secrets again, as SIGHUP does.
@@ -269,41 +245,14 @@ pub(crate) async fn resume(
     tag = "hooks",
     responses((status = 200, body = Reloading))
 )]
-pub(crate) async fn reload(
-    State(admin): State<Admin>,
-    State(events): State<Events>,
-    Extension(caller): Extension<Caller>,
-) -> Response {
-    let change = Change::new("reload", None, &NoDetail {});
-    answered(events.audited(&caller, change, start_reload(&admin)).await)
-}
-
-async fn start_reload(admin: &Admin) -> Result<Reloading, Refusal> {
+pub(crate) async fn reload(State(admin): State<Admin>) -> Response {
     (admin.reload)();
     tracing::info!("an operator reloads the plugins directory and the secrets");
-    Ok(Reloading { reloading: true })
+    answered(Ok(Reloading { reloading: true }))
 }
 
-async fn set_paused(
-    admin: &Admin,
-    events: &Events,
-    caller: &Caller,
-    hook: String,
-    paused: bool,
-) -> Result<HookEntry, Refusal> {
-    let status = find(admin, &hook)?;
-    let action = if paused { "pause" } else { "resume" };
-    let change = Change::new(action, Some(hook.clone()), &Paused { paused });
-    let work = store_pause(admin, &hook, paused, status);
-    events.audited(caller, change, work).await
-}
-
-async fn store_pause(
-    admin: &Admin,
-    hook: &str,
-    paused: bool,
-    status: HookStatus,
-) -> Result<HookEntry, Refusal> {
+async fn set_paused(admin: &Admin, hook: &str, paused: bool) -> Result<HookEntry, Refusal> {
+    let status = find(admin, hook)?;
     admin.dispatcher.pause(hook, paused).await.map_err(failed)?;
     tracing::info!(hook, paused, "an operator paused or resumed a hook");
     Ok(entry(admin, status))

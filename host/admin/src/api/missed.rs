@@ -2,30 +2,27 @@
 
 use std::time::Duration;
 
-use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::audit::Change;
 use super::error::{ApiError, ApiJson, ApiPath, Refusal, answered, bad_request, refusal};
-use crate::events::Events;
 use crate::node::Admin;
-use crate::reconcile::{ReconcileRefused, SearchReport};
-use crate::role::Caller;
+use crate::reconcile::ReconcileRefused;
+use landfall_model::SearchReport;
 
 /// The longest time that a search looks back.
 const SINCE_MAX: Duration = Duration::from_secs(30 * 86_400);
 
 /// What to search for.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SearchOrder {
     /// Deliveries since this time ago, such as `3d`; at most 30 days. Default: those that no
     /// scheduled search has seen.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     since: Option<String>,
     /// Change nothing; report what was missed.
     #[serde(default)]
@@ -69,19 +66,10 @@ pub(crate) struct LastSearch {
 )]
 pub(crate) async fn start(
     State(admin): State<Admin>,
-    State(events): State<Events>,
-    Extension(caller): Extension<Caller>,
     ApiPath(hook): ApiPath<String>,
     ApiJson(order): ApiJson<SearchOrder>,
 ) -> Response {
-    let change = Change::new("reconcile", Some(hook.clone()), &order);
-    let dry_run = order.dry_run;
-    let work = start_search(&admin, &hook, order);
-    answered(if dry_run {
-        work.await
-    } else {
-        events.audited(&caller, change, work).await
-    })
+    answered(start_search(&admin, &hook, order))
 }
 
 /// The last search for missed deliveries since the start of the node.
@@ -104,11 +92,7 @@ pub(crate) async fn report(State(admin): State<Admin>, ApiPath(hook): ApiPath<St
     }))
 }
 
-async fn start_search(
-    admin: &Admin,
-    hook: &str,
-    order: SearchOrder,
-) -> Result<StartedSearch, Refusal> {
+fn start_search(admin: &Admin, hook: &str, order: SearchOrder) -> Result<StartedSearch, Refusal> {
     let SearchOrder { since, dry_run } = order;
     let since = since.as_deref().map(duration).transpose()?;
     match admin.reconcile.start(hook, since, dry_run) {

@@ -7,6 +7,7 @@
 mod alarms;
 pub(crate) mod attempt;
 pub(crate) mod audit;
+pub(crate) mod command;
 pub(crate) mod delivery;
 pub(crate) mod description;
 pub(crate) mod document;
@@ -25,3 +26,4 @@ pub(crate) mod search;
 pub(crate) mod state;
 mod stats;
 pub(crate) mod tail;
+mod unreadable;

@@ -1,10 +1,11 @@
-//! Every operation of `/api/v1` with its role, in one list. From it follow the routes, the roles
-//! that the guard asks for, and the OpenAPI document.
+//! Every operation of `/api/v1` with its role, in one list. From it follow the routes, the frame of
+//! those that change something, and the OpenAPI document.
 
-use axum::Router;
-use axum::routing::{self, any};
+use axum::routing::{self, MethodRouter, any};
+use axum::{Router, middleware};
 use utoipa::OpenApi;
 
+use super::command::{self, Command, Frame};
 use super::operator::{purge, replay, step};
 use super::state::ApiState;
 use super::{
@@ -22,37 +23,75 @@ pub(crate) struct Operation {
     pub(crate) method: &'static str,
     /// With `{NAME}` segments.
     pub(crate) path: &'static str,
+    /// Whether it changes nothing if the order has `dry_run`.
+    has_dry_run: bool,
+}
+
+// === impl Operation ===
+
+impl Operation {
+    /// Puts an operation that changes something into the frame of the commands.
+    fn within<S>(self, frame: &Frame, route: MethodRouter<S>) -> MethodRouter<S>
+    where
+        S: Clone + Send + Sync + 'static,
+    {
+        if self.role == Role::Read {
+            return route;
+        }
+
+        let command = Command {
+            action: self.path.rsplit('/').next().unwrap_or_default(),
+            has_dry_run: self.has_dry_run,
+        };
+        let state = (frame.clone(), command);
+        route.route_layer(middleware::from_fn_with_state(state, command::run))
+    }
+}
+
+macro_rules! operation {
+    ($role:ident $(($dry_run:ident))? $method:ident $path:literal) => {
+        Operation {
+            role: Role::$role,
+            method: stringify!($method),
+            path: $path,
+            has_dry_run: !stringify!($($dry_run)?).is_empty(),
+        }
+    };
 }
 
 macro_rules! operations {
     (
-        node { $($role:ident $method:ident $path:literal => $module:ident::$handler:ident;)* }
-        ledger { $($role2:ident $method2:ident $path2:literal => $module2:ident::$handler2:ident;)* }
+        node { $(
+            $role:ident $(($dry_run:ident))? $method:ident $path:literal => $module:ident::$handler:ident;
+        )* }
+        ledger { $(
+            $role2:ident $(($dry_run2:ident))? $method2:ident $path2:literal => $module2:ident::$handler2:ident;
+        )* }
     ) => {
         /// Every operation.
         pub(crate) const OPERATIONS: &[Operation] = &[
-            $(Operation { role: Role::$role, method: stringify!($method), path: $path },)*
-            $(Operation { role: Role::$role2, method: stringify!($method2), path: $path2 },)*
+            $(operation!($role $(($dry_run))? $method $path),)*
+            $(operation!($role2 $(($dry_run2))? $method2 $path2),)*
         ];
 
-        /// The operations of this role that need a running node.
-        pub(crate) fn node_routes(role: Role) -> Router<ApiState> {
+        /// The operations that need a running node.
+        pub(crate) fn node_routes(frame: &Frame) -> Router<ApiState> {
             let mut router = Router::new();
             $(
-                if role == Role::$role {
-                    router = router.route($path, routing::$method($module::$handler));
-                }
+                let operation = operation!($role $(($dry_run))? $method $path);
+                let route = routing::$method($module::$handler);
+                router = router.route($path, operation.within(frame, route));
             )*
             router
         }
 
-        /// The operations of this role that need only the ledger.
-        pub(crate) fn ledger_routes(role: Role) -> Router<Events> {
+        /// The operations that need only the ledger.
+        pub(crate) fn ledger_routes(frame: &Frame) -> Router<Events> {
             let mut router = Router::new();
             $(
-                if role == Role::$role2 {
-                    router = router.route($path2, routing::$method2($module2::$handler2));
-                }
+                let operation = operation!($role2 $(($dry_run2))? $method2 $path2);
+                let route = routing::$method2($module2::$handler2);
+                router = router.route($path2, operation.within(frame, route));
             )*
             router
         }
@@ -71,6 +110,8 @@ macro_rules! operations {
     };
 }
 
+// `Operate` operations run in the frame of `command`; its word in the audit record is the end of
+// the path.
 operations! {
     node {
         Read get "/api/v1/openapi.json" => document::show;
@@ -82,7 +123,7 @@ operations! {
         Operate post "/api/v1/hooks/{hook}/pause" => hooks::pause;
         Operate post "/api/v1/hooks/{hook}/resume" => hooks::resume;
         Read get "/api/v1/hooks/{hook}/reconcile" => missed::report;
-        Operate post "/api/v1/hooks/{hook}/reconcile" => missed::start;
+        Operate(dry_run) post "/api/v1/hooks/{hook}/reconcile" => missed::start;
         Operate post "/api/v1/reload" => hooks::reload;
         Read get "/api/v1/refusals" => refusals::list;
         Read get "/api/v1/tail" => tail::tail;
@@ -91,10 +132,10 @@ operations! {
         Read get "/api/v1/events" => search::list;
         Read get "/api/v1/events/{id}" => event::show;
         Read get "/api/v1/events/{id}/attempts" => event::attempts;
-        Operate post "/api/v1/replay" => replay::replay;
-        Operate post "/api/v1/discard" => step::discard;
-        Operate post "/api/v1/retry-now" => step::retry_now;
-        Operate post "/api/v1/purge" => purge::purge;
+        Operate(dry_run) post "/api/v1/replay" => replay::replay;
+        Operate(dry_run) post "/api/v1/discard" => step::discard;
+        Operate(dry_run) post "/api/v1/retry-now" => step::retry_now;
+        Operate(dry_run) post "/api/v1/purge" => purge::purge;
         Read get "/api/v1/stats" => stats::counts;
         Read get "/api/v1/stats/activity" => stats::activity;
         Read get "/api/v1/rows/{hook}/{table}" => rows::rows;
@@ -110,5 +151,9 @@ pub(crate) fn openapi() -> utoipa::openapi::OpenApi {
 
 /// The answer to every other path below `/api/`.
 pub(crate) fn unknown_routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    Router::new().route("/api/{*path}", any(error::unknown_endpoint))
+    ["/api", "/api/", "/api/{*path}"]
+        .into_iter()
+        .fold(Router::new(), |router, path| {
+            router.route(path, any(error::unknown_endpoint))
+        })
 }

@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -21,6 +22,7 @@ use super::error::{ApiError, ApiQuery, Refusal, bad_request, error_response, fai
 use super::params::state;
 use super::search::newest;
 use crate::events::Events;
+use crate::guard::PresentedToken;
 use landfall_ledger::{Filter, LedgerError, Listed};
 use landfall_model::{DeliveryState, lock};
 
@@ -29,6 +31,8 @@ const LISTENERS_MAX: usize = 16;
 /// Changes that a slow listener may be behind. Then it misses the oldest.
 const BEHIND_MAX: usize = 1024;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often a listener without changes looks whether its token is still valid.
+const CHECK_TOKEN_EVERY: Duration = Duration::from_secs(1);
 /// A client that has gone is noticed when two comments could not be sent.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// The most open deliveries that are followed until they end, and that one look asks for.
@@ -102,14 +106,15 @@ struct Listener {
     receiver: broadcast::Receiver<Arc<TailChange>>,
     hook: Option<String>,
     state: Option<DeliveryState>,
+    token: PresentedToken,
     _permit: OwnedSemaphorePermit,
 }
 
 /// New deliveries and changes of open ones, as server-sent events.
 ///
-/// The stream lasts until the client closes the connection. The event's name is the change, its id
-/// the number of the delivery. `open` is the first event, `missed` says that the client was too
-/// slow. At most 16 clients can listen.
+/// The stream lasts until the client closes the connection, or its token is not valid any more.
+/// The event's name is the change, its id the number of the delivery. `open` is the first event,
+/// `missed` says that the client was too slow. At most 16 clients can listen.
 #[utoipa::path(
     get,
     path = "/api/v1/tail",
@@ -124,14 +129,16 @@ struct Listener {
             content_type = "text/event-stream",
         ),
         (status = 400, description = "A parameter is wrong", body = ApiError),
+        (status = 404, description = "There is no such hook, and no event of it", body = ApiError),
         (status = 429, description = "16 clients listen already", body = ApiError),
     )
 )]
 pub(crate) async fn tail(
     State(tail): State<Tail>,
+    Extension(token): Extension<PresentedToken>,
     ApiQuery(query): ApiQuery<TailQuery>,
 ) -> Response {
-    let listener = match tail.listen(query).await {
+    let listener = match tail.listen(query, token).await {
         Ok(listener) => listener,
         Err(refusal) => return *refusal,
     };
@@ -155,8 +162,11 @@ impl Tail {
         }))
     }
 
-    async fn listen(&self, query: TailQuery) -> Result<Listener, Refusal> {
+    async fn listen(&self, query: TailQuery, token: PresentedToken) -> Result<Listener, Refusal> {
         let state = state(query.state.as_deref()).map_err(bad_request)?;
+        if let Some(hook) = &query.hook {
+            self.0.events.require_known(hook).await?;
+        }
         let permit = self.0.listeners.clone().try_acquire_owned();
         let permit = permit.map_err(|_| {
             Box::new(error_response(
@@ -173,6 +183,7 @@ impl Tail {
             receiver: self.subscribe(last),
             hook: query.hook,
             state,
+            token,
             _permit: permit,
         })
     }
@@ -226,14 +237,20 @@ impl Tail {
 // === impl Listener ===
 
 impl Listener {
-    /// The next event. `None` if there will be none.
+    /// The next event. `None`: there will be none, or the token is not valid any more.
     async fn next(&mut self) -> Option<Event> {
         if let Some(first) = self.first.take() {
             return Event::default().event("open").json_data(first).ok();
         }
 
         loop {
-            match self.receiver.recv().await {
+            let received = tokio::time::timeout(CHECK_TOKEN_EVERY, self.receiver.recv()).await;
+            if !self.token.is_valid() {
+                return None;
+            }
+
+            let Ok(received) = received else { continue };
+            match received {
                 Ok(change) if self.wants(&change) => {
                     let event = Event::default()
                         .event(change.change)

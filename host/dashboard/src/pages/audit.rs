@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::row::Time;
 use crate::api::{self, ApiError};
 use crate::fields::{Fields, link};
+use crate::job_commands::{CANCEL, START};
 use crate::page::{self, Page, show};
 use crate::state::{Dashboard, Operator, Shared};
 use crate::text;
@@ -18,7 +19,7 @@ const EXPORT_PAGE: &str = "1000";
 /// The most entries of one export.
 const EXPORT_MAX: usize = 100_000;
 /// The actions to choose from.
-const ACTIONS: [&str; 9] = [
+const ACTIONS: [&str; 12] = [
     "replay",
     "retry-now",
     "discard",
@@ -28,6 +29,9 @@ const ACTIONS: [&str; 9] = [
     "reload",
     "reconcile",
     "send",
+    START,
+    CANCEL,
+    "form",
 ];
 /// The most characters of what was asked for, and of what came of it.
 const DETAIL_MAX: usize = 500;
@@ -170,9 +174,7 @@ fn entry_view(entry: &Entry) -> EntryView {
     let ids = ids.filter_map(Value::as_str).take(3);
     let (result, tone) = match &entry.result {
         None => ("no result: it may have been done".to_owned(), "busy"),
-        Some(Value::Object(result)) if is_refusal(result) => {
-            (format!("refused with {}", result["status"]), "bad")
-        }
+        Some(Value::Object(result)) if is_refusal(result) => (refusal(result), "bad"),
         Some(result) => (in_words(result, &entry.action), "good"),
     };
     EntryView {
@@ -193,9 +195,18 @@ fn entry_view(entry: &Entry) -> EntryView {
     }
 }
 
-/// The result of a change that was refused has a status and nothing else.
+/// The result of a change that was refused has a status, a reason, and nothing else.
 fn is_refusal(result: &serde_json::Map<String, Value>) -> bool {
-    result.len() == 1 && result.contains_key("status")
+    let has_reason = result.contains_key("error");
+    result.contains_key("status") && result.len() == 1 + usize::from(has_reason)
+}
+
+fn refusal(result: &serde_json::Map<String, Value>) -> String {
+    let refused = format!("refused with {}", result["status"]);
+    match result.get("error").and_then(Value::as_str) {
+        Some(why) if !why.is_empty() => text::line(&format!("{refused}: {why}"), DETAIL_MAX),
+        _ => refused,
+    }
 }
 
 /// The counts of a result that are not zero.
@@ -279,6 +290,9 @@ mod tests {
             (refused.result.as_str(), refused.tone),
             ("refused with 503", "bad")
         );
+        let refused = json!({ "status": 404, "error": "no hook has this name" });
+        let refused = entry("pause", json!({}), Some(refused));
+        assert_eq!(refused.result, "refused with 404: no hook has this name");
         let cut = entry("replay", json!({}), None);
         assert_eq!(cut.tone, "busy");
         let none = entry("replay", json!({}), Some(json!({ "events": 0 })));

@@ -9,10 +9,10 @@ use axum::response::Response;
 use super::row::Row;
 use crate::api::ApiError;
 use crate::fields::Fields;
-use crate::jobs::{Command, Counted, EVENTS_MAX, End, Job, RATE_MAX, Selection};
+use crate::jobs::{Command, Counted, EVENTS_MAX, End, Job, Pace, RATE_MAX, Selection};
 use crate::page::{self, Forms, Page, go_to, show};
 use crate::state::{Operator, Shared};
-use crate::{live, text};
+use crate::{job_commands, live, text};
 
 const RATE_DEFAULT: f64 = 50.0;
 /// The most events that can be selected one by one.
@@ -151,22 +151,19 @@ pub(crate) async fn start(
     let selection = selection(&fields);
     let what = selection.describe();
     let total = fields.get("total").parse().unwrap_or(0);
-    let (guard, token) = (dashboard.setup.admin.guard.clone(), by.session.token);
-    let may_go_on =
-        Box::new(move || guard.role_of_digest(&token) == Some(landfall_admin::Role::Operate));
-    let started = dashboard.jobs.start(
-        (dashboard.api.clone(), by.caller.clone(), may_go_on),
-        command,
-        selection,
-        (rate(&fields), reason, total),
-    );
+    let pace = Pace {
+        rate: rate(&fields),
+        reason,
+        total,
+    };
+    let started = job_commands::start(&dashboard, &by, command, selection, pace).await;
     match started {
         Ok(job) => {
             let result = format!("Job {} runs: {} of {what}", job.id, command.word());
             dashboard.notify(&by, &result);
             go_to("/bulk")
         }
-        Err(busy) => refuse(busy.to_string()),
+        Err(error) => page::problem(&dashboard, &by, &error),
     }
 }
 
@@ -183,7 +180,10 @@ pub(crate) async fn cancel(
         return page::problem(&dashboard, &by, &error);
     };
 
-    job.cancel();
+    if let Err(error) = job_commands::cancel(&dashboard, &by, &job).await {
+        return page::problem(&dashboard, &by, &error);
+    }
+
     let result = format!("Job {} stops. What it has done stays done.", job.id);
     dashboard.notify(&by, &result);
     go_to("/bulk")

@@ -124,6 +124,14 @@ pub(crate) async fn live(
     Extension(by): Extension<Operator>,
     Path(id): Path<String>,
 ) -> Response {
+    if let Err(mut error) = view(&dashboard, &id).await {
+        // Text that is no id is the address of no event.
+        if error.status == 400 {
+            error.status = 404;
+        }
+        return page::problem(&dashboard, &by, &error);
+    }
+
     let (shared, forms) = (dashboard.clone(), Forms::new(&by));
     live::stream(dashboard, by.session, move || {
         let (shared, id, page) = (shared.clone(), id.clone(), forms.clone());

@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::extract::{Extension, Request, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use landfall_hooks::Hook;
 use landfall_ledger::Filter;
@@ -12,7 +13,7 @@ use serde_json::Value;
 use super::event::event_path;
 use super::sample::{Edits, command, for_hook, with_placeholder};
 use crate::fields::{Fields, link};
-use crate::page::{Page, show};
+use crate::page::{Page, show, show_refused};
 use crate::pretty::pretty;
 use crate::state::{Dashboard, Operator, Shared};
 use crate::text;
@@ -103,18 +104,18 @@ pub(crate) async fn send(
     let mut view = send_page(&dashboard, &by, &fields);
     let Some(hook) = dashboard.setup.admin.hooks.named(&view.hook) else {
         view.problem = "no hook has this name".to_owned();
-        return show(&view);
+        return show_refused(StatusCode::NOT_FOUND, &view, &view.problem);
     };
 
     // A form sends line ends as CR LF; the sample has LF.
     let body = fields.get("body").replace("\r\n", "\n").into_bytes();
     if body.len() > BODY_MAX {
         view.problem = format!("the body has more than {}", text::bytes(BODY_MAX as u64));
-        return show(&view);
+        return show_refused(StatusCode::PAYLOAD_TOO_LARGE, &view, &view.problem);
     }
 
     let Some(mut signed) = prepare(&dashboard, &hook, &mut view, Some(body)) else {
-        return show(&view);
+        return show_refused(StatusCode::UNPROCESSABLE_ENTITY, &view, &view.problem);
     };
     if view.is_tampered {
         tamper(&mut signed);
@@ -129,13 +130,16 @@ pub(crate) async fn send(
     let work = send_audited(&dashboard, signed);
     let sent = dashboard
         .api
-        .audited(&by.caller, "send", &view.hook, &detail, work);
+        .audited(&by.caller, "send", Some(&view.hook), &detail, work);
     match sent.await {
         Ok(Sent::Answered { answered, body }) => {
             view.sent = Some(sent_view(&dashboard, &view.hook, answered, &body, last).await);
         }
         Ok(Sent::Failed { error }) => view.problem = text::visible(&error),
-        Err(error) => view.problem = text::visible(&error.to_string()),
+        Err(error) => {
+            view.problem = text::visible(&error.to_string());
+            return show_refused(StatusCode::SERVICE_UNAVAILABLE, &view, &view.problem);
+        }
     }
     show(&view)
 }

@@ -19,7 +19,7 @@ pub(super) struct AuditFlags {
     #[arg(long)]
     hook: Option<String>,
     /// Only this kind of change: replay, discard, retry-now, purge, pause, resume, reload,
-    /// reconcile or send.
+    /// reconcile; of the dashboard also send, start-job, cancel-job or form.
     #[arg(long, value_name = "WORD")]
     action: Option<String>,
     /// Only changes at this time or later: 2026-01-31T08:15:30Z, or 1h for an hour ago.
@@ -85,7 +85,12 @@ fn line(entry: &Value) -> String {
     let result = match &entry["result"] {
         Value::Null => "no result is stored".to_owned(),
         result => match result["status"].as_u64() {
-            Some(status) => format!("refused with {status}"),
+            Some(status) => match result["error"].as_str() {
+                Some(why) if !why.is_empty() => {
+                    format!("refused with {status}: {}", printable(why))
+                }
+                _ => format!("refused with {status}"),
+            },
             None => printable(&result.to_string()),
         },
     };
@@ -124,6 +129,9 @@ mod tests {
             line(&entry),
             "2026-01-31T08:15:30.000Z  pause      orders               operate 0a1b2c3d 127.0.0.1  {\"paused\":true}  refused with 503"
         );
+        let mut with_reason = entry.clone();
+        with_reason["result"]["error"] = json!("the ledger is full");
+        assert!(line(&with_reason).ends_with("refused with 503: the ledger is full"));
         let local = json!({ "at": "t", "role": "local", "token": "", "address": null, "action": "replay", "detail": {} });
         assert!(line(&local).contains("local  {}  no result is stored"));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::api::error::{Refusal, bad_request, failed};
@@ -16,67 +16,40 @@ use landfall_model::{DeliveryState, EventId};
 pub(super) const PAGE_MAX: usize = 500;
 /// The most deliveries that a dry run lists.
 pub(super) const SHOWN_MAX: usize = 20;
-/// The most event ids of one entry of the audit record.
-const AUDITED_EVENTS_MAX: usize = 20;
 
 /// Which events or deliveries, and the parameters of the command.
-#[derive(Debug, Default, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Order {
     /// Event ids, or the beginnings of ids; up to 500. Either these or `hook`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub(super) events: Vec<String>,
     /// All deliveries of this hook that match the filters below, oldest first.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) hook: Option<String>,
     /// In this state: `dead` unless said otherwise. Not for retry-now.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) state: Option<String>,
     /// Received at this time or later: `2026-01-31T08:15:30Z`, or `1h` for an hour ago.
-    #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<String>,
     /// Received before this time.
-    #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<String>,
     /// With a delivery number greater than this: the cursor of the last response.
-    #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<i64>,
     /// With a delivery number smaller than this. Default: the deliveries that exist at the first
     /// request.
-    #[serde(skip_serializing_if = "Option::is_none")]
     before: Option<i64>,
     /// The most deliveries that this request handles.
-    #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<usize>,
     /// Change nothing; report what would change.
     #[serde(default)]
     pub(super) dry_run: bool,
     /// Replay only: include resolved and discarded deliveries.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) again: Option<bool>,
     /// Replay only: how many become due per second.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) per_second: Option<f64>,
     /// Replay only: delay of the first one, in milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) delay_ms: Option<u64>,
     /// Discard only: the reason, which is stored.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<String>,
-}
-
-/// An order in the audit record.
-#[derive(Debug, Serialize)]
-pub(super) struct AuditedOrder {
-    #[serde(flatten)]
-    order: Order,
-    /// Ids that are not listed.
-    #[serde(skip_serializing_if = "is_zero")]
-    more_events: usize,
-}
-
-fn is_zero(count: &usize) -> bool {
-    *count == 0
 }
 
 /// The deliveries that a request selects, and how to go on.
@@ -218,16 +191,6 @@ impl Order {
         }
 
         Ok((ids, unknown))
-    }
-
-    /// What the audit record has of the order.
-    pub(super) fn for_audit(&self) -> AuditedOrder {
-        let mut order = self.clone();
-        order.events.truncate(AUDITED_EVENTS_MAX);
-        AuditedOrder {
-            more_events: self.events.len() - order.events.len(),
-            order,
-        }
     }
 
     pub(super) fn state(&self, default: DeliveryState) -> Result<DeliveryState, Refusal> {

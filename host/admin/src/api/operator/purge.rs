@@ -1,6 +1,5 @@
 //! Removes everything of a hook that no longer exists.
 
-use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -8,15 +7,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::order::{PAGE_MAX, listed};
-use crate::api::audit::Change;
 use crate::api::error::{ApiError, ApiJson, Refusal, answered, bad_request, failed, refusal};
 use crate::events::Events;
-use crate::role::Caller;
 use landfall_ledger::{Filter, Purged};
 use landfall_model::DeliveryState;
 
 /// What to purge.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PurgeOrder {
     /// The hook. It must have no hook file and no component.
@@ -64,19 +61,9 @@ pub(crate) struct PurgedPage {
 )]
 pub(crate) async fn purge(
     State(events): State<Events>,
-    Extension(caller): Extension<Caller>,
     ApiJson(order): ApiJson<PurgeOrder>,
 ) -> Response {
-    if order.dry_run {
-        return answered(purge_page(&events, order).await);
-    }
-
-    let change = Change::new("purge", Some(order.hook.clone()), &order);
-    answered(
-        events
-            .audited(&caller, change, purge_page(&events, order))
-            .await,
-    )
+    answered(purge_page(&events, order).await)
 }
 
 async fn purge_page(events: &Events, order: PurgeOrder) -> Result<PurgedPage, Refusal> {

@@ -3,18 +3,15 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::order::{Order, SHOWN_MAX, Selected};
-use crate::api::audit::Change;
 use crate::api::delivery::{Delivery, deliveries as shown};
 use crate::api::error::{ApiError, ApiJson, Refusal, answered, bad_request, failed};
 use crate::events::Events;
-use crate::role::Caller;
 use landfall_ledger::{Listed, Pick, ReplayOrder, Replayed as Fate};
 use landfall_model::{DeliveryState, EventId};
 
@@ -69,26 +66,13 @@ pub(crate) struct Replayed {
 )]
 pub(crate) async fn replay(
     State(events): State<Events>,
-    Extension(caller): Extension<Caller>,
     ApiJson(order): ApiJson<Order>,
 ) -> Response {
-    let order = match order.check("replay") {
-        Ok(order) => order,
-        Err(refusal) => return *refusal,
-    };
-    if order.dry_run {
-        return answered(replay_page(&events, order).await);
-    }
-
-    let change = Change::new("replay", order.hook.clone(), &order.for_audit());
-    answered(
-        events
-            .audited(&caller, change, replay_page(&events, order))
-            .await,
-    )
+    answered(replay_page(&events, order).await)
 }
 
 async fn replay_page(events: &Events, order: Order) -> Result<Replayed, Refusal> {
+    let order = order.check("replay")?;
     let per_second = order.per_second.unwrap_or(RATE_DEFAULT);
     if !(0.001..=100_000.0).contains(&per_second) {
         return Err(bad_request("per_second is out of range: 0.001 to 100000"));

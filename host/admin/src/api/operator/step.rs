@@ -2,18 +2,15 @@
 
 use std::collections::HashSet;
 
-use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::order::{Order, SHOWN_MAX, Selected};
-use crate::api::audit::Change;
 use crate::api::delivery::{Delivery, deliveries as shown};
 use crate::api::error::{ApiError, ApiJson, Refusal, answered, bad_request, failed};
 use crate::events::Events;
-use crate::role::Caller;
 use landfall_ledger::Step;
 use landfall_model::DeliveryState;
 
@@ -53,26 +50,13 @@ pub(crate) struct Stepped {
 )]
 pub(crate) async fn discard(
     State(events): State<Events>,
-    Extension(caller): Extension<Caller>,
     ApiJson(order): ApiJson<Order>,
 ) -> Response {
-    let order = match order.check("discard") {
-        Ok(order) => order,
-        Err(refusal) => return *refusal,
-    };
-    if order.dry_run {
-        return answered(discard_page(&events, order).await);
-    }
-
-    let change = Change::new("discard", order.hook.clone(), &order.for_audit());
-    answered(
-        events
-            .audited(&caller, change, discard_page(&events, order))
-            .await,
-    )
+    answered(discard_page(&events, order).await)
 }
 
 async fn discard_page(events: &Events, order: Order) -> Result<Stepped, Refusal> {
+    let order = order.check("discard")?;
     let reason = order.reason.clone().unwrap_or_default().trim().to_owned();
     if reason.is_empty() || reason.chars().count() > REASON_CHARACTERS_MAX {
         return Err(bad_request(format!(
@@ -118,26 +102,13 @@ async fn discard_page(events: &Events, order: Order) -> Result<Stepped, Refusal>
 )]
 pub(crate) async fn retry_now(
     State(events): State<Events>,
-    Extension(caller): Extension<Caller>,
     ApiJson(order): ApiJson<Order>,
 ) -> Response {
-    let order = match order.check("retry-now") {
-        Ok(order) => order,
-        Err(refusal) => return *refusal,
-    };
-    if order.dry_run {
-        return answered(retry_page(&events, order).await);
-    }
-
-    let change = Change::new("retry-now", order.hook.clone(), &order.for_audit());
-    answered(
-        events
-            .audited(&caller, change, retry_page(&events, order))
-            .await,
-    )
+    answered(retry_page(&events, order).await)
 }
 
 async fn retry_page(events: &Events, order: Order) -> Result<Stepped, Refusal> {
+    let order = order.check("retry-now")?;
     let stepped = step(events, &order, vec![DeliveryState::Pending], Step::RetryNow).await?;
     if !order.dry_run {
         tracing::info!(

@@ -7,9 +7,12 @@ mod hostile;
 mod jobs;
 mod live;
 mod looks;
+mod masked;
+mod missed;
 mod requests;
 mod roles;
 mod scene;
+mod tamper;
 
 use std::path::PathBuf;
 

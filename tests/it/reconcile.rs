@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 mod app;
 mod odd;
-mod provider;
+pub(crate) mod provider;
 mod shared;
 
 use self::provider::{Delivery, Provider};
@@ -71,7 +71,7 @@ fn with_secrets(setup: Setup) -> Setup {
 }
 
 /// The scheduled search at the start of a node has ended.
-async fn until_searched(node: &Node) {
+pub(crate) async fn until_searched(node: &Node) {
     eventually("the first search has ended", || async {
         let answer = node.try_ask("/api/v1/hooks/in/reconcile").await?;
         (answer["report"]["running"] == false).then_some(())
@@ -80,7 +80,7 @@ async fn until_searched(node: &Node) {
 }
 
 /// The node has received all but the missed deliveries, and GitHub lists all ten.
-async fn after_misses(provider: &Provider) -> Node {
+pub(crate) async fn after_misses(provider: &Provider) -> Node {
     let node = github(provider).serving("in").await;
     until_searched(&node).await;
     for number in (0..CODES.len()).filter(|number| !MISSED.contains(number)) {

@@ -1,5 +1,6 @@
 //! The state of the handlers that need only the ledger, and what they ask it for.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
@@ -8,7 +9,7 @@ use super::api::error::{Refusal, bad_request, failed, refusal};
 use landfall_dispatch::Dispatcher;
 use landfall_hooks::Hooks;
 use landfall_ledger::{Filter, History, UNDECODABLE};
-use landfall_model::{Clock, EventId};
+use landfall_model::{Clock, Event, EventId};
 
 /// The state of the handlers for events.
 #[derive(Clone)]
@@ -86,6 +87,15 @@ impl Events {
                 let tables = hook.spec.allow.capabilities.names("table");
                 tables.iter().any(|allowed| allowed == table)
             })
+    }
+
+    /// The event without the token or signature of its sender. Only a running node knows where the
+    /// hook reads it.
+    pub(crate) fn without_proof<'a>(&self, event: &'a Event) -> Cow<'a, Event> {
+        match &self.running {
+            Some((_, hooks)) => hooks.without_proof(event),
+            None => Cow::Borrowed(event),
+        }
     }
 
     /// Wakes the workers of these hooks, if the node runs.

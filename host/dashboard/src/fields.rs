@@ -1,14 +1,19 @@
 //! The fields of a form or of a query string.
 
-use std::borrow::Cow;
-
 use axum::body::Bytes;
 use url::form_urlencoded;
+
+use crate::text;
 
 /// The most bytes of a form: the sample of the page `Send` can be edited.
 pub(crate) const FORM_MAX: usize = 2 << 20;
 /// The most fields of a form: a selection of events, and some more.
 const FIELDS_MAX: usize = 600;
+
+/// Fields that pages fill with marks in place of characters without a shape.
+const MARKED: [&str; 9] = [
+    "action", "contains", "group", "hook", "prefix", "q", "reason", "since", "type",
+];
 
 /// Names and values, in their order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,11 +58,15 @@ impl Fields {
 
     fn read(text: &[u8]) -> Fields {
         let pairs = form_urlencoded::parse(text).take(FIELDS_MAX);
-        Fields(
-            pairs
-                .map(|(name, value)| (Cow::into_owned(name), Cow::into_owned(value)))
-                .collect(),
-        )
+        let fields = pairs.map(|(name, value)| {
+            let value = if MARKED.contains(&&*name) {
+                text::typed(&value)
+            } else {
+                value.into_owned()
+            };
+            (name.into_owned(), value)
+        });
+        Fields(fields.collect())
     }
 }
 
@@ -92,6 +101,14 @@ mod tests {
         assert_eq!(fields.all("event"), ["1", "2"]);
         assert!(fields.has("x") && !fields.has("y"));
         assert_eq!(fields.get("y"), "");
+    }
+
+    #[test]
+    fn marks_are_characters() {
+        let query = "q=%E2%9F%A8U%2B202E%E2%9F%A9%E2%90%80&body=%E2%90%80";
+        let fields = Fields::of_query(Some(query));
+        assert_eq!(fields.get("q"), "\u{202e}\u{0}");
+        assert_eq!(fields.get("body"), "\u{2400}");
     }
 
     #[test]

@@ -31,7 +31,6 @@ struct Start {
     #[serde(skip_serializing_if = "String::is_empty")]
     group: String,
     rate: f64,
-    total: usize,
     #[serde(skip_serializing_if = "String::is_empty")]
     reason: String,
 }
@@ -80,7 +79,6 @@ pub(crate) async fn start(
         search: selection.search.clone(),
         group: selection.group.clone(),
         rate: pace.rate,
-        total: pace.total,
         reason: pace.reason.clone(),
     };
     let work = async {

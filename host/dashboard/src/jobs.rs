@@ -23,6 +23,8 @@ const RUNNING_MAX: usize = 4;
 pub(crate) const EVENTS_MAX: usize = 100_000;
 /// The most time of a dry run.
 const COUNT_TIME_MAX: Duration = Duration::from_secs(20);
+/// The most time in which a job counts its events before it handles them.
+const TOTAL_TIME_MAX: Duration = Duration::from_secs(5);
 /// The deliveries that a dry run shows.
 const SHOWN_MAX: usize = 20;
 /// Deliveries that are listed at a time.
@@ -75,14 +77,22 @@ pub(crate) struct Job {
     pub(crate) rate: f64,
     /// The operator's reason for a discard.
     pub(crate) reason: String,
-    /// The count of the dry run.
-    pub(crate) total: usize,
+    /// `None` until the job has counted its events.
+    total: Mutex<Option<Total>>,
     done: AtomicUsize,
     skipped: AtomicUsize,
     is_cancelled: AtomicBool,
     /// Wakes a job that waits for its rate.
     cancelled: Notify,
     end: Mutex<Option<End>>,
+}
+
+/// How many events a job has to handle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Total {
+    pub(crate) events: usize,
+    /// Whether all of them were counted.
+    pub(crate) is_complete: bool,
 }
 
 /// How a job ended.
@@ -108,8 +118,6 @@ pub(crate) struct Pace {
     pub(crate) rate: f64,
     /// The operator's reason for a discard.
     pub(crate) reason: String,
-    /// The count of the dry run.
-    pub(crate) total: usize,
 }
 
 /// The jobs of this node.
@@ -253,6 +261,31 @@ impl Selection {
         Ok(page.events.into_iter().filter(fits).collect())
     }
 
+    /// Counts the events, each once, as a job handles them. `goes_on` is asked before each page.
+    async fn total(
+        &self,
+        api: &InProcess,
+        command: Command,
+        goes_on: impl Fn() -> bool,
+    ) -> Result<Total, ApiError> {
+        if !self.events.is_empty() {
+            return Ok(Total {
+                events: self.events.len(),
+                is_complete: true,
+            });
+        }
+
+        let (mut seen, mut cursor) = (HashSet::new(), Cursor::default());
+        while !cursor.is_at_end && seen.len() < EVENTS_MAX && goes_on() {
+            let page = self.next_page(api, command, &mut cursor).await?;
+            seen.extend(page.into_iter().map(|one| one.event));
+        }
+        Ok(Total {
+            events: seen.len().min(EVENTS_MAX),
+            is_complete: cursor.is_at_end,
+        })
+    }
+
     /// Counts the deliveries without a change.
     pub(crate) async fn count(
         &self,
@@ -320,6 +353,11 @@ impl Job {
         self.skipped.load(Ordering::Relaxed)
     }
 
+    /// The events that the job has to handle; `None` until they are counted.
+    pub(crate) fn total(&self) -> Option<Total> {
+        *lock(&self.total)
+    }
+
     /// How the job ended; `None` while it runs.
     pub(crate) fn end(&self) -> Option<End> {
         lock(&self.end).clone()
@@ -350,6 +388,13 @@ impl Job {
     }
 
     async fn handle_all(&self, starter: &Starter) -> Result<(), ApiError> {
+        let began = Instant::now();
+        let goes_on =
+            || !self.is_cancelled() && (starter.may_go_on)() && began.elapsed() < TOTAL_TIME_MAX;
+        let total = self.selection.total(&starter.api, self.command, goes_on);
+        let total = total.await?;
+        *lock(&self.total) = Some(total);
+
         if !self.selection.events.is_empty() {
             return self.handle(starter, &self.selection.events).await;
         }
@@ -453,11 +498,7 @@ impl Jobs {
         starter: Starter,
         command: Command,
         selection: Selection,
-        Pace {
-            rate,
-            reason,
-            total,
-        }: Pace,
+        Pace { rate, reason }: Pace,
     ) -> Result<Arc<Job>, Busy> {
         let job = Arc::new(Job {
             id: self.next.fetch_add(1, Ordering::Relaxed) + 1,
@@ -465,7 +506,7 @@ impl Jobs {
             selection,
             rate: rate.clamp(0.1, RATE_MAX),
             reason,
-            total,
+            total: Mutex::new(None),
             done: AtomicUsize::new(0),
             skipped: AtomicUsize::new(0),
             is_cancelled: AtomicBool::new(false),

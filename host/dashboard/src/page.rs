@@ -9,11 +9,12 @@ use crate::assets::ASSETS;
 use crate::state::{Dashboard, Operator};
 
 /// The pages of the navigation: path, name, and the key after `g`.
-const PAGES: [(&str, &str, &str); 9] = [
+const PAGES: [(&str, &str, &str); 10] = [
     ("/", "Overview", "o"),
     ("/events", "Events", "e"),
     ("/failures", "Failures", "f"),
     ("/why", "Why", "w"),
+    ("/missed", "Missed", "m"),
     ("/bulk", "Bulk", "b"),
     ("/send", "Send", "s"),
     ("/components", "Components", "c"),

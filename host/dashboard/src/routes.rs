@@ -7,7 +7,7 @@ use axum::{Router, middleware};
 use tokio::time::MissedTickBehavior;
 
 use crate::pages::{
-    audit, bulk, component, data, event, events, failures, help, overview, send, why,
+    audit, bulk, component, data, event, events, failures, help, missed, overview, send, why,
 };
 use crate::series::SAMPLE_INTERVAL;
 use crate::state::{Dashboard, Setup};
@@ -29,6 +29,9 @@ pub fn router(setup: Setup) -> Router {
         .route("/events/{id}/body", get(event::body))
         .route("/events/{id}/{command}", post(event::operate))
         .route("/why", get(why::page))
+        .route("/missed", get(missed::page))
+        .route("/live/missed", get(missed::live))
+        .route("/missed/{hook}", post(missed::start))
         .route("/failures", get(failures::page))
         .route("/bulk", get(bulk::page).post(bulk::start))
         .route("/live/bulk", get(bulk::live))

@@ -1,6 +1,9 @@
 //! Text from outside, as it is shown: control characters, direction marks and other invisible
 //! characters are made visible, so that no text can hide or reorder what stands beside it.
 
+/// The symbol of the last ASCII control character.
+const DELETE: char = '\u{2421}';
+
 /// Text with visible marks in place of control and direction characters. Line feeds and tabs stay.
 pub(crate) fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
@@ -8,7 +11,7 @@ pub(crate) fn visible(text: &str) -> String {
         match c {
             '\n' | '\t' => shown.push(c),
             '\0'..='\u{1f}' => shown.push(picture(c)),
-            '\u{7f}' => shown.push('\u{2421}'),
+            '\u{7f}' => shown.push(DELETE),
             _ if is_hidden(c) => shown.push_str(&format!("⟨U+{:04X}⟩", u32::from(c))),
             _ => shown.push(c),
         }
@@ -24,9 +27,26 @@ pub(crate) fn line(text: &str, max: usize) -> String {
         cut.push('…');
     }
 
-    visible(&cut)
-        .replace('\n', "\u{240a}")
-        .replace('\t', "\u{2409}")
+    in_one_line(&visible(&cut))
+}
+
+/// As `visible`, in one line, for a field of a form. `typed` turns it back.
+pub(crate) fn field(text: &str) -> String {
+    in_one_line(&visible(text))
+}
+
+/// The text of a field that `field` has filled: visible marks become the characters that they stand
+/// for.
+pub(crate) fn typed(field: &str) -> String {
+    let mut text = String::with_capacity(field.len());
+    let mut rest = field;
+    while let Some(c) = rest.chars().next() {
+        let (original, length) = marked(rest).unwrap_or((c, c.len_utf8()));
+        text.push(original);
+        rest = &rest[length..];
+    }
+
+    text
 }
 
 /// A part of a sentence: plain, or code between backquotes.
@@ -121,6 +141,25 @@ impl Part {
     }
 }
 
+fn in_one_line(text: &str) -> String {
+    text.replace('\n', "\u{240a}").replace('\t', "\u{2409}")
+}
+
+/// The character that the mark at the beginning of a text stands for, and the bytes of the mark.
+fn marked(text: &str) -> Option<(char, usize)> {
+    let mark = text.chars().next()?;
+    if let control @ 0x2400..=0x241f = u32::from(mark) {
+        return Some((char::from_u32(control - 0x2400)?, mark.len_utf8()));
+    }
+    if mark == DELETE {
+        return Some(('\u{7f}', mark.len_utf8()));
+    }
+
+    let (digits, _) = text.strip_prefix("⟨U+")?.split_once('⟩')?;
+    let original = char::from_u32(u32::from_str_radix(digits, 16).ok()?)?;
+    is_hidden(original).then_some((original, "⟨U+⟩".len() + digits.len()))
+}
+
 /// The symbol of an ASCII control character.
 fn picture(c: char) -> char {
     char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}')
@@ -163,6 +202,22 @@ mod tests {
         ] {
             assert_eq!(visible(text), shown, "{text:?}");
         }
+    }
+
+    #[test]
+    fn fields_keep_their_text() {
+        for text in [
+            "hook:a",
+            "a\u{202e}b\u{0}c\td\n\u{7f}",
+            "\u{feff}⟨U+0041⟩⟨U+",
+            "שלום ⟨",
+        ] {
+            let shown = field(text);
+            let hides = |c: char| is_hidden(c) || c.is_control();
+            assert!(!shown.contains(hides), "{shown:?}");
+            assert_eq!(typed(&shown), text);
+        }
+        assert_eq!(field("a\u{202e}\u{0}"), "a⟨U+202E⟩\u{2400}");
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! The hooks that are served, for readers: they never wait for the reconciler.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use arc_swap::ArcSwap;
-use landfall_model::lock;
+use landfall_model::{Event, lock};
 use tokio::sync::Notify;
 
 use super::hook::Hook;
@@ -40,6 +41,15 @@ impl Hooks {
         let name = name.parse().ok()?;
         let table = self.table();
         table.entry(&name).map(|entry| entry.answers.clone())
+    }
+
+    /// The event as people may see it: without the token or signature of its sender, where the
+    /// present rules of its hook read it. An event of a hook that is gone is shown as it is.
+    pub fn without_proof<'a>(&self, event: &'a Event) -> Cow<'a, Event> {
+        match self.named(&event.hook) {
+            Some(hook) => hook.verifier.without_proof(event),
+            None => Cow::Borrowed(event),
+        }
     }
 
     /// The names of the hooks.

@@ -119,6 +119,9 @@ fn text(shown: &Value, sample: &Path) -> Result<String, SaveError> {
     document.insert("expect", Item::Table(expect(attempt, calls, id)));
 
     let mut text = format!("# Event {id} of the hook {hook}.\n");
+    if event["body_masked"] == true {
+        text.push_str("# The node does not show the token or signature in the body.\n");
+    }
     let masked = masked_headers(event);
     if !masked.is_empty() {
         let names = masked.join(", ");

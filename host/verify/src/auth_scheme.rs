@@ -1,5 +1,7 @@
 //! How the senders of one hook authenticate.
 
+use std::slice;
+
 use crate::jwt::Jwt;
 use crate::payload::Part;
 use crate::schemes::ProviderScheme;
@@ -52,6 +54,32 @@ impl AuthScheme {
             }
             AuthScheme::Closed | AuthScheme::Open | AuthScheme::Basic | AuthScheme::Provider(_) => {
                 Vec::new()
+            }
+        }
+    }
+
+    /// The locations of the token, the JWT or the signature. Schemes of single providers have a fixed
+    /// one.
+    pub(crate) fn proof_places(&self) -> &[ValueLocation] {
+        match self {
+            AuthScheme::Token { from, .. } => slice::from_ref(from),
+            AuthScheme::Jwt(jwt) => slice::from_ref(&jwt.from),
+            AuthScheme::Signature(signature) => &signature.from,
+            AuthScheme::Provider(ProviderScheme::DetachedJws(jws)) => slice::from_ref(&jws.from),
+            AuthScheme::Closed | AuthScheme::Open | AuthScheme::Basic | AuthScheme::Provider(_) => {
+                &[]
+            }
+        }
+    }
+
+    /// The text before the token, the JWT or the signature.
+    pub(crate) fn proof_prefix(&self) -> &str {
+        match self {
+            AuthScheme::Token { prefix, .. } => prefix,
+            AuthScheme::Jwt(jwt) => &jwt.prefix,
+            AuthScheme::Signature(signature) => &signature.prefix,
+            AuthScheme::Closed | AuthScheme::Open | AuthScheme::Basic | AuthScheme::Provider(_) => {
+                ""
             }
         }
     }

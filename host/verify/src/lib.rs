@@ -37,6 +37,7 @@ mod sample;
 mod schemes;
 mod settings;
 mod shared_secret;
+mod shown;
 mod sign;
 mod sign_error;
 mod signature;

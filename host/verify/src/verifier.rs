@@ -312,6 +312,12 @@ impl Verifier {
         (is_signed && !self.covers_body).then_some(BODY_NOT_COVERED)
     }
 
+    /// Whether the sender's signature covers the whole body, so that a request with another body is
+    /// refused.
+    pub fn covers_body(&self) -> bool {
+        self.covers_body
+    }
+
     /// Whether a request with this method may be an ownership check.
     pub fn takes_challenges_by(&self, method: &http::Method) -> bool {
         self.challenges

@@ -5,6 +5,9 @@ use serde_json::json;
 
 use super::{SECRET, node, with_dead};
 
+/// The button that sends a sample.
+const SEND: &str = "form[method=post][action='/send'] button";
+
 /// Starts a browser that is logged in; none where the programs are not installed.
 pub(super) async fn browser(node: &Node, look: Look) -> Option<Browser> {
     let browser = Browser::start(node, look).await?;
@@ -55,43 +58,65 @@ async fn events_arrive_live_and_replay() {
     browser.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn forms_work_without_scripts() {
-    let node = node().await;
-    let Some(browser) = browser(&node, Look::DESKTOP.without_script()).await else {
-        return;
-    };
+/// What works the same with and without scripts: each step begins at a page and ends with its result.
+async fn operate(node: &Node, browser: &Browser) {
     let id = event_id(&node.post("/in", &[], "{\"a\":1}").await);
     node.until_states("in", &["done"]).await;
     browser.goto("/events").await;
-    assert!(
-        browser
-            .text("[data-live-state]")
-            .await
-            .contains("at the time it was loaded")
-    );
-    assert!(browser.text("table time").await.ends_with("UTC"));
     browser.click("[data-open]").await;
     assert_eq!(browser.path().await, format!("/events/{id}"));
     browser.click("#replay button").await;
     browser.reload_until("Attempts (2)").await;
 
-    with_dead(&node, 3).await;
+    with_dead(node, 3).await;
     browser.goto("/failures").await;
     browser.wait_for_text("3 dead").await;
     browser.click(".group a[href*='command=replay']").await;
     browser.wait_for_text("Dry run: 3 deliveries").await;
     browser.click("#start button").await;
-    browser.reload_until("3 done, 0 skipped").await;
+    browser.reload_until("3 done, 0 skipped, of 3").await;
+
+    browser.goto("/send?hook=signed").await;
+    browser.click(SEND).await;
+    browser.wait_for_text("The request was accepted").await;
+    assert!(!browser.source().await.contains(SECRET));
+    browser.click("#result").await;
+    browser.wait_for_text("Verified by").await;
 
     browser.goto("/send?hook=signed").await;
     browser.click("input[name=tamper]").await;
-    browser
-        .click("form[method=post][action='/send'] button")
-        .await;
+    browser.click(SEND).await;
     browser.wait_for_text("The request was refused").await;
     browser.click("#result").await;
     browser.wait_for_text("signature_mismatch").await;
+    assert!(browser.path().await.starts_with("/why?hook=signed"));
+
+    browser.goto("/missed").await;
+    browser.wait_for_text("No hook asks its provider").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_work_with_scripts() {
+    let node = node().await;
+    let Some(browser) = browser(&node, Look::DESKTOP).await else {
+        return;
+    };
+    operate(&node, &browser).await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_work_without_scripts() {
+    let node = node().await;
+    let Some(browser) = browser(&node, Look::DESKTOP.without_script()).await else {
+        return;
+    };
+    operate(&node, &browser).await;
+
+    browser.goto("/events").await;
+    let state = browser.text("[data-live-state]").await;
+    assert!(state.contains("at the time it was loaded"), "{state}");
+    assert!(browser.text("table time").await.ends_with("UTC"));
     browser.close().await;
 }
 
@@ -257,33 +282,6 @@ async fn failures_are_grouped_and_discarded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn samples_lead_to_their_result() {
-    let node = node().await;
-    let Some(browser) = browser(&node, Look::DESKTOP).await else {
-        return;
-    };
-    browser.goto("/send?hook=signed").await;
-    browser
-        .click("form[method=post][action='/send'] button")
-        .await;
-    browser.wait_for_text("The request was accepted").await;
-    assert!(!browser.source().await.contains(SECRET));
-    browser.click("#result").await;
-    browser.wait_for_text("Verified by").await;
-
-    browser.goto("/send?hook=signed").await;
-    browser.click("input[name=tamper]").await;
-    browser
-        .click("form[method=post][action='/send'] button")
-        .await;
-    browser.wait_for_text("The request was refused").await;
-    browser.click("#result").await;
-    browser.wait_for_text("signature_mismatch").await;
-    assert!(browser.path().await.starts_with("/why?hook=signed"));
-    browser.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn empty_hooks_show_a_command() {
     let node = node().await;
     let Some(browser) = browser(&node, Look::DESKTOP).await else {
@@ -291,6 +289,9 @@ async fn empty_hooks_show_a_command() {
     };
     browser.goto("/").await;
     browser.wait_for_text("Serving, never called").await;
+    let waiting = browser.text("#waiting").await;
+    assert_eq!(waiting, "Waiting for their first event (3)");
+    assert!(!browser.has("#look").await, "nothing needs a look");
     let command = browser.text("#curl-in").await;
     assert!(command.starts_with("curl -i -X POST"), "{command}");
     assert!(command.contains(&node.public.to_string()), "{command}");

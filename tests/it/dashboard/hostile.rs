@@ -2,6 +2,7 @@
 
 use landfall_tests::{Browser, Look, event_id};
 
+use super::flows::browser;
 use super::node;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,5 +89,80 @@ async fn paths_and_searches_stay_text() {
             "{path}"
         );
     }
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_send_the_same_bytes() {
+    let node = node().await;
+    let Some(browser) = browser(&node, Look::DESKTOP).await else {
+        return;
+    };
+    let payloads = [
+        "{\"file\":\"\u{202e}gpj.exe\",\"nul\":\"\u{0}\"}",
+        "@/etc/hostname",
+        "-n %s \\n '$(id)'\r\n\t\u{1b}[2J\n\n",
+    ];
+    for (number, payload) in payloads.into_iter().enumerate() {
+        let headers = [("content-type", "text/plain"), ("x-event-note", "it's")];
+        let id = event_id(&node.post("/in", &headers, payload).await);
+        node.until_states("in", &vec!["done"; 2 * number + 1]).await;
+        browser.goto(&format!("/events/{id}")).await;
+        let command = "return document.getElementById('curl').textContent";
+        let command = browser.script(command).await;
+        let command = command.as_str().unwrap();
+        let hidden = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!command.contains(hidden), "{command:?}");
+
+        let ran = std::process::Command::new("sh")
+            .args(["-c", command])
+            .output();
+        let answer = String::from_utf8_lossy(&ran.unwrap().stdout).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 202"), "{command}: {answer}");
+        node.until_states("in", &vec!["done"; 2 * number + 2]).await;
+        let sent = node.deliveries("in").await;
+        let newest = sent
+            .iter()
+            .max_by_key(|one| one["delivery"].as_i64())
+            .unwrap();
+        let path = format!("/api/v1/events/{}", newest["event"].as_str().unwrap());
+        let shown = node.ask(&path).await;
+        assert_eq!(shown["event"]["body"]["text"], payload, "{command}");
+    }
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fields_show_every_character() {
+    let node = node().await;
+    let Some(browser) = browser(&node, Look::DESKTOP).await else {
+        return;
+    };
+    node.post("/in", &[], "{\"file\":\"\u{202e}gpj.exe\"}")
+        .await;
+    node.until_states("in", &["done"]).await;
+    let hidden = "return /[\\u0000-\\u0008\\u202e]/.test(document.documentElement.textContent + \
+                  [...document.querySelectorAll('input, textarea, option')].map((field) => field.value).join(' '))";
+    for path in [
+        "/events?q=%E2%80%AEgpj%00",
+        "/bulk?q=%E2%80%AEgpj%00&group=%E2%80%AE%00&command=discard&reason=%E2%80%AE",
+        "/send?hook=in&type=%E2%80%AE%00",
+        "/send?hook=%E2%80%AE%00",
+        "/data?hook=%E2%80%AE%00&prefix=%E2%80%AE&contains=%00",
+        "/audit?since=%E2%80%AE%00&hook=%E2%80%AE",
+        "/why?hook=%E2%80%AE&reason=%00",
+        "/failures?hook=%E2%80%AE",
+    ] {
+        browser.goto(path).await;
+        browser.wait_for("h1").await;
+        assert_eq!(browser.script(hidden).await, false, "{path}");
+    }
+
+    // The field means the same when it is sent again.
+    browser.goto("/events?q=%E2%80%AEgpj").await;
+    assert_eq!(browser.count("[data-row]").await, 1);
+    browser.click(".search button").await;
+    browser.wait_for_text("Searched").await;
+    assert_eq!(browser.count("[data-row]").await, 1);
     browser.close().await;
 }

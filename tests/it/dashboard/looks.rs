@@ -19,6 +19,7 @@ async fn pages_fit_and_are_accessible() {
         ("nothing", "/events?q=hook:none".to_owned()),
         ("why", "/why?hook=github".to_owned()),
         ("failures", "/failures".to_owned()),
+        ("missed-nothing", "/missed".to_owned()),
         ("bulk", "/bulk?q=hook:invoices&command=discard".to_owned()),
         ("send", "/send?hook=github".to_owned()),
         ("components", "/components".to_owned()),
@@ -110,7 +111,7 @@ async fn readers_and_alarms_are_shown() {
 }
 
 /// What is wrong with a page.
-async fn check(browser: &Browser, name: &str) -> Vec<String> {
+pub(super) async fn check(browser: &Browser, name: &str) -> Vec<String> {
     let overflow = browser
         .script(
             "return document.documentElement.scrollWidth - document.documentElement.clientWidth",

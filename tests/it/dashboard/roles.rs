@@ -1,6 +1,6 @@
 //! What a session may change, and what the audit record has of it.
 
-use landfall_tests::{Node, event_id};
+use landfall_tests::{Node, event_id, eventually};
 use reqwest::Client;
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use super::requests::{client, csrf, get, log_in, session, url};
 use super::{READ_TOKEN, SECRET, node, with_dead};
 
 /// The cookie of a session that may only read.
-async fn reading(client: &Client, node: &Node) -> String {
+pub(super) async fn reading(client: &Client, node: &Node) -> String {
     let answer = log_in(client, node, READ_TOKEN).await;
     assert_eq!(answer.status(), 303);
     let cookie = answer.headers()[reqwest::header::SET_COOKIE]
@@ -50,6 +50,7 @@ async fn readers_see_no_buttons() {
         "/events",
         &format!("/events/{id}"),
         "/failures",
+        "/missed",
         "/why",
         "/bulk?q=hook:bad&command=replay",
         "/bulk?event=1&command=discard",
@@ -80,6 +81,7 @@ async fn readers_change_nothing() {
         "/reload",
         "/bulk",
         "/bulk/1/cancel",
+        "/missed/in",
         "/send",
         &format!("/events/{id}/replay"),
         &format!("/events/{id}/discard"),
@@ -208,7 +210,7 @@ async fn jobs_are_in_the_audit() {
     let (node, client) = (node().await, client());
     with_dead(&node, 3).await;
     let cookie = session(&client, &node).await;
-    let fields = "q=hook%3Abad&command=discard&reason=old&confirm=yes&rate=2&total=3";
+    let fields = "q=hook%3Abad&command=discard&reason=old&confirm=yes&rate=2&total=999";
     assert_eq!(send(&client, &node, &cookie, "/bulk", fields).await.0, 303);
     node.until_states("bad", &["discarded"; 3]).await;
     // Two events a second: two chunks.
@@ -216,4 +218,11 @@ async fn jobs_are_in_the_audit() {
     assert_eq!(entries.len(), 2, "{entries:?}");
     assert_eq!(entries[1]["detail"]["events"].as_array().unwrap().len(), 2);
     assert_eq!(entries[0]["detail"]["reason"], "old");
+
+    // The node has counted them, and not the sender of the form.
+    eventually("the job has ended", || async {
+        let page = get(&client, &node, "/bulk", &cookie).await.1;
+        page.contains("3 done, 0 skipped, of 3").then_some(())
+    })
+    .await;
 }

@@ -76,7 +76,7 @@ struct Told {
 
 /// The server.
 #[derive(Clone)]
-pub(super) struct Provider {
+pub(crate) struct Provider {
     told: Arc<Mutex<Told>>,
     is_held: watch::Sender<bool>,
     address: SocketAddr,
@@ -86,7 +86,7 @@ pub(super) struct Provider {
 
 impl Provider {
     /// Listens on a free loopback port. Its lists are empty.
-    pub(super) async fn start() -> Provider {
+    pub(crate) async fn start() -> Provider {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let provider = Provider {
             told: Arc::default(),
@@ -115,7 +115,7 @@ impl Provider {
     }
 
     /// So many of the next answers are 403.
-    pub(super) fn limit(&self, times: usize, retry_after: Option<&'static str>) {
+    pub(crate) fn limit(&self, times: usize, retry_after: Option<&'static str>) {
         self.told.lock().unwrap().limits = (times, retry_after);
     }
 

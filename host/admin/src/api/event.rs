@@ -77,7 +77,7 @@ pub(crate) struct EventRequest {
     received_at: String,
     /// The method as sent.
     method: String,
-    /// The path as sent.
+    /// The path as sent, without secrets.
     path: String,
     /// The query without secrets.
     query: Option<String>,
@@ -87,9 +87,12 @@ pub(crate) struct EventRequest {
     /// Names and values of what the host found out.
     #[schema(value_type = Vec<Vec<String>>)]
     attributes: Vec<(String, String)>,
-    /// The length of the body.
+    /// The length of the body as received.
     body_bytes: usize,
-    /// The body, or its first 256 KiB.
+    /// Whether a token or a signature in the body is masked.
+    body_masked: bool,
+    /// The body, or its first 256 KiB. The token or signature that the hook's scheme reads from it
+    /// is masked.
     body: EventBody,
 }
 
@@ -163,7 +166,7 @@ pub(crate) async fn show(
         BODY_SHOWN_MAX
     };
     let shown = find(&events, &id).await;
-    answered(shown.map(|(id, shown)| detail(id, shown, body_max)))
+    answered(shown.map(|(id, shown)| detail(&events, id, shown, body_max)))
 }
 
 /// The attempts of all deliveries of an event, in ascending order.
@@ -198,7 +201,7 @@ fn shown_attempts(shown: Shown) -> Vec<Attempt> {
     shown.attempts.into_iter().map(Attempt::from).collect()
 }
 
-fn detail(id: EventId, mut shown: Shown, body_max: usize) -> EventDetail {
+fn detail(events: &Events, id: EventId, mut shown: Shown, body_max: usize) -> EventDetail {
     let verdict = EventVerdict {
         key: attribute(&shown, "verified-by"),
         scheme: attribute(&shown, "verified-by-scheme"),
@@ -209,7 +212,10 @@ fn detail(id: EventId, mut shown: Shown, body_max: usize) -> EventDetail {
         hook: attribute(&shown, "emitted-by"),
     });
     let event = match &shown.event {
-        Some(Ok(event)) => StoredEvent::Request(Box::new(request(event, body_max))),
+        Some(Ok(event)) => {
+            let masked = events.without_proof(event);
+            StoredEvent::Request(Box::new(request(event, &masked, body_max)))
+        }
         Some(Err(_)) => StoredEvent::Missing(MissingEvent {
             problem: "corrupt: what is stored is not what was accepted",
         }),
@@ -246,8 +252,9 @@ fn attribute(shown: &Shown, name: &str) -> Option<String> {
     event.attribute(name).map(str::to_owned)
 }
 
-fn request(event: &Event, body_max: usize) -> EventRequest {
-    let headers = event.headers.iter().map(|(name, value)| {
+/// `masked` is the event without the proof of its sender.
+fn request(event: &Event, masked: &Event, body_max: usize) -> EventRequest {
+    let headers = masked.headers.iter().map(|(name, value)| {
         let shown = if is_shown_header(name.as_str()) {
             String::from_utf8_lossy(value.as_bytes()).into_owned()
         } else {
@@ -260,12 +267,13 @@ fn request(event: &Event, body_max: usize) -> EventRequest {
         hook: event.hook.to_string(),
         received_at: humantime::format_rfc3339_millis(event.received_at).to_string(),
         method: event.method.as_str().to_owned(),
-        path: event.path.clone(),
-        query: event.query.clone(),
+        path: masked.path.clone(),
+        query: masked.query.clone(),
         headers: headers.collect(),
-        attributes: event.attributes.clone(),
+        attributes: masked.attributes.clone(),
         body_bytes: event.body.len(),
-        body: EventBody::of(&event.body, body_max),
+        body_masked: masked.body != event.body,
+        body: EventBody::of(&masked.body, body_max),
     }
 }
 

@@ -359,7 +359,7 @@ async fn chunk(
     let found = events.ledger.contents(numbers, content.parts()).await?;
     for (one, fits) in &mut chunk {
         let read = found.get(&one.delivery);
-        *fits = *fits && read.is_some_and(|read| content.fits(read));
+        *fits = *fits && read.is_some_and(|read| content.fits(events, read));
     }
 
     Ok(chunk)
@@ -393,14 +393,15 @@ impl Content {
         }
     }
 
-    fn fits(&self, read: &Read) -> bool {
+    fn fits(&self, events: &Events, read: &Read) -> bool {
         let Parts { event, attempts } = self.parts();
         // A pruned or corrupt event matches no filter.
         let fits_event = !event
             || read
                 .event
                 .as_ref()
-                .is_some_and(|event| self.fits_event(event));
+                // A search must not reveal a masked value.
+                .is_some_and(|event| self.fits_event(&events.without_proof(event)));
         fits_event && (!attempts || self.fits_attempts(&read.attempts))
     }
 

@@ -114,7 +114,7 @@ pub(crate) async fn page(
             .map(|name| (name.to_string(), **name == *hook))
             .collect(),
         actions: actions.map(|one| (one, one == action)).collect(),
-        since: text::line(since, 40),
+        since: text::field(since),
         entries: found.entries.iter().map(entry_view).collect(),
         is_filtered: filter.iter().any(|(_, value)| !value.is_empty()),
         older: older.unwrap_or_default(),

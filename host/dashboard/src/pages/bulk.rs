@@ -9,12 +9,14 @@ use axum::response::Response;
 use super::row::Row;
 use crate::api::ApiError;
 use crate::fields::Fields;
-use crate::jobs::{Command, Counted, EVENTS_MAX, End, Job, Pace, RATE_MAX, Selection};
+use crate::jobs::{Command, Counted, EVENTS_MAX, End, Job, Pace, RATE_MAX, Selection, Total};
 use crate::page::{self, Forms, Page, go_to, show};
 use crate::state::{Operator, Shared};
 use crate::{job_commands, live, text};
 
 const RATE_DEFAULT: f64 = 50.0;
+/// The most characters of the id of an event.
+const EVENT_MAX: usize = 64;
 /// The most events that can be selected one by one.
 const SELECTED_MAX: usize = 500;
 
@@ -53,8 +55,8 @@ struct CountView {
     selected: String,
     /// What is to know of the number; usually empty.
     limit: String,
-    /// The number that a job is started with.
-    total: usize,
+    /// Whether there is something to do.
+    has_events: bool,
     rows: Vec<Row>,
     command: &'static str,
     is_discard: bool,
@@ -71,7 +73,10 @@ struct JobView {
     tone: &'static str,
     done: usize,
     handled: usize,
+    /// The end of the progress bar.
     total: usize,
+    /// How many events the job has, in words.
+    of: String,
     skipped: usize,
     rate: String,
     is_running: bool,
@@ -150,15 +155,14 @@ pub(crate) async fn start(
 
     let selection = selection(&fields);
     let what = selection.describe();
-    let total = fields.get("total").parse().unwrap_or(0);
     let pace = Pace {
         rate: rate(&fields),
         reason,
-        total,
     };
     let started = job_commands::start(&dashboard, &by, command, selection, pace).await;
     match started {
         Ok(job) => {
+            let what = text::line(&what, 400);
             let result = format!("Job {} runs: {} of {what}", job.id, command.word());
             dashboard.notify(&by, &result);
             go_to("/bulk")
@@ -207,12 +211,13 @@ fn rate(fields: &Fields) -> f64 {
 }
 
 fn form(fields: &Fields, selection: &Selection, command: Option<Command>) -> FormView {
+    let events = selection.events.iter();
     FormView {
-        search: selection.search.clone(),
-        group: selection.group.clone(),
-        events: selection.events.clone(),
+        search: text::field(&selection.search),
+        group: text::field(&selection.group),
+        events: events.map(|event| text::line(event, EVENT_MAX)).collect(),
         rate: rate(fields).to_string(),
-        reason: fields.get("reason").to_owned(),
+        reason: text::field(fields.get("reason")),
         problem: String::new(),
         is_replay: !matches!(command, Some(Command::Discard | Command::RetryNow)),
         is_discard: command == Some(Command::Discard),
@@ -246,7 +251,7 @@ fn count_view(selection: &Selection, command: Command, counted: &Counted) -> Cou
         } else {
             String::new()
         },
-        total: counted.deliveries,
+        has_events: counted.deliveries > 0,
         rows: counted.shown.iter().map(Row::new).collect(),
         command: command.word(),
         is_discard: command == Command::Discard,
@@ -279,16 +284,48 @@ fn job_view(job: &Job) -> JobView {
         tone,
         done: job.done(),
         handled,
-        // Events may have become dead since the dry run.
-        total: job.total.max(handled).max(1),
+        // Events may have become dead since they were counted.
+        total: job
+            .total()
+            .map_or(0, |total| total.events)
+            .max(handled)
+            .max(1),
+        of: of_words(job.total(), handled),
         skipped: job.skipped(),
         rate: job.rate.to_string(),
+    }
+}
+
+/// How many events a job has to handle.
+fn of_words(total: Option<Total>, handled: usize) -> String {
+    match total {
+        None => "its events are being counted".to_owned(),
+        Some(total) if total.is_complete => format!("of {}", total.events.max(handled)),
+        Some(total) => format!("of at least {}", total.events.max(handled)),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn totals_are_said() {
+        let total = |events, is_complete| {
+            Some(Total {
+                events,
+                is_complete,
+            })
+        };
+        for (total, handled, words) in [
+            (None, 0, "its events are being counted"),
+            (total(3, true), 1, "of 3"),
+            (total(3, true), 4, "of 4"),
+            (total(100_000, false), 0, "of at least 100000"),
+        ] {
+            assert_eq!(of_words(total, handled), words);
+        }
+    }
 
     #[test]
     fn rates_are_bounded() {

@@ -142,6 +142,9 @@ pub(crate) async fn page(
     if let Err(error) = filled {
         view.problem = text::visible(&error.text);
     }
+    for shown in [&mut view.hook, &mut view.contains, &mut view.prefix] {
+        *shown = text::field(shown);
+    }
     show(&view)
 }
 

@@ -68,7 +68,7 @@ pub(crate) async fn page(
         page: Page::new(&dashboard, &by, "Events", "/events"),
         view,
         live,
-        search,
+        search: text::field(&search),
         qualifiers: QUALIFIERS,
         suggestions: suggestions(&dashboard),
     })

@@ -1,5 +1,6 @@
 //! The pages: one file each, with its view model and its handlers.
 
+mod attempt;
 pub(crate) mod audit;
 pub(crate) mod bulk;
 pub(crate) mod component;
@@ -8,8 +9,13 @@ pub(crate) mod event;
 pub(crate) mod events;
 pub(crate) mod failures;
 pub(crate) mod help;
+pub(crate) mod missed;
 pub(crate) mod overview;
+mod request;
 mod row;
 mod sample;
 pub(crate) mod send;
+mod tamper;
+mod timeline;
+mod values;
 pub(crate) mod why;

@@ -22,6 +22,7 @@ use crate::state::{Dashboard, Operator, Shared};
 use crate::text::Part;
 use crate::{live, text};
 
+const NEVER_CALLED: &str = "Serving, never called";
 /// Signatures with a time are valid for some minutes.
 const SIGNED_AGAIN: Duration = Duration::from_secs(60);
 
@@ -43,12 +44,22 @@ struct Overview {
     alarms: Vec<AlarmView>,
     /// Hooks that need a look.
     hooks: Vec<HookView>,
+    /// Hooks without a problem that were never called.
+    waiting: Vec<HookView>,
     healthy: Vec<HookView>,
     /// Facts about the node: name and value.
     facts: Vec<(&'static str, String)>,
     /// Why no event can be stored now; empty if it can.
     trouble: Vec<Part>,
     plugins: String,
+}
+
+/// The part of the page that shows a hook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Section {
+    Look,
+    Waiting,
+    Healthy,
 }
 
 /// An open alarm.
@@ -177,6 +188,7 @@ async fn overview(dashboard: &Dashboard) -> Overview {
     let mut view = Overview {
         alarms: alarms(dashboard),
         hooks: Vec::new(),
+        waiting: Vec::new(),
         healthy: Vec::new(),
         facts: facts(dashboard, &usage).await,
         trouble: text::sentence(&(admin.not_ready)().unwrap_or(unreadable)),
@@ -185,11 +197,12 @@ async fn overview(dashboard: &Dashboard) -> Overview {
     for status in admin.hooks.statuses() {
         let backlog = backlogs.get(status.name.as_str()).copied();
         let is_alarmed = view.alarms.iter().any(|alarm| alarm.hook == status.name);
-        let (hook, is_healthy) = hook_view(dashboard, status, backlog, &refusals);
-        if is_healthy && !is_alarmed {
-            view.healthy.push(hook);
-        } else {
-            view.hooks.push(hook);
+        let (hook, section) = hook_view(dashboard, status, backlog, &refusals);
+        match section {
+            _ if is_alarmed => view.hooks.push(hook),
+            Section::Look => view.hooks.push(hook),
+            Section::Waiting => view.waiting.push(hook),
+            Section::Healthy => view.healthy.push(hook),
         }
     }
 
@@ -215,13 +228,13 @@ fn alarms(dashboard: &Dashboard) -> Vec<AlarmView> {
     open.collect()
 }
 
-/// A hook, and whether it needs no look.
+/// A hook, and where it is shown.
 fn hook_view(
     dashboard: &Dashboard,
     status: HookStatus,
     backlog: Option<&HookBacklog>,
     refusals: &[KeptRefusal],
-) -> (HookView, bool) {
+) -> (HookView, Section) {
     let admin = &dashboard.setup.admin;
     let name = status.name.clone();
     let backlog = backlog.cloned().unwrap_or_default();
@@ -247,10 +260,15 @@ fn hook_view(
             "busy",
         ),
         _ if is_unused && is_refusing => ("Serving, but all requests were refused", "bad"),
-        _ if is_unused => ("Serving, never called", "busy"),
+        _ if is_unused => (NEVER_CALLED, "plain"),
         _ => ("Serving", "good"),
     };
-    let is_healthy = tone == "good" && status.problem.is_none();
+    let section = match tone {
+        _ if status.problem.is_some() => Section::Look,
+        "good" => Section::Healthy,
+        _ if words == NEVER_CALLED => Section::Waiting,
+        _ => Section::Look,
+    };
     let spark = dashboard.series.spark(&name);
     let has_facts = matches!(status.state, HookState::Serving | HookState::Stale)
         || spark.has_requests
@@ -279,7 +297,7 @@ fn hook_view(
         first,
         name,
     };
-    (view, is_healthy)
+    (view, section)
 }
 
 /// The command that sends a first event to a hook. It is signed again only after a while, so that a

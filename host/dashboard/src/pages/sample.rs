@@ -4,6 +4,7 @@ use landfall_hooks::Hook;
 use landfall_model::Secret;
 use landfall_verify::{SampleError, SampleRequest, SignedSample, sample};
 
+use super::tamper::change_secret;
 use crate::curl::{SampleCommand, curl, quote};
 use crate::state::Dashboard;
 use crate::text;
@@ -26,9 +27,23 @@ pub(crate) fn for_hook(
     hook: &Hook,
     edits: Edits,
 ) -> Result<SignedSample, SampleError> {
+    signed_with(dashboard, hook, edits, first_secret(dashboard, hook))
+}
+
+/// The same with another secret, so that the hook must refuse it.
+pub(crate) fn with_wrong_secret(
+    dashboard: &Dashboard,
+    hook: &Hook,
+    edits: Edits,
+) -> Result<SignedSample, SampleError> {
+    let secret = first_secret(dashboard, hook);
+    let wrong = secret.map(|secret| Secret::new(change_secret(secret.expose())));
+    signed_with(dashboard, hook, edits, wrong)
+}
+
+fn first_secret(dashboard: &Dashboard, hook: &Hook) -> Option<Secret> {
     let mut secrets = hook.spec.verify.secret.iter();
-    let secret = secrets.find_map(|secret| dashboard.setup.secrets.value(secret).ok());
-    signed_with(dashboard, hook, edits, secret)
+    secrets.find_map(|secret| dashboard.setup.secrets.value(secret).ok())
 }
 
 /// The command that sends a first event to a hook.

@@ -6,12 +6,13 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use landfall_hooks::Hook;
 use landfall_ledger::Filter;
-use landfall_verify::SignedSample;
+use landfall_verify::{SampleError, SignedSample};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::event::event_path;
-use super::sample::{Edits, command, for_hook, with_placeholder};
+use super::sample::{Edits, command, for_hook, with_placeholder, with_wrong_secret};
+use super::tamper::{Tamper, change_body};
 use crate::fields::{Fields, link};
 use crate::page::{Page, show, show_refused};
 use crate::pretty::pretty;
@@ -33,6 +34,10 @@ struct SendPage {
     provider: String,
     event: String,
     body: String,
+    /// What the tamper switch changes; empty if there is no switch.
+    tamper: &'static str,
+    /// What a changed body proves of this hook; empty if the switch changes the body.
+    tamper_note: String,
     is_tampered: bool,
     headers: Vec<(String, String)>,
     target: String,
@@ -95,7 +100,7 @@ pub(crate) async fn page(
     show(&view)
 }
 
-/// Signs the body as it was edited, changes it if the tamper switch is on, and sends it.
+/// Signs the body as it was edited, tampers with the request if the switch is on, and sends it.
 pub(crate) async fn send(
     State(dashboard): State<Shared>,
     Extension(by): Extension<Operator>,
@@ -118,7 +123,13 @@ pub(crate) async fn send(
         return show_refused(StatusCode::UNPROCESSABLE_ENTITY, &view, &view.problem);
     };
     if view.is_tampered {
-        tamper(&mut signed);
+        signed = match tampered(&dashboard, &hook, &view, signed) {
+            Ok(signed) => signed,
+            Err(error) => {
+                view.problem = text::visible(&error.to_string());
+                return show(&view);
+            }
+        };
     }
 
     let last = newest(&dashboard, &view.hook).await;
@@ -144,6 +155,23 @@ pub(crate) async fn send(
     show(&view)
 }
 
+/// The request after it was tampered with, as the hook's scheme allows it.
+fn tampered(
+    dashboard: &Dashboard,
+    hook: &Hook,
+    view: &SendPage,
+    mut signed: SignedSample,
+) -> Result<SignedSample, SampleError> {
+    match Tamper::of(hook) {
+        Tamper::Body => {
+            change_body(&mut signed.body);
+            Ok(signed)
+        }
+        Tamper::Secret => with_wrong_secret(dashboard, hook, edits(view, Some(signed.body))),
+        Tamper::Nothing => Ok(signed),
+    }
+}
+
 async fn send_audited(dashboard: &Dashboard, signed: SignedSample) -> Sent {
     match (dashboard.setup.send)(signed).await {
         Ok((answered, body)) => Sent::Answered { answered, body },
@@ -167,8 +195,10 @@ fn send_page(dashboard: &Dashboard, by: &Operator, fields: &Fields) -> SendPage 
             .collect(),
         hook: chosen,
         provider: String::new(),
-        event: fields.get("type").to_owned(),
+        event: text::field(fields.get("type")),
         body: String::new(),
+        tamper: "",
+        tamper_note: String::new(),
         is_tampered: fields.has("tamper"),
         headers: Vec::new(),
         target: String::new(),
@@ -192,12 +222,12 @@ fn prepare(
         (None, Some(scheme)) => format!("scheme {scheme:?}").to_lowercase(),
         (None, None) => "closed: no caller is allowed".to_owned(),
     };
+    let tamper = Tamper::of(hook);
+    view.tamper = tamper.label();
+    view.tamper_note = tamper.note(hook);
+    view.is_tampered &= tamper != Tamper::Nothing;
     let is_edited = body.is_some();
-    let edits = Edits {
-        event: Some(view.event.trim().to_owned()).filter(|event| !event.is_empty()),
-        body,
-    };
-    let signed = match for_hook(dashboard, hook, edits) {
+    let signed = match for_hook(dashboard, hook, edits(view, body)) {
         Ok(signed) => signed,
         Err(error) => {
             view.problem = text::visible(&error.to_string());
@@ -229,13 +259,11 @@ fn prepare(
     Some(signed)
 }
 
-/// Changes the request after it was signed. A JSON body stays JSON, so that only the signature is
-/// wrong.
-fn tamper(signed: &mut SignedSample) {
-    let digit = signed.body.iter().rposition(u8::is_ascii_digit);
-    match digit {
-        Some(at) => signed.body[at] = if signed.body[at] == b'0' { b'1' } else { b'0' },
-        None => signed.body.push(b' '),
+fn edits(view: &SendPage, body: Option<Vec<u8>>) -> Edits {
+    let event = text::typed(view.event.trim());
+    Edits {
+        event: Some(event).filter(|event| !event.is_empty()),
+        body,
     }
 }
 
@@ -298,28 +326,4 @@ async fn newer(dashboard: &Dashboard, hook: &str, last: i64) -> Option<String> {
     let listed = dashboard.setup.admin.ledger.list(filter).await.ok()?;
     let newest = listed.into_iter().next()?;
     (newest.delivery > last).then_some(newest.event)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tampering_changes_one_byte() {
-        for (body, changed) in [
-            ("{\"id\":10}", "{\"id\":11}"),
-            ("{\"a\":9 }", "{\"a\":0 }"),
-            ("{}", "{} "),
-        ] {
-            let mut signed = SignedSample {
-                method: "POST".into(),
-                url: "http://127.0.0.1:8080/q".into(),
-                headers: Vec::new(),
-                body: body.into(),
-                carries_secret: false,
-            };
-            tamper(&mut signed);
-            assert_eq!(String::from_utf8(signed.body).unwrap(), changed);
-        }
-    }
 }

@@ -18,7 +18,7 @@ const ANSWER_SHOWN: usize = 500;
 pub(super) struct ShowFlags {
     /// The event's id, or the beginning of it.
     event: String,
-    /// Write only the body, exactly as it was received.
+    /// Write only the body, as it was received; the token that the hook reads from it is masked.
     #[arg(long)]
     body: bool,
 }

@@ -1,6 +1,7 @@
 //! README.md and docs/: every sample runs, every link leads somewhere, and the tables are complete.
 
 mod gallery;
+mod http;
 mod links;
 mod patterns;
 mod samples;

@@ -2,7 +2,10 @@
 
 mod connections;
 mod requests;
+mod responses;
+mod slow;
 mod stop;
+mod table;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

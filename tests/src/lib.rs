@@ -10,6 +10,8 @@ pub mod disk;
 pub mod faults;
 pub mod forged;
 pub mod google;
+pub mod http2;
+pub mod http_table;
 pub mod languages;
 mod launch;
 mod log;

@@ -218,6 +218,9 @@ impl Config {
             body_timeout: limits.body_timeout.0,
             queue_timeout: limits.queue_timeout.0,
             body_memory: limits.body_memory.0,
+            response_memory: limits.response_memory.0,
+            connection_response_memory: limits.connection_response_memory.0,
+            response_rate: limits.response_rate.0 as u64,
         }
     }
 

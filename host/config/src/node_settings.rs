@@ -149,6 +149,23 @@ settings! {
         /// Memory for all request bodies together
         #[range("1MiB", "1TiB")]
         body_memory: Size = "256MiB",
+
+        /// Memory for all replies that clients have not read yet. A reply of more than 64 KiB may
+        /// use seven eighths. Without room, mode `sync` answers 503, the other modes send the
+        /// accepted answer
+        #[range("1MiB", "1TiB")]
+        response_memory: Size = "256MiB",
+
+        /// The part of `limits.response_memory` that one connection may use. Only an HTTP/2
+        /// connection can have several replies that wait
+        #[range("1MiB", "1TiB")]
+        connection_response_memory: Size = "32MiB",
+
+        /// Bytes per second that a client must read of an answer, after the first
+        /// `limits.head_timeout`. A client that reads less, or nothing for `limits.head_timeout`, is
+        /// disconnected. On HTTP/2, a stream that is read too slowly is reset
+        #[range("1B", "1GiB")]
+        response_rate: Size = "8KiB",
     }
     tables {}
 }

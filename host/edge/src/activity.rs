@@ -2,22 +2,18 @@
 //! on which nothing happens are closed here, because hyper keeps them open while the client answers
 //! pings, even if it never reads its answer. `io_timeouts` has the deadlines of HTTP/1.
 
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::body::Body;
-use bytes::Bytes;
 use http::header::CONNECTION;
-use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::Notify;
 
 use landfall_model::{EdgeLimits, lock};
 
-/// A frame is sent in steps of this size, so that a slow reader shows progress.
-const STEP_BYTES: usize = 16 << 10;
+use super::responses::ConnectionUse;
+use super::sending::{Sending, SendingBody, SendingEvents};
 
 /// What an HTTP/1 connection reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,13 +33,22 @@ pub(crate) enum Reading {
 pub(crate) struct ConnectionActivity {
     reading: AtomicU8,
     slow_head: AtomicBool,
+    slow_reader: AtomicBool,
     left_unread: AtomicBool,
+    /// Whether a request head was received whose body has not been claimed by a request.
+    has_body: AtomicBool,
+    /// What the chunks of the last body have announced, in bytes.
+    announced: AtomicU64,
+    announced_more: Notify,
+    /// The bytes of replies that the client has not read.
+    responses: ConnectionUse,
     is_http2: AtomicBool,
     /// Notified when the first HTTP/2 request starts.
     http2_begun: Notify,
     running: AtomicUsize,
     /// HTTP/2 answers that the client has not read completely.
     sending: AtomicUsize,
+    answers: Mutex<Vec<Arc<Sending>>>,
     last: Mutex<Instant>,
     is_closed: AtomicBool,
     close: Notify,
@@ -52,12 +57,24 @@ pub(crate) struct ConnectionActivity {
 /// A request that is being handled, until it is dropped.
 pub(crate) struct InFlightRequest(Arc<ConnectionActivity>);
 
-/// A response body that records when the client reads a part of it.
-struct ObservedBody {
-    body: Body,
-    /// The rest of a frame that is larger than one step.
-    rest: Bytes,
+/// The connection of a request, as an extension of the request.
+#[derive(Clone)]
+pub(crate) struct OnConnection {
     activity: Arc<ConnectionActivity>,
+    /// Whether the sizes of the chunks of this request are known before their bytes arrive.
+    has_announced: bool,
+}
+
+/// Records the progress of an HTTP/2 answer.
+struct SentAnswer(Arc<ConnectionActivity>);
+
+/// Why an HTTP/2 connection is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stall {
+    /// The client does not read its answers.
+    Sending,
+    /// There was no request.
+    Idle,
 }
 
 // === impl ConnectionActivity ===
@@ -68,11 +85,17 @@ impl ConnectionActivity {
         Arc::new(ConnectionActivity {
             reading: AtomicU8::new(Reading::Head as u8),
             slow_head: AtomicBool::new(false),
+            slow_reader: AtomicBool::new(false),
             left_unread: AtomicBool::new(false),
+            has_body: AtomicBool::new(false),
+            announced: AtomicU64::new(0),
+            announced_more: Notify::new(),
+            responses: ConnectionUse::default(),
             is_http2: AtomicBool::new(false),
             http2_begun: Notify::new(),
             running: AtomicUsize::new(0),
             sending: AtomicUsize::new(0),
+            answers: Mutex::default(),
             last: Mutex::new(Instant::now()),
             is_closed: AtomicBool::new(false),
             close: Notify::new(),
@@ -111,12 +134,19 @@ impl ConnectionActivity {
 
         self.sending.fetch_add(1, Ordering::Relaxed);
         response.map(|body| {
-            Body::new(ObservedBody {
-                body,
-                rest: Bytes::new(),
-                activity: self.clone(),
-            })
+            let sending = Sending::new(body);
+            lock(&self.answers).push(sending.clone());
+            Body::new(SendingBody::new(sending, SentAnswer(self.clone())))
         })
+    }
+
+    /// What the request that just started must know of its connection.
+    pub(crate) fn for_request(self: &Arc<ConnectionActivity>, is_chunked: bool) -> OnConnection {
+        let has_body = self.has_body.swap(false, Ordering::Relaxed);
+        OnConnection {
+            activity: self.clone(),
+            has_announced: is_chunked && has_body,
+        }
     }
 
     /// Records that the answer closes the connection while the client may still be sending.
@@ -140,7 +170,21 @@ impl ConnectionActivity {
 
     /// Records the first bytes of the next head.
     pub(crate) fn start_head(&self) {
+        self.has_body.store(false, Ordering::Relaxed);
         self.set_reading(Reading::Head);
+    }
+
+    /// Records the end of a head that was received alone or as the first of several.
+    pub(crate) fn start_body(&self) {
+        self.announced.store(0, Ordering::Relaxed);
+        self.has_body.store(true, Ordering::Relaxed);
+    }
+
+    /// Records how many bytes the chunks of the body have announced so far.
+    pub(crate) fn announce(&self, bytes: u64) {
+        if self.announced.swap(bytes, Ordering::Relaxed) != bytes {
+            self.announced_more.notify_one();
+        }
     }
 
     /// Records that the answer was sent.
@@ -159,14 +203,25 @@ impl ConnectionActivity {
         self.slow_head.load(Ordering::Relaxed)
     }
 
+    /// Records that the client reads its answer too slowly.
+    pub(crate) fn record_slow_reader(&self) {
+        self.slow_reader.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the connection ended because of a slow reader.
+    pub(crate) fn is_reader_slow(&self) -> bool {
+        self.slow_reader.load(Ordering::Relaxed)
+    }
+
     /// Returns when this connection must make room for another.
     pub(crate) async fn closed(&self) {
         self.close.notified().await;
     }
 
     /// Returns when an HTTP/2 connection handles no request, and either the client has not read
-    /// from an answer for `head_timeout`, or there was no request for `keep_alive`.
-    pub(crate) async fn stalled(&self, limits: &EdgeLimits) {
+    /// from an answer for `head_timeout`, or there was no request for `keep_alive`. Until then,
+    /// drops single answers that are read too slowly, and calls `on_slow` for each.
+    pub(crate) async fn stalled(&self, limits: &EdgeLimits, on_slow: impl Fn()) -> Stall {
         if !self.is_http2.load(Ordering::Relaxed) {
             self.http2_begun.notified().await;
         }
@@ -181,7 +236,15 @@ impl ConnectionActivity {
 
             let left = limit.saturating_sub(lock(&self.last).elapsed());
             if left.is_zero() && self.running.load(Ordering::Relaxed) == 0 {
-                return;
+                if sends {
+                    self.record_slow_reader();
+                    return Stall::Sending;
+                }
+                return Stall::Idle;
+            }
+
+            for _ in 0..self.cut_slow_answers(limits) {
+                on_slow();
             }
 
             // The limit may change in the meantime.
@@ -222,6 +285,15 @@ impl ConnectionActivity {
         self.close.notify_one();
     }
 
+    /// Returns how many answers are not sent completely, because the client reads them too slowly.
+    fn cut_slow_answers(&self, limits: &EdgeLimits) -> usize {
+        let answers = lock(&self.answers).clone();
+        answers
+            .iter()
+            .filter(|answer| answer.cut_if_slow(limits))
+            .count()
+    }
+
     fn set_reading(&self, what: Reading) {
         self.reading.store(what as u8, Ordering::Relaxed);
     }
@@ -230,6 +302,28 @@ impl ConnectionActivity {
         *lock(&self.last) = Instant::now();
     }
 }
+
+// === impl OnConnection ===
+
+impl OnConnection {
+    /// The bytes of replies that the client has not read.
+    pub(crate) fn responses(&self) -> &ConnectionUse {
+        &self.activity.responses
+    }
+
+    /// Returns when the chunks of the body have announced more than `max` bytes.
+    pub(crate) async fn announced_more_than(&self, max: usize) {
+        if !self.has_announced {
+            return std::future::pending().await;
+        }
+
+        while self.activity.announced.load(Ordering::Relaxed) <= max as u64 {
+            self.activity.announced_more.notified().await;
+        }
+    }
+}
+
+// === impl InFlightRequest ===
 
 impl Drop for InFlightRequest {
     fn drop(&mut self) {
@@ -243,48 +337,16 @@ impl Drop for InFlightRequest {
     }
 }
 
-impl Drop for ObservedBody {
-    fn drop(&mut self) {
-        self.activity.sending.fetch_sub(1, Ordering::Relaxed);
-        self.activity.record_progress();
-    }
-}
+// === impl SentAnswer ===
 
-impl HttpBody for ObservedBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        self.activity.record_progress();
-        if self.rest.is_empty() {
-            match std::task::ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => self.rest = data,
-                    Err(other) => return Poll::Ready(Some(Ok(other))),
-                },
-                other => return Poll::Ready(other),
-            }
-        }
-
-        let step = self.rest.len().min(STEP_BYTES);
-        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(step)))))
+impl SendingEvents for SentAnswer {
+    fn on_step(&self) {
+        self.0.record_progress();
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let (inner, rest) = (self.body.size_hint(), self.rest.len() as u64);
-        let mut hint = SizeHint::new();
-        hint.set_lower(inner.lower() + rest);
-        if let Some(upper) = inner.upper() {
-            hint.set_upper(upper + rest);
-        }
-
-        hint
+    fn on_end(&self, sending: &Arc<Sending>) {
+        lock(&self.0.answers).retain(|answer| !Arc::ptr_eq(answer, sending));
+        self.0.sending.fetch_sub(1, Ordering::Relaxed);
+        self.0.record_progress();
     }
 }

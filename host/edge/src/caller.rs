@@ -11,6 +11,7 @@ use landfall_hooks::Hook;
 use landfall_model::{NO_HOOK, Peer, TRACEPARENT};
 use landfall_telemetry::OpenSpan;
 
+use super::activity::OnConnection;
 use super::client;
 
 /// Longer paths are truncated in the log.
@@ -32,6 +33,8 @@ pub(crate) struct Caller {
     pub(crate) proxy: Option<IpAddr>,
     /// Length of the body that the head announces.
     pub(crate) announced: u64,
+    /// The connection of the request.
+    pub(crate) connection: Option<OnConnection>,
     /// The header that names the span of the caller.
     traceparent: Option<HeaderValue>,
     /// The span of the request. `None`: telemetry is off.
@@ -58,6 +61,7 @@ impl Caller {
             proxy: address
                 .filter(|address| Some(*address) == peer && client::is_forwarded(&head.headers)),
             announced: body.size_hint().lower(),
+            connection: head.extensions.get::<OnConnection>().cloned(),
             traceparent: head.headers.get(TRACEPARENT).cloned(),
             span: None,
         }

@@ -17,6 +17,7 @@ use super::decode::Decoders;
 use super::hints::HintBudget;
 use super::push_auth;
 use super::request_log::RequestLog;
+use super::responses::ResponseBudget;
 
 /// The public listener's state.
 pub struct Edge {
@@ -43,6 +44,7 @@ pub struct Edge {
     pub(crate) request_log: RequestLog,
     pub(crate) hints: HintBudget,
     pub(crate) bodies: BodyBudget,
+    pub(crate) responses: ResponseBudget,
     pub(crate) decoders: Decoders,
     /// Verifies the calls of a broker that pushes messages.
     pub(crate) push: Option<Verifier>,
@@ -82,6 +84,9 @@ pub struct EdgeSetup {
 impl Edge {
     /// Ready for requests.
     pub fn new(setup: EdgeSetup) -> anyhow::Result<Arc<Edge>> {
+        let limits = &setup.limits;
+        let responses =
+            ResponseBudget::new(limits.response_memory, limits.connection_response_memory);
         Ok(Arc::new(Edge {
             hooks: setup.hooks,
             secrets: setup.secrets,
@@ -96,6 +101,7 @@ impl Edge {
             request_log: RequestLog::new(setup.request_lines, setup.request_every),
             hints: HintBudget::default(),
             bodies: BodyBudget::new(setup.limits.body_memory),
+            responses,
             decoders: Decoders::new(setup.limits.body_timeout),
             push: setup.push.as_ref().map(push_auth::verifier).transpose()?,
             is_draining: AtomicBool::new(false),

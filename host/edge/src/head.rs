@@ -2,15 +2,20 @@
 
 use http::header::{HOST, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderValue, Method, Version};
+use http::{HeaderMap, HeaderValue, Method, Version};
 
 use landfall_model::has_dot_segment;
 
+use super::host;
 use super::rejection::Rejection;
 
-/// Of target, header names and header values together. hyper refuses much larger heads before it
-/// parses them.
+/// Of method, target, header names and header values together. hyper refuses much larger heads
+/// before it parses them.
 const BYTES_MAX: usize = 64 << 10;
+/// hyper has the same limit for HTTP/1.
+const HEADERS_MAX: usize = 100;
+/// Twice the length of the longest registered method.
+const METHOD_BYTES_MAX: usize = 32;
 
 /// Whether the connection must end with this request. A chunked request may also have had a
 /// `Content-Length`, which hyper has removed. Two framings allow request smuggling (RFC 9112
@@ -20,11 +25,18 @@ pub(crate) fn is_last(head: &Parts) -> bool {
 }
 
 pub(crate) fn check(head: &Parts) -> Result<(), Rejection> {
-    if bytes(head) > BYTES_MAX {
+    if bytes(head) > BYTES_MAX || head.headers.len() > HEADERS_MAX {
         return Err(Rejection::LargeHead);
     }
 
-    check_meaning(head).map_err(Rejection::BadHead)
+    if head.method.as_str().len() > METHOD_BYTES_MAX {
+        return Err(Rejection::UnknownMethod);
+    }
+
+    check_transfer_encoding(&head.headers)?;
+    check_host(head)
+        .and_then(|()| check_target(head))
+        .map_err(Rejection::BadHead)
 }
 
 fn bytes(head: &Parts) -> usize {
@@ -36,44 +48,100 @@ fn bytes(head: &Parts) -> usize {
         .headers
         .iter()
         .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
-    target + headers.sum::<usize>()
+    head.method.as_str().len() + target + headers.sum::<usize>()
 }
 
-fn is_chunked(value: &HeaderValue) -> bool {
-    value
-        .as_bytes()
-        .trim_ascii()
-        .eq_ignore_ascii_case(b"chunked")
-}
+/// Another coding would stay in the body, which would then differ from what was sent. hyper has
+/// checked that the last coding is `chunked`.
+fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Rejection> {
+    let mut lines = headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(first) = lines.next() else {
+        return Ok(());
+    };
 
-fn check_meaning(head: &Parts) -> Result<(), &'static str> {
-    let hosts = head.headers.get_all(HOST).iter().count();
-    if head.version == Version::HTTP_11 && hosts == 0 {
-        return Err("host header missing");
+    if is_chunked(first.as_bytes()) && lines.next().is_none() {
+        return Ok(());
     }
 
-    if hosts > 1 {
+    let is_known = headers
+        .get_all(TRANSFER_ENCODING)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .all(|coding| is_chunked(coding) || coding.trim_ascii().is_empty());
+    Err(if is_known {
+        Rejection::BadHead("transfer-encoding other than one `chunked`")
+    } else {
+        Rejection::UnknownCoding
+    })
+}
+
+fn is_chunked(coding: &[u8]) -> bool {
+    coding.trim_ascii().eq_ignore_ascii_case(b"chunked")
+}
+
+fn check_host(head: &Parts) -> Result<(), &'static str> {
+    let mut hosts = head.headers.get_all(HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
         return Err("more than one host header");
     }
 
-    // Another coding would stay in the body, which would then differ from what was sent.
-    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
-    if codings.next().is_some_and(|first| !is_chunked(first)) || codings.next().is_some() {
-        return Err("transfer-encoding other than chunked");
+    if host.is_some_and(|host| !host::is_host(host.as_bytes())) {
+        return Err("host header invalid");
     }
 
+    let authority = head.uri.authority();
+    if let Some(authority) = authority {
+        let authority = authority.as_str().as_bytes();
+        if !host::is_host(authority) || host::is_empty(authority) {
+            return Err("authority invalid");
+        }
+        if let Some(host) = host
+            && !host::is_same(authority, host.as_bytes(), head.uri.scheme())
+        {
+            return Err("target and host header disagree");
+        }
+    }
+
+    match head.version {
+        // Also if the target is a URL.
+        Version::HTTP_11 if host.is_none() => Err("host header missing"),
+        Version::HTTP_2 if authority.is_none() && host.is_none_or(is_empty) => {
+            Err("authority missing")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_empty(host: &HeaderValue) -> bool {
+    host::is_empty(host.as_bytes())
+}
+
+fn check_target(head: &Parts) -> Result<(), &'static str> {
+    let uri = &head.uri;
     if head.method == Method::CONNECT {
         return Err("this is not a proxy");
     }
 
-    match (head.uri.authority(), head.headers.get(HOST)) {
-        (Some(target), Some(host)) if target.as_str().as_bytes() != host.as_bytes() => {
-            return Err("target and host header disagree");
+    match uri.scheme() {
+        Some(scheme) if *scheme != *"http" && *scheme != *"https" => {
+            return Err("scheme other than http and https");
         }
+        None if uri.authority().is_some() => return Err("the target has no path"),
         _ => {}
     }
 
-    let path = head.uri.path();
+    let path = uri.path();
+    if path == "*" && head.method != Method::OPTIONS {
+        return Err("the target `*` is only for OPTIONS");
+    }
+
+    // HTTP/2 has the path alone; a URL may have a query without one.
+    let target = uri.path_and_query().map_or("", |target| target.as_str());
+    if head.version == Version::HTTP_2 && !target.starts_with(['/', '*']) {
+        return Err("the path does not begin with `/`");
+    }
+
     if path.contains("%00") {
         return Err("NUL in the path");
     }

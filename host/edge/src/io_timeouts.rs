@@ -1,6 +1,6 @@
 //! The deadlines of an HTTP/1 connection. A request head must be complete within `head_timeout` of
 //! its first byte, and the first head within `head_timeout` of the accept. Between two requests the
-//! connection may be idle for `keep_alive`. A write must make progress within `head_timeout`.
+//! connection may be idle for `keep_alive`. `send_rate` has the deadlines of writes.
 //!
 //! A connection that closes before the request was read completely lingers: the host ends its own
 //! side, then reads and drops what the client still sends, up to a number of bytes and a time.
@@ -10,7 +10,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -18,6 +18,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use super::activity::{ConnectionActivity, Reading};
+use super::chunk_sizes::{ChunkScan, HeadScan};
+use super::send_rate::SendRate;
 use landfall_model::EdgeLimits;
 
 const LINGER_BYTES_MAX: usize = 64 << 20;
@@ -32,12 +34,49 @@ pub(crate) struct IoTimeouts {
     deadline: Pin<Box<Sleep>>,
     /// Whether bytes of that head were received.
     has_started: bool,
-    head_timeout: Duration,
-    keep_alive: Duration,
-    /// Runs while a write makes no progress.
-    stalled: Option<Pin<Box<Sleep>>>,
+    limits: EdgeLimits,
+    /// From a write for which the system has no room until everything is written.
+    blocked: Option<Blocked>,
+    scan: Scan,
     /// Number of bytes dropped since the host ended its side.
     lingered: Option<usize>,
+}
+
+/// An answer for which the system has no room.
+struct Blocked {
+    rate: SendRate,
+    timer: Pin<Box<Sleep>>,
+}
+
+/// What the next received bytes belong to.
+enum Scan {
+    Head(HeadScan),
+    Body(ChunkScan),
+    /// A head that was partly received before its scan could begin.
+    Off,
+}
+
+// === impl Blocked ===
+
+impl Blocked {
+    fn new(limits: &EdgeLimits) -> Blocked {
+        let rate = SendRate::start(std::time::Instant::now());
+        let timer = tokio::time::sleep_until(rate.deadline(limits).into());
+        Blocked {
+            rate,
+            timer: Box::pin(timer),
+        }
+    }
+
+    /// Ready when the client is too slow.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>, limits: &EdgeLimits) -> Poll<()> {
+        let deadline = Instant::from_std(self.rate.deadline(limits));
+        if self.timer.deadline() != deadline {
+            self.timer.as_mut().reset(deadline);
+        }
+
+        self.timer.as_mut().poll(cx)
+    }
 }
 
 // === impl IoTimeouts ===
@@ -48,20 +87,15 @@ impl IoTimeouts {
         limits: &EdgeLimits,
         activity: Arc<ConnectionActivity>,
     ) -> IoTimeouts {
-        let EdgeLimits {
-            head_timeout,
-            keep_alive,
-            ..
-        } = *limits;
-        let deadline = Box::pin(tokio::time::sleep(head_timeout));
+        let deadline = Box::pin(tokio::time::sleep(limits.head_timeout));
         IoTimeouts {
             stream,
             activity,
             deadline,
             has_started: false,
-            head_timeout,
-            keep_alive,
-            stalled: None,
+            limits: *limits,
+            blocked: None,
+            scan: Scan::Head(HeadScan::new()),
             lingered: None,
         }
     }
@@ -72,18 +106,17 @@ impl IoTimeouts {
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         if written.is_ready() {
-            self.stalled = None;
+            if let (Poll::Ready(Ok(bytes)), Some(blocked)) = (&written, &mut self.blocked) {
+                blocked.rate.record(std::time::Instant::now(), *bytes);
+            }
             return written;
         }
 
-        let stall = self.head_timeout;
-        let stalled = self
-            .stalled
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(stall)));
-        stalled
-            .as_mut()
-            .poll(cx)
-            .map(|()| Err(io::ErrorKind::TimedOut.into()))
+        let limits = &self.limits;
+        let blocked = self.blocked.get_or_insert_with(|| Blocked::new(limits));
+        ready!(blocked.poll_deadline(cx, limits));
+        self.activity.record_slow_reader();
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Reads bytes of a head.
@@ -99,6 +132,7 @@ impl IoTimeouts {
         let filled = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         self.has_started |= buf.filled().len() > filled;
+        self.observe_read(&buf.filled()[filled..]);
         read
     }
 
@@ -118,11 +152,32 @@ impl IoTimeouts {
             self.has_started = true;
             self.deadline
                 .as_mut()
-                .reset(Instant::now() + self.head_timeout);
+                .reset(Instant::now() + self.limits.head_timeout);
             self.activity.start_head();
+            if !matches!(self.scan, Scan::Off) {
+                self.scan = Scan::Head(HeadScan::new());
+            }
+            self.observe_read(&buf.filled()[filled..]);
         }
 
         read
+    }
+
+    /// Reads bytes of a request, and reports what its chunks announce.
+    fn observe_read(&mut self, mut bytes: &[u8]) {
+        if let Scan::Head(head) = &mut self.scan {
+            let Some(rest) = head.feed(bytes) else {
+                return;
+            };
+            bytes = rest;
+            self.scan = Scan::Body(ChunkScan::new());
+            self.activity.start_body();
+        }
+
+        if let Scan::Body(chunks) = &mut self.scan {
+            chunks.feed(bytes);
+            self.activity.announce(chunks.announced());
+        }
     }
 
     /// Whether the client may still be sending a request that was already answered.
@@ -154,6 +209,15 @@ impl IoTimeouts {
     }
 }
 
+impl Drop for IoTimeouts {
+    fn drop(&mut self) {
+        // The system would keep what it has buffered until the client reads it.
+        if self.activity.is_reader_slow() {
+            self.stream.set_zero_linger().ok();
+        }
+    }
+}
+
 impl AsyncRead for IoTimeouts {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -162,13 +226,23 @@ impl AsyncRead for IoTimeouts {
     ) -> Poll<io::Result<()>> {
         match self.activity.reading() {
             Reading::Head => self.read_head(cx, buf),
-            Reading::Request => Pin::new(&mut self.stream).poll_read(cx, buf),
+            Reading::Request => {
+                let filled = buf.filled().len();
+                let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+                self.observe_read(&buf.filled()[filled..]);
+                read
+            }
             // The answer is still being sent. The write has its own deadline.
-            Reading::Answered if self.stalled.is_some() => {
-                Pin::new(&mut self.stream).poll_read(cx, buf)
+            Reading::Answered if self.blocked.is_some() => {
+                let filled = buf.filled().len();
+                let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+                if buf.filled().len() > filled {
+                    self.scan = Scan::Off;
+                }
+                read
             }
             Reading::Answered => {
-                let keep_alive = self.keep_alive;
+                let keep_alive = self.limits.keep_alive;
                 self.deadline.as_mut().reset(Instant::now() + keep_alive);
                 self.has_started = false;
                 self.activity.start_idle();
@@ -190,6 +264,8 @@ impl AsyncWrite for IoTimeouts {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // hyper flushes when it has written everything.
+        self.blocked = None;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
@@ -198,7 +274,7 @@ impl AsyncWrite for IoTimeouts {
             return self.linger(cx, dropped);
         }
 
-        std::task::ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
         if !self.must_linger() {
             return Poll::Ready(Ok(()));
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use http::header::TRANSFER_ENCODING;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -17,7 +18,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt;
 
-use super::activity::ConnectionActivity;
+use super::activity::{ConnectionActivity, Stall};
 use super::connections::Connections;
 use super::io_timeouts::IoTimeouts;
 use super::rejection::Broken;
@@ -25,6 +26,8 @@ use landfall_model::{EdgeLimits, Peer};
 
 const HEAD_BYTES_MAX: usize = 64 << 10;
 const STREAMS_MAX: u32 = 100;
+/// What hyper takes of an answer before the client has room for it.
+const STREAM_BUFFER_BYTES: usize = 64 << 10;
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// After a failed accept, for example without free file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -42,6 +45,15 @@ pub(crate) struct Rules {
     pub(crate) drain: Duration,
 }
 
+/// What all connections of a listener share.
+#[derive(Clone)]
+struct Served {
+    builder: Builder<TokioExecutor>,
+    router: Router,
+    limits: EdgeLimits,
+    on_broken: OnBroken,
+}
+
 /// Serves until `stop` returns, then waits for running requests.
 pub(crate) async fn serve(
     listener: TcpListener,
@@ -56,7 +68,12 @@ pub(crate) async fn serve(
         http2,
         drain,
     } = rules;
-    let builder = builder(limits, http2);
+    let served = Served {
+        builder: builder(limits, http2),
+        router,
+        limits,
+        on_broken,
+    };
     let connections = Connections::new(limits.connections, limited_by);
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
@@ -80,20 +97,14 @@ pub(crate) async fn serve(
             slot = connections.acquire() => slot,
         };
         let connection = connection(
-            builder.clone(),
+            served.clone(),
             stream,
             peer,
-            router.clone(),
-            limits,
             slot.activity.clone(),
             graceful.watcher(),
         );
-        let on_broken = on_broken.clone();
         tokio::spawn(async move {
-            if let Some(broken) = connection.await {
-                on_broken(broken, peer.ip());
-            }
-
+            connection.await;
             drop(slot);
         });
     }
@@ -107,22 +118,30 @@ pub(crate) async fn serve(
     }
 }
 
-/// Serves one connection to its end. Returns what was wrong if there was no request to answer.
+/// Serves one connection to its end. Reports what was wrong if there was no request to answer, or
+/// if an answer was not read.
 async fn connection(
-    builder: Builder<TokioExecutor>,
+    served: Served,
     stream: TcpStream,
     peer: SocketAddr,
-    router: Router,
-    limits: EdgeLimits,
     activity: Arc<ConnectionActivity>,
     watcher: Watcher,
-) -> Option<Broken> {
+) {
+    let Served {
+        builder,
+        router,
+        limits,
+        on_broken,
+    } = served;
     stream.set_nodelay(true).ok();
     let io = TokioIo::new(IoTimeouts::new(stream, &limits, activity.clone()));
     let observer = activity.clone();
     let service = tower::service_fn(move |mut request: http::Request<Incoming>| {
         let in_flight = observer.start_request(request.version());
         request.extensions_mut().insert(Peer(peer));
+        let is_chunked = request.headers().contains_key(TRANSFER_ENCODING);
+        let connection = observer.for_request(is_chunked);
+        request.extensions_mut().insert(connection);
         let router = router.clone();
         let observer = observer.clone();
         async move {
@@ -135,25 +154,39 @@ async fn connection(
         }
     });
     let served = builder.serve_connection(io, TowerToHyperService::new(service));
-    tokio::select! {
-        ended = watcher.watch(served.into_owned()) => {
-            let error = ended.err()?;
+    let on_slow = || on_broken(Broken::SlowReader, peer.ip());
+    let broken = tokio::select! {
+        ended = watcher.watch(served.into_owned()) => ended.err().and_then(|error| {
             tracing::debug!(%peer, %error, "connection ended");
-            if activity.is_head_slow() { Some(Broken::SlowHead) } else { broken(&*error) }
-        }
+            broken(&activity, &*error)
+        }),
         () = activity.closed() => {
             tracing::debug!(%peer, "a connection without a request is closed: its slot is needed");
             None
         }
-        () = activity.stalled(&limits) => {
+        stall = activity.stalled(&limits, on_slow) => {
             tracing::debug!(%peer, "connection closed: no activity");
-            None
+            (stall == Stall::Sending).then_some(Broken::SlowReader)
         }
+    };
+    if let Some(broken) = broken {
+        on_broken(broken, peer.ip());
     }
 }
 
-/// What hyper refused, if that ended the connection.
-fn broken(error: &(dyn Error + Send + Sync + 'static)) -> Option<Broken> {
+/// What was refused, if that ended the connection.
+fn broken(
+    activity: &ConnectionActivity,
+    error: &(dyn Error + Send + Sync + 'static),
+) -> Option<Broken> {
+    if activity.is_head_slow() {
+        return Some(Broken::SlowHead);
+    }
+
+    if activity.is_reader_slow() {
+        return Some(Broken::SlowReader);
+    }
+
     match error.downcast_ref::<hyper::Error>()? {
         error if error.is_parse_too_large() => Some(Broken::LargeHead),
         error if error.is_parse_version_h2() => Some(Broken::Http2),
@@ -175,6 +208,8 @@ fn builder(limits: EdgeLimits, http2: bool) -> Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEAD_BYTES_MAX as u32)
+        .max_send_buf_size(STREAM_BUFFER_BYTES)
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(limits.head_timeout);
     if http2 { builder } else { builder.http1_only() }

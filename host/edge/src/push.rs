@@ -1,7 +1,6 @@
 //! Receives the messages that a broker pushes. The token of the call is verified like that of any
 //! sender.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -29,7 +28,7 @@ const NAME: &str = "_queue";
 pub(crate) async fn push(State(edge): State<Arc<Edge>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let caller = Caller::of(&head, &body, &edge.trusted_proxies).named(NAME);
-    match handle(&edge, head, body, caller.address).await {
+    match handle(&edge, &caller, head, body).await {
         Ok(response) => response,
         Err(rejection) => refuse::refuse(&edge, rejection.into(), &caller, None).response,
     }
@@ -37,9 +36,9 @@ pub(crate) async fn push(State(edge): State<Arc<Edge>>, request: Request) -> Res
 
 async fn handle(
     edge: &Edge,
+    caller: &Caller,
     head: Parts,
     mut body: Body,
-    client: Option<IpAddr>,
 ) -> Result<Response, Rejection> {
     head::check(&head)?;
     if head.method != Method::POST {
@@ -49,7 +48,7 @@ async fn handle(
     let auth = AuthTarget {
         name: NAME,
         verifier: edge.push.as_ref().ok_or(Rejection::UnknownPath)?,
-        client,
+        client: caller.address,
     };
     let delivery_count = delivery_count(&head);
     let keys = authenticate::keys(edge, auth);
@@ -62,7 +61,8 @@ async fn handle(
             "an ownership check on the path of the queue",
         )));
     };
-    let (body, _, _reservation) = read_body::read(edge, BODY_MAX, &mut body, None).await?;
+    let (body, _, _reservation) =
+        read_body::read(edge, BODY_MAX, &mut body, caller.connection.as_ref(), None).await?;
     let status = match edge.dispatcher.receive_push(&body, delivery_count).await {
         PushAnswer::Done => StatusCode::NO_CONTENT,
         // The broker redelivers the message. Cloud Tasks counts this apart from calls without an

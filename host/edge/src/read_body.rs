@@ -9,6 +9,7 @@ use http::request::Parts;
 use http_body_util::{BodyExt, Limited};
 use landfall_verify::{StreamingMac, Unverified};
 
+use super::activity::OnConnection;
 use super::bodies::{BodyBuffer, BodyReservation};
 use super::edge::Edge;
 use super::rejection::Rejection;
@@ -34,19 +35,35 @@ pub(crate) async fn drain(body: &mut Body) {
 }
 
 /// Reads a body of at most `max` bytes, within `body_timeout` and with at most `head_timeout`
-/// between two pieces.
+/// between two pieces. `connection` knows what the chunks of the body announce.
 pub(crate) async fn read(
     edge: &Edge,
     max: usize,
     body: &mut Body,
+    connection: Option<&OnConnection>,
     mac: Option<StreamingMac>,
 ) -> Result<(Bytes, Option<StreamingMac>, BodyReservation), Rejection> {
     if body.size_hint().lower() > max as u64 {
         return Err(Rejection::TooLarge);
     }
 
-    let reading = tokio::time::timeout(edge.limits.body_timeout, pieces(edge, max, body, mac));
+    let reading = async {
+        tokio::select! {
+            read = pieces(edge, max, body, mac) => read,
+            () = announced_more_than(connection, max) => Err(Rejection::TooLarge),
+        }
+    };
+    let reading = tokio::time::timeout(edge.limits.body_timeout, reading);
     reading.await.unwrap_or(Err(Rejection::SlowBody))
+}
+
+/// Returns when the chunks of a body have announced more than `max` bytes, although they have not
+/// arrived.
+async fn announced_more_than(connection: Option<&OnConnection>, max: usize) {
+    match connection {
+        Some(connection) => connection.announced_more_than(max).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// `mac` receives each piece.

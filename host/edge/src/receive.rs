@@ -20,12 +20,13 @@ use super::read_body::{drain, is_worth_draining, read, without_body};
 use super::refuse::Recorded;
 use super::rejection::{Rejected, Rejection, Why};
 use super::request_log::Answered;
+use super::responses::OverBudget;
 use super::target::AuthTarget;
 use super::{answer, authenticate, excerpt, head, refuse};
 use landfall_dispatch::{Answer, AnswerContent, Incoming, Target};
 use landfall_hooks::{Hook, RouteMatch, Serving};
 use landfall_metrics::{RequestOutcome, RunningRequest};
-use landfall_model::{DedupId, DedupKey, Event, EventId, Mode, Outcome, TRACEPARENT};
+use landfall_model::{DedupId, DedupKey, Event, EventId, Mode, Outcome, Reply, TRACEPARENT};
 use landfall_verify::{
     AuthScheme, SignedBody, Unverified, Verdict, Verified, is_challenge, streaming_mac,
 };
@@ -223,9 +224,9 @@ async fn handle_for(
     let bytes = verified.request().body.len() as u64;
     let event = verified.into_event(&hook.spec.name, edge.clock.now(), attributes);
     let answer = match hook.spec.mode {
-        Mode::Sync => run_now(edge, hook, target, event).await?,
+        Mode::Sync => run_now(edge, hook, caller, target, event).await?,
         Mode::Async | Mode::Auto => {
-            store_and_answer(edge, hook, target.as_ref(), event, dedup).await?
+            store_and_answer(edge, hook, caller, target.as_ref(), event, dedup).await?
         }
     };
 
@@ -308,7 +309,9 @@ async fn authenticated(
     let max = encoding.map_or(hook.sizes.max_body, |_| {
         decode::encoded_max(hook.sizes.max_body)
     });
-    let (body, mac, reservation) = read(edge, max, body, mac).await.map_err(with_head)?;
+    let (body, mac, reservation) = read(edge, max, body, caller.connection.as_ref(), mac)
+        .await
+        .map_err(with_head)?;
     let request = Unverified { body, ..head };
     let started = Instant::now();
 
@@ -363,6 +366,7 @@ async fn authenticated(
 async fn run_now(
     edge: &Edge,
     hook: &Hook,
+    caller: &Caller,
     target: Option<Target>,
     event: Event,
 ) -> Result<HookAnswer, Rejection> {
@@ -377,6 +381,10 @@ async fn run_now(
         .dispatcher
         .run_sync(target, event, permit, hook.sync_limit())
         .await;
+    let outcome = with_counted_reply(edge, caller, outcome).map_err(|over| {
+        edge.metrics.count_dropped_reply(over.reason());
+        Rejection::NoResponseMemory(over)
+    })?;
     let counted = match outcome {
         Outcome::Done(_) => RequestOutcome::Replied,
         Outcome::Reject { .. } => RequestOutcome::Rejected,
@@ -390,11 +398,40 @@ async fn run_now(
     })
 }
 
+/// The same outcome. The body of its reply counts as memory until the client has read it.
+fn with_counted_reply(
+    edge: &Edge,
+    caller: &Caller,
+    outcome: Outcome,
+) -> Result<Outcome, OverBudget> {
+    Ok(match outcome {
+        Outcome::Done(Some(reply)) => Outcome::Done(Some(counted(edge, caller, reply)?)),
+        Outcome::Reject {
+            reason,
+            reply: Some(reply),
+        } => Outcome::Reject {
+            reason,
+            reply: Some(counted(edge, caller, reply)?),
+        },
+        outcome => outcome,
+    })
+}
+
+fn counted(edge: &Edge, caller: &Caller, reply: Reply) -> Result<Reply, OverBudget> {
+    let Some(connection) = &caller.connection else {
+        return Ok(reply);
+    };
+
+    let body = edge.responses.count(connection.responses(), reply.body)?;
+    Ok(Reply { body, ..reply })
+}
+
 /// Modes `async` and `auto`: stores the event, then answers with the handler's reply or with the
 /// accepted answer.
 async fn store_and_answer(
     edge: &Edge,
     hook: &Hook,
+    caller: &Caller,
     target: Option<&Target>,
     event: Event,
     dedup: Option<DedupKey>,
@@ -404,10 +441,18 @@ async fn store_and_answer(
     let rules = hook.verifier.answers();
     let event = Some(accepted.event);
     let (response, outcome) = match accepted.content {
-        AnswerContent::Reply(reply) => {
-            let response = answer::reply(rules, reply, event_id);
-            (response, RequestOutcome::Replied)
-        }
+        AnswerContent::Reply(reply) => match counted(edge, caller, reply) {
+            Ok(reply) => {
+                let response = answer::reply(rules, reply, event_id);
+                (response, RequestOutcome::Replied)
+            }
+            Err(over) => {
+                let response = answer::accepted(rules, accepted.event);
+                let status = response.status().as_u16();
+                refuse::record_dropped_reply(edge, over, caller, hook, status);
+                (response, RequestOutcome::Accepted)
+            }
+        },
         AnswerContent::Rejected => {
             let response = answer::rejected(accepted.event);
             (response, RequestOutcome::Rejected)

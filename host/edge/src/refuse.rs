@@ -1,5 +1,5 @@
-//! Records each rejected request: a log line, a counter and an entry of `/api/v1/refusals`. The
-//! caller never sees what the operator reads here.
+//! Records each rejected request and each reply that is not sent: a log line, a counter and an entry
+//! of `/api/v1/refusals`. The caller never sees what the operator reads here.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,8 +11,14 @@ use super::answer;
 use super::caller::Caller;
 use super::edge::Edge;
 use super::rejection::{Broken, Rejected, Rejection, Why};
+use super::responses::OverBudget;
 use landfall_hooks::Hook;
 use landfall_model::{ADMIN, LOG_WINDOW, LogDecision, NO_HOOK, RefusedRequest};
+
+/// The messages of log lines.
+const REFUSED: &str = "request refused";
+const NOT_SENT: &str = "reply not sent";
+const SLOW_READER: &str = "answer not read in time";
 
 /// The answer to a rejected request, and what was recorded.
 pub(crate) struct Recorded {
@@ -55,10 +61,13 @@ pub(crate) fn refuse(
         let is_logged = record(
             edge,
             name,
-            why,
-            Some(response.status().as_u16()),
-            caller.address,
-            is_ours,
+            Recording {
+                what: REFUSED,
+                why,
+                status: Some(response.status().as_u16()),
+                address: caller.address,
+                is_ours,
+            },
         );
         is_suppressed = !is_logged;
     }
@@ -79,10 +88,11 @@ pub(crate) fn refuse_broken(edge: &Edge, broken: Broken, peer: IpAddr) {
             let hint = "set http2 = true (LANDFALL_HTTP2) to take HTTP/2 without TLS, or let the \
                         proxy speak HTTP/1.1";
             (
-                Some(400),
+                None,
                 bad_head("HTTP/2, and this node takes HTTP/1.1 only").with_hint(hint),
             )
         }
+        Broken::SlowReader => return record_slow_reader(edge, peer),
         Broken::SlowHead => {
             let hint = "limits.head_timeout bounds the time for a request head";
             (
@@ -96,28 +106,101 @@ pub(crate) fn refuse_broken(edge: &Edge, broken: Broken, peer: IpAddr) {
     record(
         edge,
         NO_HOOK,
-        *why,
-        status,
-        Some(peer.to_canonical()),
-        false,
+        Recording {
+            what: REFUSED,
+            why: *why,
+            status,
+            address: Some(peer.to_canonical()),
+            is_ours: false,
+        },
     );
+}
+
+/// Records a client that reads its answer too slowly.
+fn record_slow_reader(edge: &Edge, peer: IpAddr) {
+    let why = Why::new(
+        "slow_reader",
+        "the client did not read its answer in time, and was disconnected",
+    )
+    .with_hint(
+        "limits.response_rate bounds how slowly an answer may be read, limits.head_timeout the \
+         pause between two pieces of it",
+    );
+    edge.metrics.count_dropped_reply(why.reason);
+    record(
+        edge,
+        NO_HOOK,
+        Recording {
+            what: SLOW_READER,
+            why: *why,
+            status: None,
+            address: Some(peer.to_canonical()),
+            is_ours: false,
+        },
+    );
+}
+
+/// Records a reply for which there is no memory. The event is stored, so its caller gets the
+/// accepted answer with this status.
+pub(crate) fn record_dropped_reply(
+    edge: &Edge,
+    over: OverBudget,
+    caller: &Caller,
+    hook: &Hook,
+    status: u16,
+) {
+    let why = Why::new(
+        "reply_dropped",
+        format!(
+            "the replies that clients have not read reach {}, so the caller gets the accepted \
+             answer instead of the reply",
+            over.setting()
+        ),
+    )
+    .with_hint(response_memory_hint(over.setting()));
+    edge.metrics.count_dropped_reply(over.reason());
+    let recording = Recording {
+        what: NOT_SENT,
+        why: *why,
+        status: Some(status),
+        address: caller.address,
+        is_ours: false,
+    };
+    record(edge, &hook.spec.name, recording);
 }
 
 /// Records what the admin listener refused.
 pub fn refuse_admin(edge: &Edge, why: Why, status: u16, client: Option<IpAddr>) {
     edge.metrics.count_refused(ADMIN, why.reason);
-    record(edge, ADMIN, why, Some(status), client, status >= 500);
+    let recording = Recording {
+        what: REFUSED,
+        why,
+        status: Some(status),
+        address: client,
+        is_ours: status >= 500,
+    };
+    record(edge, ADMIN, recording);
 }
 
-/// Returns whether the refusal has a line in the log.
-fn record(
-    edge: &Edge,
-    hook: &str,
+/// What is recorded of a request.
+struct Recording {
+    /// The message of the log line.
+    what: &'static str,
     why: Why,
     status: Option<u16>,
     address: Option<IpAddr>,
     is_ours: bool,
-) -> bool {
+}
+
+/// Returns whether the recording has a line in the log.
+fn record(edge: &Edge, hook: &str, recording: Recording) -> bool {
+    let Recording {
+        what,
+        why,
+        status,
+        address,
+        is_ours,
+    } = recording;
     let Why {
         reason,
         detail,
@@ -146,13 +229,14 @@ fn record(
                 "request refused: this node is not ready"
             );
         }
-        LogDecision::Write => tracing::warn!(hook, reason, status, detail, hint, "request refused"),
+        LogDecision::Write => tracing::warn!(hook, reason, status, detail, hint, "{what}"),
         LogDecision::Suppress => {}
         LogDecision::SuppressFirst => {
             tokio::spawn(log_suppressed(
                 edge.refusals.clone(),
                 hook.to_owned(),
                 reason,
+                what,
             ));
         }
     }
@@ -163,6 +247,7 @@ async fn log_suppressed(
     refusals: Arc<landfall_model::RefusalLog>,
     hook: String,
     reason: &'static str,
+    what: &'static str,
 ) {
     tokio::time::sleep(LOG_WINDOW).await;
     let suppressed = refusals.take_suppressed(&hook, reason, Instant::now());
@@ -172,7 +257,7 @@ async fn log_suppressed(
             hook,
             reason,
             suppressed,
-            "request refused (and {suppressed} more in the last {seconds} s)"
+            "{what} (and {suppressed} more in the last {seconds} s)"
         );
     }
 }
@@ -211,6 +296,18 @@ fn explain(
         }
         Rejection::BadHead(what) => bad_head(format!("{method} {path}: {what}")),
         Rejection::LargeHead => large_head(),
+        Rejection::UnknownMethod => Why::new(
+            "method_unknown",
+            format!("{path}: the method is longer than any that HTTP knows"),
+        ),
+        Rejection::UnknownCoding => Why::new(
+            "coding_unknown",
+            format!("{method} {path}: a Transfer-Encoding before `chunked`"),
+        )
+        .with_hint(
+            "let the provider or the proxy send `Transfer-Encoding: chunked`; a compressed body \
+             has a Content-Encoding",
+        ),
         Rejection::BadBody => Why::new(
             "body_broken",
             format!("{method} {path}: the body ended too soon or is not well framed"),
@@ -259,6 +356,14 @@ fn explain(
                 "let the provider send its bodies without Content-Encoding, or add cores",
             )
         }
+        Rejection::NoResponseMemory(over) => Why::new(
+            "busy",
+            format!(
+                "the replies that clients have not read reach {}",
+                over.setting()
+            ),
+        )
+        .with_hint(response_memory_hint(over.setting())),
         Rejection::Busy(setting) => Why::new(
             "busy",
             format!("the request bodies in memory reach {setting}"),
@@ -273,6 +378,13 @@ fn explain(
     };
 
     Some(*why)
+}
+
+fn response_memory_hint(setting: &str) -> String {
+    format!(
+        "clients read their replies slowly or not at all: lower limits.head_timeout, raise \
+         limits.response_rate or {setting}, or let the handler reply with less"
+    )
 }
 
 fn method_not_allowed(caller: &Caller, hook: Option<&Hook>, allow: &str, name: &str) -> Box<Why> {

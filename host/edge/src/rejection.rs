@@ -9,6 +9,7 @@ use landfall_metrics::RequestOutcome;
 use landfall_model::RequestExcerpt;
 
 use super::answer::{RETRY_LATER, RETRY_SOON, closing, empty, error, retry, with};
+use super::responses::OverBudget;
 
 /// Why a request ends without a handler's reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,10 @@ pub(crate) enum Rejection {
     BadHead(&'static str),
     /// The head is too large.
     LargeHead,
+    /// The method is longer than every method that HTTP knows.
+    UnknownMethod,
+    /// The `Transfer-Encoding` has another coding before `chunked`.
+    UnknownCoding,
     /// The body is incomplete or its framing is invalid.
     BadBody,
     /// The body was not received in time.
@@ -45,6 +50,8 @@ pub(crate) enum Rejection {
     Unavailable(Box<Why>),
     /// No permit in time. The value is the setting that limits them.
     Busy(&'static str),
+    /// The handler's reply has no room in memory.
+    NoResponseMemory(OverBudget),
     /// The event could not be stored. The error is for the operator.
     NotKept(String),
 }
@@ -76,10 +83,12 @@ pub(crate) enum Broken {
     LargeHead,
     /// The head is not HTTP; answered 400.
     BadHead,
-    /// HTTP/2 is disabled; answered 400.
+    /// HTTP/2 is disabled; the connection is closed.
     Http2,
     /// The head was not received in time; the connection is closed.
     SlowHead,
+    /// The answer was not read in time; the connection is closed or the stream is reset.
+    SlowReader,
 }
 
 // === impl Rejected ===
@@ -100,7 +109,13 @@ impl Rejection {
     pub(crate) fn abandons_body(&self) -> bool {
         matches!(
             self,
-            Rejection::BadBody | Rejection::SlowBody | Rejection::TooLarge
+            Rejection::BadHead(_)
+                | Rejection::LargeHead
+                | Rejection::UnknownMethod
+                | Rejection::UnknownCoding
+                | Rejection::BadBody
+                | Rejection::SlowBody
+                | Rejection::TooLarge
         )
     }
 
@@ -108,7 +123,10 @@ impl Rejection {
     pub(crate) fn is_ours(&self) -> bool {
         matches!(
             self,
-            Rejection::Unavailable(_) | Rejection::Busy(_) | Rejection::NotKept(_)
+            Rejection::Unavailable(_)
+                | Rejection::Busy(_)
+                | Rejection::NoResponseMemory(_)
+                | Rejection::NotKept(_)
         )
     }
 
@@ -136,6 +154,13 @@ impl Rejection {
             Rejection::LargeHead => closing(error(
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
                 "request head too large",
+            )),
+            Rejection::UnknownMethod => {
+                closing(error(StatusCode::NOT_IMPLEMENTED, "method not implemented"))
+            }
+            Rejection::UnknownCoding => closing(error(
+                StatusCode::NOT_IMPLEMENTED,
+                "transfer-encoding not implemented",
             )),
             Rejection::BadBody => closing(error(StatusCode::BAD_REQUEST, "body broken")),
             Rejection::SlowBody => closing(error(StatusCode::REQUEST_TIMEOUT, "body too slow")),
@@ -169,7 +194,9 @@ impl Rejection {
                 error(StatusCode::SERVICE_UNAVAILABLE, "not stored"),
                 RETRY_LATER,
             ),
-            Rejection::Busy(_) => retry(error(StatusCode::SERVICE_UNAVAILABLE, "busy"), RETRY_SOON),
+            Rejection::Busy(_) | Rejection::NoResponseMemory(_) => {
+                retry(error(StatusCode::SERVICE_UNAVAILABLE, "busy"), RETRY_SOON)
+            }
         }
     }
 }

@@ -57,6 +57,9 @@ const ADMIN_LIMITS: EdgeLimits = EdgeLimits {
     body_timeout: Duration::from_secs(30),
     queue_timeout: Duration::ZERO,
     body_memory: 0,
+    response_memory: 0,
+    connection_response_memory: 0,
+    response_rate: 8 << 10,
 };
 
 /// A node that is bound to its addresses and not yet serving.

@@ -7,13 +7,14 @@ use landfall_model::HookActivity;
 
 /// Refusals that say nothing about the sender: the path was called in another way, or this node
 /// cannot take the request.
-const NOT_OF_THE_SENDER: [&str; 19] = [
+const NOT_OF_THE_SENDER: [&str; 21] = [
     "bad_head",
     "body_broken",
     "body_timeout",
     "body_too_large",
     "busy",
     "closed",
+    "coding_unknown",
     "confirmation_failed",
     "encoding_broken",
     "encoding_unknown",
@@ -22,6 +23,7 @@ const NOT_OF_THE_SENDER: [&str; 19] = [
     "head_too_large",
     "key_unavailable",
     "method_not_allowed",
+    "method_unknown",
     "no_secret",
     "not_stored",
     "starting",

@@ -28,6 +28,7 @@ pub struct Metrics {
     requests: Arc<RequestCounters>,
     records_dropped: IntCounter,
     spans_dropped: IntCounter,
+    replies_dropped: IntCounterVec,
     messages: IntCounterVec,
     compile_time: HistogramVec,
     commit_time: Histogram,
@@ -69,6 +70,9 @@ impl Metrics {
         let help = "Spans that were not exported: too many waited, or the collector did not accept \
                     them.";
         let spans = IntCounter::new("landfall_telemetry_dropped_total", help);
+        let help = "Replies that were not sent, or not completely: the client read too slowly, or \
+                    replies that wait to be read use all memory for them.";
+        let replies = Opts::new("landfall_replies_dropped_total", help);
         let help = "Messages of the broker that were not run, because Landfall did not write them \
                     or they are damaged.";
         let messages = Opts::new("landfall_messages_refused_total", help);
@@ -84,6 +88,7 @@ impl Metrics {
             refused: registered(&registry, refused),
             records_dropped: registered(&registry, dropped),
             spans_dropped: registered(&registry, spans),
+            replies_dropped: registered(&registry, IntCounterVec::new(replies, &["reason"])),
             messages: registered(&registry, IntCounterVec::new(messages, &["reason"])),
             compile_time: registered(&registry, HistogramVec::new(compile, &["result"])),
             commit_time: registered(&registry, Histogram::with_opts(commit)),
@@ -128,6 +133,11 @@ impl Metrics {
     /// Spans that are not exported.
     pub fn count_dropped_spans(&self, count: u64) {
         self.spans_dropped.inc_by(count);
+    }
+
+    /// A reply that is not sent, or not completely.
+    pub fn count_dropped_reply(&self, reason: &'static str) {
+        self.replies_dropped.with_label_values(&[reason]).inc();
     }
 
     /// A message of the broker that is not run.

@@ -18,4 +18,10 @@ pub struct EdgeLimits {
     pub queue_timeout: Duration,
     /// The most bytes of all request bodies in memory.
     pub body_memory: usize,
+    /// The most bytes of all replies that clients have not read.
+    pub response_memory: usize,
+    /// The part of `response_memory` that one connection may use.
+    pub connection_response_memory: usize,
+    /// The fewest bytes per second that a client must read of an answer.
+    pub response_rate: u64,
 }

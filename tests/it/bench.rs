@@ -17,6 +17,7 @@ fn sync_reports_both_servers() {
         "/ratio",
         "/component/requests_per_second",
         "/component/memory_mib",
+        "/component/processor_us",
         "/plain_axum/p99_ms",
         "/start_to_first_200_ms",
     ] {
@@ -130,7 +131,13 @@ fn languages_are_written_into_their_page() {
             assert_is_positive(&report, &format!("{language}/{number}"));
         }
         for event in ["events/0", "events/1"] {
-            for number in ["p50_ms", "p99_ms", "processor_ms", "memory_bytes"] {
+            for number in [
+                "p50_ms",
+                "p99_ms",
+                "processor_ms",
+                "instance_and_call_us",
+                "memory_bytes",
+            ] {
                 assert_is_positive(&report, &format!("{language}/{event}/{number}"));
             }
         }

@@ -181,27 +181,27 @@ impl BenchEnv {
 
     /// A node that answers 200.
     pub(crate) async fn start_node(&self) -> anyhow::Result<Server> {
-        self.start_node_that_answers(&[self.request()]).await
-    }
-
-    /// A node that answers each of these requests with 200.
-    pub(crate) async fn start_node_that_answers(
-        &self,
-        requests: &[Vec<u8>],
-    ) -> anyhow::Result<Server> {
         let server = self.spawn_node(ANY_PORT)?;
-        for request in requests {
-            load::wait_for_200(server.address, request).await?;
-        }
-
+        load::wait_for_200(server.address, &self.request()).await?;
         Ok(server)
     }
 
     /// A node that answers 200, and its admin API.
     pub(crate) async fn start_node_with_admin(&self) -> anyhow::Result<(Server, Admin)> {
+        self.start_node_with_admin_that_answers(&[self.request()])
+            .await
+    }
+
+    /// A node that answers each of these requests with 200, and its admin API.
+    pub(crate) async fn start_node_with_admin_that_answers(
+        &self,
+        requests: &[Vec<u8>],
+    ) -> anyhow::Result<(Server, Admin)> {
         let address = free_address()?;
         let server = self.spawn_node(address)?;
-        load::wait_for_200(server.address, &self.request()).await?;
+        for request in requests {
+            load::wait_for_200(server.address, request).await?;
+        }
 
         let token_file = self.data().join("admin-token");
         let token = std::fs::read_to_string(&token_file)

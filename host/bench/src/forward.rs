@@ -49,6 +49,7 @@ pub(crate) async fn measure(flags: &RunFlags) -> anyhow::Result<()> {
     node.stop().await?;
     plain.stop().await?;
 
+    let (of_node, of_plain) = (of_node.measured, of_plain.measured);
     let ratio = of_node.per_second / of_plain.per_second;
     if flags.json {
         let report = json!({

@@ -10,12 +10,12 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::env::BenchEnv;
+use crate::env::{Admin, BenchEnv};
 use crate::flags::RunFlags;
 use crate::handlers::{self, Language};
 use crate::load::{self, Measured};
 use crate::page;
-use crate::report::ms;
+use crate::report::{ms, us};
 use crate::request::push_of_size;
 use crate::server::Server;
 
@@ -58,6 +58,14 @@ struct Run {
     measured: Measured,
     /// The processor time of the node for each request.
     processor: Duration,
+    /// The mean time of an attempt: to create the instance and to call it.
+    attempt: Duration,
+}
+
+/// The attempts of one hook since the start of the node.
+struct Attempts {
+    count: f64,
+    seconds: f64,
 }
 
 pub(crate) async fn measure(flags: &RunFlags, languages: &LanguagesFlags) -> anyhow::Result<()> {
@@ -71,8 +79,8 @@ pub(crate) async fn measure(flags: &RunFlags, languages: &LanguagesFlags) -> any
 
     let requests = subjects.iter().flat_map(|subject| &subject.events);
     let requests: Vec<Vec<u8>> = requests.map(|event| event.request.clone()).collect();
-    let node = env.start_node_that_answers(&requests).await?;
-    measure_all(flags, &node, &mut subjects).await?;
+    let (node, admin) = env.start_node_with_admin_that_answers(&requests).await?;
+    measure_all(flags, &node, &admin, &mut subjects).await?;
     node.stop().await?;
 
     let tables = tables(flags, &subjects);
@@ -92,6 +100,7 @@ pub(crate) async fn measure(flags: &RunFlags, languages: &LanguagesFlags) -> any
 async fn measure_all(
     flags: &RunFlags,
     node: &Server,
+    admin: &Admin,
     subjects: &mut [Subject],
 ) -> anyhow::Result<()> {
     for event in subjects.iter().flat_map(|subject| &subject.events) {
@@ -99,24 +108,65 @@ async fn measure_all(
     }
 
     for _ in 0..flags.rounds.max(1) {
-        for event in subjects.iter_mut().flat_map(|subject| &mut subject.events) {
-            event.runs.push(run(flags, node, &event.request).await?);
+        for subject in &mut *subjects {
+            let hook = subject.language.word();
+            for event in &mut subject.events {
+                let run = run(flags, node, admin, hook, &event.request).await?;
+                event.runs.push(run);
+            }
         }
     }
 
     Ok(())
 }
 
-async fn run(flags: &RunFlags, node: &Server, request: &[u8]) -> anyhow::Result<Run> {
+async fn run(
+    flags: &RunFlags,
+    node: &Server,
+    admin: &Admin,
+    hook: &str,
+    request: &[u8],
+) -> anyhow::Result<Run> {
     let time = Duration::from_secs(flags.seconds);
+    let attempts_before = Attempts::of(admin, hook).await?;
     let before = node.processor_time();
     let measured = load::run(node.address, request, CONNECTIONS, time).await?;
     let used = node.processor_time() - before;
+    let attempts = Attempts::of(admin, hook).await?;
 
     Ok(Run {
         processor: used.div_f64(measured.count().max(1) as f64),
+        attempt: attempts.mean_since(&attempts_before),
         measured,
     })
+}
+
+// === impl Attempts ===
+
+impl Attempts {
+    /// From the metrics of the node.
+    async fn of(admin: &Admin, hook: &str) -> anyhow::Result<Attempts> {
+        let (_, text) = admin.get("/metrics").await?;
+        Ok(Attempts {
+            count: of_attempts(&text, hook, "count")?,
+            seconds: of_attempts(&text, hook, "sum")?,
+        })
+    }
+
+    fn mean_since(&self, before: &Attempts) -> Duration {
+        let count = (self.count - before.count).max(1.0);
+        Duration::from_secs_f64((self.seconds - before.seconds) / count)
+    }
+}
+
+/// The count or the sum of the histogram of attempts.
+fn of_attempts(metrics: &str, hook: &str, part: &str) -> anyhow::Result<f64> {
+    let series = format!("landfall_attempt_duration_seconds_{part}{{hook=\"{hook}\"}} ");
+    metrics
+        .lines()
+        .find_map(|line| line.strip_prefix(&series))
+        .and_then(|value| value.parse().ok())
+        .with_context(|| format!("the node has no metric {series}"))
 }
 
 // === impl Subject ===
@@ -241,12 +291,13 @@ impl Event {
     fn row(&self, language: Language) -> String {
         let run = self.median();
         format!(
-            "| {} | {} KiB | {:.2} ms | {:.2} ms | {:.2} ms | {} |\n",
+            "| {} | {} KiB | {:.2} ms | {:.2} ms | {:.2} ms | {:.1} µs | {} |\n",
             language.title(),
             self.body_kib,
             ms(run.measured.p50),
             ms(run.measured.p99),
             ms(run.processor),
+            us(run.attempt),
             size(self.memory_bytes)
         )
     }
@@ -258,6 +309,7 @@ impl Event {
             "p50_ms": ms(run.measured.p50),
             "p99_ms": ms(run.measured.p99),
             "processor_ms": ms(run.processor),
+            "instance_and_call_us": us(run.attempt),
             "memory_bytes": self.memory_bytes,
         })
     }
@@ -271,7 +323,7 @@ fn tables(flags: &RunFlags, subjects: &[Subject]) -> String {
     text.extend(subjects.iter().map(Subject::row));
 
     text.push_str(
-        "\n| | body | p50 | p99 | processor time | memory |\n|---|---|---|---|---|---|\n",
+        "\n| | body | p50 | p99 | processor time | instance and call | memory |\n|---|---|---|---|---|---|---|\n",
     );
     for subject in subjects {
         text.extend(

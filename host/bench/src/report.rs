@@ -11,6 +11,11 @@ pub(crate) fn ms(time: Duration) -> f64 {
     round(time.as_secs_f64() * 1000.0, 2)
 }
 
+/// Microseconds with one decimal.
+pub(crate) fn us(time: Duration) -> f64 {
+    round(time.as_secs_f64() * 1_000_000.0, 1)
+}
+
 /// `value` with this many decimals.
 pub(crate) fn round(value: f64, decimals: i32) -> f64 {
     let factor = 10f64.powi(decimals);

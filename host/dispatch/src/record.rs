@@ -75,8 +75,21 @@ fn call(call: &OutboundCall) -> Value {
     }
 }
 
+/// Whether an attempt has nothing to log but its success, and the log has no line for that.
+fn is_silent(attempt: &Attempt) -> bool {
+    matches!(attempt.outcome, Outcome::Done(_))
+        && attempt.log.is_empty()
+        && attempt.calls.is_empty()
+        && !attempt.log_truncated
+        && !tracing::enabled!(tracing::Level::INFO)
+}
+
 /// Logs an attempt. Done attempts are `info`, others `warn` or worse.
 pub(crate) fn log(event: &Event, number: u32, attempt: &Attempt) {
+    if is_silent(attempt) {
+        return;
+    }
+
     let (hook, event_id) = (&*event.hook, display(event.id));
     for line in &attempt.log {
         let text = line.text.as_str();

@@ -1,11 +1,16 @@
-//! Mode `sync`: the event runs now, and its caller gets the outcome. The run is a task of its own,
-//! so that a caller who hangs up does not interrupt the handler. The attempt is recorded after the
-//! answer, unless it has effects: those are stored before it.
+//! Mode `sync`: the event runs now, and its caller gets the outcome. A run that waits becomes a task
+//! of its own, so that a caller who hangs up does not interrupt the handler. The attempt is recorded
+//! after the answer, unless it has effects: those are stored before it.
 
+use std::any::Any;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use landfall_engine::{Permit, Target};
+use landfall_engine::{Permit, Target, timeout};
 use landfall_ledger::{Committed, Disposition, LedgerError, Results};
 use landfall_model::clock::to_ms;
 use landfall_model::{Attempt, Effects, Event, Outcome, RetrySpec, Stored};
@@ -29,19 +34,23 @@ impl Dispatcher {
         limit: Duration,
     ) -> Outcome {
         let dispatcher = self.clone();
-        let run = tokio::spawn(async move {
+        let mut run = Box::pin(async move {
             let _permit = permit;
             let outcome = dispatcher.sync_attempt(&target, event, limit).await;
             target.handler.metrics().count_attempt(outcome.word());
             outcome
         });
 
-        match tokio::time::timeout(limit + GRACE, run).await {
+        // Most handlers do not wait, and need neither a task nor a timer.
+        match poll_once(run.as_mut()).await {
+            Ok(Poll::Ready(outcome)) => return outcome,
+            Ok(Poll::Pending) => {}
+            Err(panic) => return panicked(&text_of(&*panic)),
+        }
+
+        match timeout(limit + GRACE, pin!(tokio::spawn(run))).await {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(error)) => {
-                tracing::error!(%error, "an attempt panicked in the host");
-                Outcome::HostFault("a host function panicked".into())
-            }
+            Ok(Err(error)) => panicked(&error.to_string()),
             // The machine is too busy even to end the attempt, which is recorded when it has ended.
             Err(_) => Outcome::Timeout,
         }
@@ -138,6 +147,29 @@ impl Dispatcher {
             None => self.metrics.count_dropped_record(),
         }
     }
+}
+
+/// Polls a run once. Its caller cannot hang up in between.
+async fn poll_once<F: Future>(
+    mut run: Pin<&mut F>,
+) -> Result<Poll<F::Output>, Box<dyn Any + Send>> {
+    poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(context)));
+        Poll::Ready(polled)
+    })
+    .await
+}
+
+fn panicked(error: &str) -> Outcome {
+    tracing::error!(error, "an attempt panicked in the host");
+    Outcome::HostFault("a host function panicked".into())
+}
+
+/// The text of a panic, if it has one.
+fn text_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without text".to_owned())
 }
 
 fn not_stored(why: &str) -> Outcome {

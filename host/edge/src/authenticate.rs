@@ -175,7 +175,7 @@ async fn judge<T>(
     let checked = match judge(auth.verifier, request, &context, mac) {
         Err((refusal @ Refusal { fetch: Some(_), .. }, request)) => {
             let url = refusal.fetch.clone().unwrap_or_default();
-            if let Err(why) = fetch(edge, auth, &url).await {
+            if let Err(why) = Box::pin(fetch(edge, auth, &url)).await {
                 let detail = format!("{}: {why}", refusal.detail);
                 return Err(Rejection::Unavailable(Why::new(
                     refusal.reason.word(),

@@ -1,5 +1,6 @@
 //! Reads request bodies within their limits.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
@@ -7,6 +8,7 @@ use bytes::Bytes;
 use http::header;
 use http::request::Parts;
 use http_body_util::{BodyExt, Limited};
+use landfall_dispatch::timeout;
 use landfall_verify::{StreamingMac, Unverified};
 
 use super::activity::OnConnection;
@@ -47,14 +49,15 @@ pub(crate) async fn read(
         return Err(Rejection::TooLarge);
     }
 
-    let reading = async {
+    let reading = pin!(async {
         tokio::select! {
             read = pieces(edge, max, body, mac) => read,
             () = announced_more_than(connection, max) => Err(Rejection::TooLarge),
         }
-    };
-    let reading = tokio::time::timeout(edge.limits.body_timeout, reading);
-    reading.await.unwrap_or(Err(Rejection::SlowBody))
+    });
+    timeout(edge.limits.body_timeout, reading)
+        .await
+        .unwrap_or(Err(Rejection::SlowBody))
 }
 
 /// Returns when the chunks of a body have announced more than `max` bytes, although they have not
@@ -77,8 +80,8 @@ async fn pieces(
     let (mut first, mut of_first) = (Bytes::new(), edge.bodies.reserve());
     let mut joined = BodyBuffer::new(edge.bodies.reserve(), max);
     loop {
-        let next = tokio::time::timeout(edge.limits.head_timeout, body.frame());
-        let frame = match next.await.map_err(|_| Rejection::SlowBody)? {
+        let next = timeout(edge.limits.head_timeout, pin!(body.frame())).await;
+        let frame = match next.map_err(|_| Rejection::SlowBody)? {
             None => break,
             Some(frame) => frame.map_err(|_| Rejection::BadBody)?,
         };

@@ -37,6 +37,7 @@ const RECHECK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Handles every public request.
 pub(crate) async fn receive(State(edge): State<Arc<Edge>>, request: Request) -> Response {
+    // The future is moved several times for each request, so steps that few requests need are boxed.
     let started = Instant::now();
     let (head, mut body) = request.into_parts();
     let mut caller = Caller::of(&head, &body, &edge.trusted_proxies);
@@ -68,7 +69,7 @@ pub(crate) async fn receive(State(edge): State<Arc<Edge>>, request: Request) -> 
             running,
         }) => {
             if worth_draining && !rejected.rejection.abandons_body() {
-                drain(&mut body).await;
+                Box::pin(drain(&mut body)).await;
             }
 
             let outcome = rejected.rejection.outcome();
@@ -226,7 +227,8 @@ async fn handle_for(
     let answer = match hook.spec.mode {
         Mode::Sync => run_now(edge, hook, caller, target, event).await?,
         Mode::Async | Mode::Auto => {
-            store_and_answer(edge, hook, caller, target.as_ref(), event, dedup).await?
+            let target = target.as_ref();
+            Box::pin(store_and_answer(edge, hook, caller, target, event, dedup)).await?
         }
     };
 
@@ -326,7 +328,10 @@ async fn authenticated(
             .map(|verdict| (verdict, reservation)),
         Some(encoding) => {
             let encoded = (encoding, reservation);
-            authenticate::authenticate_encoded(edge, auth, hook, request, encoded, &keys, mac).await
+            Box::pin(authenticate::authenticate_encoded(
+                edge, auth, hook, request, encoded, &keys, mac,
+            ))
+            .await
         }
     };
     hook.metrics.measure_verify(started.elapsed());
@@ -334,7 +339,7 @@ async fn authenticated(
     let (verified, reservation) = match checked {
         Ok((Verdict::Verified(verified), reservation)) => (verified, reservation),
         Ok((Verdict::Challenge(answer), _)) => {
-            let answered = answer_challenge(edge, hook, &method, answer).await;
+            let answered = Box::pin(answer_challenge(edge, hook, &method, answer)).await;
             if is_periodic && answered.is_err() {
                 hook.metrics.count_refused_challenge();
             }

@@ -83,7 +83,8 @@ impl BackgroundPool {
         Ok(BackgroundPool { queue })
     }
 
-    /// Runs an attempt to its end: in the executor while it is quick, otherwise in the pool.
+    /// Runs an attempt to its end: in the executor while it is quick, otherwise in the pool. The
+    /// attempt is boxed by the caller: as a plain argument, it would make this future as large again.
     ///
     /// # Panics
     ///
@@ -92,14 +93,12 @@ impl BackgroundPool {
         &self,
         schedule: &HandlerSchedule,
         budget: &Arc<PollBudget>,
-        attempt: F,
+        mut attempt: Pin<Box<F>>,
     ) -> F::Output
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let mut attempt = Box::pin(attempt);
-
         if !schedule.history.is_slow() {
             let quick = poll_fn(|context| match budget.poll(attempt.as_mut(), context) {
                 Poll::Ready(output) => Poll::Ready(Some(output)),
@@ -255,6 +254,7 @@ fn lower_priority(is_nice: bool) {
 mod tests {
     use std::time::Duration;
 
+    use super::super::poll_budget::SLICE;
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(60);
@@ -288,14 +288,14 @@ mod tests {
         schedule: &HandlerSchedule,
         time: Duration,
     ) -> (bool, bool) {
-        let budget = PollBudget::new(LIMIT);
+        let budget = PollBudget::new(LIMIT, SLICE);
         let its_budget = budget.clone();
         let attempt = async move {
             let began = is_in_background();
             compute(its_budget, time).await;
             (began, is_in_background())
         };
-        pool.run(schedule, &budget, attempt).await
+        pool.run(schedule, &budget, Box::pin(attempt)).await
     }
 
     #[tokio::test]
@@ -317,7 +317,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn io_wakes_offloaded_attempts() {
         let (pool, schedule) = (BackgroundPool::start().unwrap(), slow_schedule());
-        let budget = PollBudget::new(LIMIT);
+        let budget = PollBudget::new(LIMIT, SLICE);
         let its_budget = budget.clone();
         let waits = async move {
             for _ in 0..200 {
@@ -329,7 +329,7 @@ mod tests {
             compute(its_budget, Duration::from_millis(5)).await;
             tokio::task::yield_now().await;
         };
-        tokio::time::timeout(PATIENCE, pool.run(&schedule, &budget, waits))
+        tokio::time::timeout(PATIENCE, pool.run(&schedule, &budget, Box::pin(waits)))
             .await
             .expect("no wake-up is lost");
     }
@@ -338,14 +338,14 @@ mod tests {
     async fn cancelled_attempts_are_dropped() {
         let (pool, schedule) = (BackgroundPool::start().unwrap(), HandlerSchedule::new());
         let (alive, dropped) = oneshot::channel::<()>();
-        let budget = PollBudget::new(LIMIT);
+        let budget = PollBudget::new(LIMIT, SLICE);
         let its_budget = budget.clone();
         let endless = async move {
             let _alive = alive;
             compute(its_budget, Duration::from_secs(600)).await;
         };
 
-        let attempt = pool.run(&schedule, &budget, endless);
+        let attempt = pool.run(&schedule, &budget, Box::pin(endless));
         tokio::time::timeout(Duration::from_millis(50), attempt)
             .await
             .unwrap_err();
@@ -361,8 +361,8 @@ mod tests {
         for _ in 0..20 {
             let pool = pool.clone();
             let attempt = tokio::spawn(async move {
-                let panics = async { panic!("as a test") };
-                pool.run(&slow_schedule(), &PollBudget::new(LIMIT), panics)
+                let panics = Box::pin(async { panic!("as a test") });
+                pool.run(&slow_schedule(), &PollBudget::new(LIMIT, SLICE), panics)
                     .await
             });
             assert!(attempt.await.unwrap_err().is_panic());
@@ -377,10 +377,11 @@ mod tests {
         let loops: Vec<_> = (0..200)
             .map(|_| {
                 let (pool, crowd) = (pool.clone(), crowd.clone());
-                let budget = PollBudget::new(LIMIT);
+                let budget = PollBudget::new(LIMIT, SLICE);
                 let its_budget = budget.clone();
                 tokio::spawn(async move {
-                    pool.run(&crowd, &budget, compute(its_budget, LIMIT)).await;
+                    let loops = Box::pin(compute(its_budget, LIMIT));
+                    pool.run(&crowd, &budget, loops).await;
                 })
             })
             .collect();
@@ -391,7 +392,7 @@ mod tests {
         // In one common queue, each of its slices would wait for 150 others.
         let handlers = pool.queue.waiting_handlers();
         assert!(handlers <= 2, "{handlers} queues");
-        let budget = PollBudget::new(LIMIT);
+        let budget = PollBudget::new(LIMIT, SLICE);
         let its_budget = budget.clone();
         let slices = async move {
             for _ in 0..20 {
@@ -399,7 +400,7 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(PATIENCE, pool.run(&one, &budget, slices))
+        tokio::time::timeout(PATIENCE, pool.run(&one, &budget, Box::pin(slices)))
             .await
             .expect("it has its turns");
         loops.iter().for_each(|one| one.abort());

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
@@ -16,6 +17,7 @@ use super::handler::Handler;
 use super::inspect::inspect;
 use super::load_error::LoadError;
 use super::permits::Permits;
+use super::poll_budget::SLICE;
 use super::runtime::Runtime;
 use super::{settings, ticker};
 use landfall_egress::{Client, Policy};
@@ -80,6 +82,23 @@ impl Engine {
         settings: EngineSettings,
         ledger: Option<Arc<dyn landfall_ledger::Kv>>,
     ) -> anyhow::Result<Engine> {
+        let engine = Engine::start(settings, ledger, SLICE)?;
+        ticker::start(engine.runtime.wasm.weak())?;
+        Ok(engine)
+    }
+
+    /// An engine that interrupts no component, so that an attempt takes the same instructions each
+    /// time. For counting them: nothing stops a component that computes for ever.
+    pub fn uninterrupted(settings: EngineSettings) -> anyhow::Result<Engine> {
+        Engine::start(settings, None, Duration::MAX)
+    }
+
+    /// `slice`: the CPU time of an attempt before it yields.
+    fn start(
+        settings: EngineSettings,
+        ledger: Option<Arc<dyn landfall_ledger::Kv>>,
+        slice: Duration,
+    ) -> anyhow::Result<Engine> {
         let EngineSettings {
             running,
             limits,
@@ -88,8 +107,6 @@ impl Engine {
         } = settings;
         let wasm = wasmtime::Engine::new(&settings::running(running, limits))
             .map_err(|error| anyhow::anyhow!("the engine does not start: {error:#}"))?;
-        ticker::start(wasm.weak())?;
-
         let mut cache = Cache::new(
             &wasm,
             settings.cache,
@@ -106,6 +123,7 @@ impl Engine {
             wasm,
             limits,
             background: Arc::new(BackgroundPool::start()?),
+            slice,
             ledger,
             clock,
             fixed: None,

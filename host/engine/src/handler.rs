@@ -1,6 +1,7 @@
 //! A component that is linked for one hook: it runs each attempt in a fresh store, within a
 //! wall-clock limit.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,7 @@ use super::poll_budget::PollBudget;
 use super::runtime::Runtime;
 use super::state::AttemptState;
 use super::text::bounded;
+use super::timeout::timeout;
 use super::{link, proxy, reply};
 use landfall_egress::Client;
 use landfall_metrics::{HookMetrics, OutboundMetrics};
@@ -134,8 +136,8 @@ impl Handler {
 
     /// Runs one event for at most `limit`. `number` counts the attempts, from 1.
     pub async fn run(self: &Arc<Self>, event: Arc<Event>, number: u32, limit: Duration) -> Attempt {
-        let budget = PollBudget::new(limit);
-        let attempt = self.clone().attempt(event, number, limit, budget.clone());
+        let budget = PollBudget::new(limit, self.runtime.slice);
+        let attempt = Box::pin(self.clone().attempt(event, number, limit, budget.clone()));
         self.runtime
             .background
             .run(&self.schedule, &budget, attempt)
@@ -146,10 +148,11 @@ impl Handler {
     /// answer, or if it failed or was too slow.
     pub async fn respond(self: &Arc<Self>, event: Arc<Event>, limit: Duration) -> Option<Reply> {
         let responder = self.responder.clone()?;
-        let budget = PollBudget::new(limit);
+        let budget = PollBudget::new(limit, self.runtime.slice);
         let attempt =
             self.clone()
                 .attempt_to_respond(responder, event.clone(), limit, budget.clone());
+        let attempt = Box::pin(attempt);
         let outcome = self
             .runtime
             .background
@@ -178,8 +181,11 @@ impl Handler {
         };
 
         let mut store = self.store(Some(event.clone()), environment, budget);
-        let call = self.call(&mut store, &event, number);
-        let outcome = match tokio::time::timeout(limit, call).await {
+        let ended = {
+            let call = pin!(self.call(&mut store, &event, number));
+            timeout(limit, call).await
+        };
+        let outcome = match ended {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => attempt::outcome_of(&error, store.data()),
             Err(_) => Outcome::Timeout,
@@ -201,8 +207,11 @@ impl Handler {
 
         let mut store = self.store(Some(event.clone()), environment, budget);
         store.data_mut().http.serve_responder();
-        let call = call_responder(&responder, &mut store, &event);
-        let outcome = match tokio::time::timeout(limit, call).await {
+        let ended = {
+            let call = pin!(call_responder(&responder, &mut store, &event));
+            timeout(limit, call).await
+        };
+        let outcome = match ended {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => attempt::outcome_of(&error, store.data()),
             Err(_) => Outcome::Timeout,
@@ -243,7 +252,8 @@ impl Handler {
     async fn probe(&self) -> Result<(), LoadError> {
         let file = &self.inspected.file;
         let environment = self.environment.resolve_present();
-        let mut store = self.store(None, environment, PollBudget::new(PROBE_TIME_MAX));
+        let budget = PollBudget::new(PROBE_TIME_MAX, self.runtime.slice);
+        let mut store = self.store(None, environment, budget);
 
         let instantiate = self.export.instantiate(&mut store);
         match tokio::time::timeout(PROBE_TIME_MAX, instantiate).await {

@@ -39,6 +39,7 @@ mod syscalls;
 mod target;
 mod text;
 mod ticker;
+mod timeout;
 mod trap;
 mod trust;
 
@@ -55,3 +56,4 @@ pub use inspect::{COMPONENT_BYTES_MAX, Inspected, inspect};
 pub use load_error::LoadError;
 pub use permits::{NoPermit, Permit, Permits};
 pub use target::{OrderOf, Target};
+pub use timeout::{TimedOut, timeout};

@@ -1,5 +1,6 @@
 //! Measures how much CPU time an attempt uses, so that slow attempts can leave the executor.
 
+use std::cell::Cell;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -7,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 /// The CPU time that one poll may use before the attempt must yield.
-const SLICE: Duration = Duration::from_millis(1);
+pub(crate) const SLICE: Duration = Duration::from_millis(1);
 /// After this many slow attempts in a row, the next attempts of a handler start in the background
 /// pool.
 const SLOW_MIN: u8 = 3;
@@ -16,9 +17,13 @@ const SLOW_MIN: u8 = 3;
 ///
 /// Shared by the code that polls the attempt and by the engine's epoch callback.
 pub(crate) struct PollBudget {
+    began: Instant,
     until: Instant,
-    /// The CPU time of the polling thread when the current poll started.
+    slice_ns: u64,
+    /// When the current poll started, in nanoseconds since `began`.
     poll_started_ns: AtomicU64,
+    /// The most CPU time that the polling thread had used when the current poll started.
+    cpu_started_ns: AtomicU64,
     was_exceeded: AtomicBool,
 }
 
@@ -30,11 +35,16 @@ pub(crate) struct SlowHistory {
 // === impl PollBudget ===
 
 impl PollBudget {
-    /// The budget of an attempt that starts now and ends within `limit`.
-    pub(crate) fn new(limit: Duration) -> Arc<PollBudget> {
+    /// The budget of an attempt that starts now and ends within `limit`. Each poll may use `slice` of
+    /// CPU time.
+    pub(crate) fn new(limit: Duration, slice: Duration) -> Arc<PollBudget> {
+        let began = Instant::now();
         Arc::new(PollBudget {
-            until: Instant::now() + limit,
+            began,
+            until: began + limit,
+            slice_ns: u64::try_from(slice.as_nanos()).unwrap_or(u64::MAX),
             poll_started_ns: AtomicU64::new(0),
+            cpu_started_ns: AtomicU64::new(0),
             was_exceeded: AtomicBool::new(false),
         })
     }
@@ -46,8 +56,16 @@ impl PollBudget {
 
     /// Compares the CPU time of the current poll with the slice, and remembers if it was exceeded.
     pub(crate) fn check_exceeded(&self) -> bool {
-        let used_ns = thread_ns().saturating_sub(self.poll_started_ns.load(Ordering::Relaxed));
-        let is_exceeded = u128::from(used_ns) >= SLICE.as_nanos();
+        // A poll that has not lasted for a slice cannot have used one. Without this, each attempt
+        // would read the clock of its thread, which is a system call.
+        let started_ns = self.poll_started_ns.load(Ordering::Relaxed);
+        let poll_ns = self.ns_at(Instant::now()).saturating_sub(started_ns);
+        if poll_ns < self.slice_ns {
+            return false;
+        }
+
+        let used_ns = thread_ns().saturating_sub(self.cpu_started_ns.load(Ordering::Relaxed));
+        let is_exceeded = used_ns >= self.slice_ns;
 
         if is_exceeded {
             self.was_exceeded.store(true, Ordering::Relaxed);
@@ -66,8 +84,16 @@ impl PollBudget {
         future: Pin<&mut F>,
         context: &mut Context,
     ) -> Poll<F::Output> {
-        self.poll_started_ns.store(thread_ns(), Ordering::Relaxed);
+        let now = Instant::now();
+        self.poll_started_ns
+            .store(self.ns_at(now), Ordering::Relaxed);
+        self.cpu_started_ns
+            .store(most_thread_ns(now), Ordering::Relaxed);
         future.poll(context)
+    }
+
+    fn ns_at(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.began).as_nanos() as u64
     }
 }
 
@@ -105,6 +131,26 @@ impl SlowHistory {
     }
 }
 
+thread_local! {
+    /// When this thread last read its CPU time, and the result.
+    static LAST_READ: Cell<Option<(Instant, u64)>> = const { Cell::new(None) };
+}
+
+/// The CPU time of this thread at most. It is read once in a slice: until then, the thread has used
+/// no more than the time that has passed.
+fn most_thread_ns(now: Instant) -> u64 {
+    if let Some((read, ns)) = LAST_READ.get() {
+        let since = now.saturating_duration_since(read);
+        if since < SLICE {
+            return ns + since.as_nanos() as u64;
+        }
+    }
+
+    let ns = thread_ns();
+    LAST_READ.set(Some((now, ns)));
+    ns
+}
+
 /// The CPU time of this thread. Wall-clock time would count the time that other threads had the
 /// core.
 fn thread_ns() -> u64 {
@@ -115,6 +161,22 @@ fn thread_ns() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn waiting_polls_exceed_nothing() {
+        let budget = PollBudget::new(Duration::from_secs(60), SLICE);
+        let mut waits = std::pin::pin!(async { std::thread::sleep(5 * SLICE) });
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        assert!(budget.poll(waits.as_mut(), &mut context).is_ready());
+        assert!(!budget.check_exceeded());
+
+        let mut computes = std::pin::pin!(async {
+            let end = thread_ns() + 3 * SLICE.as_nanos() as u64;
+            while thread_ns() < end {}
+        });
+        assert!(budget.poll(computes.as_mut(), &mut context).is_ready());
+        assert!(budget.check_exceeded() && budget.was_exceeded());
+    }
 
     #[test]
     fn three_slow_attempts_make_history() {

@@ -1,6 +1,7 @@
 //! What the handlers of a process share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::background::BackgroundPool;
 use super::fixed::Fixed;
@@ -12,6 +13,8 @@ pub(crate) struct Runtime {
     pub(crate) wasm: wasmtime::Engine,
     pub(crate) limits: ComponentLimits,
     pub(crate) background: Arc<BackgroundPool>,
+    /// The CPU time of an attempt before it yields.
+    pub(crate) slice: Duration,
     /// Where `kv` reads. `None` for commands that have no ledger, such as `check`.
     pub(crate) ledger: Option<Arc<dyn landfall_ledger::Kv>>,
     pub(crate) clock: Clock,

@@ -25,9 +25,18 @@ pub(crate) const FIELD_BYTES_MAX: usize = 32 << 10;
 /// The most resources of one attempt: requests, responses, headers, streams, pollables.
 const RESOURCES_MAX: usize = 2048;
 
+/// The WASI of one attempt. It has a dozen parts, some with random seeds, and most handlers use
+/// none of them: it is created when the component first calls a function of it.
+struct LazyWasi {
+    context: Option<Box<WasiCtx>>,
+    lines: SharedLines,
+    variables: Vec<(String, String)>,
+    fixed: Option<Fixed>,
+}
+
 /// The contexts of all capabilities of one attempt.
 pub(crate) struct AttemptState {
-    wasi: WasiCtx,
+    wasi: LazyWasi,
     resources: ResourceTable,
     /// The memory that the resources occupy.
     resource_memory: MemoryHold,
@@ -57,7 +66,12 @@ impl AttemptState {
         resources.set_max_capacity(RESOURCES_MAX);
 
         AttemptState {
-            wasi: denying_wasi(&lines, &variables, fixed),
+            wasi: LazyWasi {
+                context: None,
+                lines: lines.clone(),
+                variables,
+                fixed,
+            },
             resources,
             resource_memory: limits.memory().hold_nothing(),
             limits,
@@ -98,7 +112,7 @@ impl HasCapabilities for AttemptState {
 impl WasiView for AttemptState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView {
-            ctx: &mut self.wasi,
+            ctx: self.wasi.context(),
             table: &mut self.resources,
         }
     }
@@ -113,6 +127,17 @@ impl WasiHttpView for AttemptState {
             table: &mut self.resources,
             ctx: &mut self.wasi_http,
         }
+    }
+}
+
+// === impl LazyWasi ===
+
+impl LazyWasi {
+    fn context(&mut self) -> &mut WasiCtx {
+        self.context.get_or_insert_with(|| {
+            let wasi = denying_wasi(&self.lines, &self.variables, self.fixed);
+            Box::new(wasi)
+        })
     }
 }
 

@@ -11,6 +11,7 @@ use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
 use super::activity::ActivityCounters;
 use super::buckets;
 use super::granted::GrantedHosts;
+use super::keys::KeyCounters;
 use super::requests::{RequestCounters, RequestOutcome};
 use super::series::OfHook;
 use super::words::WordCounters;
@@ -45,7 +46,7 @@ pub struct HookMetrics {
     in_flight: IntGauge,
     answer_time: Histogram,
     verify_time: Histogram,
-    verified: IntCounterVec,
+    verified: KeyCounters,
     refused: IntCounterVec,
     challenges: IntCounter,
     avoided: IntCounterVec,
@@ -104,11 +105,11 @@ impl HookMetrics {
                 "From the whole body to the verdict on the sender.",
                 &buckets::VERIFY,
             ),
-            verified: of.counters(
+            verified: KeyCounters::new(of.counters(
                 "landfall_verified_total",
                 "Requests that have proven their sender.",
                 &["key"],
-            ),
+            )),
             refused: of.counters(REFUSED.0, REFUSED.1, &["reason"]),
             challenges: of.counter("landfall_challenges_total", "Ownership checks answered."),
             avoided: of.counters(
@@ -221,7 +222,7 @@ impl HookMetrics {
 
     /// A verified request. `key`: the scheme and the number of the secret, such as `signature#2`.
     pub fn count_verified(&self, key: &str) {
-        self.verified.with_label_values(&[key]).inc();
+        self.verified.inc(key);
         self.activity.verified();
     }
 
@@ -317,11 +318,10 @@ impl HookMetrics {
     }
 
     pub(crate) fn collect(&self) -> Vec<MetricFamily> {
-        let plain: [&dyn Collector; 15] = [
+        let plain: [&dyn Collector; 14] = [
             &self.in_flight,
             &self.answer_time,
             &self.verify_time,
-            &self.verified,
             &self.refused,
             &self.challenges,
             &self.avoided,
@@ -342,6 +342,7 @@ impl HookMetrics {
             &self.failed_calls,
         ];
         let mut all = self.requests.collect();
+        all.extend(self.verified.collect());
         all.extend(plain.iter().flat_map(|metric| metric.collect()));
         all.extend(words.iter().flat_map(|metric| metric.collect()));
         all

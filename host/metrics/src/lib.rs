@@ -11,6 +11,7 @@ mod buckets;
 mod gauges;
 mod granted;
 mod hook;
+mod keys;
 mod node;
 mod outbound;
 mod process;

@@ -8,7 +8,10 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use uuid::{NoContext, Timestamp, Uuid};
+use uuid::Uuid;
+
+use super::clock;
+use super::random::random_bytes;
 
 /// The id of an event: a UUIDv7, so that ids sort by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -93,12 +96,8 @@ impl EventId {
 
     /// A new id that sorts by `at`; times before 1970 count as 1970.
     pub fn new(at: SystemTime) -> EventId {
-        let since_epoch = at
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        let timestamp =
-            Timestamp::from_unix(NoContext, since_epoch.as_secs(), since_epoch.subsec_nanos());
-        EventId(Uuid::new_v7(timestamp))
+        let ms = clock::to_ms(at) as u64;
+        EventId(uuid::Builder::from_unix_timestamp_millis(ms, &random_bytes()).into_uuid())
     }
 
     /// The id with this number in a run whose time and random numbers are given.

@@ -31,6 +31,7 @@ mod ledger_time;
 mod lock;
 mod memory;
 mod peer;
+mod random;
 mod reconcile;
 mod refusals;
 mod request_excerpt;

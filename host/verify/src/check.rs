@@ -56,7 +56,8 @@ pub fn streaming_mac(verifier: &Verifier, head: &Unverified, keys: &Keys) -> Opt
 /// Whether a request has the form of one of the hook's ownership checks, authenticated or not.
 pub fn is_challenge(verifier: &Verifier, request: &Unverified) -> bool {
     let view = View::new(request, verifier.public_url.as_ref())
-        .with_json_field(verifier.json_form_field.as_deref());
+        .with_json_field(verifier.json_form_field.as_deref())
+        .with_json_paths(&verifier.json_paths);
     challenge::is_one(&verifier.challenges, &view)
 }
 
@@ -170,6 +171,7 @@ fn verdict(verifier: &Verifier, request: Unverified, decision: Decision) -> Verd
 fn view<'a>(verifier: &'a Verifier, request: &'a Unverified) -> View<'a> {
     View::new(request, verifier.public_url.as_ref())
         .with_json_field(verifier.json_form_field.as_deref())
+        .with_json_paths(&verifier.json_paths)
         .strict(verifier.body_note().is_some())
 }
 

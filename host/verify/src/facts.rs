@@ -36,7 +36,9 @@ pub fn order_key(verifier: &Verifier, event: &Event) -> Option<String> {
     };
 
     text_at(
-        &View::new(&request, None).with_json_field(verifier.json_form_field.as_deref()),
+        &View::new(&request, None)
+            .with_json_field(verifier.json_form_field.as_deref())
+            .with_json_paths(&verifier.json_paths),
         verifier.order_key.as_ref()?,
     )
 }

@@ -22,6 +22,7 @@ mod edit;
 mod facts;
 mod guide;
 mod hint;
+mod json_paths;
 mod jwt;
 mod key;
 mod keys;

@@ -34,6 +34,7 @@ pub fn known_keys(verifier: &Verifier, request: &Unverified) -> Vec<Vec<u8>> {
 fn view<'a>(verifier: &'a Verifier, request: &'a Unverified) -> View<'a> {
     View::new(request, verifier.public_url.as_ref())
         .with_json_field(verifier.json_form_field.as_deref())
+        .with_json_paths(&verifier.json_paths)
 }
 
 #[cfg(test)]

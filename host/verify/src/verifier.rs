@@ -10,6 +10,7 @@ use crate::answers::AnswerRules;
 use crate::auth_scheme::AuthScheme;
 use crate::builder::{self, BuildError, wrong};
 use crate::challenge::{self, Challenge};
+use crate::json_paths::JsonPaths;
 use crate::lookup::{KeyGrant, Lookup};
 use crate::pack::{Pack, Packs};
 use crate::request::SignedBody;
@@ -39,6 +40,8 @@ pub struct Verifier {
     pub(super) identity_per_url: bool,
     repeats_reply: bool,
     pub(super) order_key: Option<ValueLocation>,
+    /// Every JSON pointer that a check reads.
+    pub(super) json_paths: JsonPaths,
     pub(super) public_url: Option<PublicUrl>,
     /// The time window of provider schemes that have one.
     pub(super) window: Window,
@@ -156,7 +159,7 @@ impl Verifier {
 
         let answers = AnswerRules::of_pack(&pack, refused_status)?;
         let covers_body = auth_scheme.covers_body().unwrap_or(pack.covers_body);
-        Ok(Verifier {
+        let verifier = Verifier {
             auth_scheme,
             challenges,
             provider: spec.provider.clone(),
@@ -170,6 +173,7 @@ impl Verifier {
             identity_per_url: true,
             repeats_reply: pack.repeat_reply,
             order_key: None,
+            json_paths: JsonPaths::default(),
             public_url: builder::public_url(spec)?,
             window,
             documented_window: pack.documented_window.map(|past| Window {
@@ -184,7 +188,29 @@ impl Verifier {
             secrets: spec.secret.clone(),
             challenge_secrets: spec.challenge_secret.clone(),
             from_addresses,
-        })
+        };
+
+        Ok(verifier.with_json_paths())
+    }
+
+    /// Collects the JSON pointers after a location was set.
+    fn with_json_paths(self) -> Verifier {
+        let fields = self.delivery_id.iter().flat_map(DeliveryId::all_fields);
+        let places = self
+            .auth_scheme
+            .places()
+            .into_iter()
+            .chain(&self.event_type)
+            .chain(fields)
+            .chain(&self.order_key);
+        let pointers = places.filter_map(|place| match place {
+            ValueLocation::Json(pointer) => Some(pointer.as_str()),
+            _ => None,
+        });
+        let in_challenges = self.challenges.iter().flat_map(Challenge::json_pointers);
+        let json_paths = JsonPaths::new(pointers.chain(in_challenges));
+
+        Verifier { json_paths, ..self }
     }
 
     /// How senders authenticate.
@@ -270,13 +296,15 @@ impl Verifier {
         };
 
         let identity_per_url = !matches!(dedup.id, DedupId::At(_));
-        Ok(Verifier {
+        let verifier = Verifier {
             delivery_id,
             id_match,
             identity_per_url,
             order_key,
             ..self
-        })
+        };
+
+        Ok(verifier.with_json_paths())
     }
 
     /// Whether a different body with the same identity is another event.

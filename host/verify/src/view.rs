@@ -6,6 +6,7 @@ use std::cell::{Cell, OnceCell};
 use bytes::Bytes;
 use serde_json::Value;
 
+use crate::json_paths::{self, JsonPaths, JsonValue, Scanned, ScannedValues};
 use crate::multipart;
 use crate::refusal::{Reason, Refusal};
 use crate::request::Unverified;
@@ -39,6 +40,10 @@ pub(crate) struct View<'a> {
     /// The claims of the verified JSON web token.
     claims: OnceCell<Value>,
     json: OnceCell<Option<Value>>,
+    /// The JSON pointers that are read together.
+    json_paths: Option<&'a JsonPaths>,
+    /// The values at `json_paths`.
+    scanned: OnceCell<Option<ScannedValues<'a>>>,
     form: OnceCell<Option<Vec<(String, String)>>>,
     fields: OnceCell<Option<Vec<(String, String)>>>,
 }
@@ -85,8 +90,18 @@ impl<'a> View<'a> {
             wants_content,
             claims,
             json,
+            json_paths: None,
+            scanned: OnceCell::new(),
             form,
             fields,
+        }
+    }
+
+    /// Reads the values at these JSON pointers together, when the first of them is needed.
+    pub(crate) fn with_json_paths(self, json_paths: &'a JsonPaths) -> View<'a> {
+        View {
+            json_paths: Some(json_paths),
+            ..self
         }
     }
 
@@ -131,8 +146,61 @@ impl<'a> View<'a> {
         self.json.get_or_init(|| self.read_json()).as_ref()
     }
 
+    /// The value at a JSON pointer in the document.
+    pub(crate) fn json_at(&self, pointer: &str) -> Result<JsonValue<'_>, Absent> {
+        let Some(place) = self.place_in_scan(pointer) else {
+            let json = self.json().ok_or(Absent::NoJson)?;
+            return json
+                .pointer(pointer)
+                .map(JsonValue::of)
+                .ok_or(Absent::Missing);
+        };
+
+        let scanned = self.scanned.get_or_init(|| self.scan());
+        let found = scanned.as_ref().ok_or(Absent::NoJson)?;
+        found[place]
+            .as_ref()
+            .map(Scanned::value)
+            .ok_or(Absent::Missing)
+    }
+
+    /// The position of a pointer in `scanned`. `None`: the tree is needed.
+    fn place_in_scan(&self, pointer: &str) -> Option<usize> {
+        if self.is_strict || self.json.get().is_some() || self.field_with_json().is_some() {
+            return None;
+        }
+
+        self.json_paths?.position(pointer)
+    }
+
+    fn scan(&self) -> Option<ScannedValues<'a>> {
+        let body = self.content().filter(|body| is_readable(body))?;
+        self.json_paths?.scan(body)
+    }
+
+    /// Whether the JSON document is an object that has at least one key, and only keys of this
+    /// list.
+    pub(crate) fn has_only_keys(&self, keys: &[String]) -> bool {
+        if self.json.get().is_none() && self.field_with_json().is_none() {
+            let body = self.content().filter(|body| is_readable(body));
+            let has_only_these = body.is_some_and(|body| json_paths::has_only_keys(body, keys));
+            if !has_only_these || !self.is_strict {
+                return has_only_these;
+            }
+        }
+
+        let object = self.json().and_then(Value::as_object);
+        object
+            .is_some_and(|object| !object.is_empty() && object.keys().all(|key| keys.contains(key)))
+    }
+
+    /// The form field that contains the document of this request.
+    fn field_with_json(&self) -> Option<&'a str> {
+        self.json_field.filter(|_| self.form_kind().is_some())
+    }
+
     fn read_json(&self) -> Option<Value> {
-        match self.json_field.filter(|_| self.form_kind().is_some()) {
+        match self.field_with_json() {
             Some(field) => self.parse_json(self.field(field).ok()?.as_bytes()),
             None => self.parse_json(self.content()?),
         }
@@ -151,8 +219,7 @@ impl<'a> View<'a> {
     /// The form field with the JSON document of this request; `None` if the body itself is the
     /// document.
     pub(crate) fn json_field(&self) -> Option<&'a str> {
-        self.json_field
-            .filter(|_| self.form_kind().is_some() && self.json().is_some())
+        self.field_with_json().filter(|_| self.json().is_some())
     }
 
     /// Whether the content type is `application/x-www-form-urlencoded`.
@@ -242,18 +309,16 @@ impl<'a> View<'a> {
         let found: Cow<'_, [u8]> = match place {
             ValueLocation::Header(name) => self.header(name)?.into(),
             ValueLocation::Query(name) => one(self.query(name))?.into_bytes().into(),
-            ValueLocation::Json(pointer) => {
-                match self.json().ok_or(Absent::NoJson)?.pointer(pointer) {
-                    Some(Value::String(text)) => text.as_bytes().into(),
-                    // A number that parsing has rounded is not the number that was sent.
-                    Some(Value::Number(number))
-                        if numbers && (!number.is_f64() || is_exact(number)) =>
-                    {
-                        number.to_string().into_bytes().into()
-                    }
-                    _ => return Err(Absent::Missing),
+            ValueLocation::Json(pointer) => match self.json_at(pointer)? {
+                JsonValue::Text(text) => text.as_bytes().into(),
+                // A number that parsing has rounded is not the number that was sent.
+                JsonValue::Scalar(Value::Number(number))
+                    if numbers && (!number.is_f64() || is_exact(number)) =>
+                {
+                    number.to_string().into_bytes().into()
                 }
-            }
+                JsonValue::Scalar(_) | JsonValue::Container => return Err(Absent::Missing),
+            },
             ValueLocation::Form(name) => self.field(name)?.as_bytes().into(),
             ValueLocation::Path(_) => percent_encoding::percent_decode_str(self.last_segment())
                 .collect::<Vec<u8>>()
@@ -372,6 +437,17 @@ fn content_essence(view: &View<'_>) -> Option<String> {
 
 /// Whether JSON is small enough to be parsed. Counts objects and values without parsing.
 pub(crate) fn is_readable(body: &[u8]) -> bool {
+    if body.len() > PARSED_BYTES_MAX {
+        return false;
+    }
+
+    // Braces and commas within texts are counted here too, so this is at most too strict.
+    if body.len() <= OBJECTS_MAX
+        || (count(b'{', body) <= OBJECTS_MAX && count(b',', body) + count(b'[', body) <= VALUES_MAX)
+    {
+        return true;
+    }
+
     let (mut objects, mut values) = (0, 0);
     let (mut in_text, mut is_escaped) = (false, false);
     for byte in body {
@@ -385,7 +461,11 @@ pub(crate) fn is_readable(body: &[u8]) -> bool {
         }
     }
 
-    body.len() <= PARSED_BYTES_MAX && objects <= OBJECTS_MAX && values <= VALUES_MAX
+    objects <= OBJECTS_MAX && values <= VALUES_MAX
+}
+
+fn count(byte: u8, body: &[u8]) -> usize {
+    memchr::memchr_iter(byte, body).count()
 }
 
 /// The value at a JSON pointer. A string on the path that contains JSON is parsed.

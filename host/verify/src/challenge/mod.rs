@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::answer::Answer;
+use crate::json_paths::JsonValue;
 use crate::keys::Keys;
 use crate::refusal::{Reason, Refusal};
 use crate::view::{View, describe};
@@ -36,6 +37,8 @@ pub(crate) struct Challenge {
     headers: Vec<(String, Template)>,
     listed: Option<(Source, Vec<String>)>,
     pair: Option<Source>,
+    /// `spec.equals`; `None` for a place that no request has.
+    equals: Vec<(Option<Source>, Value)>,
 }
 
 /// The answer, if the request is an ownership check of this stage: before (`verified` is false) or
@@ -111,6 +114,11 @@ impl Challenge {
                 .filter(|_| is_open)
                 .map(|place| source(place))
                 .transpose()?,
+            equals: spec
+                .equals
+                .iter()
+                .map(|(place, expected)| (source(place).ok(), expected.clone()))
+                .collect(),
             spec: spec.clone(),
         })
     }
@@ -143,7 +151,27 @@ impl Challenge {
         !self.spec.verify_first
     }
 
+    /// The JSON pointers by which a request is recognised.
+    pub(crate) fn json_pointers(&self) -> impl Iterator<Item = &str> {
+        let equal = self.equals.iter().filter_map(|(source, _)| match source {
+            Some(Source(ValueLocation::Json(pointer))) => Some(pointer),
+            _ => None,
+        });
+        let spec = &self.spec;
+
+        spec.json
+            .iter()
+            .chain(equal)
+            .chain(&spec.absent)
+            .map(String::as_str)
+    }
+
     fn matches(&self, view: &View<'_>) -> bool {
+        self.matches_head(view) && self.matches_body(view)
+    }
+
+    /// What can be checked without reading the body.
+    fn matches_head(&self, view: &View<'_>) -> bool {
         let spec = &self.spec;
         let request = view.request;
 
@@ -159,24 +187,35 @@ impl Challenge {
                 .header
                 .as_deref()
                 .is_none_or(|name| request.headers.contains_key(name))
-            && spec.json.as_deref().is_none_or(|pointer| {
-                view.json()
-                    .and_then(|body| body.pointer(pointer))
-                    .is_some_and(Value::is_string)
-            })
+            && self.has_equal_values(view, Source::is_in_head)
+    }
+
+    fn matches_body(&self, view: &View<'_>) -> bool {
+        let spec = &self.spec;
+
+        // Almost every body is a delivery, whose first key is not in the list.
+        (spec.only_keys.is_empty() || view.has_only_keys(&spec.only_keys))
             && spec
-                .equals
+                .json
+                .as_deref()
+                .is_none_or(|pointer| matches!(view.json_at(pointer), Ok(JsonValue::Text(_))))
+            && self.has_equal_values(view, Source::is_in_body)
+            && spec
+                .absent
                 .iter()
-                .all(|(place, expected)| equals(view, place, expected))
-            && spec.absent.iter().all(|pointer| {
-                view.json()
-                    .is_none_or(|body| body.pointer(pointer).is_none())
-            })
-            && (spec.only_keys.is_empty() || has_only_keys(view, &spec.only_keys))
+                .all(|pointer| view.json_at(pointer).is_err())
             && spec
                 .only_form_field
                 .as_deref()
                 .is_none_or(|name| matches!(view.form(), Some([(key, _)]) if key == name))
+    }
+
+    /// Whether the values of `equals` at these places are the expected ones.
+    fn has_equal_values(&self, view: &View<'_>, is_there: fn(&Source) -> bool) -> bool {
+        self.equals.iter().all(|(source, expected)| match source {
+            Some(source) => !is_there(source) || equals(view, source, expected),
+            None => false,
+        })
     }
 
     fn answer(&self, view: &View<'_>, keys: &Keys) -> Answer {
@@ -308,15 +347,19 @@ fn is_mac(piece: &Piece) -> bool {
     matches!(piece, Piece::Mac(..))
 }
 
-fn equals(view: &View<'_>, place: &str, expected: &Value) -> bool {
-    match source(place) {
-        Ok(Source(ValueLocation::Json(pointer))) => {
-            view.json().and_then(|body| body.pointer(&pointer)) == Some(expected)
+fn equals(view: &View<'_>, source: &Source, expected: &Value) -> bool {
+    let Source(ValueLocation::Json(pointer)) = source else {
+        let given = source.text(view);
+        return given.is_ok_and(|given| expected.as_str() == Some(&given));
+    };
+
+    match view.json_at(pointer) {
+        Ok(JsonValue::Text(text)) => expected.as_str() == Some(text),
+        Ok(JsonValue::Scalar(value)) => value == expected,
+        Ok(JsonValue::Container) if expected.is_array() || expected.is_object() => {
+            view.json().and_then(|body| body.pointer(pointer)) == Some(expected)
         }
-        Ok(source) => source
-            .text(view)
-            .is_ok_and(|given| expected.as_str() == Some(&given)),
-        Err(_) => false,
+        Ok(JsonValue::Container) | Err(_) => false,
     }
 }
 
@@ -391,11 +434,6 @@ fn takes_every_delivery(spec: &ChallengeSpec) -> bool {
         && !is_paired
         && spec.equals.is_empty()
         && spec.only_keys.is_empty()
-}
-
-fn has_only_keys(view: &View<'_>, keys: &[String]) -> bool {
-    let object = view.json().and_then(Value::as_object);
-    object.is_some_and(|object| !object.is_empty() && object.keys().all(|key| keys.contains(key)))
 }
 
 #[cfg(test)]

@@ -53,6 +53,16 @@ pub(super) enum Refused {
 // === impl Source ===
 
 impl Source {
+    /// Whether the value is in the head of the request.
+    pub(super) fn is_in_head(&self) -> bool {
+        matches!(self.0, ValueLocation::Header(_) | ValueLocation::Query(_))
+    }
+
+    /// Whether the body must be read for the value.
+    pub(super) fn is_in_body(&self) -> bool {
+        !self.is_in_head()
+    }
+
     pub(super) fn text(&self, view: &View<'_>) -> Result<String, Refused> {
         let bytes = view
             .find(&self.0, false)

@@ -31,6 +31,8 @@ const SET_KEYS_MAX: usize = 8;
 /// MACs that are computed while the body arrives, one for each key.
 pub struct StreamingMac {
     macs: Vec<Option<Running>>,
+    /// What the request presents, if all of it is in the head.
+    presented: Option<Presented>,
 }
 
 // === impl Signature ===
@@ -46,7 +48,15 @@ impl Signature {
         now: Option<SystemTime>,
         mac: Option<StreamingMac>,
     ) -> Result<Option<usize>, Refusal> {
-        let presented = self.present(view)?;
+        let (mut macs, presented) = match mac {
+            Some(StreamingMac { macs, presented }) => (macs, presented),
+            None => (Vec::new(), None),
+        };
+        let presented = match presented {
+            Some(presented) => presented,
+            None => self.present(view)?,
+        };
+
         if let (Some(time), Some(now)) = (&self.time, now) {
             window::check_time(
                 time.window,
@@ -97,7 +107,6 @@ impl Signature {
             };
         }
 
-        let mut macs = mac.map(|mac| mac.macs).unwrap_or_default();
         let matched = keys.find(
             |place, key| match macs.get_mut(place).and_then(Option::take) {
                 Some(running) => self.ends_right(running, view, &presented, key),
@@ -131,6 +140,7 @@ impl Signature {
 
         Some(StreamingMac {
             macs: macs.collect(),
+            presented: self.is_in_head().then_some(presented),
         })
     }
 

@@ -59,6 +59,17 @@ impl Signature {
         self.present(view).ok().map(|presented| presented.timestamp)
     }
 
+    /// Whether `present` reads only the head of a request.
+    pub(super) fn is_in_head(&self) -> bool {
+        let time = self.time.as_ref().and_then(|time| time.from.as_ref());
+        self.from.iter().chain(time).chain(&self.id).all(|place| {
+            matches!(
+                place,
+                ValueLocation::Header(_) | ValueLocation::Query(_) | ValueLocation::Path(_)
+            )
+        })
+    }
+
     pub(super) fn present(&self, view: &View<'_>) -> Result<Presented, Refusal> {
         for (name, expected) in &self.require {
             let found = view.header(name);

@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn trickling_clients_are_too_slow() {
         assert_eq!(too_slow_at(1, 1), Some(10));
-        assert_eq!(too_slow_at(500, 1), Some(20));
+        assert_eq!(too_slow_at(500, 1), Some(19));
         assert_eq!(too_slow_at(1000, 1), None);
         assert_eq!(too_slow_at(9000, 9), None);
     }

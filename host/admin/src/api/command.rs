@@ -171,7 +171,7 @@ async fn read(body: Body) -> Result<Bytes, Refusal> {
     })
 }
 
-/// The order in a body. A body that is no JSON is told by its length.
+/// The order in a body. A body that is no JSON object is told by its length.
 fn order(body: &Bytes) -> Value {
     if body.is_empty() {
         return Value::Object(Map::new());
@@ -179,6 +179,7 @@ fn order(body: &Bytes) -> Value {
 
     let left_out = LeftOut { bytes: body.len() };
     serde_json::from_slice(body)
+        .map(Value::Object)
         .or_else(|_| serde_json::to_value(left_out))
         .unwrap_or_default()
 }
@@ -231,7 +232,8 @@ mod tests {
         for (body, expected) in [
             ("", json!({})),
             ("{\"limit\":-1}", json!({ "limit": -1 })),
-            ("[1]", json!([1])),
+            ("[1]", json!({ "bytes": 3 })),
+            ("1.9", json!({ "bytes": 3 })),
             ("{\"limit\":", json!({ "bytes": 9 })),
             ("\u{0}", json!({ "bytes": 1 })),
         ] {

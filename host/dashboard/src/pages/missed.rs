@@ -3,9 +3,9 @@
 use askama::Template;
 use axum::extract::{Extension, Path, State};
 use axum::response::Response;
-use landfall_model::{MissedDelivery, SearchReport};
 use landfall_hooks::Hook;
 use landfall_model::ReconcileSource;
+use landfall_model::{MissedDelivery, SearchReport};
 use serde_json::{Value, json};
 
 use super::event::event_path;

@@ -5,10 +5,9 @@ use std::time::Instant;
 
 use anyhow::Context;
 use landfall_author::{Built, NextBuild, Project, Start, Stop, build_until};
-use landfall_model::Clock;
 use tokio::task::JoinHandle;
 
-use super::row::{Next, Row};
+use super::row::{Next, Row, file_clock};
 use crate::cli::output::untrusted;
 
 /// Builds one folder.
@@ -134,7 +133,7 @@ impl Builds {
         let began = running.began;
         self.running = None;
         self.has_ended = true;
-        if self.row.ended(Clock::System.now()) {
+        if self.row.ended(file_clock()) {
             self.start();
         }
         Finished {

@@ -6,6 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustix::time::{ClockId, clock_gettime};
+
 /// The most builds in a row that a change stops. The next one comes to its end, and one more
 /// follows it: the author may have saved so often.
 const STOPPED_MAX: u32 = 3;
@@ -63,7 +65,7 @@ impl Row {
         Next::BuildOnceMore
     }
 
-    /// The build has come to its end. Returns whether one more follows.
+    /// The build has come to its end at this time of `file_clock`. Returns whether one more follows.
     pub(super) fn ended(&mut self, now: SystemTime) -> bool {
         let is_outdated = std::mem::take(&mut self.is_outdated);
         if is_outdated {
@@ -86,8 +88,19 @@ fn is_later(files: &[PathBuf], time: SystemTime) -> bool {
 
 /// As `modified`, but also of a file that was moved here.
 fn changed_at(found: &Metadata) -> SystemTime {
-    let seconds = u64::try_from(found.ctime()).unwrap_or_default();
-    let nanos = u32::try_from(found.ctime_nsec()).unwrap_or_default();
+    time(found.ctime(), found.ctime_nsec())
+}
+
+/// The clock that the times of files are from. It advances with each tick of the kernel, which is
+/// late on a busy machine: a file may seem to be older than what `SystemTime` said before.
+pub(super) fn file_clock() -> SystemTime {
+    let now = clock_gettime(ClockId::RealtimeCoarse);
+    time(now.tv_sec, now.tv_nsec)
+}
+
+fn time(seconds: i64, nanos: i64) -> SystemTime {
+    let seconds = u64::try_from(seconds).unwrap_or_default();
+    let nanos = u32::try_from(nanos).unwrap_or_default();
     UNIX_EPOCH + Duration::new(seconds, nanos)
 }
 

@@ -24,6 +24,8 @@ const PARAM: &str = "param:";
 #[derive(Debug, PartialEq, Eq)]
 struct Proof {
     text: String,
+    /// The text as it stands in a URL, in a form and in a string of JSON, where that differs.
+    encoded: Vec<String>,
     shown: String,
 }
 
@@ -36,10 +38,16 @@ impl Verifier {
         let mut shown = Cow::Borrowed(event);
         for place in self.auth_scheme.proof_places() {
             match place {
-                ValueLocation::Header(name) => mask_header(&mut shown, name),
-                ValueLocation::Query(name) => mask_parameter(&mut shown, name),
                 // An accepted request has no such segment any more, and a claim is no proof.
                 ValueLocation::Path(_) | ValueLocation::Claim(_) => {}
+                ValueLocation::Header(name) => {
+                    self.mask_values(&mut shown, place);
+                    mask_header(&mut shown, name);
+                }
+                ValueLocation::Query(name) => {
+                    self.mask_values(&mut shown, place);
+                    mask_parameter(&mut shown, name);
+                }
                 ValueLocation::Json(_)
                 | ValueLocation::Each(_)
                 | ValueLocation::Form(_)
@@ -58,9 +66,14 @@ impl Verifier {
             .into_iter()
             .filter_map(|text| self.proof(&text))
             .collect();
+        // `View::field` reads a form whatever the content type is.
+        let is_form = view.is_urlencoded() || matches!(place, ValueLocation::Form(_));
         for proof in proofs {
             let event = shown.to_mut();
-            event.body = proof.mask_body(&event.body, view.is_urlencoded());
+            event.body = proof.mask_body(&event.body, is_form);
+            for (_, value) in &mut event.headers {
+                proof.mask_header_value(value);
+            }
             event.path = proof.mask_path(&event.path);
             event.query = event.query.take().map(|query| proof.mask_form(&query));
             for (_, value) in &mut event.attributes {
@@ -78,16 +91,29 @@ impl Verifier {
             (AuthScheme::Jwt(_), Some((signed, _))) => format!("{signed}.{MASKED}"),
             _ => MASKED.to_owned(),
         };
-        (!text.is_empty()).then(|| Proof {
-            text: text.to_owned(),
-            shown,
-        })
+        (!text.is_empty()).then(|| Proof::new(text, shown))
     }
 }
 
 // === impl Proof ===
 
 impl Proof {
+    fn new(text: &str, shown: String) -> Proof {
+        let form: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
+        let url = form.replace('+', "%20");
+        let quoted = serde_json::Value::from(text).to_string();
+        let literal = quoted[1..quoted.len() - 1].to_owned();
+
+        let mut encoded = vec![form, url, literal];
+        encoded.retain(|encoded| encoded != text);
+        encoded.dedup();
+        Proof {
+            text: text.to_owned(),
+            encoded,
+            shown,
+        }
+    }
+
     /// A text without the proof.
     fn mask(&self, text: &str) -> String {
         if text == self.text {
@@ -97,7 +123,22 @@ impl Proof {
             return text.to_owned();
         }
 
-        text.replace(&self.text, &self.shown)
+        let masked = text.replace(&self.text, &self.shown);
+        self.encoded.iter().fold(masked, |masked, encoded| {
+            masked.replace(encoded, &self.shown)
+        })
+    }
+
+    fn mask_header_value(&self, value: &mut HeaderValue) {
+        let Ok(text) = value.to_str() else {
+            return;
+        };
+
+        let masked = self.mask(text);
+        if masked != text {
+            *value =
+                HeaderValue::try_from(masked).unwrap_or_else(|_| HeaderValue::from_static(MASKED));
+        }
     }
 
     fn mask_body(&self, body: &Bytes, is_form: bool) -> Bytes {
@@ -107,27 +148,29 @@ impl Proof {
         };
 
         let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
-        let masked = if is_form {
+        let masked = if is_json {
+            // Also if the content type says that it is a form, as that of `curl -d` does.
+            self.mask_literals(text)
+        } else if is_form {
             self.mask_form(text)
-        } else if is_json {
-            self.mask(&self.mask_literals(text))
         } else {
             text.replace(&self.text, &self.shown)
         };
-        masked.into()
+        self.mask(&masked).into()
     }
 
-    /// Masks the values of `name=value&…`. The rest stays byte for byte.
+    /// Masks the names and values of `name=value&…`. The rest stays byte for byte.
     fn mask_form(&self, form: &str) -> String {
         let pairs = form.split('&').map(|pair| {
             let Some((name, value)) = form_urlencoded::parse(pair.as_bytes()).next() else {
                 return pair.to_owned();
             };
             let shown = self.mask(&self.mask_literals(&value));
-            if shown == value {
+            let shown_name = self.mask(&name);
+            if shown == value && shown_name == name {
                 pair.to_owned()
             } else {
-                format!("{}={}", encoded(&name), encoded(&shown))
+                format!("{}={}", encoded(&shown_name), encoded(&shown))
             }
         });
         pairs.collect::<Vec<_>>().join("&")
@@ -351,6 +394,18 @@ mod tests {
                 "a=b+c&token=canary%2D9f3b7c",
                 "a=b+c&token=(masked)",
             ),
+            (
+                "{ json = \"/auth\" }",
+                FORM,
+                r#"{"auth":"s&c+r=/t\u002d\"1","b":"https://x/?t=s%26c%2Br%3D%2Ft-%221"}"#,
+                r#"{"auth":"(masked)","b":"https://x/?t=(masked)"}"#,
+            ),
+            (
+                "{ form = \"token\" }",
+                "text/plain",
+                "token=canary%2D9f3b7c&canary-9f3b7c=1",
+                "token=(masked)&(masked)=1",
+            ),
             ("{ body = \"whole\" }", "text/plain", SECRET, "(masked)"),
         ] {
             let verify = format!("scheme = \"token\"\nfrom = {from}");
@@ -374,6 +429,17 @@ mod tests {
 
         let header = "scheme = \"token\"\nfrom = { header = \"X-Event-Proof\" }";
         assert_eq!(shown(header, &event).headers["x-event-proof"], MASKED);
+        assert_eq!(
+            shown(header, &event).path,
+            "/in/(masked)/a%20b",
+            "its repetition"
+        );
+        let json = "scheme = \"token\"\nfrom = { json = \"/auth\" }";
+        let event = Event {
+            body: format!("{{\"auth\":\"{SECRET}\"}}").into(),
+            ..event
+        };
+        assert_eq!(shown(json, &event).headers["x-event-proof"], MASKED);
         let query = "scheme = \"signature\"\nfrom = { query = \"sign\" }\nalgorithm = \"hmac-sha256\"\n\
                      encoding = \"hex\"\npayload = [\"{body}\"]";
         assert_eq!(

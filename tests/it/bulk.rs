@@ -267,6 +267,10 @@ async fn lists_search_the_whole_ledger() {
             (&121.into(), &Value::Null, &oldest.as_str().into()),
             "{page}"
         );
+        assert!(page["back_to"].is_null(), "everything was searched");
+        let page = node.ask("/api/v1/events?limit=5").await;
+        assert!(page["next"].is_i64(), "{page}");
+        assert_eq!(page["back_to"], page["events"][4]["received_at"], "{page}");
         let (code, said) = run(&node, "events list --outcome done --limit 121");
         assert!(
             code == Some(0) && said.lines().filter(|line| line.contains("done")).count() == 121,

@@ -2,6 +2,7 @@
 //! connections are cut; what was acknowledged is done, and what handlers leave is there once.
 
 mod database;
+mod lead;
 mod leases;
 
 use std::time::Duration;

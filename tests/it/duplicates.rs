@@ -1,5 +1,6 @@
 //! Duplicates: one delivery runs once, however often it comes, and nothing that differs is taken for it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use landfall_tests::{Node, Receiver, Setup, bundled, event_id, eventually, guest};
@@ -44,6 +45,40 @@ async fn all_fields_together_form_the_identity() {
     assert_ne!(send("a", 1, 1, "y").await, first);
     assert_eq!(send("a", 1, 1, "x").await, first);
     node.until_states("in", &["done"; 5]).await;
+}
+
+#[tokio::test]
+async fn close_numbers_are_two_events() {
+    let dedup = "[dedup]\nid = [{ json = \"/id\" }]\nmatch = \"id\"\n";
+    let file = format!("mode = \"async\"\norder_by = {{ json = \"/id\" }}\n{OPEN}{dedup}");
+    let node = Setup::new()
+        .hook("in", &bundled("echo"), &file)
+        .serving("in")
+        .await;
+    let numbers = [
+        "0.1",
+        "0.10000000000000000001",
+        "18446744073709551616",
+        "18446744073709551617",
+        "1.0",
+        "1",
+    ];
+    let mut ids = BTreeSet::new();
+    for number in numbers {
+        let send = async |more: &str| {
+            let body = format!("{{\"id\": {number}{more}}}");
+            event_id(&node.post("/in", &[], body).await)
+        };
+        let first = send("").await;
+        assert_eq!(send(",\"retry\":1").await, first, "{number}");
+        let shown = node.ask(&format!("/api/v1/events/{first}")).await;
+        let attributes = shown["event"]["attributes"].to_string();
+        let id = format!("[\"delivery-id\",\"{number}\"]");
+        assert!(attributes.contains(&id), "{attributes}");
+        ids.insert(first);
+    }
+    assert_eq!(ids.len(), numbers.len(), "an event is lost: {ids:?}");
+    node.until_states("in", &["done"; 6]).await;
 }
 
 #[tokio::test]

@@ -41,6 +41,7 @@ mod operate;
 mod paths;
 mod plain;
 mod plain_ends;
+mod proofs;
 mod providers;
 mod proxy;
 mod queue;

@@ -298,6 +298,53 @@ async fn tail_prints_each_change() {
 }
 
 #[tokio::test]
+async fn tail_ends_with_its_node() {
+    let node = Setup::new()
+        .hook("in", &guest("answers_one"), OPEN)
+        .serving("in")
+        .await;
+    let unknown = node
+        .command()
+        .args(["events", "tail", "--state", "nope"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&unknown.stderr).into_owned();
+    assert_eq!(unknown.status.code(), Some(1), "{said}");
+    assert!(said.contains("nope"), "{said}");
+
+    let mut tail = node
+        .command()
+        .args(["events", "tail"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();
+    let (told, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        told.send(lines.next()).ok();
+        // The pipe stays open until the command has ended.
+        lines.for_each(drop);
+    });
+    eventually("tail prints an event", || async {
+        node.post("/in", &[], "{}").await;
+        heard.try_recv().ok()
+    })
+    .await;
+
+    drop(node);
+    let status = eventually("tail ends", || {
+        let ended = tail.try_wait().unwrap();
+        async move { ended }
+    })
+    .await;
+    assert_eq!(status.code(), Some(1));
+    let output = tail.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("stream"), "{said}");
+}
+
+#[tokio::test]
 async fn tail_ends_with_its_reader() {
     let node = Setup::new()
         .hook("in", &guest("answers_one"), OPEN)

@@ -164,3 +164,38 @@ async fn one_of_two_nodes_watches() {
     tokio::time::sleep(LOOK * 3).await;
     assert_eq!(two.deliveries("alerts").await.len(), 1);
 }
+
+/// Its memory is older than what the other node has saved.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_watcher_changes_nothing() {
+    let rejects = format!("mode = \"async\"\n{OPEN}");
+    let setup = watched().hook("dead", &guest("rejects"), &rejects);
+    let Some(setup) = setup.on_postgres() else {
+        return;
+    };
+    let one = setup.copy().serving("dead").await;
+    one.until("alerts", "serving").await;
+    assert_eq!(one.post("/dead", &[], "{}").await.0, 202);
+    only_alarm(&one, "dead", "dead_letters").await;
+    told(&one, 1).await;
+
+    one.signal("STOP");
+    let two = setup.copy().serving("dead").await;
+    two.until("alerts", "serving").await;
+    let mut command = two.command();
+    command.args(["events", "discard", "--hook", "dead", "--reason", "known"]);
+    let output = tokio::task::spawn_blocking(move || command.output());
+    assert!(output.await.unwrap().unwrap().status.success());
+    let both = told(&two, 2).await;
+    assert_eq!(both[1]["type"], "alarm.closed");
+
+    one.signal("CONT");
+    eventually(
+        "the suspended node knows that the alarm is over",
+        || async { alarms(&one).await.is_empty().then_some(()) },
+    )
+    .await;
+    drop(two);
+    tokio::time::sleep(LOOK * 3).await;
+    assert_eq!(one.deliveries("alerts").await.len(), 2);
+}

@@ -1,12 +1,13 @@
-//! How many refused commands of readers the audit record keeps. A token that may only read must not
-//! push the changes of operators out of the record, whose length is limited.
+//! How many refused commands of one kind of sender the audit record keeps: of readers, and of
+//! senders that were refused before their token was checked. Neither must push the changes of
+//! operators out of the record, whose length is limited.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use landfall_model::lock;
 
-/// Entries of all readers in an hour. The metrics count all of their refused requests.
+/// Entries of all senders of a kind in an hour. The metrics count all of their refused requests.
 const ENTRIES_MAX: u32 = 100;
 const PERIOD: Duration = Duration::from_secs(3600);
 

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 
 use super::api::error::{Refusal, bad_request, failed, refusal};
 use landfall_dispatch::Dispatcher;
-use landfall_hooks::Hooks;
+use landfall_hooks::{Hooks, without_recorded_proof};
 use landfall_ledger::{Filter, History, UNDECODABLE};
 use landfall_model::{Clock, Event, EventId};
 
@@ -90,11 +90,11 @@ impl Events {
     }
 
     /// The event without the token or signature of its sender. Only a running node knows where the
-    /// hook reads it.
+    /// hook reads it now; where it was when the event was accepted is stored with the event.
     pub(crate) fn without_proof<'a>(&self, event: &'a Event) -> Cow<'a, Event> {
         match &self.running {
             Some((_, hooks)) => hooks.without_proof(event),
-            None => Cow::Borrowed(event),
+            None => without_recorded_proof(event),
         }
     }
 

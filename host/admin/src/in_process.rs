@@ -8,9 +8,10 @@ use axum::{Extension, Router};
 use serde::Serialize;
 use tower::ServiceExt;
 
-use super::api::audit::{Change, RefusedChange};
+use super::api::audit::{Change, FOREIGN, RefusedChange};
 use super::api::command::Frame;
 use super::api::operations;
+use super::api::unknown::unknown_routes;
 use super::events::Events;
 use super::node::Admin;
 use super::role::Caller;
@@ -34,7 +35,7 @@ impl InProcess {
         let node: Router = operations::node_routes(&frame).with_state(state.clone());
         let ledger: Router = operations::ledger_routes(&frame).with_state(state.events.clone());
         InProcess {
-            router: node.merge(ledger).merge(operations::unknown_routes()),
+            router: node.merge(ledger).merge(unknown_routes(&frame)),
             events: state.events,
             frame,
         }
@@ -91,6 +92,19 @@ impl InProcess {
         let change = Change::new(action, hook, detail);
         let refused = RefusedChange::new(status, why);
         self.frame.record_refused(caller, change, refused).await;
+    }
+
+    /// Keeps a change in the audit record that a refused sender asked for, such as a page of
+    /// another site. An hour has a limited number of these entries.
+    pub async fn record_foreign(
+        &self,
+        caller: &Caller,
+        detail: &impl Serialize,
+        (status, why): (u16, &str),
+    ) {
+        let change = Change::new(FOREIGN, None, detail);
+        let refused = RefusedChange::new(status, why);
+        self.frame.record_foreign(caller, change, refused).await;
     }
 }
 

@@ -6,19 +6,25 @@
 
 mod allowance;
 mod api;
+mod authenticate;
+mod command_head;
 mod events;
 mod guard;
 mod in_process;
 mod node;
+mod presented_token;
 mod reconcile;
+mod refused;
 mod role;
 mod routes;
+mod sender;
 mod turns;
 
 pub use events::Events;
-pub use guard::{Guard, Refused};
+pub use guard::Guard;
 pub use in_process::InProcess;
 pub use node::{Admin, Scrape};
 pub use reconcile::{Reconcile, ReconcileRefused, SharedReconcile};
+pub use refused::Refused;
 pub use role::{Caller, Role};
 pub use routes::{answer_one, router};

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes of a token's digest in the audit record.
 const TOKEN_DIGEST_BYTES: usize = 4;
+/// The word of a command that opened the ledger of a stopped node itself.
+const LOCAL: &str = "local";
 
 /// What a token allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +59,7 @@ impl Caller {
 
     /// Whether it may change something.
     pub fn may_change(&self) -> bool {
-        self.role != Role::Read.word()
+        self.role == Role::Operate.word() || self.role == LOCAL
     }
 
     /// Whether the audit record has an entry of this request.
@@ -72,9 +74,19 @@ impl Caller {
     /// A command that opened the ledger of a stopped node itself.
     pub(crate) fn local() -> Caller {
         Caller {
-            role: "local",
+            role: LOCAL,
             token: String::new(),
             address: None,
+            is_recorded: Arc::default(),
+        }
+    }
+
+    /// A sender that was refused before its token was checked.
+    pub fn unknown(address: Option<IpAddr>) -> Caller {
+        Caller {
+            role: "none",
+            token: String::new(),
+            address,
             is_recorded: Arc::default(),
         }
     }

@@ -8,13 +8,15 @@ use axum::{Extension, Router, middleware};
 use tower::ServiceExt;
 
 use super::api::command::Frame;
+use super::api::description;
 use super::api::document::Document;
 use super::api::error::unknown_method;
+use super::api::operations;
 use super::api::state::ApiState;
 use super::api::tail::Tail;
-use super::api::{description, operations};
+use super::api::unknown::{self, unknown_routes};
+use super::authenticate::authenticate;
 use super::events::Events;
-use super::guard;
 use super::node::{self, Admin};
 use super::role::Caller;
 
@@ -22,7 +24,9 @@ use super::role::Caller;
 pub fn router(admin: Admin) -> Router {
     let state = state(admin.clone());
     let frame = Frame::new(state.events.clone(), Some(admin.guard.clone()));
-    let authenticated = middleware::from_fn_with_state(admin.guard.clone(), guard::authenticate);
+    let entrance = (admin.guard.clone(), frame.clone());
+    let authenticated = middleware::from_fn_with_state(entrance, authenticate);
+    let recorded = middleware::from_fn_with_state(frame.clone(), unknown::record);
 
     let node: Router = operations::node_routes(&frame).with_state(state.clone());
     let ledger: Router = operations::ledger_routes(&frame).with_state(state.events);
@@ -32,9 +36,9 @@ pub fn router(admin: Admin) -> Router {
     let api = node
         .merge(ledger)
         .merge(metrics)
-        .merge(operations::unknown_routes::<()>())
+        .merge(unknown_routes::<()>(&frame))
         .route_layer(authenticated.clone())
-        .method_not_allowed_fallback(unknown_method.layer(authenticated));
+        .method_not_allowed_fallback(unknown_method.layer(recorded).layer(authenticated));
 
     Router::new()
         .route("/healthz", get(node::healthz))
@@ -74,7 +78,7 @@ pub async fn answer_one(
 
     let frame = Frame::new(events.clone(), None);
     let router: Router = operations::ledger_routes(&frame)
-        .merge(operations::unknown_routes())
+        .merge(unknown_routes(&frame))
         .layer(Extension(Caller::local()))
         .with_state(events);
     let response = router.oneshot(request).await?;

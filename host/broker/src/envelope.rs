@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use landfall_model::clock::{from_ms, to_ms};
-use landfall_model::{DedupKey, Event, EventId, IdMatch, Stored};
+use landfall_model::{DedupKey, Event, EventId, IdMatch, Stored, Timing};
 
 use super::error::{BrokerError, DecodeError};
 use super::seal::Seal;
@@ -66,6 +66,9 @@ struct Line<'a> {
     due_ms: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     answer_to: Option<String>,
+    /// How long the check of the sender took, in microseconds. Older hosts ignore it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    verify_us: Option<i64>,
 }
 
 /// The part of the line that every format has.
@@ -158,6 +161,7 @@ impl Envelope {
             number: self.attempt,
             due_ms: self.due.map(to_ms),
             answer_to: self.reply_to.clone(),
+            verify_us: self.stored.timing().verify_us(),
         };
         let line = serde_json::to_vec(&line).expect("text and numbers are JSON");
 
@@ -212,6 +216,11 @@ impl Envelope {
             bytes[end + 1..].to_vec(),
         )
         .map_err(|_| DecodeError::malformed("its checksum is not that of what it holds"))?;
+        let verify_us = line.verify_us.and_then(|us| u64::try_from(us).ok());
+        let stored = stored.with_timing(Timing {
+            read_at: None,
+            verify: verify_us.map(Duration::from_micros),
+        });
 
         let dedup = match line.dedup {
             Some((key, ms)) => Some(DedupKey {
@@ -273,7 +282,11 @@ mod tests {
             attributes: vec![("delivery-id".into(), "7".into())],
         };
         let dedup = dedup(Duration::from_secs(600));
-        Envelope::new(Stored::new(event), dedup, Some("k".into()))
+        let stored = Stored::new(event).with_timing(Timing {
+            read_at: None,
+            verify: Some(Duration::from_micros(1_500)),
+        });
+        Envelope::new(stored, dedup, Some("k".into()))
     }
 
     #[test]

@@ -50,6 +50,9 @@ pub(crate) struct Deliveries {
     pub(crate) next: Option<i64>,
     /// How many deliveries were examined.
     pub(crate) scanned: usize,
+    /// When the oldest of them was received, if older ones were not searched.
+    #[serde(default)]
+    pub(crate) back_to: Option<String>,
 }
 
 /// A page of deliveries. `parameters` are those of the endpoint `events`.

@@ -10,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use landfall_admin::{Caller, Refused};
 use landfall_model::Peer;
+use serde_json::Value;
 
 use crate::fields::{Fields, link};
 use crate::forms;
@@ -61,24 +62,23 @@ pub(crate) async fn add_headers(request: Request, next: Next) -> Response {
 /// Passes on what a logged-in operator sends.
 pub(crate) async fn require_session(
     State(dashboard): State<Shared>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Response {
     if let Err(refused) = dashboard.setup.admin.guard.check_page(&request) {
-        return refuse_sender(&dashboard, refused, &request);
+        let sender = Sender::of(&dashboard, &request);
+        return refuse_sender(&dashboard, refused, sender).await;
     }
 
     let Some(session) = dashboard.session(request.headers()) else {
         return ask_to_log_in(&request);
     };
 
-    let caller = Caller::new(session.role, &session.token, client(&request));
-    let by = Operator { session, caller };
+    let by = Operator::new(session, client(&request));
     let mut response = if request.method() == Method::POST {
         forms::pass_on(&dashboard, &by, request, next).await
     } else {
-        request.extensions_mut().insert(by.clone());
-        next.run(request).await
+        forms::pass_on_other(&dashboard, &by, request, next).await
     };
     // For the page of an error.
     response.extensions_mut().insert(by);
@@ -87,7 +87,8 @@ pub(crate) async fn require_session(
 
 pub(crate) async fn login_form(State(dashboard): State<Shared>, request: Request) -> Response {
     if let Err(refused) = dashboard.setup.admin.guard.check_page(&request) {
-        return refuse_sender(&dashboard, refused, &request);
+        let sender = Sender::of(&dashboard, &request);
+        return refuse_sender(&dashboard, refused, sender).await;
     }
 
     let fields = Fields::of_query(request.uri().query());
@@ -101,7 +102,8 @@ pub(crate) async fn login_form(State(dashboard): State<Shared>, request: Request
 pub(crate) async fn login(State(dashboard): State<Shared>, request: Request) -> Response {
     let guard = &dashboard.setup.admin.guard;
     if let Err(refused) = guard.check_page(&request) {
-        return refuse_sender(&dashboard, refused, &request);
+        let sender = Sender::of(&dashboard, &request);
+        return refuse_sender(&dashboard, refused, sender).await;
     }
 
     let (parts, body) = request.into_parts();
@@ -192,16 +194,53 @@ fn with_cookie(mut response: Response, cookie: &str) -> Response {
 }
 
 /// The browser, or the proxy before this node.
-fn client(request: &Request) -> Option<IpAddr> {
+pub(crate) fn client(request: &Request) -> Option<IpAddr> {
     let peer = request.extensions().get::<Peer>();
     peer.map(|Peer(peer)| peer.ip().to_canonical())
 }
 
-fn refuse_sender(dashboard: &Shared, refused: Refused, request: &Request) -> Response {
+/// A sender that is not let in, and what it asks for.
+pub(crate) struct Sender {
+    caller: Caller,
+    client: Option<IpAddr>,
+    /// What it asks to change. `None`: nothing.
+    asked: Option<Value>,
+}
+
+// === impl Sender ===
+
+impl Sender {
+    pub(crate) fn of(dashboard: &Shared, request: &Request) -> Sender {
+        let client = client(request);
+        let session = dashboard.session(request.headers());
+        Sender {
+            caller: session.map_or_else(
+                || Caller::unknown(client),
+                |session| Operator::new(session, client).caller,
+            ),
+            client,
+            asked: forms::asked(request.method(), request.uri().path()),
+        }
+    }
+}
+
+/// The audit record has an entry if the request asks for a change. A browser sends the cookie of
+/// a session also from a page of another port of this host.
+pub(crate) async fn refuse_sender(
+    dashboard: &Shared,
+    refused: Refused,
+    sender: Sender,
+) -> Response {
     let text = format!("{}: {}", refused.detail, refused.hint);
     let status = refused.status;
+    if let Some(asked) = &sender.asked {
+        let why = (status.as_u16(), refused.detail.as_str());
+        let api = &dashboard.api;
+        api.record_foreign(&sender.caller, asked, why).await;
+    }
+
     let guard = &dashboard.setup.admin.guard;
-    guard.report(refused, client(request));
+    guard.report(refused, sender.client);
     refuse(status, &text)
 }
 

@@ -9,11 +9,6 @@ use axum::response::Response;
 use crate::page::{self, Page, Problem};
 use crate::state::{Operator, Shared};
 
-/// The answer to an address that has no page.
-pub(crate) async fn no_page() -> Response {
-    page::refuse(StatusCode::NOT_FOUND, sentence(StatusCode::NOT_FOUND))
-}
-
 /// Turns errors into pages. Pages that tell of an error pass.
 pub(crate) async fn show(
     State(dashboard): State<Shared>,

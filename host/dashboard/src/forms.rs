@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::errors::sentence;
 use crate::fields::{FORM_MAX, Fields};
@@ -21,6 +21,8 @@ use crate::state::{Operator, Shared};
 const FORM_TIMEOUT: Duration = Duration::from_secs(5);
 /// The most characters of a field in the audit record.
 const FIELD_CHARACTERS_MAX: usize = 200;
+/// The word of an unknown form in the audit record.
+const FORM: &str = "form";
 /// The form that ends the session: it changes nothing else, and readers have it too.
 const LOGOUT: &str = "/logout";
 /// The ends of the paths of forms, which are the words of their commands.
@@ -33,6 +35,18 @@ const COMMANDS: [&str; 7] = [
     "discard",
     "send",
 ];
+
+/// Fields of forms that the audit record has. Any other may be a secret that was sent to the wrong
+/// place.
+const RECORDED: [&str; 12] = [
+    "command", "confirm", "event", "group", "hook", "q", "rate", "reason", "selected", "since",
+    "tamper", "type",
+];
+/// Known fields that the audit record does not have: the token of the session, and the body of
+/// a sample.
+const NOT_RECORDED: [&str; 2] = ["csrf", "body"];
+/// Words of the paths of forms.
+const WORDS: [&str; 5] = ["bulk", "cancel", "events", "hooks", "missed"];
 
 /// Passes on a form of this session.
 pub(crate) async fn pass_on(
@@ -52,6 +66,57 @@ pub(crate) async fn pass_on(
     }
 
     response
+}
+
+/// Passes on a request that is no form. No page takes another method that asks for a change.
+pub(crate) async fn pass_on_other(
+    dashboard: &Shared,
+    by: &Operator,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let (is_safe, path) = (request.method().is_safe(), request.uri().path().to_owned());
+    request.extensions_mut().insert(by.clone());
+    let response = next.run(request).await;
+    if !is_safe {
+        let refused = refusal(&response);
+        record(dashboard, by, &path, &Fields::default(), refused).await;
+    }
+
+    response
+}
+
+/// Stores the entry of a request for a change that no page takes, if a session sent it.
+pub(crate) async fn record_unknown(
+    dashboard: &Shared,
+    by: &Operator,
+    asked: &Value,
+    status: StatusCode,
+) {
+    let refused = (status.as_u16(), sentence(status));
+    let api = &dashboard.api;
+    api.record_refused(&by.caller, FORM, None, asked, refused)
+        .await;
+}
+
+/// What a request asks for that comes to no page or from a refused sender, for the audit record.
+/// `None`: its method changes nothing. Of the path, only the words of forms are kept: anything else
+/// may be a secret.
+pub(crate) fn asked(method: &Method, path: &str) -> Option<Value> {
+    if method.is_safe() {
+        return None;
+    }
+
+    let mut known = String::new();
+    for segment in path.split('/').skip(1) {
+        known.push('/');
+        if !WORDS.contains(&segment) && !COMMANDS.contains(&segment) {
+            known.push('…');
+            break;
+        }
+        known.push_str(segment);
+    }
+    Some(json!({ "path": known }))
 }
 
 /// The whole form. A sender that is slow or silent does not keep its connection: others, such as
@@ -131,17 +196,18 @@ fn action(path: &str) -> &'static str {
         _ => COMMANDS
             .into_iter()
             .find(|word| *word == end)
-            .unwrap_or("form"),
+            .unwrap_or(FORM),
     }
 }
 
-/// What a form asked for. The token of the session and the body of a sample are left out.
+/// What a form asked for: the known fields, and the number of the others.
 fn detail(path: &str, fields: &Fields) -> Map<String, Value> {
     let mut detail = Map::from_iter([("path".to_owned(), short(path))]);
-    let shown = fields
-        .names()
-        .filter(|name| !["csrf", "body", "path"].contains(name));
-    for name in shown {
+    let left_out = fields.names().filter(|name| !is_known(name)).count();
+    if left_out > 0 {
+        detail.insert("fields_left_out".to_owned(), left_out.into());
+    }
+    for name in RECORDED.into_iter().filter(|name| fields.has(name)) {
         let mut values: Vec<Value> = fields.all(name).iter().map(|value| short(value)).collect();
         let value = match values.len() {
             1 => values.swap_remove(0),
@@ -152,6 +218,10 @@ fn detail(path: &str, fields: &Fields) -> Map<String, Value> {
     detail
 }
 
+fn is_known(field: &str) -> bool {
+    RECORDED.contains(&field) || NOT_RECORDED.contains(&field)
+}
+
 fn short(text: &str) -> Value {
     let text: String = text.chars().take(FIELD_CHARACTERS_MAX).collect();
     Value::String(text)
@@ -159,8 +229,6 @@ fn short(text: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -184,5 +252,28 @@ mod tests {
             Value::Object(detail("/send", &fields)),
             json!({ "path": "/send", "hook": "in", "event": ["1", "2"] })
         );
+    }
+
+    #[test]
+    fn unknown_fields_are_counted() {
+        let fields = Fields::of_query(Some("csrf=0a&hook=in&canary=1&password=canary&path=canary"));
+        assert_eq!(
+            Value::Object(detail("/send", &fields)),
+            json!({ "path": "/send", "hook": "in", "fields_left_out": 3 })
+        );
+    }
+
+    #[test]
+    fn only_words_of_paths_are_kept() {
+        for (path, known) in [
+            ("/reload", "/reload"),
+            ("/hooks/canary/pause", "/hooks/…"),
+            ("/canary", "/…"),
+            ("/", "/…"),
+        ] {
+            let asked = asked(&Method::PUT, path).unwrap();
+            assert_eq!(asked, json!({ "path": known }), "{path}");
+        }
+        assert_eq!(asked(&Method::HEAD, "/reload"), None);
     }
 }

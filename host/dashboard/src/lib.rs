@@ -22,6 +22,7 @@ mod heads;
 mod job_commands;
 mod jobs;
 mod live;
+mod no_page;
 mod page;
 mod pages;
 mod pretty;

@@ -1,6 +1,7 @@
 //! JSON with line breaks and indentation. Only white space between tokens changes: numbers, escapes
 //! and the order of keys stay as they were sent.
 
+use landfall_model::split_json_string;
 use serde::de::IgnoredAny;
 
 /// The most bytes of a result. Indentation of nested arrays could make it far larger than the text.
@@ -18,7 +19,7 @@ pub(crate) fn pretty(text: &str) -> Option<String> {
         match c {
             ' ' | '\t' | '\r' | '\n' => {}
             '"' => {
-                let end = end_of_string(text, start);
+                let end = start + split_json_string(&text[start..]).0.len();
                 out.push_str(&text[start..end]);
                 while tokens.next_if(|(at, _)| *at < end).is_some() {}
             }
@@ -57,21 +58,6 @@ pub(crate) fn pretty(text: &str) -> Option<String> {
 fn break_line(out: &mut String, depth: usize) {
     out.push('\n');
     out.push_str(&INDENT.repeat(depth));
-}
-
-/// The place after the closing quote of the string that begins at `start`.
-fn end_of_string(text: &str, start: usize) -> usize {
-    let mut is_escaped = false;
-    for (at, byte) in text.bytes().enumerate().skip(start + 1) {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' => is_escaped = true,
-            b'"' => return at + 1,
-            _ => {}
-        }
-    }
-
-    text.len()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::pages::{
 };
 use crate::series::SAMPLE_INTERVAL;
 use crate::state::{Dashboard, Setup};
-use crate::{assets, auth, errors};
+use crate::{assets, auth, errors, no_page};
 
 /// The pages of a node, for its admin listener. Starts to sample the hooks.
 pub fn router(setup: Setup) -> Router {
@@ -54,7 +54,7 @@ pub fn router(setup: Setup) -> Router {
 
     pages
         .merge(open)
-        .fallback(errors::no_page)
+        .fallback(no_page::no_page)
         .layer(middleware::from_fn_with_state(
             dashboard.clone(),
             errors::show,

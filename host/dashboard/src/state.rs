@@ -1,7 +1,7 @@
 //! What the pages share.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
@@ -118,4 +118,14 @@ pub(crate) struct Operator {
     pub(crate) session: Session,
     /// Role, token and address, for the audit record.
     pub(crate) caller: Caller,
+}
+
+// === impl Operator ===
+
+impl Operator {
+    /// `client`: the address of the browser.
+    pub(crate) fn new(session: Session, client: Option<IpAddr>) -> Operator {
+        let caller = Caller::new(session.role, &session.token, client);
+        Operator { session, caller }
+    }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use landfall_engine::{Permit, Target};
 use landfall_ledger::{Accepted, LedgerError, NewEvent, OpenState, Shown};
-use landfall_model::{DedupKey, DeliveryState, Event, EventId, Outcome, Reply, Stored};
+use landfall_model::{DedupKey, DeliveryState, Event, EventId, Outcome, Reply, Stored, Timing};
 
 use super::dispatcher::Dispatcher;
 use super::error::DispatchError;
@@ -30,6 +30,8 @@ pub struct Incoming {
     pub is_answered_later: bool,
     /// The caller gets its answer within this time.
     pub answer_within: Duration,
+    /// How long the steps before this one took.
+    pub timing: Timing,
 }
 
 /// What the caller is told of an event that is stored.
@@ -181,7 +183,7 @@ impl Dispatcher {
             Plan::Enqueue => false,
         };
         let new = NewEvent {
-            stored: Stored::new(incoming.event),
+            stored: Stored::new(incoming.event).with_timing(incoming.timing),
             dedup: incoming.dedup,
             order_key: incoming.order_key,
             delay: Duration::ZERO,

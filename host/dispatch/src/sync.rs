@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 use landfall_engine::{Permit, Target, timeout};
 use landfall_ledger::{Committed, Disposition, LedgerError, Results};
 use landfall_model::clock::to_ms;
-use landfall_model::{Attempt, Effects, Event, Outcome, RetrySpec, Stored};
+use landfall_model::{Attempt, Effects, Event, Outcome, RetrySpec, Stored, Timing};
 
 use super::dispatcher::Dispatcher;
-use super::finish::{DeliveryEnd, Past, dead_reason, next_disposition, refused_outcome};
+use super::finish::{Past, dead_reason, next_disposition, refused_outcome};
 use super::record;
 use super::trace::{self, AttemptStart};
 
@@ -30,13 +30,14 @@ impl Dispatcher {
         self: &Arc<Self>,
         target: Target,
         event: Event,
+        timing: Timing,
         permit: Permit,
         limit: Duration,
     ) -> Outcome {
         let dispatcher = self.clone();
         let mut run = Box::pin(async move {
             let _permit = permit;
-            let outcome = dispatcher.sync_attempt(&target, event, limit).await;
+            let outcome = dispatcher.sync_attempt(&target, event, timing, limit).await;
             target.handler.metrics().count_attempt(outcome.word());
             outcome
         });
@@ -56,7 +57,13 @@ impl Dispatcher {
         }
     }
 
-    async fn sync_attempt(&self, target: &Target, event: Event, limit: Duration) -> Outcome {
+    async fn sync_attempt(
+        &self,
+        target: &Target,
+        event: Event,
+        timing: Timing,
+        limit: Duration,
+    ) -> Outcome {
         let (started, now) = (Instant::now(), self.clock.now());
         self.trace_queue(&event, now);
         let span = self.tracer.attempt(&event, None);
@@ -83,7 +90,7 @@ impl Dispatcher {
             return attempt.outcome;
         }
 
-        let stored = Stored::new(Arc::unwrap_or_clone(event));
+        let stored = Stored::new(Arc::unwrap_or_clone(event)).with_timing(timing);
         if has_results {
             let committed = self
                 .commit_sync(target, &stored, &attempt, effects, started_ms)
@@ -123,7 +130,7 @@ impl Dispatcher {
     }
 
     /// Records an attempt after its answer. It is not retried: a failed one is dead, and can be
-    /// replayed.
+    /// replayed. It does not count as a dead letter, because its caller got the failure.
     fn record_later(&self, target: &Target, stored: Stored, attempt: &Attempt, started_ms: i64) {
         let digest = &target.handler.component().digest;
         let record = record::build(attempt, started_ms, digest, &[]);
@@ -140,11 +147,9 @@ impl Dispatcher {
             Outcome::Defer { reason, .. } => Disposition::Dead(dead_reason("defer", reason)),
             outcome => next_disposition(outcome, nothing, &first, &once, 0.5),
         };
-        let end = DeliveryEnd::of(&disposition);
         let recorded = self.ledger().record_later(stored, record, disposition);
-        match recorded {
-            Some(()) => end.count(target.handler.metrics(), &attempt.outcome),
-            None => self.metrics.count_dropped_record(),
+        if recorded.is_none() {
+            self.metrics.count_dropped_record();
         }
     }
 }

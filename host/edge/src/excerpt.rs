@@ -40,13 +40,18 @@ pub(crate) fn of_request(
         request.query.as_deref(),
         &request.headers,
     );
-    let mut excerpt = if is_proof_in_body(verifier.auth_scheme()) {
-        RequestExcerpt {
-            body_bytes: Some(request.body.len()),
-            ..head
-        }
+    let body = if is_secret_in_body(verifier.auth_scheme()) {
+        None
     } else {
-        head.with_body(&request.body)
+        verifier.body_without_proof(request)
+    };
+    let shown = match body {
+        Some(body) => head.with_body(&body),
+        None => head,
+    };
+    let mut excerpt = RequestExcerpt {
+        body_bytes: Some(request.body.len()),
+        ..shown
     };
 
     let references = verifier
@@ -63,7 +68,7 @@ pub(crate) fn of_request(
 
 /// Whether the body may contain a shared secret or a token, perhaps the provider's right one while
 /// ours is wrong.
-fn is_proof_in_body(scheme: &AuthScheme) -> bool {
+fn is_secret_in_body(scheme: &AuthScheme) -> bool {
     match scheme {
         AuthScheme::Token { from, .. } => !matches!(
             from,

@@ -26,7 +26,9 @@ use super::{answer, authenticate, excerpt, head, refuse};
 use landfall_dispatch::{Answer, AnswerContent, Incoming, Target};
 use landfall_hooks::{Hook, RouteMatch, Serving};
 use landfall_metrics::{RequestOutcome, RunningRequest};
-use landfall_model::{DedupId, DedupKey, Event, EventId, Mode, Outcome, Reply, TRACEPARENT};
+use landfall_model::{
+    DedupId, DedupKey, Event, EventId, Mode, Outcome, Reply, TRACEPARENT, Timing,
+};
 use landfall_verify::{
     AuthScheme, SignedBody, Unverified, Verdict, Verified, is_challenge, streaming_mac,
 };
@@ -208,9 +210,9 @@ async fn handle_for(
         params,
         ..without_body(head)
     };
-    let (verified, _reservation) =
+    let (verified, timing, _reservation) =
         match authenticated(edge, hook, caller, head, body, method_check).await? {
-            Authenticated::Event(verified, reservation) => (verified, reservation),
+            Authenticated::Event(verified, timing, reservation) => (verified, timing, reservation),
             Authenticated::Challenge(response) => {
                 return Ok(HookAnswer {
                     response,
@@ -225,9 +227,10 @@ async fn handle_for(
     let bytes = verified.request().body.len() as u64;
     let event = verified.into_event(&hook.spec.name, edge.clock.now(), attributes);
     let answer = match hook.spec.mode {
-        Mode::Sync => run_now(edge, hook, caller, target, event).await?,
+        Mode::Sync => run_now(edge, hook, caller, target, event, timing).await?,
         Mode::Async | Mode::Auto => {
             let target = target.as_ref();
+            let event = (event, timing);
             Box::pin(store_and_answer(edge, hook, caller, target, event, dedup)).await?
         }
     };
@@ -278,7 +281,7 @@ fn check_can_serve(hook: &Hook, target: Option<&Target>) -> Result<(), Rejection
 )]
 enum Authenticated {
     /// The request becomes an event. Its body counts as memory until the reservation is dropped.
-    Event(Verified, BodyReservation),
+    Event(Verified, Timing, BodyReservation),
     /// The answer to an ownership check.
     Challenge(Response),
 }
@@ -334,7 +337,8 @@ async fn authenticated(
             .await
         }
     };
-    hook.metrics.measure_verify(started.elapsed());
+    let verify = started.elapsed();
+    hook.metrics.measure_verify(verify);
     edge.trace_verify(caller, hook, started, &checked);
     let (verified, reservation) = match checked {
         Ok((Verdict::Verified(verified), reservation)) => (verified, reservation),
@@ -364,7 +368,11 @@ async fn authenticated(
     let key = verified.fact("verified-by").unwrap_or_default();
     hook.metrics.count_verified(key);
     landfall_model::kill_point!("verified");
-    Ok(Authenticated::Event(verified, reservation))
+    let timing = Timing {
+        read_at: Some(started),
+        verify: Some(verify),
+    };
+    Ok(Authenticated::Event(verified, timing, reservation))
 }
 
 /// Mode `sync`: runs the event without storing it first. The answer is its outcome.
@@ -374,6 +382,7 @@ async fn run_now(
     caller: &Caller,
     target: Option<Target>,
     event: Event,
+    timing: Timing,
 ) -> Result<HookAnswer, Rejection> {
     let event_id = event.id;
     let target = target.ok_or_else(|| unavailable(hook))?;
@@ -384,7 +393,7 @@ async fn run_now(
         .map_err(|_| Rejection::Busy("concurrency"))?;
     let outcome = edge
         .dispatcher
-        .run_sync(target, event, permit, hook.sync_limit())
+        .run_sync(target, event, timing, permit, hook.sync_limit())
         .await;
     let outcome = with_counted_reply(edge, caller, outcome).map_err(|over| {
         edge.metrics.count_dropped_reply(over.reason());
@@ -438,10 +447,10 @@ async fn store_and_answer(
     hook: &Hook,
     caller: &Caller,
     target: Option<&Target>,
-    event: Event,
+    event: (Event, Timing),
     dedup: Option<DedupKey>,
 ) -> Result<HookAnswer, Rejection> {
-    let event_id = event.id;
+    let event_id = event.0.id;
     let accepted = queue(edge, hook, target, event, dedup).await?;
     let rules = hook.verifier.answers();
     let event = Some(accepted.event);
@@ -482,7 +491,7 @@ async fn queue(
     edge: &Edge,
     hook: &Hook,
     target: Option<&Target>,
-    event: Event,
+    (event, timing): (Event, Timing),
     dedup: Option<DedupKey>,
 ) -> Result<Answer, Rejection> {
     let incoming = Incoming {
@@ -490,6 +499,7 @@ async fn queue(
         order_key: event.attribute("order-key").map(str::to_owned),
         is_answered_later: hook.spec.mode == Mode::Async,
         answer_within: hook.queued_limit(),
+        timing,
         event,
     };
     let accepted = edge.dispatcher.accept(incoming, target).await;

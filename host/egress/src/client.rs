@@ -14,6 +14,7 @@ use super::credentials::{Added, Credentials};
 use super::exchange::{Outgoing, OutgoingError, Received};
 use super::policy::Policy;
 use super::pool::{self, Pool};
+use super::streamed::Streamed;
 use super::{redirect, request_headers, transport, urls};
 use landfall_model::{
     Clock, Credential, MemoryBudget, Secret, SecretError, SecretRef, SecretSource,
@@ -121,6 +122,22 @@ impl Client {
             Ok(result) => result,
             Err(_) => Err(OutgoingError::Timeout(format!(
                 "no complete answer within {} ms",
+                timeout.as_millis()
+            ))),
+        }
+    }
+
+    /// Sends a call of the host itself, and returns when the head of the response has arrived. The
+    /// timeout is for that. Follows no redirect, and removes no credentials from what it receives:
+    /// only for a client that adds none.
+    pub async fn stream(&self, outgoing: Outgoing) -> Result<Streamed, OutgoingError> {
+        let timeout = outgoing.timeout;
+        let (request, _) = self.request(outgoing)?;
+        let pool = self.pool.get_or_init(|| pool::new(self.policy.clone()));
+        match tokio::time::timeout(timeout, transport::open(pool, request)).await {
+            Ok(result) => result,
+            Err(_) => Err(OutgoingError::Timeout(format!(
+                "no answer within {} ms",
                 timeout.as_millis()
             ))),
         }

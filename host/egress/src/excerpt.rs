@@ -1,6 +1,8 @@
 //! Response bodies for records: the beginning of a text, without values whose names say that they
 //! are secret. Credentials that were sent with the call have been removed from the response before.
 
+use landfall_model::split_json_string;
+
 const REDACTED: &str = "[redacted]";
 /// A value whose name contains one of these words is masked.
 const SENSITIVE: [&str; 9] = [
@@ -45,7 +47,7 @@ fn of_json(text: &str) -> String {
     let (mut rest, mut is_named) = (text, false);
     while let Some(at) = rest.find('"') {
         let between = &rest[..at];
-        let (literal, after) = literal(&rest[at..]);
+        let (literal, after) = split_json_string(&rest[at..]);
         let is_secret = is_named && between.trim() == ":";
         masked.push_str(between);
         if is_secret {
@@ -59,22 +61,6 @@ fn of_json(text: &str) -> String {
     }
 
     masked + rest
-}
-
-/// A string literal with its quotes, and the text after it. A literal without an end goes to the
-/// end of the text.
-fn literal(text: &str) -> (&str, &str) {
-    let mut is_escaped = false;
-    for (at, byte) in text.bytes().enumerate().skip(1) {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' => is_escaped = true,
-            b'"' => return text.split_at(at + 1),
-            _ => {}
-        }
-    }
-
-    (text, "")
 }
 
 fn of_form(text: &str) -> String {

@@ -4,13 +4,14 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy;
 
 use super::collect::{CollectError, collect_at_most};
 use super::connector::ConnectError;
 use super::exchange::{OutgoingError, Received};
 use super::pool::Pool;
+use super::streamed::Streamed;
 use landfall_model::MemoryBudget;
 
 /// Sends a request as it is. The response counts as memory of the attempt.
@@ -40,6 +41,18 @@ pub(crate) async fn send(
         body,
         held: held.map(Arc::new),
     })
+}
+
+/// Sends a request as it is. Returns when the head of the response has arrived.
+pub(crate) async fn open(
+    pool: &Pool,
+    request: http::Request<Full<Bytes>>,
+) -> Result<Streamed, OutgoingError> {
+    let response = pool.request(request).await.map_err(classify)?;
+    let (head, body) = response.into_parts();
+    let body = body
+        .map_err(|error| OutgoingError::Interrupted(format!("the response broke off: {error}")));
+    Ok(Streamed::new(head.status.as_u16(), body.boxed()))
 }
 
 /// Classifies an error by its cause.

@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 
 use super::bindings::{GuestEvent, PayloadParam};
-use landfall_model::Event;
+use landfall_model::{Event, PROOF_ATTRIBUTE};
 
 const PROVIDER: &str = "provider";
 const EVENT_TYPE: &str = "event-type";
 const DELIVERY_ID: &str = "delivery-id";
-/// Attributes that the component receives as fields.
-const FIELDS: [&str; 3] = [PROVIDER, EVENT_TYPE, DELIVERY_ID];
+/// Attributes that the component receives as fields, or that are for the host alone.
+const LEFT_OUT: [&str; 4] = [PROVIDER, EVENT_TYPE, DELIVERY_ID, PROOF_ATTRIBUTE];
 
 /// Owns the text that a [`GuestEvent`] borrows and that the event itself does not have.
 pub(crate) struct EventText<'a> {
@@ -43,12 +43,12 @@ impl<'a> EventText<'a> {
             .collect()
     }
 
-    /// The attributes without those that are fields of their own.
+    /// The attributes without those that are fields of their own, or for the host alone.
     pub(crate) fn attributes(&self) -> Vec<(&'a str, &'a str)> {
         self.event
             .attributes
             .iter()
-            .filter(|(name, _)| !FIELDS.contains(&name.as_str()))
+            .filter(|(name, _)| !LEFT_OUT.contains(&name.as_str()))
             .map(|(name, value)| (&**name, &**value))
             .collect()
     }

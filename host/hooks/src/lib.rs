@@ -40,3 +40,5 @@ pub use served::Hooks;
 pub use status::{HookState, HookStatus};
 pub use table::{RouteMatch, Table};
 pub use trust::Trust;
+
+pub use landfall_verify::without_recorded_proof;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use arc_swap::ArcSwap;
 use landfall_model::{Event, lock};
+use landfall_verify::without_recorded_proof;
 use tokio::sync::Notify;
 
 use super::hook::Hook;
@@ -44,11 +45,11 @@ impl Hooks {
     }
 
     /// The event as people may see it: without the token or signature of its sender, where the
-    /// present rules of its hook read it. An event of a hook that is gone is shown as it is.
+    /// present rules of its hook read it, or those read it that have accepted the event.
     pub fn without_proof<'a>(&self, event: &'a Event) -> Cow<'a, Event> {
         match self.named(&event.hook) {
             Some(hook) => hook.verifier.without_proof(event),
-            None => Cow::Borrowed(event),
+            None => without_recorded_proof(event),
         }
     }
 

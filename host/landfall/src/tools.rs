@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use landfall_admin::{Events, answer_one};
 use landfall_config::{Config, Flags};
-use landfall_egress::{Client, Outgoing, OutgoingError, Policy};
+use landfall_egress::{Client, Outgoing, OutgoingError, Policy, Streamed};
 use landfall_ledger::BackedUp;
 use landfall_model::{Clock, Secret, SecretAges, SecretGrant, SecretRef, SecretSource};
 use landfall_secrets::{Secrets, admin_token_path};
@@ -124,7 +124,25 @@ impl AdminAt {
 
     /// Sends a GET, or a POST of JSON. Returns status and body of the answer.
     pub async fn ask(&self, path: &str, post: Option<String>) -> anyhow::Result<(u16, String)> {
-        let url = format!("{}{path}", self.url.trim_end_matches('/'));
+        let outgoing = self.request(path, post);
+        let target = target(&outgoing.url).to_owned();
+        call(&target, outgoing).await.map_err(|error| {
+            let sentence = self.describe_error(error.downcast_ref());
+            error.context(sentence)
+        })
+    }
+
+    /// Sends a GET whose answer is a stream. Returns when its head has arrived.
+    pub async fn follow(&self, path: &str) -> anyhow::Result<Streamed> {
+        let outgoing = self.request(path, None);
+        let client = client(target(&outgoing.url))?;
+        client.stream(outgoing).await.map_err(|error| {
+            let sentence = self.describe_error(Some(&error));
+            anyhow::Error::new(error).context(sentence)
+        })
+    }
+
+    fn request(&self, path: &str, post: Option<String>) -> Outgoing {
         let token = self
             .token
             .as_ref()
@@ -138,20 +156,15 @@ impl AdminAt {
             .chain(is_json)
             .collect();
         let method = if post.is_some() { "POST" } else { "GET" };
-        let outgoing = Outgoing {
+        Outgoing {
             method: method.into(),
-            url: url.clone(),
+            url: format!("{}{path}", self.url.trim_end_matches('/')),
             headers,
             body: post.unwrap_or_default().into(),
             timeout: ADMIN_TIMEOUT,
             untrusted: Default::default(),
             memory: None,
-        };
-        let target = url.split('?').next().unwrap_or_default();
-        call(target, outgoing).await.map_err(|error| {
-            let sentence = self.describe_error(error.downcast_ref());
-            error.context(sentence)
-        })
+        }
     }
 
     /// Why there is no answer, and what to do.
@@ -213,11 +226,19 @@ pub fn backup(data: &Path, to: &Path) -> anyhow::Result<BackedUp> {
 
 /// The operator's own calls may go to any address.
 pub(crate) async fn call(target: &str, outgoing: Outgoing) -> anyhow::Result<(u16, String)> {
-    let policy = Policy::anywhere(vec![target.parse().map_err(anyhow::Error::msg)?]);
-    let client = Client::without_credentials(policy);
-    let received = client.send(outgoing, "landfall").await?;
+    let received = client(target)?.send(outgoing, "landfall").await?;
     Ok((
         received.status,
         String::from_utf8_lossy(&received.body).into_owned(),
     ))
+}
+
+fn client(target: &str) -> anyhow::Result<Client> {
+    let policy = Policy::anywhere(vec![target.parse().map_err(anyhow::Error::msg)?]);
+    Ok(Client::without_credentials(policy))
+}
+
+/// A URL without its query.
+fn target(url: &str) -> &str {
+    url.split('?').next().unwrap_or_default()
 }

@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use landfall_config::NodeWatchTable;
 use landfall_dispatch::Dispatcher;
 use landfall_hooks::{Hook, Hooks};
-use landfall_ledger::{Filter, HookBacklog, Ledger, LedgerError, LedgerUse, Parts};
+use landfall_ledger::{Filter, HookBacklog, Lead, Ledger, LedgerError, LedgerUse, Parts};
 use landfall_model::{AlarmKind, AlarmReceiver, Clock, Emission, NO_HOOK, WATCH, lock};
 use landfall_secrets::Secrets;
 use landfall_watch::{
@@ -135,15 +135,15 @@ impl Watcher {
     async fn leads(&self, interval: Duration) -> bool {
         let lasts = LEAD_MIN.max(interval * LEAD_INTERVALS);
         // While the ledger does not answer, what is in memory is the newest.
-        let Ok(may_lead) = self.ledger().lead(LEAD, lasts).await else {
+        let Ok(lead) = self.ledger().lead(LEAD, lasts).await else {
             return false;
         };
-        if may_lead && self.is_leading.load(Ordering::Relaxed) {
+        if lead == Lead::Held && self.is_leading.load(Ordering::Relaxed) {
             return true;
         }
 
         let is_restored = self.restore().await;
-        let leads = may_lead && is_restored;
+        let leads = lead.is_own() && is_restored;
         self.is_leading.store(leads, Ordering::Relaxed);
         leads
     }
@@ -249,22 +249,33 @@ impl Watcher {
     }
 
     /// Saves what has changed, or everything. Returns whether all of it is saved. Many states are
-    /// written at a time, which share commits of the ledger.
+    /// written at a time, which share commits of the ledger. If another node watches by now, for
+    /// example because this one was suspended, nothing is saved: that node knows more.
     async fn save(&self, all: bool) -> bool {
         let unsaved = lock(&self.watch).unsaved(all);
-        let mut is_saved = true;
+        let (mut is_saved, mut is_led) = (true, true);
         for some in unsaved.chunks(AT_ONCE) {
             let writes = some.iter().map(|Unsaved { hook, state }| {
                 let value = state.clone().map(Bytes::from);
-                self.ledger().put_own(WATCH, hook.clone(), value)
+                self.ledger().put_own(LEAD, WATCH, hook.clone(), value)
             });
             let results = join_all(writes).await;
             for (Unsaved { hook, .. }, result) in some.iter().zip(results) {
-                if let Err(error) = result {
-                    tracing::warn!(hook, %error, "the state of the alarms cannot be saved yet");
-                    lock(&self.watch).mark_unsaved(hook);
-                    is_saved = false;
+                match result {
+                    Ok(is_stored) => is_led &= is_stored,
+                    Err(error) => {
+                        tracing::warn!(hook, %error, "the state of the alarms cannot be saved yet");
+                        lock(&self.watch).mark_unsaved(hook);
+                        is_saved = false;
+                    }
                 }
+            }
+            if !is_led {
+                tracing::info!(
+                    "another node watches the hooks by now: this one takes over its alarms"
+                );
+                self.is_leading.store(false, Ordering::Relaxed);
+                return false;
             }
         }
         is_saved

@@ -26,7 +26,7 @@ pub struct HookBacklog {
     pub pending: u64,
     /// Deliveries with a lease.
     pub running: u64,
-    /// Dead letters.
+    /// Dead letters. Failed events of mode `sync` are none: their callers know.
     pub dead: u64,
     /// For how long the delivery has been due that has waited longest; zero if none is due.
     pub overdue: Duration,
@@ -43,15 +43,16 @@ pub(crate) struct BacklogLine {
 
 /// The query for backlogs. Each part reads one partial index. `free` and `blocked` are the words of
 /// the database for deliveries that do not wait, or wait, for an earlier one of their order key,
-/// `running` is the table with the index of the running ones.
-pub(crate) fn query(free: &str, blocked: &str, running: &str) -> String {
+/// `running` is the table with the index of the running ones, `dead` the table and the condition of
+/// dead letters.
+pub(crate) fn query(free: &str, blocked: &str, running: &str, dead: &str) -> String {
     format!(
         "SELECT hook, {PENDING} AS state, count(*) AS deliveries, min(due) AS due
          FROM deliveries WHERE state = {PENDING} AND {free} GROUP BY hook
          UNION ALL SELECT hook, {PENDING}, count(*), NULL
          FROM deliveries WHERE state < {DONE} AND order_key IS NOT NULL AND state = {PENDING} AND {blocked} GROUP BY hook
          UNION ALL SELECT hook, {RUNNING}, count(*), NULL FROM {running} WHERE state = {RUNNING} GROUP BY hook
-         UNION ALL SELECT hook, {DEAD}, count(*), NULL FROM deliveries WHERE state = {DEAD} GROUP BY hook"
+         UNION ALL SELECT hook, {DEAD}, count(*), NULL FROM {dead} GROUP BY hook"
     )
 }
 

@@ -13,6 +13,7 @@ mod audit;
 mod backlog;
 mod commit_times;
 mod error;
+mod lead;
 mod postgres;
 mod shown;
 mod sqlite;
@@ -30,10 +31,11 @@ pub use backlog::{HookBacklog, LedgerUse};
 pub use commit_times::CommitObserver;
 pub use error::{LedgerError, OpenError, OverBound};
 pub use landfall_model::{Corrupt, DedupKey, Stored};
+pub use lead::Lead;
 pub use postgres::PostgresSettings;
 pub use shown::{
     Content, Count, Filter, Listed, Parts, Pick, Purged, Repeats, Shown, ShownAttempt, StoredRow,
-    StoredValue,
+    StoredTiming, StoredValue,
 };
 pub use sqlite::{BackedUp, OnFatal, Recovered, SqliteSettings, backup, describe_size};
 pub use steps::{

@@ -68,6 +68,16 @@ pub struct Repeats {
     pub last_conflict: Option<String>,
 }
 
+/// The way of a request to the ledger, as far as it is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StoredTiming {
+    /// How long the check of the sender took, in microseconds.
+    pub verify_us: Option<i64>,
+    /// The microseconds from the end of the request until the row of the event was written, just
+    /// before its transaction was committed.
+    pub stored_us: Option<i64>,
+}
+
 /// Selects deliveries.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
@@ -157,6 +167,8 @@ pub struct Shown {
     pub attempts: Vec<ShownAttempt>,
     /// The duplicates and conflicts of the event.
     pub repeats: Repeats,
+    /// How long the steps until it was stored took.
+    pub timing: StoredTiming,
 }
 
 /// What a purge removed, or would remove.

@@ -14,6 +14,7 @@ use super::audit::{AuditEntry, AuditFilter, NewAudit};
 use super::backlog::LedgerUse;
 use super::commit_times::CommitObserver;
 use super::error::LedgerError;
+use super::lead::Lead;
 use super::shown::{Content, Count, Filter, Listed, Parts, Purged, Shown, StoredRow, StoredValue};
 use super::steps::{
     Accepted, AttemptRecord, Claimed, Committed, Disposition, Fence, NewEvent, Received,
@@ -143,18 +144,20 @@ pub trait Deliveries: Send + Sync {
 
     /// Stores a value of the node itself under a name that no hook can have, such as `_watch`.
     /// `None` deletes it. `Kv::get` and `Kv::keys` read it. It is on stable storage when something
-    /// that is written later is.
+    /// that is written later is. False, and nothing is stored: another node has the right `lead`
+    /// (see `lead`), so that the value of this one may be old.
     async fn put_own(
         &self,
+        lead: &'static str,
         owner: &'static str,
         key: String,
         value: Option<Bytes>,
-    ) -> Result<(), LedgerError>;
+    ) -> Result<bool, LedgerError>;
 
-    /// Whether this node may do what only one node does, such as to watch the hooks. The right
-    /// lasts for this time, and can be renewed before its end. A ledger of one node always grants
+    /// Which node may do what only one node does, such as to watch the hooks. Takes or renews the
+    /// right, if no other node has it. It lasts for this time. A ledger of one node always grants
     /// it.
-    async fn lead(&self, what: &'static str, lasts: Duration) -> Result<bool, LedgerError>;
+    async fn lead(&self, what: &'static str, lasts: Duration) -> Result<Lead, LedgerError>;
 
     /// Pauses a hook, or lets it run again.
     async fn pause(&self, hook: String, paused: bool) -> Result<(), LedgerError>;

@@ -62,6 +62,10 @@ pub enum EventIdError {
     NoBeginning(String),
 }
 
+/// The attribute of an event that is stored with the proof of its sender: where the proof is, as
+/// JSON. It is for the host alone: neither components nor readers see it.
+pub const PROOF_ATTRIBUTE: &str = "proof";
+
 const ID_DIGITS: usize = 32;
 /// The fewest digits that are accepted as the beginning of an id.
 const BEGINNING_MIN: usize = 4;

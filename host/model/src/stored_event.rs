@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::clock::{from_ms, to_ms};
 use super::event::{Event, EventId};
+use super::timing::Timing;
 
 /// An event without its body.
 #[derive(Debug, Serialize, Deserialize)]
@@ -37,6 +38,7 @@ pub struct Stored {
     event: Event,
     head: Vec<u8>,
     digest: [u8; 32],
+    timing: Timing,
 }
 
 /// The stored bytes are damaged: digest or checksum do not match.
@@ -71,7 +73,18 @@ impl Stored {
             event,
             head,
             digest,
+            timing: Timing::default(),
         }
+    }
+
+    /// The same, with what is known of its way to the ledger. No checksum covers it.
+    pub fn with_timing(self, timing: Timing) -> Stored {
+        Stored { timing, ..self }
+    }
+
+    /// What is known of the event's way to the ledger.
+    pub fn timing(&self) -> Timing {
+        self.timing
     }
 
     /// The event in its original form.
@@ -114,6 +127,7 @@ impl Stored {
             event,
             head: head.to_vec(),
             digest: digest.try_into().map_err(|_| Corrupt)?,
+            timing: Timing::default(),
         })
     }
 

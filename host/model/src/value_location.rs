@@ -1,9 +1,9 @@
 //! Where a value is in a request.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A place in a request that contains one value.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ValueLocation {
     /// A header, by name.

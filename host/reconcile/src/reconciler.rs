@@ -143,7 +143,7 @@ impl Reconciler {
         }
 
         let leads = match self.dispatcher.ledger().lead(SCHEDULE, LEAD).await {
-            Ok(leads) => leads,
+            Ok(lead) => lead.is_own(),
             Err(error) => {
                 tracing::debug!(%error, "missed deliveries are not looked for");
                 false

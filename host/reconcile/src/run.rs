@@ -21,7 +21,7 @@ use landfall_egress::OutgoingError;
 use landfall_hooks::Hook;
 use landfall_ledger::Ledger;
 use landfall_model::clock::to_ms;
-use landfall_model::{Clock, DedupKey, MissedDelivery, ReconcileSpec, SearchReport, lock};
+use landfall_model::{Clock, DedupKey, MissedDelivery, ReconcileSpec, SearchReport, Timing, lock};
 use landfall_verify::{Unverified, known_keys, recovered};
 
 /// Pages of one scheduled run. After as many, another run gets the place of a longer one.
@@ -394,6 +394,7 @@ impl Run {
             order_key: event.attribute("order-key").map(str::to_owned),
             is_answered_later: true,
             answer_within: self.hook.queued_limit(),
+            timing: Timing::default(),
             event,
         };
         // Without a target the event is only queued: no caller waits for its reply.

@@ -1,7 +1,5 @@
 //! How the senders of one hook authenticate.
 
-use std::slice;
-
 use crate::jwt::Jwt;
 use crate::payload::Part;
 use crate::schemes::ProviderScheme;
@@ -58,17 +56,29 @@ impl AuthScheme {
         }
     }
 
-    /// The locations of the token, the JWT or the signature. Schemes of single providers have a fixed
-    /// one.
-    pub(crate) fn proof_places(&self) -> &[ValueLocation] {
+    /// The locations of the token, the JWT or the signature. Without those of schemes of single
+    /// providers that read it from a header: no reader gets the values of these headers.
+    pub(crate) fn proof_places(&self) -> Vec<ValueLocation> {
         match self {
-            AuthScheme::Token { from, .. } => slice::from_ref(from),
-            AuthScheme::Jwt(jwt) => slice::from_ref(&jwt.from),
-            AuthScheme::Signature(signature) => &signature.from,
-            AuthScheme::Provider(ProviderScheme::DetachedJws(jws)) => slice::from_ref(&jws.from),
-            AuthScheme::Closed | AuthScheme::Open | AuthScheme::Basic | AuthScheme::Provider(_) => {
-                &[]
-            }
+            AuthScheme::Token { from, .. } => vec![from.clone()],
+            AuthScheme::Jwt(jwt) => vec![jwt.from.clone()],
+            AuthScheme::Signature(signature) => signature.from.clone(),
+            AuthScheme::Provider(code) => code.proof_places(),
+            AuthScheme::Closed | AuthScheme::Open | AuthScheme::Basic => Vec::new(),
+        }
+    }
+
+    /// Where the head or the body carries a secret that components must not see, and the text
+    /// before it.
+    pub(crate) fn secret_carrier(&self) -> Option<(ValueLocation, &str)> {
+        match self {
+            AuthScheme::Token { from, prefix } => Some((from.clone(), prefix)),
+            AuthScheme::Jwt(jwt) => Some((jwt.from.clone(), &jwt.prefix)),
+            AuthScheme::Basic => Some((ValueLocation::Header("Authorization".into()), "Basic ")),
+            AuthScheme::Closed
+            | AuthScheme::Open
+            | AuthScheme::Signature(_)
+            | AuthScheme::Provider(_) => None,
         }
     }
 

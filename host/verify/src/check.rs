@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::answer::Answer;
 use crate::auth_scheme::AuthScheme;
+use crate::carried_secret::CarriedSecret;
 use crate::challenge::{self, Challenge};
 use crate::facts::{Authenticated, collect_facts};
 use crate::keys::{Keys, VerifyContext};
@@ -15,7 +16,6 @@ use crate::shared_secret::{basic, token};
 use crate::signature::StreamingMac;
 use crate::verifier::Verifier;
 use crate::view::View;
-use landfall_model::ValueLocation;
 
 /// The result of a check that passed.
 #[derive(Debug)]
@@ -150,22 +150,23 @@ enum Decision {
     Authenticated(Authenticated),
 }
 
-fn verdict(verifier: &Verifier, request: Unverified, decision: Decision) -> Verdict {
-    match decision {
-        Decision::Challenge(answer) => Verdict::Challenge(answer),
-        Decision::Authenticated(Authenticated {
-            facts,
-            delivery_key,
-        }) => {
-            let carrier = secret_carrier(&verifier.auth_scheme);
-            Verdict::Verified(Verified::new(
-                request,
-                carrier.as_ref(),
-                facts,
-                delivery_key,
-            ))
-        }
+fn verdict(verifier: &Verifier, mut request: Unverified, decision: Decision) -> Verdict {
+    let Authenticated {
+        mut facts,
+        delivery_key,
+    } = match decision {
+        Decision::Challenge(answer) => return Verdict::Challenge(answer),
+        Decision::Authenticated(authenticated) => authenticated,
+    };
+
+    let mut path_secret = None;
+    if let Some(secret) = CarriedSecret::find(&verifier.auth_scheme, &request) {
+        secret.hide_in(&mut facts);
+        secret.remove(&mut request);
+        path_secret = secret.in_path().map(str::to_owned);
     }
+
+    Verdict::Verified(Verified::new(request, path_secret, facts, delivery_key))
 }
 
 fn view<'a>(verifier: &'a Verifier, request: &'a Unverified) -> View<'a> {
@@ -269,19 +270,6 @@ fn authenticate(
         }
         AuthScheme::Jwt(jwt) => jwt.check(view, keys, context.documents, context.now),
         AuthScheme::Provider(code) => schemes::check(code, verifier.window, view, context),
-    }
-}
-
-/// Where the request carries a secret that components must not see.
-fn secret_carrier(scheme: &AuthScheme) -> Option<ValueLocation> {
-    match scheme {
-        AuthScheme::Token { from, .. } => Some(from.clone()),
-        AuthScheme::Jwt(jwt) => Some(jwt.from.clone()),
-        AuthScheme::Basic => Some(ValueLocation::Header("Authorization".into())),
-        AuthScheme::Closed
-        | AuthScheme::Open
-        | AuthScheme::Signature(_)
-        | AuthScheme::Provider(_) => None,
     }
 }
 

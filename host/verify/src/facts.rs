@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use crate::request::Unverified;
 use crate::verifier::Verifier;
 use crate::view::{View, describe};
-use landfall_model::{DeliveryId, Event, IdMatch, ValueLocation};
+use landfall_model::{DeliveryId, Event, IdMatch, PROOF_ATTRIBUTE, ValueLocation};
 
 /// What the host knows of an authenticated request.
 pub(crate) struct Authenticated {
@@ -35,12 +35,10 @@ pub fn order_key(verifier: &Verifier, event: &Event) -> Option<String> {
         decoded: None,
     };
 
-    text_at(
-        &View::new(&request, None)
-            .with_json_field(verifier.json_form_field.as_deref())
-            .with_json_paths(&verifier.json_paths),
-        verifier.order_key.as_ref()?,
-    )
+    View::new(&request, None)
+        .with_json_field(verifier.json_form_field.as_deref())
+        .with_json_paths(&verifier.json_paths)
+        .fact(verifier.order_key.as_ref()?)
 }
 
 /// The path parameters, which the event carries as attributes.
@@ -55,12 +53,8 @@ fn params(event: &Event) -> Vec<(String, String)> {
         .collect()
 }
 
-fn text_at(view: &View<'_>, place: &ValueLocation) -> Option<String> {
-    String::from_utf8(view.find(place, true).ok()?.into_owned()).ok()
-}
-
 fn text_of(view: &View<'_>, place: &Option<ValueLocation>) -> Option<String> {
-    text_at(view, place.as_ref()?)
+    view.fact(place.as_ref()?)
 }
 
 pub(crate) fn collect_facts(
@@ -85,7 +79,7 @@ pub(crate) fn collect_facts(
         ("event-type", text_of(view, &verifier.event_type)),
         (
             "delivery-id",
-            identity.as_ref().map(|(_, fields)| fields.join("/")),
+            identity.as_ref().map(|(_, fields)| joined(fields)),
         ),
         ("order-key", text_of(view, &verifier.order_key)),
         ("verified-by", Some(key)),
@@ -94,6 +88,7 @@ pub(crate) fn collect_facts(
             Some(verifier.auth_scheme.kind().to_owned()),
         ),
         ("json-form-field", view.json_field().map(str::to_owned)),
+        (PROOF_ATTRIBUTE, verifier.proof.clone()),
     ];
 
     let facts = facts
@@ -145,9 +140,21 @@ fn whole_key(
 fn identity(identity: &DeliveryId, view: &View<'_>) -> Option<(usize, Vec<String>)> {
     let mut alternatives = identity.alternatives().iter().enumerate();
     alternatives.find_map(|(position, fields)| {
-        let values = fields.iter().map(|field| text_at(view, field));
+        let values = fields.iter().map(|field| view.fact(field));
         Some((position, values.collect::<Option<_>>()?))
     })
+}
+
+/// The fields as one text. Slashes in the fields after the first one are escaped, so that two
+/// identities with the same fields have different texts.
+fn joined(fields: &[String]) -> String {
+    let mut text = fields.first().cloned().unwrap_or_default();
+    for field in fields.iter().skip(1) {
+        text.push('/');
+        text.push_str(&field.replace('%', "%25").replace('/', "%2F"));
+    }
+
+    text
 }
 
 /// Separates the URLs of one hook, because two tenants may receive the same event. Empty if the

@@ -321,3 +321,113 @@ fn identities_are_bound_to_their_fields() {
         assert_ne!(first, key(id, id_match), "{id}");
     }
 }
+
+/// A hook whose events have the identity and the order key at these locations.
+fn located(id: &str, order_by: ValueLocation) -> Verifier {
+    #[derive(Deserialize)]
+    struct Table {
+        id: DeliveryId,
+    }
+
+    let dedup = DedupSpec {
+        id: DedupId::At(toml::from_str::<Table>(&format!("id = {id}")).unwrap().id),
+        id_match: Some(IdMatch::Id),
+        window: Duration::from_secs(60),
+    };
+    let typed = VerifySpec {
+        scheme: Some(Scheme::None),
+        ..VerifySpec::default()
+    };
+    Verifier::build(&typed, &Packs::default())
+        .unwrap()
+        .with_locations(&dedup, Some(order_by), "/in")
+        .unwrap()
+}
+
+fn checked(verifier: &Verifier, content_type: &str, body: &str) -> Verified {
+    let sent = Sent {
+        headers: [("content-type".to_owned(), content_type.to_owned())].into(),
+        body: Some(Value::String(body.to_owned())),
+    };
+    verified(verifier, sent.unverified(), &Keys::new([]), body)
+}
+
+#[test]
+fn numbers_identify_as_sent() {
+    const JSON: &str = "application/json";
+    const NUMBERS: [&str; 14] = [
+        "0.1",
+        "0.10000000000000000001",
+        "1",
+        "1.0",
+        "1e0",
+        "-0",
+        "0",
+        "9007199254740992.0",
+        "9007199254740993.0",
+        "18446744073709551615",
+        "18446744073709551616",
+        "18446744073709551617",
+        "1e22",
+        "1E22",
+    ];
+    let verifier = located("[{ json = \"/id\" }]", ValueLocation::Json("/id".into()));
+    let mut keys = BTreeSet::new();
+    for number in NUMBERS {
+        let event = checked(&verifier, JSON, &format!("{{\"id\": {number} }}"));
+        assert_eq!(event.fact("delivery-id"), Some(number));
+        assert_eq!(event.fact("order-key"), Some(number));
+        let key = event.delivery_key().unwrap().to_vec();
+        assert!(keys.insert(key), "{number} has the identity of another");
+        let again = checked(&verifier, JSON, &format!("{{\"a\":7,\"id\":{number}}}"));
+        assert!(!keys.insert(again.delivery_key().unwrap().to_vec()));
+    }
+
+    // Neither rounded nor taken for another: no identity, so that the event is stored.
+    for other in ["1e999", "null", "true", "[1.5]", "{\"a\":1.5}", "\"\""] {
+        let event = checked(&verifier, JSON, &format!("{{\"id\":{other}}}"));
+        assert_eq!(event.delivery_key(), None, "{other}");
+    }
+}
+
+#[test]
+fn numbers_in_forms_identify_as_sent() {
+    let pack = VerifySpec {
+        provider: Some("github".into()),
+        scheme: Some(Scheme::None),
+        ..VerifySpec::default()
+    };
+    let dedup = DedupSpec {
+        id: DedupId::Nothing,
+        id_match: None,
+        window: Duration::from_secs(60),
+    };
+    let verifier = Verifier::build(&pack, &Packs::default())
+        .unwrap()
+        .with_locations(&dedup, Some(ValueLocation::Json("/id".into())), "/in")
+        .unwrap();
+    for number in ["0.1", "0.10000000000000000001", "18446744073709551616"] {
+        let body = format!("payload=%7B%22id%22%3A{number}%7D");
+        let event = checked(&verifier, "application/x-www-form-urlencoded", &body);
+        assert_eq!(event.fact("order-key"), Some(number));
+    }
+}
+
+#[test]
+fn joined_fields_stay_apart() {
+    let verifier = located(
+        "[{ json = \"/a\" }, { json = \"/b\" }]",
+        ValueLocation::Json("/a".into()),
+    );
+    let mut ids = BTreeSet::new();
+    for (a, b, id) in [
+        ("https://x.example/y", "1", "https://x.example/y/1"),
+        ("https://x.example", "y/1", "https://x.example/y%2F1"),
+        ("https://x.example", "y%2F1", "https://x.example/y%252F1"),
+    ] {
+        let body = serde_json::json!({ "a": a, "b": b }).to_string();
+        let event = checked(&verifier, "application/json", &body);
+        assert_eq!(event.fact("delivery-id"), Some(id));
+        assert!(ids.insert(id));
+    }
+}

@@ -156,8 +156,8 @@ impl Node {
     }
 }
 
-/// RFC 6901, section 4: without sign and without leading zeros.
-fn index(key: &str) -> Option<usize> {
+/// The key as a position in an array (RFC 6901, section 4): without sign and leading zeros.
+pub(crate) fn index(key: &str) -> Option<usize> {
     let has_leading_zero = key.starts_with('0') && key.len() > 1;
     if key.starts_with('+') || has_leading_zero {
         return None;

@@ -7,7 +7,8 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, Method};
 use serde::{Deserialize, Serialize};
 
-use landfall_model::{Event, EventId, HookName, ValueLocation, remove_hop_by_hop};
+use crate::path_segments::{REMOVED, without_segments};
+use landfall_model::{Event, EventId, HookName, remove_hop_by_hop};
 
 /// Which form of a compressed body is signed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -29,7 +30,7 @@ pub struct Unverified {
     pub path: String,
     /// The query without the question mark.
     pub query: Option<String>,
-    /// The values of the `{NAME}` segments of the hook's path, decoded.
+    /// The values of the `{NAME}` segments of the hook's path, percent-encoded as in the path.
     pub params: Vec<(String, String)>,
     /// The headers as sent.
     pub headers: HeaderMap,
@@ -46,8 +47,8 @@ pub struct Verified {
     request: Unverified,
     facts: Vec<(String, String)>,
     delivery_key: Option<Vec<u8>>,
-    /// The secret path segment. No attribute of the event may contain it.
-    secret_segment: Option<String>,
+    /// The shared secret that was in the path. No attribute of the event may contain it.
+    path_secret: Option<String>,
 }
 
 // === impl Unverified ===
@@ -87,38 +88,19 @@ impl Unverified {
 // === impl Verified ===
 
 impl Verified {
-    /// Called by `check` and `recovered` only. Removes the shared secret from the request.
+    /// Called by `check` and `recovered` only. `path_secret`: the shared secret that was in the
+    /// path. The request has no shared secret any more, except in its body.
     pub(super) fn new(
-        mut request: Unverified,
-        carried_secret: Option<&ValueLocation>,
+        request: Unverified,
+        path_secret: Option<String>,
         facts: Vec<(String, String)>,
         delivery_key: Option<Vec<u8>>,
     ) -> Verified {
-        request = request.without_encoding();
-        let mut secret_segment = None;
-        match carried_secret {
-            Some(ValueLocation::Header(name)) => drop(request.headers.remove(name.as_str())),
-            Some(ValueLocation::Query(name)) => {
-                request.query = without_query(request.query.as_deref(), name)
-            }
-            Some(ValueLocation::Path(_)) => secret_segment = take_last_segment(&mut request.path),
-            // The body stays as it was sent.
-            Some(
-                ValueLocation::Json(_)
-                | ValueLocation::Each(_)
-                | ValueLocation::Form(_)
-                | ValueLocation::Param(_)
-                | ValueLocation::Body(_)
-                | ValueLocation::Claim(_),
-            )
-            | None => {}
-        }
-
         Verified {
-            request,
+            request: request.without_encoding(),
             facts,
             delivery_key,
-            secret_segment,
+            path_secret,
         }
     }
 
@@ -152,12 +134,12 @@ impl Verified {
         let Verified {
             request,
             mut facts,
-            secret_segment,
+            path_secret,
             ..
         } = self;
 
         facts.extend(attributes.into_iter().filter_map(|(name, value)| {
-            let value = without_segment(value, secret_segment.as_deref())?;
+            let value = without_secret(value, path_secret.as_deref())?;
             Some((name, value))
         }));
 
@@ -178,36 +160,14 @@ impl Verified {
     }
 }
 
-/// Replaces the last segment by `-` and returns it.
-fn take_last_segment(path: &mut String) -> Option<String> {
-    let start = path.rfind('/')? + 1;
-    let segment = path.split_off(start);
-    path.push('-');
-
-    Some(segment)
-}
-
-/// An attribute without the segment of the path that was a secret. `None`: it was the secret.
-fn without_segment(value: String, secret: Option<&str>) -> Option<String> {
+/// An attribute without the secret of the path. `None`: it was the secret.
+fn without_secret(value: String, secret: Option<&str>) -> Option<String> {
     let Some(secret) = secret else {
         return Some(value);
     };
-    if value == secret {
-        return None;
-    }
-    match value.strip_suffix(secret) {
-        Some(before) if before.ends_with('/') => Some(format!("{before}-")),
-        _ => Some(value),
-    }
-}
 
-/// Removes every parameter with this name from the query. The rest stays byte for byte.
-fn without_query(query: Option<&str>, name: &str) -> Option<String> {
-    let is_other =
-        |pair: &&str| url::form_urlencoded::parse(pair.as_bytes()).all(|(key, _)| key != name);
-    let others: Vec<&str> = query?.split('&').filter(is_other).collect();
-
-    (!others.is_empty()).then(|| others.join("&"))
+    let left = without_segments(&value, secret);
+    (left != REMOVED || value == REMOVED).then_some(left)
 }
 
 #[cfg(test)]
@@ -215,18 +175,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_named_parameter_is_removed() {
-        assert_eq!(
-            without_query(Some("a=1&token=x&b=%20"), "token").as_deref(),
-            Some("a=1&b=%20")
-        );
-
-        assert_eq!(
-            without_query(Some("a=1&t%6fken=x"), "token").as_deref(),
-            Some("a=1")
-        );
-
-        assert_eq!(without_query(Some("token=x"), "token"), None);
-        assert_eq!(without_query(None, "token"), None);
+    fn attributes_have_no_secret() {
+        for (value, left) in [
+            ("s3cret", None),
+            ("%73%33cret", None),
+            ("a/s3cret", Some("a/-")),
+            ("s3cret/a", Some("-/a")),
+            ("other", Some("other")),
+        ] {
+            let found = without_secret(value.to_owned(), Some("s3cret"));
+            assert_eq!(found.as_deref(), left, "{value}");
+        }
+        assert_eq!(without_secret("a".into(), None).as_deref(), Some("a"));
     }
 }

@@ -4,324 +4,55 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::HeaderValue;
-use percent_encoding::percent_decode_str;
-use url::form_urlencoded;
 
-use crate::auth_scheme::AuthScheme;
+use crate::proof_places::ProofPlaces;
 use crate::request::Unverified;
-use crate::schemes::each;
 use crate::verifier::Verifier;
-use crate::view::View;
-use landfall_model::{Event, MASKED, ValueLocation, is_shown_header};
+use landfall_model::{Event, PROOF_ATTRIBUTE};
 
-/// Shorter proofs occur in other texts by chance: they are masked where nothing stands beside them.
-const PART_BYTES_MIN: usize = 8;
-/// Before the name of an attribute that contains a segment of the path.
-const PARAM: &str = "param:";
-
-/// A value to mask, and what stands in its place.
-#[derive(Debug, PartialEq, Eq)]
-struct Proof {
-    text: String,
-    /// The text as it stands in a URL, in a form and in a string of JSON, where that differs.
-    encoded: Vec<String>,
-    shown: String,
-}
+/// The attribute that names the form field with the JSON document.
+const JSON_FORM_FIELD: &str = "json-form-field";
 
 // === impl Verifier ===
 
 impl Verifier {
     /// The event without the token, the JWT's signature or the signature that the scheme reads from
-    /// it, wherever the request repeats it. Borrowed if there is nothing to mask.
+    /// it, or has read when the event was accepted, wherever the request repeats it. Borrowed if
+    /// there is nothing to mask.
     pub fn without_proof<'a>(&self, event: &'a Event) -> Cow<'a, Event> {
-        let mut shown = Cow::Borrowed(event);
-        for place in self.auth_scheme.proof_places() {
-            match place {
-                // An accepted request has no such segment any more, and a claim is no proof.
-                ValueLocation::Path(_) | ValueLocation::Claim(_) => {}
-                ValueLocation::Header(name) => {
-                    self.mask_values(&mut shown, place);
-                    mask_header(&mut shown, name);
-                }
-                ValueLocation::Query(name) => {
-                    self.mask_values(&mut shown, place);
-                    mask_parameter(&mut shown, name);
-                }
-                ValueLocation::Json(_)
-                | ValueLocation::Each(_)
-                | ValueLocation::Form(_)
-                | ValueLocation::Param(_)
-                | ValueLocation::Body(_) => self.mask_values(&mut shown, place),
-            }
-        }
-
+        let mut shown = without_recorded_proof(event);
+        let places = ProofPlaces::of(&self.auth_scheme);
+        places.mask(&mut shown, self.json_form_field.as_deref());
         shown
     }
 
-    fn mask_values(&self, shown: &mut Cow<'_, Event>, place: &ValueLocation) {
-        let request = request_of(shown);
-        let view = View::new(&request, None).with_json_field(self.json_form_field.as_deref());
-        let proofs: Vec<Proof> = values(&view, place)
-            .into_iter()
-            .filter_map(|text| self.proof(&text))
-            .collect();
-        // `View::field` reads a form whatever the content type is.
-        let is_form = view.is_urlencoded() || matches!(place, ValueLocation::Form(_));
-        for proof in proofs {
-            let event = shown.to_mut();
-            event.body = proof.mask_body(&event.body, is_form);
-            for (_, value) in &mut event.headers {
-                proof.mask_header_value(value);
-            }
-            event.path = proof.mask_path(&event.path);
-            event.query = event.query.take().map(|query| proof.mask_form(&query));
-            for (_, value) in &mut event.attributes {
-                *value = proof.mask(value);
-            }
-        }
-    }
-
-    /// `None` if the value has nothing behind its prefix.
-    fn proof(&self, value: &str) -> Option<Proof> {
-        let prefix = self.auth_scheme.proof_prefix();
-        let text = value.strip_prefix(prefix).unwrap_or(value);
-        let shown = match (&self.auth_scheme, text.rsplit_once('.')) {
-            // Its header and claims may be all that the request says.
-            (AuthScheme::Jwt(_), Some((signed, _))) => format!("{signed}.{MASKED}"),
-            _ => MASKED.to_owned(),
-        };
-        (!text.is_empty()).then(|| Proof::new(text, shown))
+    /// The body of a refused request without the proof that the scheme reads from it. `None`: it may
+    /// have one, and is too large to be searched.
+    pub fn body_without_proof(&self, request: &Unverified) -> Option<Bytes> {
+        let places = ProofPlaces::of(&self.auth_scheme);
+        places.masked_body(request, self.json_form_field.as_deref())
     }
 }
 
-// === impl Proof ===
-
-impl Proof {
-    fn new(text: &str, shown: String) -> Proof {
-        let form: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
-        let url = form.replace('+', "%20");
-        let quoted = serde_json::Value::from(text).to_string();
-        let literal = quoted[1..quoted.len() - 1].to_owned();
-
-        let mut encoded = vec![form, url, literal];
-        encoded.retain(|encoded| encoded != text);
-        encoded.dedup();
-        Proof {
-            text: text.to_owned(),
-            encoded,
-            shown,
-        }
+/// The event without the proof that it had when it was accepted. For events of hooks that are not
+/// known. Borrowed if there is nothing to mask.
+pub fn without_recorded_proof(event: &Event) -> Cow<'_, Event> {
+    let mut shown = Cow::Borrowed(event);
+    if let Some(places) = ProofPlaces::recorded(event) {
+        places.mask(&mut shown, event.attribute(JSON_FORM_FIELD));
+        let attributes = &mut shown.to_mut().attributes;
+        attributes.retain(|(name, _)| name != PROOF_ATTRIBUTE);
     }
 
-    /// A text without the proof.
-    fn mask(&self, text: &str) -> String {
-        if text == self.text {
-            return self.shown.clone();
-        }
-        if self.text.len() < PART_BYTES_MIN {
-            return text.to_owned();
-        }
-
-        let masked = text.replace(&self.text, &self.shown);
-        self.encoded.iter().fold(masked, |masked, encoded| {
-            masked.replace(encoded, &self.shown)
-        })
-    }
-
-    fn mask_header_value(&self, value: &mut HeaderValue) {
-        let Ok(text) = value.to_str() else {
-            return;
-        };
-
-        let masked = self.mask(text);
-        if masked != text {
-            *value =
-                HeaderValue::try_from(masked).unwrap_or_else(|_| HeaderValue::from_static(MASKED));
-        }
-    }
-
-    fn mask_body(&self, body: &Bytes, is_form: bool) -> Bytes {
-        let Ok(text) = std::str::from_utf8(body) else {
-            // A file in a multipart form.
-            return replaced(body, self.text.as_bytes(), self.shown.as_bytes());
-        };
-
-        let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
-        let masked = if is_json {
-            // Also if the content type says that it is a form, as that of `curl -d` does.
-            self.mask_literals(text)
-        } else if is_form {
-            self.mask_form(text)
-        } else {
-            text.replace(&self.text, &self.shown)
-        };
-        self.mask(&masked).into()
-    }
-
-    /// Masks the names and values of `name=value&…`. The rest stays byte for byte.
-    fn mask_form(&self, form: &str) -> String {
-        let pairs = form.split('&').map(|pair| {
-            let Some((name, value)) = form_urlencoded::parse(pair.as_bytes()).next() else {
-                return pair.to_owned();
-            };
-            let shown = self.mask(&self.mask_literals(&value));
-            let shown_name = self.mask(&name);
-            if shown == value && shown_name == name {
-                pair.to_owned()
-            } else {
-                format!("{}={}", encoded(&shown_name), encoded(&shown))
-            }
-        });
-        pairs.collect::<Vec<_>>().join("&")
-    }
-
-    /// Masks the strings of JSON, however their characters are escaped. The rest stays byte for
-    /// byte.
-    fn mask_literals(&self, json: &str) -> String {
-        let mut masked = String::with_capacity(json.len());
-        let mut rest = json;
-        while let Some(start) = rest.find('"') {
-            let (before, from) = rest.split_at(start);
-            let (literal, after) = from.split_at(literal_bytes(from));
-            masked.push_str(before);
-            match self.masked_literal(literal) {
-                Some(shown) => masked.push_str(&shown),
-                None => masked.push_str(literal),
-            }
-            rest = after;
-        }
-
-        masked.push_str(rest);
-        masked
-    }
-
-    /// `None` if the string does not contain the proof.
-    fn masked_literal(&self, literal: &str) -> Option<String> {
-        if !literal.contains('\\') && !literal.contains(&self.text) {
-            return None;
-        }
-
-        let value: String = serde_json::from_str(literal).ok()?;
-        let shown = self.mask(&value);
-        (shown != value).then(|| serde_json::Value::from(shown).to_string())
-    }
-
-    /// Masks segments of a path.
-    fn mask_path(&self, path: &str) -> String {
-        let segments = path.split('/').map(|segment| {
-            let decoded = percent_decode_str(segment).decode_utf8_lossy();
-            if self.mask(&decoded) == decoded {
-                segment
-            } else {
-                MASKED
-            }
-        });
-        segments.collect::<Vec<_>>().join("/")
-    }
-}
-
-/// The request that became this event.
-fn request_of(event: &Event) -> Unverified {
-    let params = event.attributes.iter().filter_map(|(name, value)| {
-        let name = name.strip_prefix(PARAM)?;
-        Some((name.to_owned(), value.clone()))
-    });
-    Unverified {
-        method: event.method.clone(),
-        path: event.path.clone(),
-        query: event.query.clone(),
-        params: params.collect(),
-        headers: event.headers.clone(),
-        body: event.body.clone(),
-        decoded: None,
-    }
-}
-
-/// The values that the scheme reads at this location, as text.
-fn values(view: &View<'_>, place: &ValueLocation) -> Vec<String> {
-    if let ValueLocation::Each(pointer) = place {
-        let texts = each(view, pointer).unwrap_or_default();
-        return texts.into_iter().map(str::to_owned).collect();
-    }
-
-    let found = view.find(place, false).ok();
-    let texts = found.and_then(|bytes| String::from_utf8(bytes.into_owned()).ok());
-    texts.into_iter().collect()
-}
-
-fn mask_header(shown: &mut Cow<'_, Event>, name: &str) {
-    // Readers do not get the others.
-    if !is_shown_header(&name.to_ascii_lowercase()) || !shown.headers.contains_key(name) {
-        return;
-    }
-
-    for (known, value) in shown.to_mut().headers.iter_mut() {
-        if known.as_str().eq_ignore_ascii_case(name) {
-            *value = HeaderValue::from_static(MASKED);
-        }
-    }
-}
-
-/// Masks every query parameter of this name.
-fn mask_parameter(shown: &mut Cow<'_, Event>, name: &str) {
-    let Some(query) = &shown.query else {
-        return;
-    };
-
-    let pairs = query.split('&').map(|pair| {
-        let is_proof = form_urlencoded::parse(pair.as_bytes()).any(|(known, _)| known == name);
-        if is_proof {
-            format!("{}={MASKED}", encoded(name))
-        } else {
-            pair.to_owned()
-        }
-    });
-    let masked = pairs.collect::<Vec<_>>().join("&");
-    if masked != *query {
-        shown.to_mut().query = Some(masked);
-    }
-}
-
-/// Encoded for a query or a form. The mask stays readable.
-fn encoded(text: &str) -> String {
-    let encoded: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
-    encoded.replace("%28masked%29", MASKED)
-}
-
-/// The bytes of the JSON string at the beginning of this text, with its quotes.
-fn literal_bytes(text: &str) -> usize {
-    let mut is_escaped = false;
-    for (at, byte) in text.bytes().enumerate().skip(1) {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' => is_escaped = true,
-            b'"' => return at + 1,
-            _ => {}
-        }
-    }
-
-    text.len()
-}
-
-fn replaced(bytes: &Bytes, from: &[u8], to: &[u8]) -> Bytes {
-    let (mut made, mut rest) = (Vec::with_capacity(bytes.len()), 0);
-    for found in memchr::memmem::find_iter(bytes, from) {
-        made.extend_from_slice(&bytes[rest..found]);
-        made.extend_from_slice(to);
-        rest = found + from.len();
-    }
-
-    made.extend_from_slice(&bytes[rest..]);
-    made.into()
+    shown
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::UNIX_EPOCH;
 
-    use http::{HeaderMap, Method};
-    use landfall_model::{EventId, VerifySpec};
+    use http::{HeaderMap, HeaderValue, Method};
+    use landfall_model::{EventId, MASKED, VerifySpec};
 
     use super::*;
     use crate::Packs;
@@ -349,14 +80,17 @@ mod tests {
     }
 
     fn shown(verify: &str, event: &Event) -> Event {
+        verifier(verify).without_proof(event).into_owned()
+    }
+
+    fn verifier(verify: &str) -> Verifier {
         let secret = if verify.contains("\"signature\"") || verify.contains("\"token\"") {
             "secret = \"env:SECRET\"\n"
         } else {
             ""
         };
         let typed: VerifySpec = toml::from_str(&format!("{verify}\n{secret}")).unwrap();
-        let verifier = Verifier::build(&typed, &Packs::default()).unwrap();
-        verifier.without_proof(event).into_owned()
+        Verifier::build(&typed, &Packs::default()).unwrap()
     }
 
     #[test]
@@ -453,6 +187,137 @@ mod tests {
         let verify = "scheme = \"jwt\"\nfrom = { body = \"whole\" }\n[jwt]\nalgorithms = [\"RS256\"]\njwks = \"https://keys.example/\"\nclaims = { iss = \"https://x.example\", aud = \"in\" }";
         let event = event("text/plain", None, "head.claims.mac");
         assert_eq!(&shown(verify, &event).body[..], b"head.claims.(masked)");
+    }
+
+    #[test]
+    fn signatures_of_providers_are_masked() {
+        const JSON: &str = "application/json";
+        const FORM: &str = "application/x-www-form-urlencoded";
+        const PART: &str = "--b\r\nContent-Disposition: form-data; name=\"json\"\r\n\r\n";
+        let multipart = format!("{PART}{{\"event\":{{\"event_hash\":\"{SECRET}\"}}}}\r\n--b--\r\n");
+        let secret = "secret = \"env:SECRET\"";
+        for (verify, content_type, body) in [
+            (
+                "provider = \"aws-sns\"\nconfig = { topic_arns = \"*\" }",
+                JSON,
+                format!("{{\"Message\":\"kept\",\"Signature\":\"{SECRET}\"}}"),
+            ),
+            (
+                &*format!("provider = \"adyen\"\n{secret}"),
+                JSON,
+                format!(
+                    "{{\"notificationItems\":[{{\"kept\":1,\"additionalData\":{{\"hmacSignature\":\"{SECRET}\"}}}},\
+                     {{\"NotificationRequestItem\":{{\"additionalData\":{{\"hmacSignature\":\"b-{SECRET}\"}}}}}}]}}"
+                ),
+            ),
+            (
+                &*format!(
+                    "provider = \"braintree\"\nconfig = {{ public_key = \"kept\" }}\n{secret}"
+                ),
+                FORM,
+                format!("bt_signature=kept%7C{SECRET}&bt_payload=kept"),
+            ),
+            (
+                &*format!("provider = \"dropbox-sign\"\n{secret}"),
+                "multipart/form-data; boundary=b",
+                multipart,
+            ),
+            (
+                &*format!("provider = \"mailgun\"\n{secret}"),
+                JSON,
+                format!("{{\"signature\":{{\"signature\":\"{SECRET}\"}},\"kept\":1}}"),
+            ),
+            (
+                "provider = \"apple-app-store\"\nconfig = { bundle_id = \"a\", environment = \"Sandbox\" }",
+                JSON,
+                format!("{{\"signedPayload\":\"kept.kept.{SECRET}\"}}"),
+            ),
+        ] {
+            let verifier = verifier(verify);
+            let sent = Event {
+                attributes: Vec::new(),
+                ..event(content_type, None, &body)
+            };
+            let shown = verifier.without_proof(&sent);
+            let text = std::str::from_utf8(&shown.body).unwrap();
+            assert!(!text.contains(SECRET) && text.contains(MASKED), "{text}");
+            assert_eq!(text.contains("kept"), body.contains("kept"), "{text}");
+
+            // Its hook is gone, or the node is stopped.
+            let attributes = vec![(PROOF_ATTRIBUTE.to_owned(), verifier.proof.clone().unwrap())];
+            let mut stored = Event {
+                attributes,
+                ..sent.clone()
+            };
+            if verify.contains("dropbox-sign") {
+                let field = (JSON_FORM_FIELD.to_owned(), "json".to_owned());
+                stored.attributes.push(field);
+            }
+            let recorded = without_recorded_proof(&stored);
+            assert_eq!(recorded.body, shown.body, "{verify}");
+            assert_eq!(recorded.attribute(PROOF_ATTRIBUTE), None, "{verify}");
+        }
+    }
+
+    #[test]
+    fn other_rules_leave_recorded_proofs_masked() {
+        let accepted = verifier("scheme = \"token\"\nfrom = { json = \"/auth\" }");
+        let mut event = event("application/json", None, "{\"auth\":\"canary-9f3b7c\"}");
+        let proof = accepted.proof.clone().expect("a proof stays in the body");
+        event.attributes.push((PROOF_ATTRIBUTE.into(), proof));
+        for verify in [
+            "scheme = \"none\"",
+            "provider = \"github\"\nsecret = \"env:S\"",
+        ] {
+            let shown = shown(verify, &event);
+            assert_eq!(&shown.body[..], b"{\"auth\":\"(masked)\"}", "{verify}");
+            assert!(!format!("{:?}", shown.headers).contains(SECRET), "{verify}");
+            assert_eq!(shown.attribute(PROOF_ATTRIBUTE), None, "{verify}");
+        }
+    }
+
+    #[test]
+    fn refused_bodies_are_masked() {
+        let verifier = verifier("provider = \"mailgun\"\nsecret = \"env:S\"");
+        let request = |body: String| Unverified {
+            method: Method::POST,
+            path: "/in".into(),
+            query: None,
+            params: Vec::new(),
+            headers: HeaderMap::new(),
+            body: body.into(),
+            decoded: None,
+        };
+        let body = |more: &str| {
+            format!("{{\"signature\":{{\"signature\":\"{SECRET}\",\"n\":1.10}}{more}}}")
+        };
+        let masked = verifier.body_without_proof(&request(body("")));
+        assert_eq!(
+            masked.as_deref(),
+            Some(&b"{\"signature\":{\"signature\":\"(masked)\",\"n\":1.10}}"[..])
+        );
+        let large = body(&format!(",\"a\":\"{}\"", "a".repeat(64 << 10)));
+        assert_eq!(verifier.body_without_proof(&request(large)), None);
+        let plain = verifier.body_without_proof(&request("{".to_owned()));
+        assert_eq!(plain.as_deref(), Some(&b"{"[..]));
+    }
+
+    #[test]
+    fn only_kept_proofs_are_recorded() {
+        for (verify, is_recorded) in [
+            ("scheme = \"none\"", false),
+            ("scheme = \"token\"\nfrom = { header = \"X-Event\" }", false),
+            ("scheme = \"token\"\nfrom = { param = \"key\" }", false),
+            ("scheme = \"token\"\nfrom = { form = \"key\" }", true),
+            ("provider = \"github\"\nsecret = \"env:S\"", false),
+            (
+                "provider = \"twilio\"\nsecret = \"env:S\"\npublic_url = \"https://a.example\"",
+                false,
+            ),
+            ("provider = \"pandadoc\"\nsecret = \"env:S\"", true),
+        ] {
+            assert_eq!(verifier(verify).proof.is_some(), is_recorded, "{verify}");
+        }
     }
 
     #[test]

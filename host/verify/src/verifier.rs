@@ -13,6 +13,7 @@ use crate::challenge::{self, Challenge};
 use crate::json_paths::JsonPaths;
 use crate::lookup::{KeyGrant, Lookup};
 use crate::pack::{Pack, Packs};
+use crate::proof_places::ProofPlaces;
 use crate::request::SignedBody;
 use crate::request::Unverified;
 use crate::schemes::ProviderScheme;
@@ -31,6 +32,8 @@ const BODY_NOT_COVERED: &str = "the signature does not cover the whole body: a c
 #[derive(Debug, Clone)]
 pub struct Verifier {
     pub(super) auth_scheme: AuthScheme,
+    /// The attribute of events that are stored with the proof of their sender.
+    pub(super) proof: Option<String>,
     pub(super) challenges: Vec<Challenge>,
     pub(super) provider: Option<String>,
     pub(super) event_type: Option<ValueLocation>,
@@ -160,6 +163,7 @@ impl Verifier {
         let answers = AnswerRules::of_pack(&pack, refused_status)?;
         let covers_body = auth_scheme.covers_body().unwrap_or(pack.covers_body);
         let verifier = Verifier {
+            proof: ProofPlaces::attribute(&auth_scheme),
             auth_scheme,
             challenges,
             provider: spec.provider.clone(),
@@ -423,6 +427,7 @@ impl Verifier {
     pub fn without_authentication(self) -> Verifier {
         Verifier {
             auth_scheme: AuthScheme::Open,
+            proof: None,
             ..self
         }
     }

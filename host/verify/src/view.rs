@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::json_paths::{self, JsonPaths, JsonValue, Scanned, ScannedValues};
 use crate::multipart;
+use crate::raw_json;
 use crate::refusal::{Reason, Refusal};
 use crate::request::Unverified;
 use crate::unique_json;
@@ -200,9 +201,14 @@ impl<'a> View<'a> {
     }
 
     fn read_json(&self) -> Option<Value> {
+        self.parse_json(self.json_text()?)
+    }
+
+    /// The text of the JSON document.
+    fn json_text(&self) -> Option<&[u8]> {
         match self.field_with_json() {
-            Some(field) => self.parse_json(self.field(field).ok()?.as_bytes()),
-            None => self.parse_json(self.content()?),
+            Some(field) => Some(self.field(field).ok()?.as_bytes()),
+            None => Some(&self.content()?[..]),
         }
     }
 
@@ -345,6 +351,31 @@ impl<'a> View<'a> {
         }
 
         Ok(found)
+    }
+
+    /// The text at a location, for a fact about the event, such as its identity. A number is its
+    /// text as sent, so that two numbers whose texts differ are two values. A number without
+    /// a known text has none: a parsed number with a fraction or an exponent may be rounded.
+    pub(crate) fn fact(&self, place: &ValueLocation) -> Option<String> {
+        if let Ok(found) = self.find(place, false) {
+            return String::from_utf8(found.into_owned()).ok();
+        }
+
+        match place {
+            ValueLocation::Json(pointer) => match self.json_at(pointer).ok()? {
+                JsonValue::Scalar(Value::Number(number)) if number.is_f64() => {
+                    raw_json::text_at(self.json_text()?, pointer).map(str::to_owned)
+                }
+                JsonValue::Scalar(Value::Number(number)) => Some(number.to_string()),
+                _ => None,
+            },
+            // The texts of claims are not kept. A whole number of 64 bits has only one.
+            ValueLocation::Claim(pointer) => match value_at(self.claims.get()?, pointer)? {
+                Value::Number(number) if !number.is_f64() => Some(number.to_string()),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 
     /// The single value of a header.

@@ -138,6 +138,16 @@ impl Refused {
     }
 }
 
+/// The status of a request with these headers.
+async fn asked(node: &Node, method: &str, path: &str, headers: &[(&str, &str)]) -> u16 {
+    let url = format!("http://{}{path}", node.admin);
+    let request = node.client.request(method.parse().unwrap(), url);
+    let request = headers.iter().fold(request, |request, (name, value)| {
+        request.header(*name, *value)
+    });
+    request.send().await.unwrap().status().as_u16()
+}
+
 async fn post(node: &Node, token: &str, path: &str, kind: &str, body: &str) -> u16 {
     let request = node
         .client
@@ -263,6 +273,170 @@ async fn dry_runs_have_no_entry() {
     node.order("/api/v1/hooks/q/pause", order).await;
     assert_eq!(node.hook("q").await.unwrap()["paused"], true);
     assert_eq!(entries(&node).await.len(), 1);
+}
+
+/// A dry run asks for no change only if the command reads it as one.
+#[tokio::test]
+async fn unreadable_dry_runs_have_entries() {
+    let node = node().await;
+    let token = node.admin_token();
+    let mut sent = 0;
+    for (path, body) in [
+        (
+            "replay",
+            "{\"hook\":\"q\",\"dry_run\":true,\"dry_run\":true}",
+        ),
+        (
+            "replay",
+            "{\"hook\":\"q\",\"dry_run\":false,\"dry_run\":true}",
+        ),
+        (
+            "retry-now",
+            "{\"hook\":\"q\",\"dry\\u005frun\":true,\"dry_run\":true}",
+        ),
+        (
+            "discard",
+            "{\"hook\":\"q\",\"dry_run\":true,\"canary\":\"canary\"}",
+        ),
+        ("purge", "{\"hook\":7,\"dry_run\":true}"),
+        ("purge", "{\"dry_run\":true}"),
+        ("replay", "{\"hook\":\"\\u0000\",\"dry_run\":true}"),
+        ("hooks/q/reconcile", "{\"since\":1,\"dry_run\":true}"),
+        ("hooks/%ff/reconcile", "{\"dry_run\":true}"),
+        ("replay", "[\"dry_run\",true]"),
+    ] {
+        let path = format!("/api/v1/{path}");
+        let status = post(&node, &token, &path, "application/json", body).await;
+        assert_eq!(status, 400, "{path} {body}");
+        sent += 1;
+        let entries = entries(&node).await;
+        assert_eq!(entries.len(), sent, "{path} {body}: {entries:?}");
+        assert_eq!(entries[sent - 1]["result"]["status"], 400, "{body}");
+    }
+    let body = "{\"hook\":\"q\",\"dry_run\":true}";
+    let path = "/api/v1/replay";
+    let status = post(&node, READ_TOKEN, path, "application/json", body).await;
+    assert_eq!(status, 403);
+
+    let entries = entries(&node).await;
+    assert_eq!(entries.len(), sent + 1);
+    assert!(
+        !json!(entries).to_string().contains("canary"),
+        "{entries:?}"
+    );
+}
+
+#[tokio::test]
+async fn records_have_only_known_keys() {
+    let node = node().await;
+    let token = node.admin_token();
+    for (path, body, status) in [
+        ("hooks/q/pause", json!({ "canary": "canary" }), 200),
+        (
+            "hooks/q/resume",
+            json!({ "hook": { "canary": "canary" } }),
+            200,
+        ),
+        ("replay", json!({ "hook": "q", "canary": "canary" }), 400),
+        (
+            "replay",
+            json!({ "hook": "q", "events": [{ "canary": 1 }] }),
+            400,
+        ),
+        ("purge", json!({ "hook": "q", "password": "canary" }), 400),
+        ("discard", json!(["canary"]), 400),
+    ] {
+        let (path, body) = (format!("/api/v1/{path}"), body.to_string());
+        let found = post(&node, &token, &path, "application/json", &body).await;
+        assert_eq!(found, status, "{path} {body}");
+    }
+
+    let entries = entries(&node).await;
+    assert_eq!(entries.len(), 6, "{entries:?}");
+    for entry in &entries[..5] {
+        assert_eq!(entry["detail"]["keys_left_out"], 1, "{entry}");
+        assert_eq!(entry["hook"], "q", "{entry}");
+    }
+    assert_eq!(entries[5]["detail"]["bytes"], 10, "{entries:?}");
+    assert!(
+        !json!(entries).to_string().contains("canary"),
+        "{entries:?}"
+    );
+}
+
+#[tokio::test]
+async fn requests_without_endpoint_have_entries() {
+    let node = node().await;
+    let operate = format!("Bearer {}", node.admin_token());
+    let read = format!("Bearer {READ_TOKEN}");
+    let refused = [
+        ("POST", "/api/v1/canary", 404, "/api/v1/…"),
+        ("POST", "/api/canary?canary=1", 404, "/api/…"),
+        ("DELETE", "/api/v1/hooks/canary", 405, "/api/v1/hooks/…"),
+        ("PUT", "/api/v1/replay", 405, "/api/v1/replay"),
+        ("PATCH", "/metrics", 405, "/metrics"),
+        ("CANARY", "/api/v1/reload", 405, "/api/v1/reload"),
+    ];
+    for (method, path, status, _) in refused {
+        for token in [&operate, &read] {
+            let headers = [("authorization", token.as_str())];
+            assert_eq!(asked(&node, method, path, &headers).await, status, "{path}");
+        }
+        // Not authenticated.
+        assert_eq!(asked(&node, method, path, &[]).await, 401, "{path}");
+    }
+    for (path, status) in [("/api/v1/canary", 404), ("/api/v1/reload", 405)] {
+        let headers = [("authorization", operate.as_str())];
+        assert_eq!(asked(&node, "GET", path, &headers).await, status, "{path}");
+    }
+
+    let entries = entries(&node).await;
+    assert_eq!(entries.len(), 2 * refused.len(), "{entries:?}");
+    for (pair, (method, _, status, path)) in entries.chunks(2).zip(refused) {
+        assert_eq!([&pair[0]["role"], &pair[1]["role"]], ["operate", "read"]);
+        for entry in pair {
+            assert_eq!(entry["action"], "unknown", "{entry}");
+            assert_eq!(entry["detail"]["path"], path, "{entry}");
+            let named = if method == "CANARY" { "other" } else { method };
+            assert_eq!(entry["detail"]["method"], named, "{entry}");
+            assert_eq!(entry["result"]["status"], status, "{entry}");
+        }
+    }
+    let text = json!(entries).to_string().to_lowercase();
+    assert!(!text.contains("canary"), "{text}");
+}
+
+#[tokio::test]
+async fn foreign_senders_cannot_flood_the_record() {
+    let node = node().await;
+    let token = format!("Bearer {}", node.admin_token());
+    let origin = ("origin", "https://evil.example");
+    let path = "/api/v1/hooks/q/pause";
+    let headers = [origin, ("authorization", token.as_str())];
+    assert_eq!(asked(&node, "POST", path, &headers).await, 403);
+    assert_eq!(asked(&node, "GET", path, &headers).await, 403);
+    for _ in 0..150 {
+        assert_eq!(asked(&node, "POST", path, &[origin]).await, 403);
+    }
+
+    let page = node.ask("/api/v1/audit?limit=1000").await;
+    let entries = page["entries"].as_array().unwrap();
+    assert_eq!(entries.len(), 100);
+    for entry in entries {
+        assert_eq!(entry["action"], "foreign", "{entry}");
+        assert_eq!(
+            (&entry["role"], &entry["token"]),
+            (&json!("none"), &json!(""))
+        );
+        assert_eq!(entry["address"], "127.0.0.1", "{entry}");
+        assert_eq!(entry["result"]["status"], 403, "{entry}");
+    }
+    // Readers and operators have their entries all the same.
+    let status = post(&node, READ_TOKEN, path, "application/json", "{}").await;
+    assert_eq!(status, 403);
+    node.order(path, json!({})).await;
+    let page = node.ask("/api/v1/audit?action=pause").await;
+    assert_eq!(page["entries"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]

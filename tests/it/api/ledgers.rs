@@ -1,6 +1,6 @@
 //! Both ledgers answer alike: the audit record, key-value pairs, and activity over time.
 
-use landfall_tests::{Setup, guest};
+use landfall_tests::{Setup, event_id, eventually, guest};
 use serde_json::{Value, json};
 
 use super::OPEN;
@@ -22,7 +22,8 @@ async fn both_ledgers_answer_alike() {
             )
             .serving("keeps")
             .await;
-        node.post("/keeps?a1=one&b=two&a2=three", &[], "").await;
+        let answer = node.post("/keeps?a1=one&b=two&a2=three", &[], "").await;
+        let event = event_id(&answer);
         node.post("/keeps?a1=x!trap", &[], "").await;
         node.until_states("keeps", &["done", "dead"]).await;
 
@@ -57,6 +58,11 @@ async fn both_ledgers_answer_alike() {
         ];
         assert_eq!(found, expected, "{values}");
 
+        let timing = &node.ask(&format!("/api/v1/events/{event}")).await["timing"];
+        let ms = |name: &str| timing[name].as_f64();
+        assert!(ms("verify_ms").is_some_and(|ms| ms > 0.0), "{timing}");
+        assert!(ms("stored_ms") >= ms("verify_ms"), "{timing}");
+
         let activity = node
             .ask("/api/v1/stats/activity?hook=keeps&buckets=1")
             .await;
@@ -65,5 +71,49 @@ async fn both_ledgers_answer_alike() {
         assert_eq!(hook["attempts"], json!([2]), "{activity}");
         assert_eq!(hook["failures"], json!([1]), "{activity}");
         assert_eq!(activity["truncated"], false, "{activity}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sync_failures_are_no_dead_letters() {
+    for setup in setups() {
+        let hook = |mode: &str| format!("mode = \"{mode}\"\n{OPEN}[retry]\nattempts = 1\n");
+        let node = setup
+            .hook("told", &guest("traps"), &hook("sync"))
+            .hook("kept", &guest("traps"), &hook("async"))
+            .serving("told")
+            .await;
+        node.until("kept", "serving").await;
+        assert_eq!(node.post("/told", &[], "").await.0, 500);
+        node.post("/kept", &[], "").await;
+        for name in ["told", "kept"] {
+            node.until_states(name, &["dead"]).await;
+        }
+
+        let dead = async |name: &str| {
+            let detail = node.ask(&format!("/api/v1/hooks/{name}")).await;
+            detail["status"]["queue"]["dead"].clone()
+        };
+        assert_eq!(
+            (dead("told").await, dead("kept").await),
+            (json!(0), json!(1))
+        );
+        let series = |hook: &str| format!("landfall_dead_letters_total{{hook=\"{hook}\"");
+        let metrics = eventually("the dead letter is counted", || async {
+            let metrics = node.metrics().await;
+            metrics.contains(&series("kept")).then_some(metrics)
+        })
+        .await;
+        assert!(!metrics.contains(&series("told")), "{metrics}");
+
+        let event = node.deliveries("told").await[0]["event"].clone();
+        let replayed = node
+            .order("/api/v1/replay", json!({ "events": [event] }))
+            .await;
+        assert_eq!(replayed["events"], 1, "it can be replayed");
+        eventually("the replay is a dead letter", || async {
+            (dead("told").await == 1).then_some(())
+        })
+        .await;
     }
 }

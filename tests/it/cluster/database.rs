@@ -242,7 +242,7 @@ async fn weak_postgres_settings_are_rejected() {
     let setup = Setup::new().env("LANDFALL_LEDGER_URL", &url);
     let log = setup.refusal().await;
     assert!(
-        log.contains("newer Landfall (version 99, this one knows 9)"),
+        log.contains("newer Landfall (version 99, this one knows 10)"),
         "{log}"
     );
 }

@@ -76,7 +76,13 @@ async fn accepted_tokens_are_masked() {
         for text in [shown.to_string(), page.clone(), saved.clone(), said] {
             assert!(!text.contains(SECRET), "{name}: {text}");
         }
-        assert!(page.contains("(masked)"), "{name}: {page}");
+        // A token in the path is removed when the request is accepted.
+        let left = if name == "in-param" {
+            "/in-param/-"
+        } else {
+            "(masked)"
+        };
+        assert!(page.contains(left), "{name}: {page}");
         assert_eq!(saved.contains("(masked)"), name != "in-param", "{saved}");
         assert!(
             name == "in-body" || page.contains("12345678901234567890"),

@@ -209,6 +209,72 @@ async fn refused_forms_are_in_the_audit() {
 }
 
 #[tokio::test]
+async fn records_have_only_known_fields() {
+    let (node, client) = (node().await, client());
+    let cookie = session(&client, &node).await;
+    let fields = "hook=nope&canary=1&password=canary";
+    assert_eq!(send(&client, &node, &cookie, "/send", fields).await.0, 404);
+    let entries = audit(&node, "").await;
+    assert_eq!(entries.len(), 1, "{entries:?}");
+    assert_eq!(entries[0]["detail"]["fields_left_out"], 2, "{entries:?}");
+    assert_eq!(entries[0]["hook"], "nope");
+    let text = Value::from(entries).to_string();
+    assert!(!text.contains("canary"), "{text}");
+}
+
+#[tokio::test]
+async fn other_changes_are_in_the_audit() {
+    let (node, client) = (node().await, client());
+    let cookie = session(&client, &node).await;
+    let (own, foreign) = (url(&node, ""), "http://127.0.0.1:1");
+    let own = own.as_str();
+    for (method, path, origin, status, action, role) in [
+        ("POST", "/canary", own, 404, "form", "operate"),
+        ("PUT", "/bulk", own, 405, "start-job", "operate"),
+        ("DELETE", "/", own, 405, "form", "operate"),
+        ("POST", "/reload", foreign, 403, "foreign", "operate"),
+        ("POST", "/canary/canary", foreign, 403, "foreign", "operate"),
+        ("POST", "/login", foreign, 403, "foreign", "operate"),
+    ] {
+        let request = client.request(method.parse().unwrap(), url(&node, path));
+        let request = request.header("cookie", &cookie).header("origin", origin);
+        let found = request.body("canary=canary").send().await.unwrap();
+        assert_eq!(found.status(), status, "{method} {path}");
+        let entries = audit(&node, "").await;
+        assert_eq!(entries[0]["action"], action, "{path}: {entries:?}");
+        assert_eq!(entries[0]["role"], role, "{path}: {entries:?}");
+        assert_eq!(entries[0]["result"]["status"], status, "{path}");
+        assert_eq!(entries[0]["address"], "127.0.0.1", "{path}");
+    }
+
+    // Without a session: a page of another site, and a guess.
+    let request = client.post(url(&node, "/reload")).header("origin", foreign);
+    assert_eq!(request.send().await.unwrap().status(), 403);
+    let request = client.post(url(&node, "/canary")).header("origin", own);
+    assert_eq!(request.send().await.unwrap().status(), 404);
+    let entries = audit(&node, "").await;
+    assert_eq!(entries.len(), 7, "{entries:?}");
+    assert_eq!(entries[0]["role"], "none");
+    let text = Value::from(entries).to_string();
+    assert!(!text.contains("canary"), "{text}");
+}
+
+#[tokio::test]
+async fn foreign_pages_cannot_flood_the_record() {
+    let (node, client) = (node().await, client());
+    let cookie = session(&client, &node).await;
+    for number in 0..150 {
+        let path = ["/reload", "/absent"][number % 2];
+        let request = client.post(url(&node, path)).header("cookie", &cookie);
+        let request = request.header("origin", "http://127.0.0.1:1");
+        assert_eq!(request.send().await.unwrap().status(), 403);
+    }
+    assert_eq!(audit(&node, "limit=1000").await.len(), 100);
+    assert_eq!(send(&client, &node, &cookie, "/reload", "").await.0, 303);
+    assert_eq!(audit(&node, "action=reload").await.len(), 1);
+}
+
+#[tokio::test]
 async fn jobs_are_in_the_audit() {
     let (node, client) = (node().await, client());
     with_dead(&node, 3).await;

@@ -34,6 +34,7 @@ const OF_THE_LEDGER: [(&str, &[&str]); 2] = [
             "ShownAttempt",
             "Step",
             "StoredRow",
+            "StoredTiming",
             "StoredValue",
             "UNDECODABLE",
         ],

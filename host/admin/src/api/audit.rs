@@ -14,6 +14,8 @@ use crate::role::Caller;
 use landfall_ledger::{AuditEntry, AuditFilter, NewAudit};
 use landfall_model::clock::to_ms;
 
+/// What the record calls a change that a refused sender asked for.
+pub(crate) const FOREIGN: &str = "foreign";
 const PAGE_DEFAULT: usize = 100;
 /// The most bytes of a detail or a result. Longer ones are replaced by their length.
 const JSON_BYTES_MAX: usize = 4096;
@@ -38,6 +40,8 @@ pub(crate) struct AuditQuery {
     hook: Option<String>,
     /// `replay`, `discard`, `retry-now`, `purge`, `pause`, `resume`, `reload` or `reconcile`; of
     /// the dashboard also `send`, `start-job`, `cancel-job`, and `form` for an unknown form.
+    /// `unknown`: no endpoint takes the request. `foreign`: the sender was refused, such as a page
+    /// of another site.
     action: Option<String>,
     /// Entries of this time or later: `2026-01-31T08:15:30Z`, or `1h` for an hour ago.
     since: Option<String>,
@@ -65,10 +69,11 @@ pub(crate) struct AuditRecord {
     id: i64,
     /// RFC 3339, UTC.
     at: String,
-    /// `operate`, `read` for a request that was refused therefore, or `local` for a command that
-    /// opened the ledger of a stopped node.
+    /// `operate`, `read` for a request that was refused therefore, `local` for a command that
+    /// opened the ledger of a stopped node, or `none` for a sender that was refused before its
+    /// token was checked.
     role: String,
-    /// The first eight hexadecimal digits of the token's SHA-256. Empty for `local`.
+    /// The first eight hexadecimal digits of the token's SHA-256. Empty for `local` and `none`.
     token: String,
     /// The address of the client. Null for `local`.
     address: Option<String>,
@@ -76,7 +81,8 @@ pub(crate) struct AuditRecord {
     action: String,
     /// The hook, if the request named one.
     hook: Option<String>,
-    /// What was asked for: the order.
+    /// What was asked for: the keys of the order that the operation knows, and the number of the
+    /// others (`keys_left_out`).
     #[schema(value_type = Object)]
     detail: Value,
     /// The answer. `status` and `error`: the request was refused. Null: the change has not ended,
@@ -184,10 +190,10 @@ impl RefusedChange {
     }
 }
 
-/// What stands in the place of JSON that is too long, and of a body that is no JSON.
+/// What stands in the place of JSON that is too long.
 #[derive(Serialize)]
-pub(crate) struct LeftOut {
-    pub(crate) bytes: usize,
+struct LeftOut {
+    bytes: usize,
 }
 
 fn bounded(value: &impl Serialize) -> String {

@@ -1,6 +1,7 @@
 //! The frame of every command: role, content type and body are checked, and the audit record gets
 //! one entry with what came of it. `operations` puts each operation that changes something into it.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 
 use axum::body::{Body, Bytes, to_bytes};
@@ -12,16 +13,16 @@ use axum::response::Response;
 use http_body_util::LengthLimitError;
 use serde_json::{Map, Value};
 
-use super::audit::{Change, LeftOut, RefusedChange};
-use super::error::{Refusal, bad_request, refusal, refused};
+use super::audit::{Change, RefusedChange};
+use super::error::{ForRecord, Refusal, bad_request, refusal, refused};
+use super::order_body::{OrderBody, OrderRead};
 use crate::events::Events;
-use crate::guard::{Guard, check_command};
+use crate::command_head::check_command;
+use crate::guard::Guard;
 use crate::role::Caller;
 
 /// The most bytes of an order.
 const BODY_MAX: usize = 2 << 20;
-/// The most elements of a list in an entry of the audit record.
-const LISTED_MAX: usize = 20;
 
 /// What the frame knows of an operation.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +31,8 @@ pub(crate) struct Command {
     pub(crate) action: &'static str,
     /// Whether it changes nothing if the order has `dry_run`.
     pub(crate) has_dry_run: bool,
+    /// The keys of its order.
+    pub(crate) keys: &'static BTreeSet<String>,
 }
 
 /// What all commands share.
@@ -43,7 +46,7 @@ pub(crate) struct Frame {
 /// What a request asks for.
 struct Asked {
     hook: Option<String>,
-    order: Value,
+    order: OrderBody,
 }
 
 // === impl Frame ===
@@ -60,10 +63,25 @@ impl Frame {
         change: Change,
         refused: RefusedChange,
     ) {
-        if !self.may_record(caller) {
-            return;
+        if self.may_record(caller) {
+            self.store_refused(caller, change, refused).await;
         }
+    }
 
+    /// Stores an entry for a request whose sender was refused. Of these, only some are stored,
+    /// also if the sender has a token: a page of another site can make a browser send many.
+    pub(crate) async fn record_foreign(
+        &self,
+        caller: &Caller,
+        change: Change,
+        refused: RefusedChange,
+    ) {
+        if self.guard.as_ref().is_none_or(Guard::records_foreign) {
+            self.store_refused(caller, change, refused).await;
+        }
+    }
+
+    async fn store_refused(&self, caller: &Caller, change: Change, refused: RefusedChange) {
         match self.events.record(caller, change).await {
             Ok(id) => self.events.record_result(id, &refused).await,
             Err(_) => tracing::warn!("a refused request is not in the audit record"),
@@ -92,7 +110,11 @@ impl Frame {
         if parts.status.is_success() {
             self.events.record_result(id, &json).await;
         } else {
-            let why = json["error"].as_str().unwrap_or_default();
+            let told = json["error"].as_str().unwrap_or_default();
+            let why = match parts.extensions.get::<ForRecord>() {
+                Some(ForRecord(why)) => why,
+                None => told,
+            };
             let refused = RefusedChange::new(parts.status.as_u16(), why);
             self.events.record_result(id, &refused).await;
         }
@@ -104,16 +126,12 @@ impl Frame {
 
 impl Asked {
     async fn read(parts: &mut Parts, body: Option<&Bytes>) -> Asked {
-        let order = body.map_or(Value::Object(Map::new()), order);
+        let order = body.map_or(OrderBody::Keys(Map::new()), |body| OrderBody::of(body));
         let hook = match hook_of_path(parts).await {
             Some(hook) => Some(hook),
-            None => order["hook"].as_str().map(str::to_owned),
+            None => order.hook().map(str::to_owned),
         };
         Asked { hook, order }
-    }
-
-    fn is_dry_run(&self) -> bool {
-        self.order["dry_run"] == Value::Bool(true)
     }
 }
 
@@ -132,11 +150,19 @@ pub(crate) async fn run(
         Ok(()) => read(body).await,
         Err(refusal) => Err(refusal),
     };
-    let asked = Asked::read(&mut parts, body.as_ref().ok()).await;
-    let changes_nothing = command.has_dry_run && asked.is_dry_run();
+    let Asked { hook, order } = Asked::read(&mut parts, body.as_ref().ok()).await;
+    let is_dry = command.has_dry_run && order.has_dry_run();
+    let change = Change::new(command.action, hook.as_deref(), &order.detail(command.keys));
+    let body = match body {
+        Ok(body) if is_dry => {
+            let request = Request::from_parts(parts, Body::from(body));
+            return run_dry(&frame, &caller, change, request, next).await;
+        }
+        body => body,
+    };
+
     let mut entry = None;
-    if !changes_nothing && frame.may_record(&caller) {
-        let change = Change::new(command.action, asked.hook.as_deref(), &short(asked.order));
+    if frame.may_record(&caller) {
         match frame.events.record(&caller, change).await {
             Ok(id) => entry = Some(id),
             // Without its entry, the change is not made.
@@ -151,6 +177,31 @@ pub(crate) async fn run(
     match entry {
         Some(id) => frame.record_answer(id, answer).await,
         None => answer,
+    }
+}
+
+/// Runs a command whose order seems to be a dry run, which has no entry. It is one if the command
+/// has read the order as such. Otherwise the request is refused, and has an entry.
+async fn run_dry(
+    frame: &Frame,
+    caller: &Caller,
+    change: Change,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let order = OrderRead::default();
+    request.extensions_mut().insert(order.clone());
+    let answer = next.run(request).await;
+    if order.is_set() || !frame.may_record(caller) {
+        return answer;
+    }
+
+    match frame.events.record(caller, change).await {
+        Ok(id) => frame.record_answer(id, answer).await,
+        Err(_) => {
+            tracing::warn!("a refused request is not in the audit record");
+            answer
+        }
     }
 }
 
@@ -171,73 +222,10 @@ async fn read(body: Body) -> Result<Bytes, Refusal> {
     })
 }
 
-/// The order in a body. A body that is no JSON object is told by its length.
-fn order(body: &Bytes) -> Value {
-    if body.is_empty() {
-        return Value::Object(Map::new());
-    }
-
-    let left_out = LeftOut { bytes: body.len() };
-    serde_json::from_slice(body)
-        .map(Value::Object)
-        .or_else(|_| serde_json::to_value(left_out))
-        .unwrap_or_default()
-}
-
-/// The order with the first elements of long lists: `more_NAME` says how many are left out.
-fn short(order: Value) -> Value {
-    let mut keys = match order {
-        Value::Object(keys) => keys,
-        other => return other,
-    };
-
-    let mut more = Vec::new();
-    for (name, value) in &mut keys {
-        if let Value::Array(list) = value
-            && list.len() > LISTED_MAX
-        {
-            more.push((format!("more_{name}"), Value::from(list.len() - LISTED_MAX)));
-            list.truncate(LISTED_MAX);
-        }
-    }
-    keys.extend(more);
-    Value::Object(keys)
-}
-
 async fn hook_of_path(parts: &mut Parts) -> Option<String> {
     let segments = RawPathParams::from_request_parts(parts, &()).await.ok()?;
     let mut segments = segments.iter();
     segments
         .find(|(name, _)| *name == "hook")
         .map(|(_, hook)| hook.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn long_orders_are_shortened() {
-        let events: Vec<usize> = (0..600).collect();
-        let short = short(json!({ "events": events, "reason": "old" }));
-        assert_eq!(short["events"].as_array().unwrap().len(), LISTED_MAX);
-        assert_eq!(short["more_events"], 580);
-        assert_eq!(short["reason"], "old");
-    }
-
-    #[test]
-    fn every_body_is_an_order() {
-        for (body, expected) in [
-            ("", json!({})),
-            ("{\"limit\":-1}", json!({ "limit": -1 })),
-            ("[1]", json!({ "bytes": 3 })),
-            ("1.9", json!({ "bytes": 3 })),
-            ("{\"limit\":", json!({ "bytes": 9 })),
-            ("\u{0}", json!({ "bytes": 1 })),
-        ] {
-            assert_eq!(order(&Bytes::from(body)), expected, "{body}");
-        }
-    }
 }

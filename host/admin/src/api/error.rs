@@ -12,7 +12,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
-use super::unreadable;
+use super::order_body::OrderRead;
+use super::unreadable::{self, Unreadable};
 use landfall_ledger::LedgerError;
 
 /// Why a request was not answered.
@@ -67,11 +68,21 @@ pub(crate) fn answered<T: Serialize>(result: Result<T, Refusal>) -> Response {
     }
 }
 
+/// What is wrong with a path below `/api/` that is no endpoint.
+pub(crate) const NO_ENDPOINT: &str = "no endpoint has this path";
+/// What is wrong with a method that the endpoint does not have.
+pub(crate) const NO_METHOD: &str = "the endpoint does not have this method";
+
+/// What the audit record has in place of the error of an answer, which repeats a text of the
+/// request that may be a secret. An extension of the answer.
+#[derive(Debug, Clone)]
+pub(crate) struct ForRecord(pub(crate) String);
+
 /// The answer to a path below `/api/` that is no endpoint.
 pub(crate) async fn unknown_endpoint() -> Response {
     error_response(
         StatusCode::NOT_FOUND,
-        "no endpoint has this path".into(),
+        NO_ENDPOINT.into(),
         Some("GET /api/v1/openapi.json describes all endpoints".into()),
     )
 }
@@ -80,7 +91,7 @@ pub(crate) async fn unknown_endpoint() -> Response {
 pub(crate) async fn unknown_method() -> Response {
     error_response(
         StatusCode::METHOD_NOT_ALLOWED,
-        "the endpoint does not have this method".into(),
+        NO_METHOD.into(),
         Some("GET /api/v1/openapi.json describes all endpoints".into()),
     )
 }
@@ -149,6 +160,7 @@ where
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &S) -> Result<ApiJson<T>, Response> {
+        let order = request.extensions().get::<OrderRead>().cloned();
         // The frame of the commands has read it.
         let Ok(body) = Bytes::from_request(request, state).await else {
             return Err(*bad_request("the body cannot be read"));
@@ -157,8 +169,18 @@ where
             return Err(*bad_request(NUL));
         }
 
-        unreadable::from_json(&body)
-            .map(ApiJson)
-            .map_err(|why| *bad_request(why))
+        match unreadable::from_json(&body) {
+            Ok(value) => {
+                if let Some(order) = order {
+                    order.set();
+                }
+                Ok(ApiJson(value))
+            }
+            Err(Unreadable { told, recorded }) => {
+                let mut answer = *bad_request(told);
+                answer.extensions_mut().insert(ForRecord(recorded));
+                Err(answer)
+            }
+        }
     }
 }

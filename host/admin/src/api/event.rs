@@ -11,7 +11,7 @@ use super::attempt::Attempt;
 use super::delivery::{Delivery, deliveries};
 use super::error::{ApiError, ApiPath, ApiQuery, Refusal, answered, failed, refusal};
 use crate::events::Events;
-use landfall_ledger::{Repeats, Shown};
+use landfall_ledger::{Repeats, Shown, StoredTiming};
 use landfall_model::{Event, EventId, MASKED, is_shown_header};
 
 const BODY_SHOWN_MAX: usize = 256 << 10;
@@ -47,6 +47,22 @@ pub(crate) struct EventDetail {
     attempts: Vec<Attempt>,
     /// Its duplicates and conflicts.
     repeats: EventRepeats,
+    /// How long the steps before its first attempt took.
+    timing: EventTiming,
+}
+
+/// How long the steps before the first attempt took. Null: unknown, for example because a handler
+/// emitted the event, a broker delivered it, or an older version stored it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventTiming {
+    /// From the end of the request to the verdict on its sender, in milliseconds: with the download
+    /// of a key document and the decoding of the body, without what was computed while the body
+    /// arrived.
+    verify_ms: Option<f64>,
+    /// From the end of the request until the event was written to the ledger, in milliseconds. The
+    /// transaction was committed after that, and before the first attempt (mode `sync`: after the
+    /// answer).
+    stored_ms: Option<f64>,
 }
 
 /// The request of an event, or why it cannot be shown.
@@ -225,6 +241,7 @@ fn detail(events: &Events, id: EventId, mut shown: Shown, body_max: usize) -> Ev
     };
 
     let repeats = std::mem::take(&mut shown.repeats).into();
+    let timing = shown.timing.into();
     let deliveries = deliveries(std::mem::take(&mut shown.deliveries));
     let attempts = shown_attempts(shown);
     let emitted = attempts
@@ -243,6 +260,7 @@ fn detail(events: &Events, id: EventId, mut shown: Shown, body_max: usize) -> Ev
         deliveries,
         attempts,
         repeats,
+        timing,
     }
 }
 
@@ -293,6 +311,21 @@ impl EventBody {
         let hex = text.is_none().then(|| hex::encode(cut));
         EventBody { text, hex }
     }
+}
+
+// === impl EventTiming ===
+
+impl From<StoredTiming> for EventTiming {
+    fn from(timing: StoredTiming) -> EventTiming {
+        EventTiming {
+            verify_ms: timing.verify_us.map(millis),
+            stored_ms: timing.stored_us.map(millis),
+        }
+    }
+}
+
+fn millis(us: i64) -> f64 {
+    us as f64 / 1000.0
 }
 
 // === impl EventRepeats ===

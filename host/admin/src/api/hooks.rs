@@ -84,7 +84,7 @@ pub(crate) struct HookQueue {
     pending: u64,
     /// Deliveries that run.
     running: u64,
-    /// Dead letters.
+    /// Dead letters. Failed events of mode `sync` are none.
     dead: u64,
     /// For how long the delivery has been due that has waited longest, in seconds.
     oldest_age_seconds: f64,
@@ -110,7 +110,7 @@ pub(crate) struct HookDetail {
     status: HookEntry,
     /// What the component is and may do. Null if none serves.
     receipt: Option<HookReceipt>,
-    /// The newest dead letter. Null if there is none.
+    /// The newest dead delivery. Null if there is none.
     last_error: Option<HookFailure>,
 }
 
@@ -139,7 +139,7 @@ pub(crate) struct HookReceipt {
     http: Vec<String>,
 }
 
-/// A dead letter.
+/// A dead delivery.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct HookFailure {
     /// The number of the delivery.
@@ -185,7 +185,7 @@ pub(crate) async fn list(
     answered(entries)
 }
 
-/// One hook: status, queue, component, and its newest dead letter.
+/// One hook: status, queue, component, and its newest dead delivery.
 #[utoipa::path(
     get,
     path = "/api/v1/hooks/{hook}",

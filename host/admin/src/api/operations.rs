@@ -1,8 +1,12 @@
 //! Every operation of `/api/v1` with its role, in one list. From it follow the routes, the frame of
 //! those that change something, and the OpenAPI document.
 
-use axum::routing::{self, MethodRouter, any};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use axum::routing::{self, MethodRouter};
 use axum::{Router, middleware};
+use serde_json::Value;
 use utoipa::OpenApi;
 
 use super::command::{self, Command, Frame};
@@ -42,6 +46,7 @@ impl Operation {
         let command = Command {
             action: self.path.rsplit('/').next().unwrap_or_default(),
             has_dry_run: self.has_dry_run,
+            keys: ORDER_KEYS.get(self.path).unwrap_or(&NO_KEYS),
         };
         let state = (frame.clone(), command);
         route.route_layer(middleware::from_fn_with_state(state, command::run))
@@ -149,11 +154,47 @@ pub(crate) fn openapi() -> utoipa::openapi::OpenApi {
     Described::openapi()
 }
 
-/// The answer to every other path below `/api/`.
-pub(crate) fn unknown_routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    ["/api", "/api/", "/api/{*path}"]
-        .into_iter()
-        .fold(Router::new(), |router, path| {
-            router.route(path, any(error::unknown_endpoint))
-        })
+/// The keys of orders, by the path of the operation.
+static ORDER_KEYS: LazyLock<BTreeMap<&'static str, BTreeSet<String>>> = LazyLock::new(|| {
+    let document = serde_json::to_value(openapi()).expect("the document has only string keys");
+    let commands = OPERATIONS.iter().filter(|one| one.role == Role::Operate);
+    commands
+        .map(|command| (command.path, order_keys(&document, command)))
+        .collect()
+});
+static NO_KEYS: BTreeSet<String> = BTreeSet::new();
+
+/// The keys of the order that an operation takes, from the OpenAPI document.
+fn order_keys(document: &Value, operation: &Operation) -> BTreeSet<String> {
+    let described = &document["paths"][operation.path][operation.method];
+    let schema = &described["requestBody"]["content"]["application/json"]["schema"]["$ref"];
+    let pointer = schema.as_str().and_then(|name| name.strip_prefix('#'));
+    let order = pointer.and_then(|pointer| document.pointer(pointer));
+    let keys = order.and_then(|order| order["properties"].as_object());
+    keys.into_iter()
+        .flat_map(|keys| keys.keys().cloned())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_have_the_documented_keys() {
+        for (path, keys) in [
+            ("/api/v1/purge", &["dry_run", "hook"][..]),
+            ("/api/v1/hooks/{hook}/reconcile", &["dry_run", "since"]),
+            ("/api/v1/hooks/{hook}/pause", &[]),
+        ] {
+            let found: Vec<&str> = ORDER_KEYS[path].iter().map(String::as_str).collect();
+            assert_eq!(found, keys, "{path}");
+        }
+        for path in ["/api/v1/replay", "/api/v1/discard", "/api/v1/retry-now"] {
+            let keys = &ORDER_KEYS[path];
+            for key in ["events", "hook", "state", "since", "per_second", "reason"] {
+                assert!(keys.contains(key), "{path} {key}");
+            }
+        }
+    }
 }

@@ -27,12 +27,14 @@ const TIME_MAX: Duration = Duration::from_millis(30);
 /// Deliveries that are listed from the ledger at a time, and bytes of bodies that are read at a
 /// time. A request reads so many, however long it takes.
 const STEP: usize = 200;
-const BYTES_MAX: i64 = 2 << 20;
+const BYTES_MAX: i64 = 512 << 10;
 /// Delivery numbers among which the ledger looks at a time: at first, and at most. After a quick
 /// answer, the next range is twice as large.
 const WINDOW_MIN: i64 = 10_000;
 const WINDOW_MAX: i64 = 160_000;
 const WINDOW_QUICK: Duration = Duration::from_millis(4);
+/// Replays at the end of the searched window, among which its time is looked for.
+const REPLAYS_MAX: usize = 50;
 
 /// The filters of a list of deliveries, and the page.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -84,6 +86,9 @@ pub(crate) struct EventPage {
     next: Option<i64>,
     /// Number of deliveries that were examined.
     scanned: usize,
+    /// When the event at the old end of the searched window was received, in RFC 3339. Null if no
+    /// older delivery can match, and with `after`.
+    back_to: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -108,7 +113,9 @@ struct Content {
 
 /// A page of deliveries, newest first.
 ///
-/// A request that takes 30 ms or has read 10,000 events ends early, with a `next`.
+/// A request that takes 30 ms or has read 10,000 events ends early, with a `next`: what it says
+/// holds for the deliveries down to that number. The event of the last of them was received at
+/// `back_to`.
 #[utoipa::path(
     get,
     path = "/api/v1/events",
@@ -138,11 +145,29 @@ async fn page(events: &Events, search: &Search) -> Result<EventPage, Refusal> {
     let found = find(events, filter, search.reason.as_deref(), &content)
         .await
         .map_err(failed)?;
+    let back_to = match found.next.filter(|_| search.after.is_none()) {
+        Some(next) => oldest_searched(events, next).await.map_err(failed)?,
+        None => None,
+    };
     Ok(EventPage {
         events: deliveries(found.events),
         next: found.next,
         scanned: found.scanned,
+        back_to,
     })
+}
+
+/// When the event of the first delivery with this or a greater number was received. Replays are
+/// younger than their events, and do not count.
+async fn oldest_searched(events: &Events, next: i64) -> Result<Option<String>, LedgerError> {
+    let filter = Filter {
+        after: Some(next.saturating_sub(1)),
+        limit: REPLAYS_MAX,
+        ..Filter::default()
+    };
+    let listed = events.ledger.list(filter).await?;
+    let first = listed.into_iter().find(|one| !one.replayed);
+    Ok(first.map(|one| one.received_at))
 }
 
 // === impl Search ===

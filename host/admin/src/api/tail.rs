@@ -22,7 +22,7 @@ use super::error::{ApiError, ApiQuery, Refusal, bad_request, error_response, fai
 use super::params::state;
 use super::search::newest;
 use crate::events::Events;
-use crate::guard::PresentedToken;
+use crate::presented_token::PresentedToken;
 use landfall_ledger::{Filter, LedgerError, Listed};
 use landfall_model::{DeliveryState, lock};
 

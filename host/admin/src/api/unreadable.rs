@@ -6,19 +6,58 @@ use serde::de::DeserializeOwned;
 /// The most characters of a name in a text.
 const NAME_CHARACTERS_MAX: usize = 100;
 
-/// Reads a JSON body, or says what is wrong with it.
-pub(super) fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+/// What is wrong with a body.
+#[derive(Debug)]
+pub(super) struct Unreadable {
+    /// For the sender.
+    pub(super) told: String,
+    /// For the audit record: without the names of unknown keys, which may be secrets.
+    pub(super) recorded: String,
+}
+
+/// Reads a JSON object, or says what is wrong with it.
+pub(super) fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Unreadable> {
+    // serde also reads a struct from a list of its values.
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err("the request must be a JSON object".to_owned().into());
+    }
+
     let mut json = serde_json::Deserializer::from_slice(body);
     let read = serde_path_to_error::deserialize(&mut json);
     let value = read.map_err(|error| {
         let place = error.path().to_string();
         match error.into_inner() {
-            why if why.is_data() => explain("key", &place, &why.to_string()),
-            why => not_json(body, &why),
+            why if why.is_data() => {
+                let why = why.to_string();
+                Unreadable {
+                    told: explain("key", &place, &why),
+                    recorded: explain("key", &place, &without_unknown(&why)),
+                }
+            }
+            why => not_json(body, &why).into(),
         }
     })?;
     json.end().map_err(|why| not_json(body, &why))?;
     Ok(value)
+}
+
+impl From<String> for Unreadable {
+    fn from(why: String) -> Unreadable {
+        Unreadable {
+            recorded: why.clone(),
+            told: why,
+        }
+    }
+}
+
+/// The text of serde without the name of an unknown key, which the sender has chosen.
+fn without_unknown(why: &str) -> String {
+    let known = why.rsplit_once(", expected ").map(|(_, known)| known);
+    match known.filter(|_| why.starts_with("unknown field")) {
+        Some(known) => format!("unknown field `…`, expected {known}"),
+        None if why.starts_with("unknown field") => "unknown field `…`".to_owned(),
+        None => why.to_owned(),
+    }
 }
 
 /// What is wrong with a query. `why`: the text of axum.
@@ -141,6 +180,7 @@ mod tests {
             ("{\"events\":[\"a\",7]}", "`events[1]` must be a text"),
             ("{\"events\":\"a\"}", "`events` must be a list"),
             ("7", "the request must be a JSON object"),
+            (" [\"a\"]", "the request must be a JSON object"),
             ("", "the body is empty: send a JSON object"),
             (
                 "{\"limit\":",
@@ -157,14 +197,19 @@ mod tests {
             ),
         ] {
             let why = from_json::<Order>(body.as_bytes()).unwrap_err();
-            assert_eq!(why, text, "{body}");
+            assert_eq!(why.told, text, "{body}");
+            assert!(!why.recorded.contains("limti"), "{}", why.recorded);
         }
         assert_eq!(
-            from_json::<One>(b"{}").unwrap_err(),
+            from_json::<One>(b"{}").unwrap_err().told,
             "the key `hook` is missing"
         );
         let unknown = from_json::<One>(b"{\"hok\":1}").unwrap_err();
-        assert_eq!(unknown, "this endpoint has no key `hok`: write `hook`");
+        assert_eq!(
+            unknown.recorded,
+            "this endpoint has no key `…`: write `hook`"
+        );
+        assert_eq!(unknown.told, "this endpoint has no key `hok`: write `hook`");
     }
 
     #[test]

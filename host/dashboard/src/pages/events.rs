@@ -121,7 +121,7 @@ async fn list(dashboard: &Dashboard, search: &str, before: &str) -> EventList {
         Ok(found) => {
             let ledger = &*dashboard.setup.admin.ledger;
             let heads = dashboard.heads.of(ledger, &found.events).await;
-            fill(&mut view, found, heads, search);
+            fill(&mut view, found, heads, search, before);
         }
         Err(error) => view.problems.push(text::sentence(&error.text)),
     }
@@ -132,19 +132,25 @@ async fn list(dashboard: &Dashboard, search: &str, before: &str) -> EventList {
     view
 }
 
-fn fill(view: &mut EventList, found: Deliveries, heads: Vec<Head>, search: &str) {
+fn fill(view: &mut EventList, found: Deliveries, heads: Vec<Head>, search: &str, before: &str) {
     let rows = found.events.iter().zip(heads);
     view.rows = rows.map(|(one, head)| Row::new(one).with(head)).collect();
     let scanned = found.scanned.max(view.rows.len());
+    let searched = format!("{} shown. Searched {scanned} deliveries", view.rows.len());
+    let from = match before.parse::<i64>() {
+        Ok(before) => format!("below {before}"),
+        Err(_) => "from the newest".to_owned(),
+    };
     view.window = match found.next {
-        None => format!(
-            "{} shown. Searched {scanned} deliveries, to the oldest that can match.",
-            view.rows.len()
-        ),
-        Some(next) => format!(
-            "{} shown. Searched {scanned} deliveries, from the newest down to delivery {next}; older ones were not searched.",
-            view.rows.len()
-        ),
+        None => format!("{searched}, to the oldest that can match."),
+        Some(next) => {
+            let received = found.back_to.as_deref().map_or_else(String::new, |at| {
+                format!(", received {}", text::line(at, 40))
+            });
+            format!(
+                "{searched}, {from} down to delivery {next}{received}; older ones were not searched."
+            )
+        }
     };
     if let Some(next) = found.next {
         view.older = link("/events", &[("q", search), ("before", &next.to_string())]);

@@ -19,14 +19,27 @@ const STORED_MS_MAX: f64 = 10_000.0;
 const ATTEMPTS_MAX: usize = 100;
 
 /// A line of the timeline.
+#[derive(Debug, Clone)]
 pub(super) struct Step {
-    /// The time since the event was verified; empty if it is unknown.
+    /// The time since the request had been read; empty if it is unknown.
     pub(super) offset: String,
     pub(super) what: String,
     pub(super) detail: String,
     pub(super) tone: &'static str,
     /// Whether the step is a part of the one before.
     pub(super) is_part: bool,
+}
+
+/// The time from which on the timeline counts: when the request of the event had been read.
+#[derive(Debug, Clone, Copy)]
+struct Origin<'a> {
+    /// The time of the event: its proof had been checked then.
+    received_at: &'a str,
+    /// How long the check took; zero if that is unknown.
+    verify_ms: f64,
+    /// No attempt starts before. Times of day are in whole milliseconds, so that their differences
+    /// may say otherwise.
+    earliest_ms: f64,
 }
 
 /// How a hook answers callers.
@@ -44,35 +57,45 @@ pub(super) fn timeline(
     received_at: &str,
     answers: Option<Answers>,
 ) -> Vec<Step> {
-    let mut steps = vec![Step::new("", "Received", String::new(), "plain")];
-    steps.extend(verified(&shown["verdict"]));
+    let timing = &shown["timing"];
+    let verify_ms = timing["verify_ms"].as_f64();
+    let is_sync = answers.is_some_and(|answers| answers.mode == Mode::Sync);
+    let earliest_ms = timing["stored_ms"].as_f64().filter(|_| !is_sync);
+    let origin = Origin {
+        received_at,
+        verify_ms: verify_ms.unwrap_or(0.0),
+        earliest_ms: earliest_ms.unwrap_or(0.0),
+    };
+    let began = verify_ms.map_or("", |_| "0 ms");
+    let mut steps = vec![Step::new(began, "Received", String::new(), "plain")];
+    steps.extend(verified(&shown["verdict"], verify_ms));
     for (number, one) in deliveries.iter().rev().enumerate() {
         let answers = answers.filter(|_| number == 0);
-        let what = if one.replayed { "Replayed" } else { "Stored" };
         let own: Vec<&Value> = attempts
             .iter()
             .filter(|attempt| attempt["delivery"].as_i64() == Some(one.delivery))
             .collect();
-        let is_after_run = answers.is_some_and(|answers| answers.mode == Mode::Sync);
+        let is_after_run = is_sync && number == 0;
         let first = own.first().filter(|_| number == 0 && !is_after_run);
-        steps.push(Step::new(
-            &first.map_or_else(String::new, |first| stored_by(received_at, first)),
-            &format!("{what} as delivery {}", one.delivery),
-            if is_after_run {
-                "after the answer, because the mode of the hook is sync".to_owned()
-            } else {
-                String::new()
-            },
-            "plain",
-        ));
+        let first = first.and_then(|first| origin.ms_to_start(first));
+        let stored_ms = timing["stored_ms"].as_f64().filter(|_| number == 0);
+        let mut stored = stored(one, stored_ms, first);
+        if is_after_run {
+            stored.detail = "after the answer, because the mode of the hook is sync".to_owned();
+        } else {
+            steps.push(stored.clone());
+        }
         if answers.is_some_and(|answers| answers.mode == Mode::Async) {
             let detail = "as soon as it was stored, because the mode of the hook is async";
             steps.push(Step::new("", "Answered", detail.to_owned(), "plain"));
         }
         for (number, attempt) in own.into_iter().take(ATTEMPTS_MAX).enumerate() {
-            add_attempt(&mut steps, attempt, received_at);
+            add_attempt(&mut steps, attempt, origin);
             let answers = answers.filter(|_| number == 0);
-            steps.extend(answers.and_then(|answers| answers.step(attempt, received_at)));
+            steps.extend(answers.and_then(|answers| answers.step(attempt, origin)));
+        }
+        if is_after_run {
+            steps.push(stored);
         }
         steps.push(last_step(one));
     }
@@ -80,8 +103,8 @@ pub(super) fn timeline(
     steps
 }
 
-/// How the sender was verified. The time of an event is that at which its proof had been checked.
-fn verified(verdict: &Value) -> Option<Step> {
+/// How the sender was verified, and how long that took, if it is known.
+fn verified(verdict: &Value, verify_ms: Option<f64>) -> Option<Step> {
     if verdict["key"] == "emit" {
         return None;
     }
@@ -97,25 +120,37 @@ fn verified(verdict: &Value) -> Option<Step> {
         Some((_, number)) => format!("Verified by key {}", text::line(number, 20)),
         None => format!("Verified by {}", text::line(key, 80)),
     };
-    let detail = text::line(&format!("{scheme}, {provider}"), 120);
-    Some(Step::new("0 ms", &what, detail, "good"))
+    let mut detail = text::line(&format!("{scheme}, {provider}"), 120);
+    let Some(ms) = verify_ms else {
+        return Some(Step::new("0 ms", &what, detail, "good"));
+    };
+    let took = text::duration(ms);
+    detail.push_str(&format!("; the check took {took}"));
+    Some(Step::new(&format!("+{took}"), &what, detail, "good"))
 }
 
-/// The latest time at which the event was stored: an event that is queued is stored before its first
-/// attempt starts.
-fn stored_by(received_at: &str, first: &Value) -> String {
-    let started = first["started_at"].as_str().unwrap_or_default();
-    match ms_between(received_at, started) {
-        // An attempt may start long after.
-        Some(ms) if ms < STORED_MS_MAX => format!("by {}", after(ms)),
-        _ => String::new(),
+/// When the event was stored. `stored_ms`: when its row was written, if that is known. `first`: the
+/// start of its first attempt, if that was before the answer. The transaction was committed in
+/// between.
+fn stored(one: &Delivery, stored_ms: Option<f64>, first: Option<f64>) -> Step {
+    let what = if one.replayed { "Replayed" } else { "Stored" };
+    let what = format!("{what} as delivery {}", one.delivery);
+    // An attempt may start long after.
+    let first = first.filter(|ms| *ms < STORED_MS_MAX).map(after);
+    match (stored_ms, first) {
+        (Some(ms), first) => {
+            let detail = first.map(|first| format!("on stable storage by {first}"));
+            let offset = format!("+{}", text::duration(ms));
+            Step::new(&offset, &what, detail.unwrap_or_default(), "plain")
+        }
+        (None, Some(first)) => Step::new(&format!("by {first}"), &what, String::new(), "plain"),
+        (None, None) => Step::new("", &what, String::new(), "plain"),
     }
 }
 
-fn add_attempt(steps: &mut Vec<Step>, attempt: &Value, received_at: &str) {
+fn add_attempt(steps: &mut Vec<Step>, attempt: &Value, origin: Origin<'_>) {
     let outcome = attempt["outcome"].as_str().unwrap_or("unknown");
     let ms = attempt["duration_ms"].as_f64().unwrap_or(0.0);
-    let started = attempt["started_at"].as_str().unwrap_or_default();
     let number = attempt["number"].as_u64().unwrap_or(0);
     let what = format!("Attempt {number}: {}", text::line(outcome, 40));
     let mut detail = text::duration(ms);
@@ -127,7 +162,7 @@ fn add_attempt(steps: &mut Vec<Step>, attempt: &Value, received_at: &str) {
     }
 
     steps.push(Step::new(
-        &offset(received_at, started),
+        &origin.ms_to_start(attempt).map_or_else(String::new, after),
         &what,
         detail,
         outcome_tone(outcome),
@@ -199,17 +234,24 @@ fn after(ms: f64) -> String {
     format!("+{}", text::duration(ms.max(0.0).round()))
 }
 
-fn offset(from: &str, to: &str) -> String {
-    ms_between(from, to).map_or_else(String::new, after)
+// === impl Origin ===
+
+impl Origin<'_> {
+    /// The milliseconds until the start of an attempt, if both times are known.
+    fn ms_to_start(self, attempt: &Value) -> Option<f64> {
+        let started = attempt["started_at"].as_str()?;
+        // The clock may have been set back.
+        let ms = ms_between(self.received_at, started)?.max(0.0);
+        Some((ms + self.verify_ms).max(self.earliest_ms))
+    }
 }
 
 // === impl Answers ===
 
 impl Answers {
     /// The answer after the first attempt; `None` in mode `async`, which answers before it.
-    fn step(self, attempt: &Value, received_at: &str) -> Option<Step> {
-        let started = attempt["started_at"].as_str().unwrap_or_default();
-        let waited = ms_between(received_at, started)?.max(0.0);
+    fn step(self, attempt: &Value, origin: Origin<'_>) -> Option<Step> {
+        let waited = origin.ms_to_start(attempt)?;
         let ended = waited + attempt["duration_ms"].as_f64().unwrap_or(0.0);
         let is_done = attempt["outcome"] == "done";
         let is_in_time = ended <= self.within.as_secs_f64() * 1000.0;
@@ -265,6 +307,12 @@ mod tests {
 
     use super::*;
 
+    const ORIGIN: Origin<'_> = Origin {
+        received_at: "2026-01-31T08:15:30Z",
+        verify_ms: 0.0,
+        earliest_ms: 0.0,
+    };
+
     #[test]
     fn answers_follow_the_mode() {
         let answers = |mode| Answers {
@@ -301,25 +349,19 @@ mod tests {
                 "with a failure, which the mode sync passes on",
             ),
         ] {
-            let step = answers(mode)
-                .step(&attempt, "2026-01-31T08:15:30Z")
-                .unwrap();
+            let step = answers(mode).step(&attempt, ORIGIN).unwrap();
             assert_eq!(
                 (step.offset.as_str(), step.detail.as_str()),
                 (offset, detail)
             );
         }
         let done = attempt("done", 1.0, None);
-        assert!(
-            answers(Mode::Async)
-                .step(&done, "2026-01-31T08:15:30Z")
-                .is_none()
-        );
+        assert!(answers(Mode::Async).step(&done, ORIGIN).is_none());
     }
 
     #[test]
     fn steps_have_their_times() {
-        let shown = json!({ "verdict": { "key": "signature#2", "scheme": "signature", "provider": "github" } });
+        let verdict = json!({ "key": "signature#2", "scheme": "signature", "provider": "github" });
         let delivery = |delivery, replayed| Delivery {
             delivery,
             replayed,
@@ -331,20 +373,21 @@ mod tests {
             json!({ "delivery": delivery, "number": 1, "started_at": started_at,
                     "duration_ms": 2.0, "outcome": "done", "record": {} })
         });
-        let steps = |mode| -> Vec<(String, String)> {
+        let steps = |mode, timing: Value| -> Vec<(String, String)> {
             let answers = Answers {
                 mode,
                 within: Duration::from_secs(8),
             };
             let deliveries = [delivery(2, true), delivery(1, false)];
-            let at = "2026-01-31T08:15:30Z";
+            let shown = json!({ "verdict": verdict, "timing": timing });
+            let at = ORIGIN.received_at;
             let steps = timeline(&shown, &deliveries, &attempts, at, Some(answers));
             steps
                 .into_iter()
                 .map(|step| (step.offset, step.what))
                 .collect()
         };
-        let auto = steps(Mode::Auto);
+        let auto = steps(Mode::Auto, Value::Null);
         for (at, offset, what) in [
             (0, "", "Received"),
             (1, "0 ms", "Verified by key 2"),
@@ -357,15 +400,64 @@ mod tests {
         ] {
             assert_eq!(auto[at], (offset.to_owned(), what.to_owned()));
         }
-        assert_eq!(steps(Mode::Sync)[2].0, "");
+
+        let timing = json!({ "verify_ms": 120.0, "stored_ms": 121.4 });
+        let auto = steps(Mode::Auto, timing.clone());
+        for (at, offset, what) in [
+            (0, "0 ms", "Received"),
+            (1, "+120 ms", "Verified by key 2"),
+            (2, "+121 ms", "Stored as delivery 1"),
+            (3, "+124 ms", "Attempt 1: done"),
+            (7, "+9.1 s", "Attempt 1: done"),
+        ] {
+            assert_eq!(auto[at], (offset.to_owned(), what.to_owned()));
+        }
+        let sync = steps(Mode::Sync, timing);
+        let stored = ("+121 ms".to_owned(), "Stored as delivery 1".to_owned());
+        assert_eq!(sync[4], stored, "after the answer");
     }
 
     #[test]
-    fn offsets_count_from_the_reception() {
-        assert_eq!(
-            offset("2026-01-31T08:15:30.000Z", "2026-01-31T08:15:30.120Z"),
-            "+120 ms"
-        );
-        assert_eq!(offset("", "2026-01-31T08:15:30Z"), "");
+    fn stored_events_have_two_times() {
+        let one = Delivery {
+            delivery: 7,
+            ..Delivery::default()
+        };
+        for (stored_ms, first, offset, detail) in [
+            (
+                Some(0.41),
+                Some(3.0),
+                "+0.41 ms",
+                "on stable storage by +3 ms",
+            ),
+            (Some(0.41), Some(20_000.0), "+0.41 ms", ""),
+            (None, Some(3.0), "by +3 ms", ""),
+            (None, None, "", ""),
+        ] {
+            let step = stored(&one, stored_ms, first);
+            assert_eq!(
+                (step.offset.as_str(), step.detail.as_str()),
+                (offset, detail)
+            );
+        }
+    }
+
+    #[test]
+    fn offsets_include_the_check() {
+        let origin = Origin {
+            verify_ms: 300.0,
+            ..ORIGIN
+        };
+        let attempt = |at: &str| json!({ "started_at": at });
+        let ms = origin.ms_to_start(&attempt("2026-01-31T08:15:30.120Z"));
+        assert_eq!(ms.map(after).as_deref(), Some("+420 ms"));
+        assert_eq!(origin.ms_to_start(&attempt("")), None);
+
+        let late = Origin {
+            earliest_ms: 420.6,
+            ..origin
+        };
+        let ms = late.ms_to_start(&attempt("2026-01-31T08:15:30.120Z"));
+        assert_eq!(ms.map(after).as_deref(), Some("+421 ms"));
     }
 }

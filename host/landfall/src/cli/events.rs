@@ -49,8 +49,8 @@ enum What {
     RetryNow(RetryFlags),
     /// Remove everything of a hook that no longer exists: events, deliveries, rows and values.
     Purge(PurgeFlags),
-    /// Print a line for each change of a delivery until stopped: accepted, retry, done, dead,
-    /// discarded.
+    /// Print a line for each change of a delivery until stopped: accepted, retry, deferred, done,
+    /// dead, discarded. Follows the stream of a running node, and needs its admin listener.
     Tail(TailFlags),
     /// Count the deliveries of each hook in each state.
     Stats,
@@ -300,7 +300,13 @@ async fn list(flags: &EventsFlags, which: &ListFlags) -> anyhow::Result<()> {
             break;
         }
 
-        progress(&format!("{looked_at} deliveries looked at"));
+        let back_to = page["back_to"]
+            .as_str()
+            .map(|at| format!(", back to {}", printable(at)));
+        progress(&format!(
+            "{looked_at} deliveries looked at{}",
+            back_to.unwrap_or_default()
+        ));
     }
 
     if let Some(next) = next {

@@ -26,6 +26,7 @@ mod rows;
 mod save;
 mod send;
 mod served;
+mod server_sent;
 mod show;
 mod tail;
 mod target;

@@ -108,8 +108,13 @@ fn request(shown: &Value) {
         .as_str()
         .map(|name| format!(", provider {}", printable(name)))
         .unwrap_or_default();
+    let timing = &shown["timing"];
+    let took = timing["verify_ms"]
+        .as_f64()
+        .map(|ms| format!(", in {}", duration(ms)))
+        .unwrap_or_default();
     say!(
-        "verified   by {}, scheme {}{provider}",
+        "verified   by {}, scheme {}{provider}{took}",
         text(&verdict["key"]),
         text(&verdict["scheme"])
     );
@@ -124,6 +129,10 @@ fn request(shown: &Value) {
                 text(&attribute[1])
             );
         }
+    }
+
+    if let Some(ms) = timing["stored_ms"].as_f64() {
+        say!("stored     {} after the request was read", duration(ms));
     }
 
     say!("body       {} bytes", event["body_bytes"]);

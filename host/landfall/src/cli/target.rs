@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
+use landfall_egress::Streamed;
 use serde_json::Value;
 
 use crate::app::{self, AdminAt};
@@ -40,6 +41,8 @@ const ADMIN_DEFAULT: &str = "http://127.0.0.1:8081";
 
 /// The error for an answer that is not one of the admin API.
 pub(super) const NO_ADMIN: &str = "that is no admin listener of Landfall";
+/// The bytes that are read of an error to a request for a stream.
+const ERROR_BYTES_MAX: usize = 64 << 10;
 
 // === impl AdminFlags ===
 
@@ -61,15 +64,42 @@ impl AdminFlags {
 
     /// The JSON that the node answers to a GET, or to a POST of this JSON.
     pub(super) async fn ask(&self, path: &str, post: Option<&Value>) -> anyhow::Result<Value> {
-        let node = match &self.token {
+        let node = self.node()?;
+        let (status, text) = node.ask(path, post.map(Value::to_string)).await?;
+        self.answer(&node, status, &text)
+    }
+
+    /// The stream that the node answers to a GET.
+    pub(super) async fn follow(&self, path: &str) -> anyhow::Result<Streamed> {
+        let node = self.node()?;
+        let mut stream = node.follow(path).await?;
+        if stream.status == 200 {
+            return Ok(stream);
+        }
+
+        let mut text = Vec::new();
+        while let Some(piece) = stream.next().await
+            && text.len() < ERROR_BYTES_MAX
+        {
+            text.extend_from_slice(&piece?);
+        }
+        let text = String::from_utf8_lossy(&text);
+        self.answer(&node, stream.status, &text)?;
+        bail!(NO_ADMIN)
+    }
+
+    fn node(&self) -> anyhow::Result<AdminAt> {
+        Ok(match &self.token {
             Some(reference) => AdminAt {
                 token: Some(app::secret(reference)?),
                 ..AdminAt::open(self.url())
             },
             None => AdminAt::found(self.url()),
-        };
+        })
+    }
 
-        let (status, text) = node.ask(path, post.map(Value::to_string)).await?;
+    /// The JSON of an answer with status 200. Other answers are errors.
+    fn answer(&self, node: &AdminAt, status: u16, text: &str) -> anyhow::Result<Value> {
         let problem = node
             .problem
             .as_ref()
@@ -81,7 +111,7 @@ impl AdminFlags {
             self.url(),
             problem.unwrap_or_default()
         );
-        let (answer, why) = read(&text);
+        let (answer, why) = read(text);
         let hint = answer
             .as_ref()
             .and_then(|json| json["hint"].as_str())
@@ -111,9 +141,13 @@ impl LedgerFlags {
         answer.context(NO_ADMIN)
     }
 
-    /// Whether a running node is asked, and not the ledger of a stopped one.
-    pub(super) fn is_running(&self) -> bool {
-        self.data.is_none()
+    /// The stream that the node answers to a GET.
+    pub(super) async fn follow(&self, path: &str) -> anyhow::Result<Streamed> {
+        ensure!(
+            self.data.is_none(),
+            "a stopped node has no new events: leave out --data, or use `list`"
+        );
+        self.admin.follow(path).await
     }
 }
 

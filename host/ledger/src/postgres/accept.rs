@@ -39,8 +39,9 @@ pub(super) async fn accept(
         window,
     } = Keys::of(new);
     let order_key = new.order_key.as_deref().map(|key| indexed(key.as_bytes()));
+    let timing = new.stored.timing();
     let sql = "SELECT kind, other, delivery, state, wait, reply
-               FROM accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, false)";
+               FROM accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, false, $16, $17)";
     let row = transaction
         .query_one_cached(
             sql,
@@ -60,6 +61,8 @@ pub(super) async fn accept(
                 &owner,
                 &millis(SHARED_LEASE),
                 &new.dead,
+                &timing.verify_us(),
+                &timing.since_read_us(),
             ],
         )
         .await?;

@@ -33,8 +33,9 @@ pub(super) async fn start(
         Some(replay) => (Some(replay.key), millis(replay.window)),
         None => (None, 0),
     };
+    let timing = new.stored.timing();
     let sql = "SELECT kind, delivery, number, wait, why, other, deferrals, deferred_since
-               FROM start_received($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+               FROM start_received($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
     let row = client
         .query_one_cached(
             sql,
@@ -54,6 +55,8 @@ pub(super) async fn start(
                 &i32::try_from(*number).unwrap_or(i32::MAX),
                 &owner,
                 &millis(SHARED_LEASE),
+                &timing.verify_us(),
+                &timing.since_read_us(),
             ],
         )
         .await?;

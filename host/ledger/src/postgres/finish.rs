@@ -115,8 +115,8 @@ pub(super) async fn record(
         }
         Disposition::Dead(why) => (DeliveryState::Dead, Some(plain(why))),
     };
-    let sql =
-        "SELECT record_event($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+    let timing = stored.timing();
+    let sql = "SELECT record_event($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
     transaction
         .query_one_cached(
             sql,
@@ -136,6 +136,8 @@ pub(super) async fn record(
                 &plain(&attempt.reason),
                 &attempt.status.map(i32::from),
                 &plain(&attempt.record),
+                &timing.verify_us(),
+                &timing.since_read_us(),
             ],
         )
         .await

@@ -13,9 +13,9 @@ use super::query::{Cached, event_of};
 use crate::backlog::{self, BacklogLine, HookBacklog};
 use crate::shown::{
     Content, Count, Filter, Listed, Parts, Repeats, SINCE_EVENTS_MAX, Shown, ShownAttempt,
-    StoredRow, StoredValue, first_id_since, time_of_day,
+    StoredRow, StoredTiming, StoredValue, first_id_since, time_of_day,
 };
-use crate::state_column::{PENDING, StateColumn};
+use crate::state_column::{DEAD, PENDING, StateColumn};
 use landfall_model::clock::to_ms;
 use landfall_model::{DeliveryState, EventId, KvValue, LedgerTime};
 
@@ -201,13 +201,11 @@ pub(super) async fn show(
 ) -> Result<Option<Shown>, Error> {
     let id = id.uuid();
     let sql = "SELECT e.id, e.hook, e.received_ms, e.head, e.body_digest, e.checksum, p.body,
-                      e.duplicates, e.last_duplicate_ms, e.last_duplicate, e.conflicts, e.last_conflict
+                      e.duplicates, e.last_duplicate_ms, e.last_duplicate, e.conflicts, e.last_conflict,
+                      e.verify_us, e.stored_us
                FROM events e LEFT JOIN payloads p ON p.event = e.seq WHERE e.id = $1";
     let events = client.query_cached(sql, &[&id]).await?;
-    let Some((event, repeats)) = events
-        .first()
-        .map(|row| (event_of(row, 0), repeats(row, 7)))
-    else {
+    let Some(row) = events.first() else {
         return Ok(None);
     };
     let sql = format!(
@@ -219,10 +217,14 @@ pub(super) async fn show(
                WHERE e.id = $1 ORDER BY a.delivery, a.number";
     let attempts = client.query_cached(sql, &[&id]).await?;
     Ok(Some(Shown {
-        event,
+        event: event_of(row, 0),
         deliveries: deliveries.iter().map(|row| listed(row, now)).collect(),
         attempts: attempts.iter().map(attempt).collect(),
-        repeats,
+        repeats: repeats(row, 7),
+        timing: StoredTiming {
+            verify_us: row.get(12),
+            stored_us: row.get(13),
+        },
     }))
 }
 
@@ -256,7 +258,8 @@ fn attempt(row: &Row) -> ShownAttempt {
 
 /// What waits, by hook. SQLite: `read::backlogs`.
 pub(super) async fn backlogs(client: &Object, now: LedgerTime) -> Result<Vec<HookBacklog>, Error> {
-    let sql = backlog::query("NOT blocked", "blocked", "deliveries");
+    let dead = format!("deliveries WHERE state = {DEAD} AND NOT answered");
+    let sql = backlog::query("NOT blocked", "blocked", "deliveries", &dead);
     let rows = client.query_cached(&sql, &[]).await?;
     let lines = rows.iter().map(backlog_line).collect();
     Ok(backlog::add_up(lines, now))

@@ -17,6 +17,7 @@ use crate::audit::{AuditEntry, AuditFilter, NewAudit};
 use crate::backlog::LedgerUse;
 use crate::commit_times::CommitObserver;
 use crate::error::LedgerError;
+use crate::lead::Lead;
 use crate::shown::{Content, Count, Filter, Listed, Parts, Purged, Shown, StoredRow, StoredValue};
 use crate::state_column::{PENDING, RUNNING};
 use crate::steps::{
@@ -274,38 +275,68 @@ impl Deliveries for Postgres {
 
     async fn put_own(
         &self,
+        lead: &'static str,
         owner: &'static str,
         key: String,
         value: Option<Bytes>,
-    ) -> Result<(), LedgerError> {
-        let key = key.into_bytes();
-        self.ask(async |client| match &value {
-            Some(value) => {
-                let sql = "INSERT INTO kv (hook, key, is_text, value) VALUES ($1, $2, true, $3)
-                           ON CONFLICT (hook, key) DO UPDATE SET value = excluded.value, until = NULL";
-                let value: &[u8] = value;
-                client.execute_cached(sql, &[&owner, &key, &value]).await
-            }
-            None => {
-                let sql = "DELETE FROM kv WHERE hook = $1 AND key = $2";
-                client.execute_cached(sql, &[&owner, &key]).await
-            }
-        })
-        .await
-        .map(drop)
+    ) -> Result<bool, LedgerError> {
+        // The lock keeps other nodes from taking the right until the value is stored: one that
+        // takes it then reads this value.
+        let led = "led AS MATERIALIZED (
+                       SELECT 1 FROM kv WHERE hook = '_lead' AND key = $3 AND value = $4 FOR SHARE)";
+        let sql = match &value {
+            Some(_) => format!(
+                "WITH {led}, put AS (
+                     INSERT INTO kv (hook, key, is_text, value) SELECT $1::text, $2::bytea, true, $5::bytea FROM led
+                     ON CONFLICT (hook, key) DO UPDATE SET value = excluded.value, until = NULL)
+                 SELECT count(*) FROM led"
+            ),
+            None => format!(
+                "WITH {led}, gone AS (
+                     DELETE FROM kv WHERE hook = $1 AND key = $2 AND $5::bytea IS NULL AND EXISTS (SELECT 1 FROM led))
+                 SELECT count(*) FROM led"
+            ),
+        };
+        let (key, lead, node) = (
+            key.into_bytes(),
+            lead.as_bytes(),
+            &self.owner.as_bytes()[..],
+        );
+        let value = value.as_deref();
+        let led = self.ask(async |client| {
+            client
+                .query_one_cached(&sql, &[&owner, &key, &lead, &node, &value])
+                .await?
+                .try_get::<_, i64>(0)
+        });
+        Ok(led.await? > 0)
     }
 
-    async fn lead(&self, what: &'static str, lasts: Duration) -> Result<bool, LedgerError> {
+    async fn lead(&self, what: &'static str, lasts: Duration) -> Result<Lead, LedgerError> {
         // One row, whose value is its owner. It changes hands when it has expired.
-        let sql = "INSERT INTO kv (hook, key, is_text, value, until)
-                   VALUES ('_lead', $1, false, $2, now_ms() + $3)
-                   ON CONFLICT (hook, key) DO UPDATE SET value = excluded.value, until = excluded.until
-                   WHERE kv.value = excluded.value OR kv.until <= now_ms()";
+        let renew =
+            "UPDATE kv SET until = now_ms() + $3 WHERE hook = '_lead' AND key = $1 AND value = $2";
+        let take = "INSERT INTO kv (hook, key, is_text, value, until)
+                    VALUES ('_lead', $1, false, $2, now_ms() + $3)
+                    ON CONFLICT (hook, key) DO UPDATE SET value = excluded.value, until = excluded.until
+                    WHERE kv.until <= now_ms()";
         let (key, owner, lasts) = (what.as_bytes(), &self.owner.as_bytes()[..], millis(lasts));
-        let changed = self
-            .ask(async |client| client.execute_cached(sql, &[&key, &owner, &lasts]).await)
-            .await?;
-        Ok(changed > 0)
+        self.ask(async |client| {
+            let renewed = client
+                .execute_cached(renew, &[&key, &owner, &lasts])
+                .await?;
+            if renewed > 0 {
+                return Ok(Lead::Held);
+            }
+
+            let taken = client.execute_cached(take, &[&key, &owner, &lasts]).await?;
+            Ok(if taken > 0 {
+                Lead::Taken
+            } else {
+                Lead::Elsewhere
+            })
+        })
+        .await
     }
 
     async fn pause(&self, hook: String, paused: bool) -> Result<(), LedgerError> {

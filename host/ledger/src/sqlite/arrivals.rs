@@ -175,7 +175,7 @@ fn start_known(
             if !events::is_known(connection, hook, &DedupKey::of_replay(replay), now)? =>
         {
             events::remember(connection, hook, &DedupKey::of_replay(replay), seq, now)?;
-            let delivery = deliveries::insert(connection, seq, hook, None, now, true)?;
+            let delivery = deliveries::insert_again(connection, seq, hook, None, now, true)?;
             start_attempt(
                 connection,
                 Fence {
@@ -196,9 +196,9 @@ fn start_known(
             let mut insert = connection
                 .prepare_cached("INSERT OR IGNORE INTO payloads (event, body) VALUES (?, ?)")?;
             if insert.execute(params![seq, body])? > 0 {
-                events::count_history(connection, hook, body.len())?;
+                events::count_use(connection, hook, body.len(), 0)?;
             }
-            let delivery = deliveries::insert(connection, seq, hook, None, now, false)?;
+            let delivery = deliveries::insert_again(connection, seq, hook, None, now, false)?;
             start_attempt(
                 connection,
                 Fence {

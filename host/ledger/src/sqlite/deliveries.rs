@@ -3,12 +3,27 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::events::Earlier;
+use super::events::{self, Earlier};
 use crate::state_column::{DEAD, DISCARDED, DONE, PENDING, RESOLVED, RUNNING, StateColumn};
 use crate::steps::{AttemptRecord, Fence, LEASE, OpenState};
 use landfall_model::{DeliveryState, LedgerTime};
 
-/// Inserts a pending delivery and returns its number. Postgres: `insert_delivery`.
+/// Inserts a pending delivery of an event that has been stored before, and counts it. Returns its
+/// number.
+pub(super) fn insert_again(
+    connection: &Connection,
+    event: i64,
+    hook: &str,
+    order_key: Option<&str>,
+    due: LedgerTime,
+    replayed: bool,
+) -> rusqlite::Result<i64> {
+    events::count_use(connection, hook, 0, 1)?;
+    insert(connection, event, hook, order_key, due, replayed)
+}
+
+/// Inserts a pending delivery and returns its number. `events::insert` has counted it. Postgres:
+/// `insert_delivery`.
 pub(super) fn insert(
     connection: &Connection,
     event: i64,

@@ -9,8 +9,8 @@ use landfall_model::clock::to_ms;
 use landfall_model::stored_event::{Corrupt, Stored, checked};
 use landfall_model::{Event, EventId, LedgerTime};
 
-/// Stores an event and its body. Returns its number in the order of arrival. Postgres:
-/// `insert_event`.
+/// Stores an event and its body. Returns its number in the order of arrival. Counts the delivery
+/// that every caller inserts next. Postgres: `insert_event`.
 pub(super) fn insert(connection: &Connection, stored: &Stored) -> rusqlite::Result<i64> {
     let Event {
         id,
@@ -21,10 +21,10 @@ pub(super) fn insert(connection: &Connection, stored: &Stored) -> rusqlite::Resu
     } = stored.event();
     let received_ms = to_ms(*received_at);
     let mut insert = connection.prepare_cached(
-        "INSERT INTO events (id, hook, received_ms, head, body_bytes, body_digest, checksum)
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO events (id, hook, received_ms, head, body_bytes, body_digest, checksum, verify_us, stored_us)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
-    let bytes = body.len() as i64;
+    let (bytes, timing) = (body.len() as i64, stored.timing());
     insert.execute(params![
         id.as_bytes(),
         &**hook,
@@ -32,28 +32,34 @@ pub(super) fn insert(connection: &Connection, stored: &Stored) -> rusqlite::Resu
         stored.head(),
         bytes,
         stored.digest(),
-        stored.checksum()
+        stored.checksum(),
+        timing.verify_us(),
+        timing.since_read_us()
     ])?;
     let seq = connection.last_insert_rowid();
     let mut insert =
         connection.prepare_cached("INSERT INTO payloads (event, body) VALUES (?, ?)")?;
     insert.execute(params![seq, &body[..]])?;
-    count_history(connection, hook, stored.head().len() + body.len())?;
+    count_use(connection, hook, stored.head().len() + body.len(), 1)?;
     Ok(seq)
 }
 
-/// Adds the stored bytes of an event to those of its hook. Triggers subtract them when they are
-/// removed. Every insert into `events` and `payloads` calls this.
-pub(super) fn count_history(
+/// Adds the stored bytes of an event, and new deliveries, to those of their hook. Triggers subtract
+/// them when they are removed. Every insert into `events`, `payloads` and `deliveries` calls this.
+pub(super) fn count_use(
     connection: &Connection,
     hook: &str,
     bytes: usize,
+    deliveries: i64,
 ) -> rusqlite::Result<()> {
     let mut insert = connection.prepare_cached(
-        "INSERT INTO used (hook, history_bytes) VALUES (?, ?)
-         ON CONFLICT (hook) DO UPDATE SET history_bytes = history_bytes + excluded.history_bytes",
+        "INSERT INTO used (hook, history_bytes, deliveries) VALUES (?, ?, ?)
+         ON CONFLICT (hook) DO UPDATE SET history_bytes = history_bytes + excluded.history_bytes,
+             deliveries = deliveries + excluded.deliveries",
     )?;
-    insert.execute(params![hook, bytes as i64]).map(drop)
+    insert
+        .execute(params![hook, bytes as i64, deliveries])
+        .map(drop)
 }
 
 /// An event that was accepted earlier.

@@ -143,7 +143,8 @@ pub(super) fn dead_letter_unreadable(
     deliveries::unblock_next(connection, fence.delivery)
 }
 
-/// Stores an event whose handler has answered already, with its attempt. Postgres: `record_event`.
+/// Stores an event whose handler has answered already, with its attempt. Failed, it is dead, but no
+/// dead letter: its caller knows. Postgres: `record_event`.
 pub(super) fn record(
     connection: &Connection,
     stored: &Stored,
@@ -172,7 +173,7 @@ pub(super) fn record(
         Disposition::Dead(why) => (DeliveryState::Dead, Some(why.as_str())),
     };
     let mut insert = connection.prepare_cached(
-        "INSERT INTO deliveries (event, hook, state, due, attempt, ended, reason) VALUES (?, ?, ?, ?, 1, ?, ?)",
+        "INSERT INTO deliveries (event, hook, state, due, attempt, ended, reason, answered) VALUES (?, ?, ?, ?, 1, ?, ?, 1)",
     )?;
     insert.execute(params![seq, hook, StateColumn(state), now.0, now.0, reason])?;
     let fence = Fence {

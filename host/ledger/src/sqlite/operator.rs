@@ -124,7 +124,7 @@ fn start(connection: &Connection, it: &Candidate, due: LedgerTime) -> rusqlite::
         let mut free = connection.prepare_cached(&sql)?;
         return free.execute(params![due.0, it.seq]).map(drop);
     }
-    deliveries::insert(
+    deliveries::insert_again(
         connection,
         it.seq,
         &it.hook,

@@ -1,6 +1,6 @@
 //! Queries of the admin API and the command line: pages by key.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use rusqlite::types::ValueRef;
@@ -10,9 +10,9 @@ use super::events::{self, COLUMNS};
 use crate::backlog::{self, BacklogLine, HookBacklog};
 use crate::shown::{
     Content, Count, Filter, Listed, Parts, Repeats, SINCE_EVENTS_MAX, Shown, ShownAttempt,
-    first_id_since, time_of_day,
+    StoredTiming, first_id_since, time_of_day,
 };
-use crate::state_column::StateColumn;
+use crate::state_column::{DEAD, DONE, PENDING, RUNNING, StateColumn};
 use landfall_model::{DeliveryState, EventId, LedgerTime};
 
 const LISTED: &str = "d.id, e.id, d.hook, e.received_ms, d.state, d.attempt, d.due, d.reason, d.replayed, e.body_bytes,
@@ -234,7 +234,19 @@ pub(super) fn show(
         deliveries,
         attempts,
         repeats: repeats(connection, id)?,
+        timing: timing(connection, id)?,
     }))
+}
+
+fn timing(connection: &Connection, id: &EventId) -> rusqlite::Result<StoredTiming> {
+    let mut select =
+        connection.prepare_cached("SELECT verify_us, stored_us FROM events WHERE id = ?")?;
+    select.query_row([id.as_bytes()], |row| {
+        Ok(StoredTiming {
+            verify_us: row.get(0).unwrap_or_default(),
+            stored_us: row.get(1).unwrap_or_default(),
+        })
+    })
 }
 
 fn repeats(connection: &Connection, id: &EventId) -> rusqlite::Result<Repeats> {
@@ -277,7 +289,10 @@ fn attempt(row: &rusqlite::Row<'_>) -> rusqlite::Result<ShownAttempt> {
 /// Without the index, SQLite would read all deliveries in the order of their hooks.
 pub(super) fn backlogs_sql() -> String {
     let running = "deliveries INDEXED BY deliveries_running";
-    backlog::query("blocked = 0", "blocked = 1", running)
+    let dead = format!(
+        "deliveries INDEXED BY deliveries_failed WHERE state > {DONE} AND state = {DEAD} AND answered = 0"
+    );
+    backlog::query("blocked = 0", "blocked = 1", running, &dead)
 }
 
 /// What waits, by hook. Postgres: `read::backlogs`.
@@ -297,17 +312,50 @@ pub(super) fn backlogs(
     Ok(backlog::add_up(lines.collect::<Result<_, _>>()?, now))
 }
 
-/// The number of deliveries by hook and state. Postgres: `read::count`.
+/// The deliveries of each hook, with NULL as their state, and those that are not done, by state.
+/// Each part reads one partial index, or the row of each hook.
+pub(super) fn counts_sql() -> String {
+    format!(
+        "SELECT hook, NULL AS state, deliveries FROM used
+         UNION ALL SELECT hook, {PENDING}, count(*)
+         FROM deliveries INDEXED BY deliveries_due WHERE state = {PENDING} AND blocked = 0 GROUP BY hook
+         UNION ALL SELECT hook, {PENDING}, count(*)
+         FROM deliveries INDEXED BY deliveries_key
+         WHERE state < {DONE} AND order_key IS NOT NULL AND state = {PENDING} AND blocked = 1 GROUP BY hook
+         UNION ALL SELECT hook, {PENDING}, count(*)
+         FROM deliveries INDEXED BY deliveries_brokered
+         WHERE state = {PENDING} AND blocked = 1 AND order_key IS NULL GROUP BY hook
+         UNION ALL SELECT hook, {RUNNING}, count(*)
+         FROM deliveries INDEXED BY deliveries_running WHERE state = {RUNNING} GROUP BY hook
+         UNION ALL SELECT hook, state, count(*)
+         FROM deliveries INDEXED BY deliveries_failed WHERE state > {DONE} GROUP BY hook, state"
+    )
+}
+
+/// The number of deliveries by hook and state. What is in no other state is done. Postgres:
+/// `read::count`.
 pub(super) fn count(connection: &Connection) -> rusqlite::Result<Vec<Count>> {
-    let mut select = connection.prepare_cached(
-        "SELECT hook, state, count(*) FROM deliveries GROUP BY hook, state ORDER BY hook, state",
-    )?;
-    let counts = select.query_map([], |row| {
-        Ok(Count {
-            hook: text(row, 0).unwrap_or_default(),
-            state: state_at(row, 1),
-            deliveries: row.get(2)?,
-        })
-    })?;
-    counts.collect()
+    let mut select = connection.prepare_cached(&counts_sql())?;
+    let mut rows = select.query([])?;
+    let mut counts: BTreeMap<(String, i16), i64> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let hook = text(row, 0).unwrap_or_default();
+        let deliveries: i64 = row.get(2)?;
+        if row.get_ref(1)? == ValueRef::Null {
+            *counts.entry((hook, DONE)).or_default() += deliveries;
+            continue;
+        }
+
+        *counts.entry((hook.clone(), DONE)).or_default() -= deliveries;
+        let state = state_at(row, 1).number();
+        *counts.entry((hook, state)).or_default() += deliveries;
+    }
+
+    let counted = counts.into_iter().filter(|(_, deliveries)| *deliveries > 0);
+    let counted = counted.map(|((hook, state), deliveries)| Count {
+        hook,
+        state: DeliveryState::from_number(state.into()).unwrap_or(DeliveryState::Dead),
+        deliveries,
+    });
+    Ok(counted.collect())
 }

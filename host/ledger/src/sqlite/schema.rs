@@ -9,8 +9,8 @@ use crate::error::{LedgerError, OpenError};
 const APPLICATION_ID: i32 = 0x4c46_4c44;
 
 /// Each entry takes a ledger one version further.
-const STEPS: [&str; 9] = [
-    FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH, NINTH,
+const STEPS: [&str; 10] = [
+    FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH, NINTH, TENTH,
 ];
 
 const FIRST: &str = "
@@ -248,6 +248,27 @@ CREATE TABLE audit (
 CREATE INDEX deliveries_dead_id ON deliveries (id) WHERE state = 3;
 ";
 
+const TENTH: &str = "
+-- The way of a request to the ledger, in microseconds: the check of its sender, and from the end of the request until its row was
+-- written, just before the commit. NULL: unknown.
+ALTER TABLE events ADD COLUMN verify_us INTEGER;
+ALTER TABLE events ADD COLUMN stored_us INTEGER;
+
+-- `answered`: the caller got the outcome (mode sync). Dead, such a delivery is no dead letter: the caller knows, and can send it again.
+ALTER TABLE deliveries ADD COLUMN answered INTEGER NOT NULL DEFAULT 0;
+
+-- The number of deliveries of each hook. With it and these indexes, deliveries are counted by state without a look at those that are done.
+-- What inserts a delivery counts it.
+ALTER TABLE used ADD COLUMN deliveries INTEGER NOT NULL DEFAULT 0;
+INSERT INTO used (hook, deliveries) SELECT hook, count(*) FROM deliveries WHERE true GROUP BY hook
+ON CONFLICT (hook) DO UPDATE SET deliveries = excluded.deliveries;
+CREATE TRIGGER deliveries_out AFTER DELETE ON deliveries BEGIN
+    UPDATE used SET deliveries = deliveries - 1 WHERE hook = OLD.hook;
+END;
+CREATE INDEX deliveries_failed ON deliveries (hook, state, answered) WHERE state > 2;
+CREATE INDEX deliveries_brokered ON deliveries (hook) WHERE state = 0 AND blocked = 1 AND order_key IS NULL;
+";
+
 /// Migrates the tables to this version.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     let failed = |error: rusqlite::Error| match LedgerError::from(error) {
@@ -363,7 +384,7 @@ mod tests {
         let version: i32 = old
             .pragma_query_value(None, "user_version", |row| row.get(0))
             .unwrap();
-        assert_eq!(version, 9);
+        assert_eq!(version, 10);
     }
 
     #[test]
@@ -411,7 +432,7 @@ mod tests {
         let why = migrate(&mut connection).unwrap_err();
         assert!(
             why.to_string()
-                .contains("newer Landfall (version 99, this one knows 9)"),
+                .contains("newer Landfall (version 99, this one knows 10)"),
             "{why}"
         );
         let mut other = Connection::open_in_memory().unwrap();

@@ -19,6 +19,7 @@ use crate::audit::{AuditEntry, AuditFilter, NewAudit};
 use crate::backlog::LedgerUse;
 use crate::commit_times::CommitObserver;
 use crate::error::LedgerError;
+use crate::lead::Lead;
 use crate::shown::{Content, Count, Filter, Listed, Parts, Purged, Shown, StoredRow, StoredValue};
 use crate::steps::{
     Accepted, AttemptRecord, Claimed, Committed, Disposition, Fence, NewEvent, Received,
@@ -250,10 +251,11 @@ impl Deliveries for Sqlite {
 
     async fn put_own(
         &self,
+        _: &'static str,
         owner: &'static str,
         key: String,
         value: Option<Bytes>,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<bool, LedgerError> {
         let clock = self.clock;
         let change = value.map_or(KvChange::Delete, |value| {
             KvChange::Set(KvValue::of(value), None)
@@ -261,13 +263,13 @@ impl Deliveries for Sqlite {
         let writes = [KvWrite { key, change }];
         self.writer
             .write(WriteOptions::reclaim(Sync::Relaxed), move |tx| {
-                kv::write(tx, owner, &writes, clock.now())
+                kv::write(tx, owner, &writes, clock.now()).map(|()| true)
             })
             .await
     }
 
-    async fn lead(&self, _: &'static str, _: Duration) -> Result<bool, LedgerError> {
-        Ok(true)
+    async fn lead(&self, _: &'static str, _: Duration) -> Result<Lead, LedgerError> {
+        Ok(Lead::Held)
     }
 
     async fn pause(&self, hook: String, paused: bool) -> Result<(), LedgerError> {

@@ -1,9 +1,10 @@
 //! Tests of scheme `jwt`.
 
 use super::*;
+use landfall_model::{DedupId, DedupSpec, IdMatch};
 
 /// A token of HS256 with these claims.
-fn token(claims: serde_json::Value, key: &[u8]) -> String {
+fn token(claims: impl std::fmt::Display, key: &[u8]) -> String {
     let part = |value: String| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(value);
     let signed = format!(
         "{}.{}",
@@ -65,6 +66,39 @@ fn tokens_without_bearer_are_refused() {
             &values(&["k"]),
         );
         assert_eq!(checked.is_ok(), is_accepted, "{value}");
+    }
+}
+
+#[test]
+fn rounded_claims_identify_nothing() {
+    let own = "scheme = \"jwt\"\nsecret = \"env:S\"\nfrom = { header = \"Authorization\" }\nprefix = \"Bearer \"\n\
+               jwt = { algorithms = [\"HS256\"] }";
+    let dedup = DedupSpec {
+        id: DedupId::At(serde_json::from_str("{\"claim\":\"/jti\"}").unwrap()),
+        id_match: Some(IdMatch::Id),
+        window: Duration::from_secs(60),
+    };
+    let order_by = ValueLocation::Claim("/jti".into());
+    let own = verifier(own)
+        .with_locations(&dedup, Some(order_by), "/x")
+        .unwrap();
+
+    for (jti, id) in [
+        ("7", Some("7")),
+        ("\"0.1\"", Some("0.1")),
+        ("0.1", None),
+        ("0.10000000000000000001", None),
+        ("1e0", None),
+        ("18446744073709551615", Some("18446744073709551615")),
+        ("18446744073709551616", None),
+    ] {
+        let claims = format!("{{\"exp\":1760000060,\"jti\":{jti}}}");
+        let value = format!("Bearer {}", token(claims, b"k"));
+        let asked = request(&[("authorization", &value)], None, "");
+        let event = verified(check(&own, asked, &values(&["k"])));
+        assert_eq!(event.fact("delivery-id"), id, "{jti}");
+        assert_eq!(event.fact("order-key"), id, "{jti}");
+        assert_eq!(event.delivery_key().is_some(), id.is_some(), "{jti}");
     }
 }
 

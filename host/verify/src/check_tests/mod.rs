@@ -18,7 +18,7 @@ use super::*;
 use crate::algorithm::same_text;
 use crate::keys::NoKeyDocuments;
 use crate::pack::Packs;
-use landfall_model::{Secret, SecretError, VerifySpec};
+use landfall_model::{Secret, SecretError, ValueLocation, VerifySpec};
 
 fn verifier(toml: &str) -> Verifier {
     Verifier::build(

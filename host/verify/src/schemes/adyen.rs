@@ -26,6 +26,12 @@ const FIELDS: [&str; 8] = [
     "/success",
 ];
 
+/// Where the signature of each item is: with the wrapper of the item, and without.
+pub(crate) const SIGNATURES: [&str; 2] = [
+    "/notificationItems/*/NotificationRequestItem/additionalData/hmacSignature",
+    "/notificationItems/*/additionalData/hmacSignature",
+];
+
 /// Every item must be signed, all with the same key.
 pub(crate) fn check(view: &View<'_>, keys: &Keys) -> Result<usize, Refusal> {
     let body = view.json().ok_or_else(|| malformed_body("is not JSON"))?;

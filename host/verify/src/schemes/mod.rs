@@ -38,7 +38,7 @@ use crate::request::Unverified;
 use crate::sign_error::SignError;
 use crate::view::{PublicUrl, View};
 use crate::window::Window;
-use landfall_model::{Algorithm, Secret, TimeUnit};
+use landfall_model::{Algorithm, Secret, TimeUnit, ValueLocation};
 
 /// A provider scheme with its configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,6 +99,28 @@ impl ProviderScheme {
         match self {
             ProviderScheme::AppleAppStore(_) => "jwt",
             _ => "signature",
+        }
+    }
+
+    /// The locations of the signature in the body or, if the hook file names it, elsewhere.
+    pub(crate) fn proof_places(&self) -> Vec<ValueLocation> {
+        match self {
+            ProviderScheme::AwsSns { .. } => vec![ValueLocation::Json("/Signature".into())],
+            ProviderScheme::Adyen => adyen::SIGNATURES
+                .map(|pointer| ValueLocation::Each(pointer.into()))
+                .to_vec(),
+            ProviderScheme::Braintree { .. } => vec![ValueLocation::Form("bt_signature".into())],
+            ProviderScheme::DropboxSign => vec![ValueLocation::Json("/event/event_hash".into())],
+            ProviderScheme::AppleAppStore(_) => vec![ValueLocation::Json("/signedPayload".into())],
+            ProviderScheme::DetachedJws(jws) => vec![jws.from.clone()],
+            ProviderScheme::Twilio { .. }
+            | ProviderScheme::Paypal { .. }
+            | ProviderScheme::Contentful
+            | ProviderScheme::AdobeIo { .. }
+            | ProviderScheme::Ebay(_)
+            | ProviderScheme::Keygen
+            | ProviderScheme::Plivo
+            | ProviderScheme::HttpMessageSignatures(_) => Vec::new(),
         }
     }
 

@@ -8,9 +8,10 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::errors::OrderErrors;
 use super::order::{Order, SHOWN_MAX, Selected};
 use crate::api::delivery::{Delivery, deliveries as shown};
-use crate::api::error::{ApiError, ApiJson, Refusal, answered, bad_request, failed};
+use crate::api::error::{ApiJson, Refusal, answered, bad_request, failed};
 use crate::events::Events;
 use landfall_ledger::{Listed, Pick, ReplayOrder, Replayed as Fate};
 use landfall_model::{DeliveryState, EventId};
@@ -60,8 +61,7 @@ pub(crate) struct Replayed {
     request_body = Order,
     responses(
         (status = 200, body = Replayed),
-        (status = 400, description = "The order is wrong", body = ApiError),
-        (status = 404, description = "There is no such hook, and no event of it", body = ApiError),
+        OrderErrors,
     )
 )]
 pub(crate) async fn replay(

@@ -7,9 +7,10 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::errors::OrderErrors;
 use super::order::{Order, SHOWN_MAX, Selected};
 use crate::api::delivery::{Delivery, deliveries as shown};
-use crate::api::error::{ApiError, ApiJson, Refusal, answered, bad_request, failed};
+use crate::api::error::{ApiJson, Refusal, answered, bad_request, failed};
 use crate::events::Events;
 use landfall_ledger::Step;
 use landfall_model::DeliveryState;
@@ -44,8 +45,7 @@ pub(crate) struct Stepped {
     request_body = Order,
     responses(
         (status = 200, body = Stepped),
-        (status = 400, description = "The order is wrong", body = ApiError),
-        (status = 404, description = "There is no such hook, and no event of it", body = ApiError),
+        OrderErrors,
     )
 )]
 pub(crate) async fn discard(
@@ -96,8 +96,7 @@ async fn discard_page(events: &Events, order: Order) -> Result<Stepped, Refusal>
     request_body = Order,
     responses(
         (status = 200, body = Stepped),
-        (status = 400, description = "The order is wrong", body = ApiError),
-        (status = 404, description = "There is no such hook, and no event of it", body = ApiError),
+        OrderErrors,
     )
 )]
 pub(crate) async fn retry_now(

@@ -5,7 +5,8 @@
 -- 3 duplicate of `other`. Such deliveries stay blocked, so that only a message of the broker starts them.
 CREATE OR REPLACE FUNCTION start_received(p_id uuid, p_hook text, p_received bigint, p_head bytea, p_body bytea, p_digest bytea,
                                           p_checksum bytea, p_key bytea, p_body_key bytea, p_window bigint, p_replay bytea,
-                                          p_replay_window bigint, p_number integer, p_owner uuid, p_lease bigint)
+                                          p_replay_window bigint, p_number integer, p_owner uuid, p_lease bigint,
+                                          p_verify bigint, p_stored bigint)
 RETURNS TABLE (kind integer, delivery bigint, number integer, wait bigint, why text, other uuid, deferrals integer,
                deferred_since bigint) LANGUAGE plpgsql AS $$
 DECLARE
@@ -17,7 +18,8 @@ BEGIN
     SELECT e.seq INTO seq_of FROM events e WHERE e.id = p_id FOR UPDATE;
     IF NOT FOUND THEN
         SELECT * INTO inserted FROM accept(p_id, p_hook, p_received, p_head, p_body, p_digest, p_checksum,
-            CASE WHEN p_replay IS NULL THEN p_key END, p_body_key, p_window, NULL, 0, p_owner, p_lease, NULL, true);
+            CASE WHEN p_replay IS NULL THEN p_key END, p_body_key, p_window, NULL, 0, p_owner, p_lease, NULL, true,
+            p_verify, p_stored);
         IF inserted.delivery IS NULL AND (inserted.kind <> 1 OR inserted.other = p_id) THEN
             -- Another node has just started it.
             kind := 2;

@@ -80,7 +80,7 @@ $$;
 -- A duplicate of a dead event gives that event a new delivery; with `p_dead_runs`, the duplicate is stored and run instead.
 CREATE OR REPLACE FUNCTION accept(p_id uuid, p_hook text, p_received bigint, p_head bytea, p_body bytea, p_digest bytea,
                        p_checksum bytea, p_key bytea, p_body_key bytea, p_window bigint, p_order bytea, p_delay bigint,
-                       p_owner uuid, p_lease bigint, p_dead text, p_dead_runs boolean)
+                       p_owner uuid, p_lease bigint, p_dead text, p_dead_runs boolean, p_verify bigint, p_stored bigint)
 RETURNS TABLE (kind integer, other uuid, delivery bigint, state integer, wait bigint, reply bytea) LANGUAGE plpgsql AS $$
 DECLARE
     first record;
@@ -129,7 +129,7 @@ BEGIN
             UPDATE events SET conflicts = conflicts + 1, last_conflict = p_id WHERE seq = earlier.seq;
         END IF;
     END IF;
-    seq_of := insert_event(p_id, p_hook, p_received, p_head, p_body, p_digest, p_checksum);
+    seq_of := insert_event(p_id, p_hook, p_received, p_head, p_body, p_digest, p_checksum, p_verify, p_stored);
     IF p_dead IS NOT NULL THEN
         PERFORM insert_dead(seq_of, p_hook, p_dead);
         DELETE FROM dedup d WHERE d.hook = p_hook AND d.key = p_key AND d.until = 0;
@@ -230,16 +230,17 @@ BEGIN
     RETURN NEXT;
 END $$;
 
--- Stores an event whose handler has answered already. SQLite: `finish::record`.
+-- Stores an event whose handler has answered already. Failed, it is dead, but no dead letter: its caller knows. SQLite: `finish::record`.
 CREATE OR REPLACE FUNCTION record_event(p_id uuid, p_hook text, p_received bigint, p_head bytea, p_body bytea, p_digest bytea,
                        p_checksum bytea, p_state integer, p_why text, p_started bigint, p_duration bigint, p_outcome text,
-                       p_reason text, p_status integer, p_record text) RETURNS bigint LANGUAGE plpgsql AS $$
+                       p_reason text, p_status integer, p_record text, p_verify bigint, p_stored bigint)
+RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     inserted bigint;
 BEGIN
-    INSERT INTO deliveries (event, hook, state, due, attempt, ended, reason)
-    VALUES (insert_event(p_id, p_hook, p_received, p_head, p_body, p_digest, p_checksum), p_hook, p_state, now_ms(), 1,
-            now_ms(), p_why) RETURNING id INTO inserted;
+    INSERT INTO deliveries (event, hook, state, due, attempt, ended, reason, answered)
+    VALUES (insert_event(p_id, p_hook, p_received, p_head, p_body, p_digest, p_checksum, p_verify, p_stored), p_hook, p_state,
+            now_ms(), 1, now_ms(), p_why, true) RETURNING id INTO inserted;
     PERFORM write_attempt(inserted, 1, p_started, p_duration, p_outcome, p_reason, p_status, p_record);
     RETURN inserted;
 END $$;

@@ -14,12 +14,13 @@ END $$;
 
 -- Stores an event and its body. SQLite: `events::insert`.
 CREATE OR REPLACE FUNCTION insert_event(p_id uuid, p_hook text, p_received bigint, p_head bytea, p_body bytea,
-                                        p_digest bytea, p_checksum bytea) RETURNS bigint LANGUAGE plpgsql AS $$
+                                        p_digest bytea, p_checksum bytea, p_verify bigint, p_stored bigint)
+RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     seq_of bigint;
 BEGIN
-    INSERT INTO events (id, hook, received_ms, head, body_bytes, body_digest, checksum)
-    VALUES (p_id, p_hook, p_received, p_head, octet_length(p_body), p_digest, p_checksum)
+    INSERT INTO events (id, hook, received_ms, head, body_bytes, body_digest, checksum, verify_us, stored_us)
+    VALUES (p_id, p_hook, p_received, p_head, octet_length(p_body), p_digest, p_checksum, p_verify, p_stored)
     RETURNING seq INTO seq_of;
     INSERT INTO payloads (event, body) VALUES (seq_of, p_body);
     RETURN seq_of;

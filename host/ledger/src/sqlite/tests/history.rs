@@ -1,5 +1,7 @@
 //! What operators see and replay.
 
+use std::time::Instant;
+
 use super::*;
 
 #[tokio::test]
@@ -61,12 +63,146 @@ async fn backlogs_are_counted_by_partial_indexes() {
         .unwrap()
         .collect::<Result<_, _>>()
         .unwrap();
-    for index in ["due", "key", "running", "dead"] {
+    for index in ["due", "key", "running", "failed"] {
         let scan = format!(" INDEX deliveries_{index}");
         assert!(plan.iter().any(|line| line.ends_with(&scan)), "{plan:?}");
     }
     let scans = plan.iter().filter(|line| line.contains("deliveries"));
     assert_eq!(scans.count(), 4, "{plan:?}");
+}
+
+#[tokio::test]
+async fn times_are_stored_with_events() {
+    let dir = tempfile::tempdir().unwrap();
+    let Opened { ledger, .. } = open(dir.path());
+    let timed = event("h", "1").with_timing(Timing {
+        read_at: Instant::now().checked_sub(Duration::from_millis(5)),
+        verify: Some(Duration::from_micros(120)),
+    });
+    let untimed = event("h", "2");
+    for stored in [&timed, &untimed] {
+        accept(&ledger, new(stored.clone())).await;
+    }
+
+    let timing = async |stored: &Stored| {
+        let shown = ledger.show(stored.event().id).await.unwrap();
+        shown.expect("the event is stored").timing
+    };
+    let found = timing(&timed).await;
+    assert_eq!(found.verify_us, Some(120));
+    assert!(found.stored_us.is_some_and(|us| us >= 5_000), "{found:?}");
+    assert_eq!(timing(&untimed).await, StoredTiming::default());
+}
+
+#[tokio::test]
+async fn counts_follow_every_change() {
+    let dir = tempfile::tempdir().unwrap();
+    let Opened { ledger, .. } = open(dir.path());
+    let other = Connection::open(dir.path().join("ledger.db")).unwrap();
+    let check = async |expected: &[(&str, DeliveryState, i64)]| {
+        let sql = "SELECT hook, state, count(*) FROM deliveries GROUP BY hook, state ORDER BY hook, state";
+        let mut select = other.prepare(sql).unwrap();
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let stored = select.query_map([], row).unwrap();
+        let stored: Vec<(String, i16, i64)> = stored.collect::<Result<_, _>>().unwrap();
+        let counted = ledger.count().await.unwrap();
+        let counted: Vec<(String, i16, i64)> = counted
+            .into_iter()
+            .map(|count| (count.hook, count.state.number(), count.deliveries))
+            .collect();
+        assert_eq!(counted, stored);
+        let expected: Vec<(String, i16, i64)> = expected
+            .iter()
+            .map(|(hook, state, count)| ((*hook).to_owned(), state.number(), *count))
+            .collect();
+        assert_eq!(counted, expected);
+    };
+    check(&[]).await;
+
+    let events: Vec<Stored> = (0..4).map(|n| event("h", &n.to_string())).collect();
+    for stored in &events {
+        accept(&ledger, new(stored.clone())).await;
+    }
+    for body in ["a", "b"] {
+        let ordered = NewEvent {
+            order_key: Some("k".into()),
+            ..new(event("ordered", body))
+        };
+        accept(&ledger, ordered).await;
+    }
+    let (pending, done) = (DeliveryState::Pending, DeliveryState::Done);
+    check(&[("h", pending, 4), ("ordered", pending, 2)]).await;
+
+    let mut claimed = claim(&ledger, "h", 3).await.into_iter();
+    finish(&ledger, claimed.next().unwrap(), well(Effects::default())).await;
+    for why in ["no", "never"] {
+        let dead = Disposition::Dead(why.into());
+        finish(&ledger, claimed.next().unwrap(), dead).await;
+    }
+    let answered = event("s", "1");
+    let failed = Disposition::Dead("no".into());
+    ledger
+        .record(answered.clone(), attempt("reject"), failed)
+        .await
+        .unwrap();
+    let (running, dead) = (DeliveryState::Running, DeliveryState::Dead);
+    claim(&ledger, "h", 1).await;
+    check(&[
+        ("h", running, 1),
+        ("h", done, 1),
+        ("h", dead, 2),
+        ("ordered", pending, 2),
+        ("s", dead, 1),
+    ])
+    .await;
+    let dead_letters: Vec<(String, u64)> = ledger
+        .usage()
+        .await
+        .unwrap()
+        .hooks
+        .into_iter()
+        .map(|hook| (hook.hook, hook.dead))
+        .filter(|(_, dead)| *dead > 0)
+        .collect();
+    assert_eq!(
+        dead_letters,
+        [("h".to_owned(), 2)],
+        "the caller of `s` knows"
+    );
+
+    // One is replayed and done, one discarded, the rest removed.
+    let replayed = ledger.replay(order(vec![events[1].event().id])).await;
+    assert_eq!(replayed.unwrap(), [Replayed::Queued("h".into())]);
+    let again = claim(&ledger, "h", 1).await.remove(0);
+    finish(&ledger, again, well(Effects::default())).await;
+    let discarded = ledger.operate(Step::Discard("old".into()), vec![3]).await;
+    assert_eq!(discarded.unwrap(), [3]);
+    ledger.purge("ordered".into(), 100).await.unwrap();
+    let (resolved, discarded) = (DeliveryState::Resolved, DeliveryState::Discarded);
+    check(&[
+        ("h", running, 1),
+        ("h", done, 2),
+        ("h", resolved, 1),
+        ("h", discarded, 1),
+        ("s", dead, 1),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn counts_read_no_done_deliveries() {
+    let dir = tempfile::tempdir().unwrap();
+    let _opened = open(dir.path());
+    let other = Connection::open(dir.path().join("ledger.db")).unwrap();
+    let sql = format!("EXPLAIN QUERY PLAN {}", read::counts_sql());
+    let mut select = other.prepare(&sql).unwrap();
+    let plan: Vec<String> = select
+        .query_map([], |row| row.get(3))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let whole = plan.iter().find(|line| line.ends_with("SCAN deliveries"));
+    assert_eq!(whole, None, "{plan:?}");
 }
 
 #[tokio::test]

@@ -12,12 +12,12 @@ use super::*;
 use crate::traits::{Deliveries, History, Kv, Notes};
 use crate::{
     Accepted, AlreadyEnded, AttemptRecord, Claimed, Committed, Corrupt, DedupKey, Disposition,
-    Filter, NewEvent, OpenState, Received, Refused, ReplayOrder, Replayed, Results, Started,
-    Stored,
+    Filter, NewEvent, OpenState, Received, Refused, ReplayOrder, Replayed, Results, Started, Step,
+    Stored, StoredTiming,
 };
 use landfall_model::{
     DeliveryState, Effects, Event, EventId, IdMatch, KvChange, KvExpected, KvValue, KvWrite, Quota,
-    Row,
+    Row, Timing,
 };
 
 struct Opened {

@@ -140,9 +140,9 @@ async fn own_values_survive_a_restart() {
     let opened = open(dir.path());
     let put = |key: &str, value: Option<&'static str>| {
         let value = value.map(|text| text.as_bytes().into());
-        opened.ledger.put_own("_watch", key.into(), value)
+        opened.ledger.put_own("watch", "_watch", key.into(), value)
     };
-    put("a", Some("1")).await.unwrap();
+    assert!(put("a", Some("1")).await.unwrap());
     put("b", Some("1")).await.unwrap();
     put("a", Some("2")).await.unwrap();
     put("b", None).await.unwrap();
@@ -152,7 +152,8 @@ async fn own_values_survive_a_restart() {
     assert_eq!(found.unwrap().bytes, "2");
     let keys = ledger.keys("_watch".into(), String::new(), String::new(), 9);
     assert_eq!(keys.await.unwrap(), ["a"]);
-    assert!(ledger.lead("watch", Duration::from_secs(1)).await.unwrap());
+    let lead = ledger.lead("watch", Duration::from_secs(1)).await.unwrap();
+    assert!(lead.is_own());
 }
 
 #[tokio::test]

@@ -25,14 +25,36 @@ fn sync_reports_both_servers() {
     }
 }
 
+/// One that ends at once is left out.
+#[test]
+fn sync_measures_programs_of_others() {
+    let plain = format!(
+        "plain={} plain-server 127.0.0.1:{{port}} \"$SECRET_FILE\"",
+        text(landfall_bench())
+    );
+    let mut arguments = vec!["sync", "--rounds", "1", "--connections", "4"];
+    arguments.extend(["--program", &plain, "--program", "ends=false"]);
+
+    let report = measure(&arguments, "echo");
+
+    assert_eq!(report["programs"][0]["name"], "plain", "{report}");
+    assert_eq!(report["left_out"], serde_json::json!(["ends"]));
+    for number in ["requests_per_second", "processor_us", "memory_mib"] {
+        assert_is_positive(&report, &format!("/programs/0/{number}"));
+    }
+}
+
 #[test]
 fn durable_reports_every_round() {
     let report = measure(&["durable", "--poison", "--backlog", "100"], "echo");
 
     assert_is_positive(&report, "/syncs_per_second");
     assert_is_positive(&report, "/poison/ratio");
-    assert_is_positive(&report, "/backlog/start_to_first_200_ms");
-    for rounds in ["/rounds", "/backlog/rounds"] {
+    assert_is_positive(&report, "/backlogs/0/start_to_first_200_ms");
+    for side in ["alone", "behind_axum"] {
+        assert_is_positive(&report, &format!("/sqlite/3/{side}/requests_per_second"));
+    }
+    for rounds in ["/rounds", "/backlogs/0/rounds"] {
         assert_eq!(report.pointer(rounds).unwrap().as_array().unwrap().len(), 4);
         for round in 0..4 {
             assert_is_positive(&report, &format!("{rounds}/{round}/accepted_per_second"));
@@ -103,6 +125,86 @@ fn telemetry_reports_each_kind_of_line() {
             assert_is_positive(&report, &format!("/nodes/{node}/{number}"));
         }
     }
+}
+
+#[test]
+fn growth_draws_each_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let small = "growth --hooks 1,3 --backlog 0,20 --callers 1,4 --rounds 1 --connections 4";
+    let mut arguments: Vec<&str> = small.split(' ').collect();
+    let plots = text(dir.path());
+    arguments.extend(["--plots", &plots]);
+
+    let report = measure(&arguments, "echo");
+
+    for axis in ["hooks", "backlog", "connections"] {
+        assert_is_positive(&report, &format!("/{axis}/1/processor_us"));
+        let plot = dir.path().join(format!("growth-{axis}.svg"));
+        let plot = std::fs::read_to_string(plot).unwrap();
+        assert_eq!(plot.matches("<circle").count(), 2, "{plot}");
+    }
+    assert_is_positive(&report, "/hooks/1/loaded_ms");
+}
+
+#[test]
+fn start_is_timed_with_hooks() {
+    let report = measure(&["start", "--hooks", "2,4"], "echo");
+
+    assert_eq!(report["rows"][1]["hooks"], 4, "{report}");
+    assert_is_positive(&report, "/rows/1/start_to_first_200_ms");
+}
+
+#[test]
+fn dropped_components_are_timed() {
+    let large = text(&bundled("echo"));
+    let small = ["drop", "--rounds", "1", "--beside-seconds", "1", "--large"];
+
+    let report = measure(&[&small[..], &[large.as_str()]].concat(), "echo");
+
+    assert_is_positive(&report, "/median_ms");
+    assert_is_positive(&report, "/large/ratio");
+}
+
+/// The script runs a part, and the page has its table where its section was.
+#[test]
+fn the_script_writes_its_section() {
+    let dir = tempfile::tempdir().unwrap();
+    let page = dir.path().join("BENCHMARKS.md");
+    std::fs::copy(root().join("docs/BENCHMARKS.md"), &page).unwrap();
+    let before = std::fs::read_to_string(&page).unwrap();
+
+    let output = Command::new(root().join(".ci/benchmarks"))
+        .args(["--quick", "--only", "memory"])
+        .args(["--page", &text(&page)])
+        .args(["--landfall", &text(landfall())])
+        .args(["--bench", &text(landfall_bench())])
+        .args(["--component", &text(&bundled("echo"))])
+        .output()
+        .unwrap();
+
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let after = std::fs::read_to_string(&page).unwrap();
+    let section = between(&after, "memory");
+    assert!(
+        section.starts_with("\n| hooks | resident memory | "),
+        "{section}"
+    );
+    for row in ["\n| 2 | ", "\n| 4 | ", "\nMeasured on "] {
+        assert!(section.contains(row), "{row:?} in {section}");
+    }
+    for other in ["sync", "build"] {
+        assert_eq!(between(&after, other), between(&before, other));
+    }
+}
+
+/// What is between the markers of a section.
+fn between<'a>(page: &'a str, name: &str) -> &'a str {
+    let (_, rest) = page
+        .split_once(&format!("<!-- landfall-bench {name}: begin -->\n"))
+        .unwrap();
+    let end = format!("<!-- landfall-bench {name}: end -->\n");
+    rest.split_once(&end).unwrap().0
 }
 
 /// Two of the languages: each build of the others takes as long again.

@@ -1,6 +1,8 @@
-//! The public listener: methods, sizes, odd heads, slow and silent callers, a full hook, a stop.
+//! The public listener: methods, sizes, odd heads, slow and silent callers, more connections and requests than
+//! there is room for, a stop.
 
 mod connections;
+mod overload;
 mod requests;
 mod responses;
 mod slow;

@@ -1,6 +1,7 @@
 //! The plugins directory while the node runs: dropped, replaced, broken, mended, deleted; nothing
 //! in flight is lost.
 
+mod chaos;
 mod components;
 mod directory;
 mod hook_files;

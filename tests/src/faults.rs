@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::require::missing;
 use crate::{landfall, root};
@@ -39,11 +40,12 @@ pub fn faults() -> Option<&'static Path> {
 
 /// Many rounds where `LANDFALL_LONG` is set, few otherwise.
 pub fn rounds(few: usize, many: usize) -> usize {
-    if std::env::var_os("LANDFALL_LONG").is_some() {
-        many
-    } else {
-        few
-    }
+    if is_long() { many } else { few }
+}
+
+/// Whether tests run their long form.
+pub fn is_long() -> bool {
+    std::env::var_os("LANDFALL_LONG").is_some()
 }
 
 /// Random enough, and the same for the same seed.
@@ -55,6 +57,17 @@ impl Random {
     /// From a seed.
     pub fn new(seed: u64) -> Random {
         Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// From `LANDFALL_SEED`, otherwise from the time of day. Prints the seed, so that a failure can be repeated.
+    pub fn seeded() -> Random {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let seed = match std::env::var("LANDFALL_SEED") {
+            Ok(typed) => typed.parse().expect("LANDFALL_SEED is a number"),
+            Err(_) => now.expect("it is after 1970").as_micros() as u64,
+        };
+        println!("LANDFALL_SEED={seed}");
+        Random::new(seed)
     }
 
     /// Below `bound`.

@@ -100,6 +100,16 @@ impl Node {
             .count()
     }
 
+    /// How many threads the process has.
+    pub fn threads(&self) -> usize {
+        let status = self.proc("status");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("Threads:"));
+        line.and_then(|count| count.trim().parse().ok())
+            .expect("a number")
+    }
+
     /// What the system says of the process: `limits`, `status`.
     pub fn proc(&self, file: &str) -> String {
         std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id()))

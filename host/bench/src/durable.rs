@@ -1,5 +1,5 @@
 //! `durable`: how many events per second a node stores before it answers, and how many of them it
-//! also runs, beside the number of syncs per second of the disk alone.
+//! also runs, beside SQLite with group commit and the number of syncs per second of the disk alone.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -10,17 +10,19 @@ use serde_json::{Value, json};
 
 use crate::env::{Admin, BenchEnv};
 use crate::flags::RunFlags;
+use crate::group_commit::{self, GroupCommit};
 use crate::load::{self, Measured};
-use crate::report::{ms, round};
+use crate::page;
+use crate::report::{measured_as_json, ms, round};
 use crate::request::{self, DURABLE_BODY_BYTES};
 use crate::server::Server;
 
 const CONNECTIONS: [usize; 4] = [1, 16, 64, 256];
-const HOOK_FILE: &str = "mode = \"async\"\naccepted.status = 200\n";
+pub(crate) const HOOK_FILE: &str = "mode = \"async\"\naccepted.status = 200\n";
 /// The hook that is paused while events wait for it.
 const PAUSED_HOOK: &str = "waits";
 const BACKLOG_CONNECTIONS: usize = 64;
-const BACKLOG_STEP: Duration = Duration::from_secs(2);
+const BACKLOG_STEP: Duration = Duration::from_millis(500);
 const HEALTHY_CONNECTIONS: usize = 16;
 const FAILING_CONNECTIONS: usize = 4;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(300);
@@ -30,9 +32,10 @@ const SYNC_BYTES: usize = 4096;
 
 #[derive(Debug, Args)]
 pub(crate) struct DurableFlags {
-    /// Measure again with this many pending events, and time the restart of a node that has them.
-    #[arg(long, value_name = "EVENTS", default_value_t = 0)]
-    backlog: u64,
+    /// Measure again with these numbers of pending events, in rising order, and time the restart of
+    /// a node that has them.
+    #[arg(long, value_name = "EVENTS", value_delimiter = ',')]
+    backlog: Vec<u64>,
     /// Also measure the latency of a healthy hook beside one whose attempts all fail.
     #[arg(long)]
     poison: bool,
@@ -42,8 +45,18 @@ pub(crate) struct DurableFlags {
 struct Report {
     syncs_per_second: f64,
     rounds: Vec<Round>,
+    /// SQLite without Landfall, at the same numbers of connections.
+    sqlite: Vec<Sqlite>,
     poison: Option<Poison>,
-    backlog: Option<Backlog>,
+    backlogs: Vec<Backlog>,
+}
+
+/// The same body in SQLite with group commit.
+struct Sqlite {
+    /// Behind plain axum, with the HMAC checked.
+    behind_axum: Measured,
+    /// As many tasks in one process, without HTTP.
+    alone: Measured,
 }
 
 struct Round {
@@ -69,66 +82,93 @@ struct Backlog {
 
 pub(crate) async fn measure(flags: &RunFlags, durable: &DurableFlags) -> anyhow::Result<()> {
     let env = BenchEnv::create(flags, "echo", HOOK_FILE, "")?;
-    let paused_hook = format!("component = \"bench.wasm\"\n{HOOK_FILE}");
-    env.add_open_hook(PAUSED_HOOK, &paused_hook)?;
+    add_paused_hook(&env)?;
+    let plain = env.start_storing_server().await?;
     let mut report = Report {
         syncs_per_second: syncs_per_second(&env)?,
         ..Report::default()
     };
 
-    let (node, admin) = env.start_node_with_admin().await?;
-    report.rounds = measure_rounds(flags, &env, &node, &admin).await?;
+    let (mut node, mut admin) = env.start_node_with_admin().await?;
+    for connections in CONNECTIONS {
+        let round = measure_round(flags, &env, &node, &admin, connections).await?;
+        report.rounds.push(round);
+        let sqlite = measure_sqlite(flags, &env, &plain, connections).await?;
+        report.sqlite.push(sqlite);
+    }
+    plain.stop().await?;
     if durable.poison {
         report.poison = Some(measure_poison(flags, &env, &node).await?);
     }
 
-    if durable.backlog > 0 {
-        add_backlog(&node, &admin, durable.backlog).await?;
+    let mut pending = 0;
+    for events in &durable.backlog {
+        pending = add_backlog(&node, &admin, pending, *events).await?;
         node.stop().await?;
         let started = Instant::now();
-        let (node, admin) = env.start_node_with_admin().await?;
+        (node, admin) = env.start_node_with_admin().await?;
         let start = started.elapsed();
-        report.backlog = Some(Backlog {
-            events: durable.backlog,
-            rounds: measure_rounds(flags, &env, &node, &admin).await?,
+
+        let mut rounds = Vec::new();
+        for connections in CONNECTIONS {
+            rounds.push(measure_round(flags, &env, &node, &admin, connections).await?);
+        }
+        report.backlogs.push(Backlog {
+            events: pending,
+            rounds,
             start,
         });
-        node.stop().await?;
-    } else {
-        node.stop().await?;
     }
+    node.stop().await?;
 
+    page::publish(flags, "durable", &report.tables(flags))?;
     if flags.json {
         println!("{}", report.as_json());
     } else {
-        report.print();
+        print!("{}", report.tables(flags));
     }
 
     Ok(())
 }
 
-async fn measure_rounds(
+async fn measure_round(
     flags: &RunFlags,
     env: &BenchEnv,
     node: &Server,
     admin: &Admin,
-) -> anyhow::Result<Vec<Round>> {
+    connections: usize,
+) -> anyhow::Result<Round> {
     let request = env.request_with(&request::padded_body());
     let time = Duration::from_secs(flags.seconds);
+    let (started, before) = (Instant::now(), ended_attempts(admin).await?);
+    let accepted = load::run(node.address, &request, connections, time).await?;
+    wait_for_ended(admin, before + accepted.count()).await?;
 
-    let mut rounds = Vec::new();
-    for connections in CONNECTIONS {
-        let (started, before) = (Instant::now(), ended_attempts(admin).await?);
-        let accepted = load::run(node.address, &request, connections, time).await?;
-        wait_for_ended(admin, before + accepted.count()).await?;
-        rounds.push(Round {
-            connections,
-            whole_cycle_per_second: accepted.count() as f64 / started.elapsed().as_secs_f64(),
-            accepted,
-        });
-    }
+    Ok(Round {
+        connections,
+        whole_cycle_per_second: accepted.count() as f64 / started.elapsed().as_secs_f64(),
+        accepted,
+    })
+}
 
-    Ok(rounds)
+/// SQLite without Landfall: first behind plain axum, then without HTTP.
+async fn measure_sqlite(
+    flags: &RunFlags,
+    env: &BenchEnv,
+    plain: &Server,
+    connections: usize,
+) -> anyhow::Result<Sqlite> {
+    let body = request::padded_body();
+    let time = Duration::from_secs(flags.seconds);
+    let request = env.request_with(&body);
+    let behind_axum = load::run(plain.address, &request, connections, time).await?;
+
+    let file = env.path().join(format!("alone-{connections}.sqlite"));
+    let writer = GroupCommit::open(&file)?;
+    Ok(Sqlite {
+        behind_axum,
+        alone: group_commit::run_alone(&writer, &body, connections, time).await?,
+    })
 }
 
 async fn measure_poison(flags: &RunFlags, env: &BenchEnv, node: &Server) -> anyhow::Result<Poison> {
@@ -170,22 +210,35 @@ async fn run_both(
     Ok(measured)
 }
 
-/// Pauses a hook and sends it `events` events.
-async fn add_backlog(node: &Server, admin: &Admin, events: u64) -> anyhow::Result<()> {
+/// Adds the hook whose events wait.
+pub(crate) fn add_paused_hook(env: &BenchEnv) -> anyhow::Result<()> {
+    let hook_file = format!("component = \"bench.wasm\"\n{HOOK_FILE}");
+    env.add_open_hook(PAUSED_HOOK, &hook_file)
+}
+
+/// Pauses the hook of `add_paused_hook`, for which `pending` events wait, and sends it further ones
+/// until `events` wait. Returns how many wait.
+pub(crate) async fn add_backlog(
+    node: &Server,
+    admin: &Admin,
+    pending: u64,
+    events: u64,
+) -> anyhow::Result<u64> {
+    let request = request::post(&format!("/{PAUSED_HOOK}"), &[], &request::padded_body());
+    load::wait_for_200(node.address, &request).await?;
     let (status, text) = admin
         .post(&format!("/api/v1/hooks/{PAUSED_HOOK}/pause"))
         .await?;
     ensure!(status == 200, "the hook cannot be paused: {status} {text}");
 
-    let request = request::post(&format!("/{PAUSED_HOOK}"), &[], &request::padded_body());
-    let mut count = 0;
+    let mut count = pending;
     while count < events {
         let measured = load::run(node.address, &request, BACKLOG_CONNECTIONS, BACKLOG_STEP).await?;
         count += measured.count();
-        eprintln!("{count} of {events} events are pending");
+        eprintln!("landfall-bench: {count} of {events} events are pending");
     }
 
-    Ok(())
+    Ok(count)
 }
 
 /// What one writer that syncs each `SYNC_BYTES` reaches.
@@ -205,7 +258,7 @@ fn syncs_per_second(env: &BenchEnv) -> anyhow::Result<f64> {
 }
 
 /// The number of successful attempts since the start of the node.
-async fn ended_attempts(admin: &Admin) -> anyhow::Result<u64> {
+pub(crate) async fn ended_attempts(admin: &Admin) -> anyhow::Result<u64> {
     let (_, text) = admin.get("/metrics").await?;
     let count = text.lines().find_map(|line| {
         line.strip_prefix("landfall_attempts_total{hook=\"bench\",outcome=\"done\"} ")
@@ -213,7 +266,7 @@ async fn ended_attempts(admin: &Admin) -> anyhow::Result<u64> {
     Ok(count.and_then(|count| count.parse().ok()).unwrap_or(0))
 }
 
-async fn wait_for_ended(admin: &Admin, count: u64) -> anyhow::Result<()> {
+pub(crate) async fn wait_for_ended(admin: &Admin, count: u64) -> anyhow::Result<()> {
     let until = Instant::now() + DRAIN_TIMEOUT;
     while ended_attempts(admin).await? < count {
         ensure!(
@@ -232,61 +285,99 @@ async fn wait_for_ended(admin: &Admin, count: u64) -> anyhow::Result<()> {
 impl Report {
     fn as_json(&self) -> Value {
         let rounds: Vec<Value> = self.rounds.iter().map(Round::as_json).collect();
+        let sqlite: Vec<Value> = self.sqlite.iter().map(Sqlite::as_json).collect();
+        let backlogs: Vec<Value> = self.backlogs.iter().map(Backlog::as_json).collect();
         json!({
             "syncs_per_second": self.syncs_per_second.round(),
             "body_bytes": DURABLE_BODY_BYTES,
             "rounds": rounds,
+            "sqlite": sqlite,
             "poison": self.poison.as_ref().map(Poison::as_json),
-            "backlog": self.backlog.as_ref().map(Backlog::as_json),
+            "backlogs": backlogs,
         })
     }
 
-    fn print(&self) {
-        println!(
-            "the disk alone: {:.0} syncs/s of {SYNC_BYTES} bytes",
-            self.syncs_per_second
+    fn tables(&self, flags: &RunFlags) -> String {
+        let mut text =
+            "| pending events | connections | accepted/s | p50 | p99 | whole cycle/s |\n\
+                        |--:|--:|--:|--:|--:|--:|\n"
+                .to_owned();
+        text.extend(self.rounds.iter().map(|round| round.row(0)));
+        for backlog in &self.backlogs {
+            text.extend(backlog.rounds.iter().map(|round| round.row(backlog.events)));
+        }
+
+        text.push_str(
+            "\n| connections | SQLite alone/s | p99 | behind plain axum/s | p99 | Landfall to SQLite alone | \
+             to SQLite behind axum |\n|--:|--:|--:|--:|--:|--:|--:|\n",
         );
-        print_rounds(&self.rounds);
+        let both = self.rounds.iter().zip(&self.sqlite);
+        text.extend(both.map(|(round, sqlite)| sqlite.row(round)));
+
+        text.push_str(&format!(
+            "\nBodies of {DURABLE_BODY_BYTES} bytes; runs of {} s. The disk alone completed {:.0} synced writes of \
+             {SYNC_BYTES} bytes a second.\n",
+            flags.seconds, self.syncs_per_second
+        ));
+        for backlog in &self.backlogs {
+            text.push_str(&format!(
+                "With {} pending events, a restarted node answered its first 200 after {:.0} ms.\n",
+                backlog.events,
+                ms(backlog.start)
+            ));
+        }
         if let Some(poison) = &self.poison {
-            println!(
-                "a healthy hook: p99 {:.2} ms; beside a hook whose attempts all fail {:.2} ms, {:.2} times as long",
+            text.push_str(&format!(
+                "The p99 of a healthy hook was {:.2} ms, and {:.2} ms beside a hook whose attempts all fail: {:.2} times as long.\n",
                 ms(poison.alone.p99),
                 ms(poison.beside.p99),
                 poison.ratio()
-            );
+            ));
         }
-
-        if let Some(backlog) = &self.backlog {
-            println!(
-                "with {} pending events; process start to first 200: {:.0} ms",
-                backlog.events,
-                ms(backlog.start)
-            );
-            print_rounds(&backlog.rounds);
-        }
+        text
     }
 }
 
-fn print_rounds(rounds: &[Round]) {
-    println!(
-        "{:>11} {:>11} {:>8} {:>8} {:>14}",
-        "connections", "accepted/s", "p50 ms", "p99 ms", "whole cycle/s"
-    );
-    for round in rounds {
-        println!(
-            "{:>11} {:>11.0} {:>8.2} {:>8.2} {:>14.0}",
+// === impl Sqlite ===
+
+impl Sqlite {
+    /// Beside the round of the node with as many connections.
+    fn row(&self, round: &Round) -> String {
+        let accepted = round.accepted.per_second;
+        format!(
+            "| {} | {:.0} | {:.2} ms | {:.0} | {:.2} ms | {:.2} | {:.2} |\n",
             round.connections,
-            round.accepted.per_second,
-            ms(round.accepted.p50),
-            ms(round.accepted.p99),
-            round.whole_cycle_per_second
-        );
+            self.alone.per_second,
+            ms(self.alone.p99),
+            self.behind_axum.per_second,
+            ms(self.behind_axum.p99),
+            accepted / self.alone.per_second,
+            accepted / self.behind_axum.per_second
+        )
+    }
+
+    fn as_json(&self) -> Value {
+        json!({
+            "alone": measured_as_json(&self.alone),
+            "behind_axum": measured_as_json(&self.behind_axum),
+        })
     }
 }
 
 // === impl Round ===
 
 impl Round {
+    fn row(&self, pending: u64) -> String {
+        format!(
+            "| {pending} | {} | {:.0} | {:.2} ms | {:.2} ms | {:.0} |\n",
+            self.connections,
+            self.accepted.per_second,
+            ms(self.accepted.p50),
+            ms(self.accepted.p99),
+            self.whole_cycle_per_second
+        )
+    }
+
     fn as_json(&self) -> Value {
         json!({
             "connections": self.connections,

@@ -1,14 +1,17 @@
 //! What a measurement needs on disk: a plugins directory with one hook, a secret, a data directory;
 //! and the servers that use them.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::process::Command;
+use tokio::time::timeout;
 
 use crate::binary;
 use crate::flags::RunFlags;
@@ -20,6 +23,10 @@ const SECRET: &str = "a secret for the bench";
 const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// How often the start of the process is timed; the median is reported.
 const STARTS: usize = 7;
+/// How long a program of others may take until it answers.
+const PROGRAM_TIMEOUT: Duration = Duration::from_secs(30);
+/// The name of the custom section that makes a component another one.
+const SECTION: &str = "landfall-bench";
 
 pub(crate) struct BenchEnv {
     dir: tempfile::TempDir,
@@ -112,6 +119,24 @@ impl BenchEnv {
         )
     }
 
+    /// Adds hooks that run the component of the hook `bench` in mode `sync`, until the plugins
+    /// directory has `count` of them. `present` are there, `bench` among them.
+    pub(crate) fn add_further_hooks(&self, present: usize, count: usize) -> anyhow::Result<()> {
+        for number in present..count {
+            let top = "component = \"bench.wasm\"\nmode = \"sync\"\n";
+            self.add_signed_hook(&further_hook(number), top, "")?;
+        }
+
+        Ok(())
+    }
+
+    /// A request to `bench` and one to each hook of `add_further_hooks`.
+    pub(crate) fn requests_to_hooks(&self, count: usize) -> Vec<Vec<u8>> {
+        let to_further = (1..count)
+            .map(|number| request::signed_push(&format!("/{}", further_hook(number)), SECRET));
+        std::iter::once(self.request()).chain(to_further).collect()
+    }
+
     /// Adds a hook that accepts any caller.
     pub(crate) fn add_open_hook(&self, name: &str, hook_file: &str) -> anyhow::Result<()> {
         self.write_hook(name, &format!("{hook_file}\n[verify]\nscheme = \"none\"\n"))
@@ -140,6 +165,32 @@ impl BenchEnv {
         let to = self.plugins().join(format!("{name}.wasm"));
         std::fs::copy(from, to).with_context(|| format!("{} cannot be read", from.display()))?;
         Ok(())
+    }
+
+    /// A component that runs like `from` and has another digest for each number, so that a node
+    /// compiles each of them.
+    pub(crate) fn another_component(
+        &self,
+        name: &str,
+        from: &Path,
+        number: u32,
+    ) -> anyhow::Result<PathBuf> {
+        let mut bytes =
+            std::fs::read(from).with_context(|| format!("{} cannot be read", from.display()))?;
+        // A custom section: its id, the size of the rest in one byte, its name, its content.
+        let size = 1 + SECTION.len() + size_of::<u32>();
+        bytes.extend([0, size as u8, SECTION.len() as u8]);
+        bytes.extend(SECTION.as_bytes());
+        bytes.extend(number.to_le_bytes());
+
+        let path = self.dir.path().join(format!("{name}.wasm"));
+        std::fs::write(&path, bytes)?;
+        Ok(path)
+    }
+
+    /// The component of the hook `bench`.
+    pub(crate) fn bench_component(&self) -> PathBuf {
+        self.plugins().join("bench.wasm")
     }
 
     pub(crate) fn build_handler(&self, name: &str) -> anyhow::Result<PathBuf> {
@@ -219,16 +270,52 @@ impl BenchEnv {
         &self,
         forward_to: Option<&str>,
     ) -> anyhow::Result<Server> {
+        let arguments: Vec<&OsStr> = forward_to.iter().map(OsStr::new).collect();
+        self.start_own_server(&arguments).await
+    }
+
+    /// The server that the ledger is compared with: it stores each body in SQLite, and answers.
+    pub(crate) async fn start_storing_server(&self) -> anyhow::Result<Server> {
+        let file = self.dir.path().join("plain.sqlite");
+        self.start_own_server(&[OsStr::new("--store"), file.as_os_str()])
+            .await
+    }
+
+    async fn start_own_server(&self, arguments: &[&OsStr]) -> anyhow::Result<Server> {
         let address = free_address()?;
         let mut command = Command::new(std::env::current_exe()?);
         command
             .arg("plain-server")
             .arg(address.to_string())
             .arg(self.secret_file())
-            .args(forward_to);
+            .args(arguments);
 
         let server = Server::spawn(command, address)?;
         load::wait_for_200(server.address, &self.request()).await?;
+        Ok(server)
+    }
+
+    /// A program of others that answers the request of the hook `bench`. `line` is a command of
+    /// `sh`, in which `{port}` is replaced. `SECRET_FILE` names the file with the secret.
+    pub(crate) async fn start_program(&self, line: &str) -> anyhow::Result<Server> {
+        let address = free_address()?;
+        let line = line.replace("{port}", &address.port().to_string());
+        let mut command = Command::new("sh");
+        command
+            .arg("-c")
+            .arg(format!("exec {line}"))
+            .env("SECRET_FILE", self.secret_file())
+            .stderr(Stdio::null());
+
+        let mut server = Server::spawn_with_workers(command, address)?;
+        let request = self.request();
+        let answers = timeout(PROGRAM_TIMEOUT, load::wait_for_200(address, &request));
+        tokio::select! {
+            answered = answers => answered
+                .with_context(|| format!("no 200 within {} s", PROGRAM_TIMEOUT.as_secs()))??,
+            status = server.wait() => bail!("the program ended: {}", status?),
+        }
+
         Ok(server)
     }
 
@@ -367,6 +454,10 @@ impl Admin {
         let response = request.bearer_auth(&self.token).send().await?;
         Ok((response.status().as_u16(), response.text().await?))
     }
+}
+
+fn further_hook(number: usize) -> String {
+    format!("further{number}")
 }
 
 fn free_address() -> anyhow::Result<SocketAddr> {

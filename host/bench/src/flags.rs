@@ -14,6 +14,12 @@ pub(crate) struct RunFlags {
     /// cargo].
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) component: Option<PathBuf>,
+    /// Also write the tables into this Markdown file, between the markers of the measurement.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) update: Option<PathBuf>,
+    /// A line to write below these tables: when and on what they were measured.
+    #[arg(long, global = true, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
     /// Print one JSON object instead of a table.
     #[arg(long, global = true)]
     pub(crate) json: bool,

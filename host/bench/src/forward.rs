@@ -13,8 +13,9 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::env::BenchEnv;
 use crate::flags::RunFlags;
 use crate::load::{self, Measured};
+use crate::page;
 use crate::report::{measured_as_json, ms, round};
-use crate::sync::alternate;
+use crate::sync::alternate_two;
 
 const REQUEST_BYTES_MAX: usize = 64 << 10;
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -45,12 +46,22 @@ pub(crate) async fn measure(flags: &RunFlags) -> anyhow::Result<()> {
     let node = env.start_node().await?;
     let plain = env.start_plain_server(Some(&plain_sink.url())).await?;
 
-    let (of_node, of_plain) = alternate(flags, &env, &node, &plain).await?;
+    let (of_node, of_plain) = alternate_two(flags, &env, &node, &plain).await?;
     node.stop().await?;
     plain.stop().await?;
 
     let (of_node, of_plain) = (of_node.measured, of_plain.measured);
     let ratio = of_node.per_second / of_plain.per_second;
+    let table = format!(
+        "| | events/s | p50 | p99 | connections opened for 1,000 events |\n|---|--:|--:|--:|--:|\n{}{}\n\
+         The ratio is {ratio:.2}. Connections: {}. Runs of each side: {}, of {} s each, in turns.\n",
+        row("`forward`", &of_node, &node_sink),
+        row("plain axum and reqwest", &of_plain, &plain_sink),
+        flags.connections,
+        flags.rounds.max(1),
+        flags.seconds
+    );
+    page::publish(flags, "forward", &table)?;
     if flags.json {
         let report = json!({
             "ratio": round(ratio, 3),
@@ -64,13 +75,7 @@ pub(crate) async fn measure(flags: &RunFlags) -> anyhow::Result<()> {
         return Ok(());
     }
 
-    println!(
-        "{:<15} {:>10} {:>9} {:>9} {:>9} {:>15}",
-        "", "requests/s", "p50 ms", "p99 ms", "connects", "per 1,000 events"
-    );
-    print_row("forward", &of_node, &node_sink);
-    print_row("axum + reqwest", &of_plain, &plain_sink);
-    println!("ratio forward / axum + reqwest: {ratio:.3}");
+    print!("{table}");
     Ok(())
 }
 
@@ -81,15 +86,14 @@ fn with_connects(measured: &Measured, sink: &Sink) -> Value {
     side
 }
 
-fn print_row(name: &str, measured: &Measured, sink: &Sink) {
-    println!(
-        "{name:<15} {:>10.0} {:>9.2} {:>9.2} {:>9} {:>15.2}",
+fn row(name: &str, measured: &Measured, sink: &Sink) -> String {
+    format!(
+        "| {name} | {:.0} | {:.2} ms | {:.2} ms | {:.2} |\n",
         measured.per_second,
         ms(measured.p50),
         ms(measured.p99),
-        sink.connects(),
         sink.connects_per_1000()
-    );
+    )
 }
 
 // === impl Sink ===

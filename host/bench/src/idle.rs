@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use crate::env::BenchEnv;
 use crate::flags::RunFlags;
 use crate::load::{self, ANSWER_BYTES_MAX};
+use crate::page;
 use crate::report::{measured_as_json, ms, round};
 
 /// How long no request is sent while the processor time is measured.
@@ -49,6 +50,20 @@ pub(crate) async fn measure(flags: &RunFlags, count: usize) -> anyhow::Result<()
 
     node.stop().await?;
 
+    let mut table = format!(
+        "{count} idle connections cost {kib_each:.1} KiB of memory each, and the node {:.2} % of one processor. \
+         {still_open} were still open at the end.\n\n| | requests/s | p99 |\n|---|--:|--:|\n",
+        share * 100.0
+    );
+    for (name, measured) in [("without them", &without), ("beside them", &beside)] {
+        table.push_str(&format!(
+            "| {name} | {:.0} | {:.2} ms |\n",
+            measured.per_second,
+            ms(measured.p99)
+        ));
+    }
+    page::publish(flags, "idle", &table)?;
+
     if flags.json {
         let report = json!({
             "idle_connections": count,
@@ -62,17 +77,6 @@ pub(crate) async fn measure(flags: &RunFlags, count: usize) -> anyhow::Result<()
         return Ok(());
     }
 
-    println!(
-        "{count} idle connections: {kib_each:.1} KiB each, {:.2} % of one processor, {still_open} still open at the end",
-        share * 100.0
-    );
-    for (name, measured) in [("without them", without), ("beside them", beside)] {
-        println!(
-            "{name:<13} {:>8.0} requests/s, p99 {:.2} ms",
-            measured.per_second,
-            ms(measured.p99)
-        );
-    }
-
+    print!("{table}");
     Ok(())
 }

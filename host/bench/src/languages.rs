@@ -1,7 +1,7 @@
 //! `languages`: the same handler in each language. It parses the body as JSON and answers one
 //! field. Each event runs in a fresh instance.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -29,9 +29,6 @@ pub(crate) struct LanguagesFlags {
     /// Measure only these languages.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "LANGUAGES")]
     only: Vec<Language>,
-    /// Also write the tables into this Markdown file, between its markers.
-    #[arg(long, value_name = "FILE")]
-    update: Option<PathBuf>,
 }
 
 /// The handler in one language.
@@ -84,9 +81,7 @@ pub(crate) async fn measure(flags: &RunFlags, languages: &LanguagesFlags) -> any
     node.stop().await?;
 
     let tables = tables(flags, &subjects);
-    if let Some(path) = &languages.update {
-        page::update(path, &tables)?;
-    }
+    page::publish(flags, "languages", &tables)?;
     if flags.json {
         println!("{}", as_json(flags, &subjects));
     } else {

@@ -16,6 +16,13 @@ pub(crate) const ANSWER_BYTES_MAX: usize = 256 << 10;
 const LOAD_TIMEOUT: Duration = Duration::from_secs(300);
 const PROBE_INTERVAL: Duration = Duration::from_millis(1);
 
+/// One answer that was read to its end.
+struct Answer {
+    status: u16,
+    /// Whether the server closes the connection.
+    closes: bool,
+}
+
 /// What one run measured.
 #[derive(Debug, Clone)]
 pub(crate) struct Measured {
@@ -32,6 +39,17 @@ pub(crate) struct Measured {
 // === impl Measured ===
 
 impl Measured {
+    /// From the latencies of all answers, at least one, and the time that they took together.
+    pub(crate) fn of(mut latencies: Vec<Duration>, elapsed: Duration) -> Measured {
+        latencies.sort_unstable();
+        Measured {
+            per_second: latencies.len() as f64 / elapsed.as_secs_f64(),
+            p50: percentile(&latencies, 0.5),
+            p99: percentile(&latencies, 0.99),
+            elapsed,
+        }
+    }
+
     /// The number of answers.
     pub(crate) fn count(&self) -> u64 {
         (self.per_second * self.elapsed.as_secs_f64()).round() as u64
@@ -45,10 +63,20 @@ pub(crate) async fn run(
     connections: usize,
     time: Duration,
 ) -> anyhow::Result<Measured> {
-    let request: Arc<[u8]> = request.into();
+    run_each(to, &[request.to_vec()], connections, time).await
+}
+
+/// The same with several requests, at least one, which each connection sends in turns.
+pub(crate) async fn run_each(
+    to: SocketAddr,
+    requests: &[Vec<u8>],
+    connections: usize,
+    time: Duration,
+) -> anyhow::Result<Measured> {
+    let requests: Arc<[Vec<u8>]> = requests.into();
     let started = Instant::now();
     let workers: Vec<_> = (0..connections)
-        .map(|_| tokio::spawn(send_until(to, request.clone(), started + time)))
+        .map(|first| tokio::spawn(send_until(to, requests.clone(), first, started + time)))
         .collect();
 
     let mut latencies = Vec::new();
@@ -58,14 +86,7 @@ pub(crate) async fn run(
 
     let elapsed = started.elapsed();
     ensure!(!latencies.is_empty(), "{to} did not answer");
-
-    latencies.sort_unstable();
-    Ok(Measured {
-        per_second: latencies.len() as f64 / elapsed.as_secs_f64(),
-        p50: percentile(&latencies, 0.5),
-        p99: percentile(&latencies, 0.99),
-        elapsed,
-    })
+    Ok(Measured::of(latencies, elapsed))
 }
 
 /// Sends `request` on `connections` connections for `time` and accepts any answer. Returns the
@@ -118,6 +139,10 @@ pub(crate) async fn exchange(
     request: &[u8],
     buffer: &mut [u8],
 ) -> anyhow::Result<u16> {
+    Ok(ask(stream, request, buffer).await?.status)
+}
+
+async fn ask(stream: &mut TcpStream, request: &[u8], buffer: &mut [u8]) -> anyhow::Result<Answer> {
     stream.write_all(request).await?;
 
     let mut filled = 0;
@@ -129,7 +154,11 @@ pub(crate) async fn exchange(
         if let Some((head, bytes)) = head_and_length(&buffer[..filled])?
             && filled >= bytes
         {
-            return status(head);
+            return Ok(Answer {
+                status: status(head)?,
+                closes: header(head, "connection")
+                    .is_some_and(|value| value.eq_ignore_ascii_case("close")),
+            });
         }
         ensure!(
             filled < buffer.len(),
@@ -145,24 +174,40 @@ pub(crate) fn message_bytes(bytes: &[u8]) -> anyhow::Result<Option<usize>> {
 
 async fn send_until(
     to: SocketAddr,
-    request: Arc<[u8]>,
+    requests: Arc<[Vec<u8>]>,
+    first: usize,
     until: Instant,
 ) -> anyhow::Result<Vec<Duration>> {
-    let mut stream = TcpStream::connect(to)
-        .await
-        .with_context(|| format!("cannot connect to {to}"))?;
-    stream.set_nodelay(true)?;
+    let mut stream = connect(to).await?;
     let mut buffer = vec![0; ANSWER_BYTES_MAX];
-    let mut latencies = Vec::with_capacity(1 << 14);
+    let mut latencies = Vec::with_capacity(1 << 10);
 
-    while Instant::now() < until {
+    for number in first.. {
+        if Instant::now() >= until {
+            break;
+        }
+
         let sent = Instant::now();
-        let status = exchange(&mut stream, &request, &mut buffer).await?;
+        let request = &requests[number % requests.len()];
+        let answer = ask(&mut stream, request, &mut buffer).await?;
+        let status = answer.status;
         ensure!(status == 200, "{to} answered {status} instead of 200");
         latencies.push(sent.elapsed());
+
+        if answer.closes {
+            stream = connect(to).await?;
+        }
     }
 
     Ok(latencies)
+}
+
+async fn connect(to: SocketAddr) -> anyhow::Result<TcpStream> {
+    let stream = TcpStream::connect(to)
+        .await
+        .with_context(|| format!("cannot connect to {to}: is `ulimit -n` large enough?"))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 async fn send_any_status_until(to: SocketAddr, request: Arc<[u8]>, until: Instant) -> u64 {
@@ -193,19 +238,52 @@ fn status(head: &str) -> anyhow::Result<u16> {
         .context("the answer is not HTTP/1.1")
 }
 
-/// A complete head, and the length in bytes of head and body.
+/// A complete head, and the length in bytes of head and body. `None`: not all bytes have come that
+/// tell the length.
 fn head_and_length(bytes: &[u8]) -> anyhow::Result<Option<(&str, usize)>> {
     let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
         return Ok(None);
     };
 
     let head = std::str::from_utf8(&bytes[..end])?;
-    let body_bytes = head
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-        .and_then(|(_, value)| value.trim().parse::<usize>().ok())
-        .context("the head has no content-length")?;
+    let body = end + 4;
+    let is_chunked = header(head, "transfer-encoding")
+        .is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
+    if is_chunked {
+        return Ok(chunked_bytes(&bytes[body..])?.map(|length| (head, body + length)));
+    }
 
-    Ok(Some((head, end + 4 + body_bytes)))
+    let body_bytes = header(head, "content-length")
+        .and_then(|value| value.parse::<usize>().ok())
+        .context("the head has no content-length")?;
+    Ok(Some((head, body + body_bytes)))
+}
+
+/// The first value of a header.
+fn header<'a>(head: &'a str, wanted: &str) -> Option<&'a str> {
+    head.lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
+        .map(|(_, value)| value.trim())
+}
+
+/// The length of a chunked body without trailers, once it is complete.
+fn chunked_bytes(bytes: &[u8]) -> anyhow::Result<Option<usize>> {
+    let mut at = 0;
+    loop {
+        let Some(line) = bytes[at..].windows(2).position(|two| two == b"\r\n") else {
+            return Ok(None);
+        };
+
+        let size = std::str::from_utf8(&bytes[at..at + line])?;
+        let size = size.split(';').next().unwrap_or_default().trim();
+        let size = usize::from_str_radix(size, 16).context("the size of a chunk is no number")?;
+        at += line + 2 + size + 2;
+        if at > bytes.len() {
+            return Ok(None);
+        }
+        if size == 0 {
+            return Ok(Some(at));
+        }
+    }
 }

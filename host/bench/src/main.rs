@@ -10,17 +10,23 @@ mod durable;
 mod env;
 mod flags;
 mod forward;
+mod group_commit;
+mod growth;
 mod handlers;
 mod idle;
 mod interference;
 mod languages;
+mod live;
 mod load;
+mod memory;
 mod page;
 mod plain_server;
+mod plot;
 mod report;
 mod request;
 mod search;
 mod server;
+mod start;
 mod sync;
 mod telemetry;
 
@@ -47,11 +53,21 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Measurement {
     /// A component in mode `sync` beside plain axum with the same work (the default).
-    Sync,
-    /// Events stored before the answer, in mode `async`, at 1, 16, 64 and 256 connections.
+    Sync(sync::SyncFlags),
+    /// Events stored before the answer, in mode `async`, at 1, 16, 64 and 256 connections, beside
+    /// SQLite with group commit.
     Durable(durable::DurableFlags),
     /// The bundled `forward` beside a relay in plain axum and reqwest.
     Forward,
+    /// What an event costs with more hooks, pending events and connections. `--connections` does not
+    /// apply to the last one.
+    Growth(growth::GrowthFlags),
+    /// From the start of the process to the first 200, with a warm cache of compiled components.
+    Start(start::StartFlags),
+    /// From a component dropped into the plugins directory to its first 200.
+    Drop(live::DropFlags),
+    /// The memory of a node without requests. Each hook has a component of its own.
+    Memory(memory::MemoryFlags),
     /// The latency of a healthy hook while each hook of a plugins directory is called beside it.
     Interference {
         /// A plugins directory. Its hooks are called with `{}` on four connections.
@@ -69,7 +85,15 @@ enum Measurement {
     Search(search::SearchFlags),
     /// What log lines cost of the processor time of a request in mode `sync`.
     Telemetry,
-    /// The server that `sync` and `forward` compare with.
+    /// Write standard input into a section of a page.
+    #[command(hide = true)]
+    Page {
+        /// The Markdown file.
+        page: PathBuf,
+        /// The name in the markers.
+        section: String,
+    },
+    /// The server that `sync`, `forward` and `durable` compare with.
     #[command(hide = true)]
     PlainServer {
         /// The address to listen on.
@@ -78,6 +102,9 @@ enum Measurement {
         secret: PathBuf,
         /// Where to forward each body to. Without it the server answers by itself.
         forward_to: Option<String>,
+        /// Where to store each body, as SQLite.
+        #[arg(long)]
+        store: Option<PathBuf>,
     },
 }
 
@@ -85,10 +112,14 @@ enum Measurement {
 async fn main() -> anyhow::Result<()> {
     let Cli { run, measurement } = Cli::parse();
 
-    match measurement.unwrap_or(Measurement::Sync) {
-        Measurement::Sync => sync::measure(&run).await,
+    match measurement.unwrap_or(Measurement::Sync(sync::SyncFlags::default())) {
+        Measurement::Sync(flags) => sync::measure(&run, &flags).await,
         Measurement::Durable(flags) => durable::measure(&run, &flags).await,
         Measurement::Forward => forward::measure(&run).await,
+        Measurement::Growth(flags) => growth::measure(&run, &flags).await,
+        Measurement::Start(flags) => start::measure(&run, &flags).await,
+        Measurement::Drop(flags) => live::measure(&run, &flags).await,
+        Measurement::Memory(flags) => memory::measure(&run, &flags).await,
         Measurement::Interference { dir } => interference::measure(&run, &dir).await,
         Measurement::Idle { count } => idle::measure(&run, count).await,
         Measurement::Languages(flags) => languages::measure(&run, &flags).await,
@@ -98,6 +129,8 @@ async fn main() -> anyhow::Result<()> {
             listen,
             secret,
             forward_to,
-        } => plain_server::serve(listen, &secret, forward_to).await,
+            store,
+        } => plain_server::serve(listen, &secret, forward_to, store.as_deref()).await,
+        Measurement::Page { page, section } => page::update_from_input(&page, &section),
     }
 }

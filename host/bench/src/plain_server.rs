@@ -18,6 +18,8 @@ use serde_json::value::RawValue;
 use sha2::Sha256;
 use tokio::net::TcpListener;
 
+use crate::group_commit::GroupCommit;
+
 /// What the bundled `echo` answers.
 #[derive(Serialize)]
 struct Answer<'a> {
@@ -33,19 +35,32 @@ struct Forwarder {
     url: String,
 }
 
+#[derive(Clone)]
+struct Store {
+    secret: Vec<u8>,
+    writer: GroupCommit,
+}
+
 /// Serves `POST /bench` until the process is killed.
 pub(crate) async fn serve(
     listen: SocketAddr,
     secret: &Path,
     forward_to: Option<String>,
+    store: Option<&Path>,
 ) -> anyhow::Result<()> {
     let secret =
         std::fs::read(secret).with_context(|| format!("{} cannot be read", secret.display()))?;
-    let router = match forward_to {
-        None => Router::new()
+    let router = match (forward_to, store) {
+        (None, None) => Router::new()
             .route("/bench", post(answer))
             .with_state(secret),
-        Some(url) => Router::new()
+        (None, Some(file)) => Router::new()
+            .route("/bench", post(store_body))
+            .with_state(Store {
+                secret,
+                writer: GroupCommit::open(file)?,
+            }),
+        (Some(url), _) => Router::new()
             .route("/bench", post(forward))
             .with_state(Forwarder {
                 secret,
@@ -87,6 +102,17 @@ async fn forward(State(to): State<Forwarder>, headers: HeaderMap, body: Bytes) -
     match send(&to, &headers, body).await {
         Ok(status) if status.is_success() => StatusCode::OK,
         _ => StatusCode::BAD_GATEWAY,
+    }
+}
+
+async fn store_body(State(to): State<Store>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    if !is_signed(&to.secret, &headers, &body) {
+        return StatusCode::UNAUTHORIZED;
+    }
+
+    match to.writer.store(body).await {
+        Ok(()) => StatusCode::OK,
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 

@@ -15,13 +15,15 @@ const DOCUMENTED: [&str; 4] = [
     "LANDFALL_REGISTRY_PASSWORD",
 ];
 /// Variables of the tests of Landfall, which are never suggested.
-const INTERNAL: [&str; 9] = [
+const INTERNAL: [&str; 11] = [
     "LANDFALL_SDK",
     "LANDFALL_SDK_NODE",
     "LANDFALL_LONG",
     "LANDFALL_NATS",
     "LANDFALL_ABUSE_CASES",
     "LANDFALL_REQUIRE_ALL",
+    "LANDFALL_SEED",
+    "LANDFALL_SOAK",
     "LANDFALL_TEST_LEDGER",
     "LANDFALL_TEST_QUEUE",
     "LANDFALL_UPDATE_DOCS",

@@ -3,6 +3,7 @@
 //! have not sent a complete request head.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use super::activity::ConnectionActivity;
 
 /// How often a full listener looks for a connection that it can close.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(20);
-/// How often the log says that the listener is full.
+/// How often the log says that the listener is full, or that it cannot accept connections.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The open connections of a listener.
@@ -24,8 +25,28 @@ pub(crate) struct Connections {
     next_id: AtomicU64,
     /// What sets the maximum, for the log.
     limited_by: &'static str,
-    logged: Mutex<Option<Instant>>,
+    on_limited: OnLimited,
+    full: LogGate,
+    failing: LogGate,
 }
+
+/// What happened to a new connection at a limit, or to another one for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limited {
+    /// A connection that waited for its client was closed for the new one.
+    Closed,
+    /// Every connection had a request: the new one waited.
+    Waited,
+    /// The system did not accept it, for example without free file descriptors.
+    Failed,
+}
+
+/// Called for each new connection at a limit.
+pub(crate) type OnLimited = Arc<dyn Fn(Limited) + Send + Sync>;
+
+/// Lets one line of the log through in each `LOG_INTERVAL`.
+#[derive(Default)]
+struct LogGate(Mutex<Option<Instant>>);
 
 type OpenConnections = Arc<Mutex<HashMap<u64, Arc<ConnectionActivity>>>>;
 
@@ -37,27 +58,72 @@ pub(crate) struct ConnectionSlot {
     _permit: OwnedSemaphorePermit,
 }
 
+// === impl Limited ===
+
+impl Limited {
+    /// The value of the label of the counter.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Limited::Closed => "closed",
+            Limited::Waited => "waited",
+            Limited::Failed => "failed",
+        }
+    }
+}
+
+// === impl LogGate ===
+
+impl LogGate {
+    fn opens(&self) -> bool {
+        let mut logged = lock(&self.0);
+        let is_open = logged.is_none_or(|logged| logged.elapsed() >= LOG_INTERVAL);
+        if is_open {
+            *logged = Some(Instant::now());
+        }
+        is_open
+    }
+}
+
 // === impl Connections ===
 
 impl Connections {
-    pub(crate) fn new(max: usize, limited_by: &'static str) -> Connections {
+    pub(crate) fn new(max: usize, limited_by: &'static str, on_limited: OnLimited) -> Connections {
         Connections {
             permits: Arc::new(Semaphore::new(max)),
             open: OpenConnections::default(),
             next_id: AtomicU64::new(0),
             limited_by,
-            logged: Mutex::new(None),
+            on_limited,
+            full: LogGate::default(),
+            failing: LogGate::default(),
+        }
+    }
+
+    /// Counts a connection that the system did not accept.
+    pub(crate) fn accept_failed(&self, error: &io::Error) {
+        (self.on_limited)(Limited::Failed);
+        if self.failing.opens() {
+            tracing::warn!(
+                %error,
+                "a connection was not accepted: it waits, and this line is repeated once a minute"
+            );
         }
     }
 
     /// Waits for a permit. If none is free, closes a connection that waits for its client.
     pub(crate) async fn acquire(&self) -> ConnectionSlot {
+        let mut has_waited = false;
         loop {
             if let Ok(permit) = self.permits.clone().try_acquire_owned() {
                 return self.open_slot(permit);
             }
 
-            self.close_one();
+            if self.close_one() {
+                (self.on_limited)(Limited::Closed);
+            } else if !has_waited {
+                has_waited = true;
+                (self.on_limited)(Limited::Waited);
+            }
             let released = self.permits.clone().acquire_owned();
             if let Ok(permit) = tokio::time::timeout(RECHECK_INTERVAL, released).await {
                 return self.open_slot(permit.expect("the semaphore is never closed"));
@@ -77,18 +143,17 @@ impl Connections {
         }
     }
 
-    fn close_one(&self) {
+    /// Closes a connection that waits for its client. Returns whether there was one.
+    fn close_one(&self) -> bool {
         let closed = self.longest_idle().or_else(|| self.oldest_without_head());
         if let Some(activity) = &closed {
             activity.close();
         }
 
-        let mut logged = lock(&self.logged);
-        if logged.is_some_and(|logged| logged.elapsed() < LOG_INTERVAL) {
-            return;
+        if !self.full.opens() {
+            return closed.is_some();
         }
 
-        *logged = Some(Instant::now());
         let limited_by = self.limited_by;
         if closed.is_some() {
             tracing::warn!(
@@ -100,6 +165,7 @@ impl Connections {
                 "{limited_by} is reached and every connection has a request: new connections wait"
             );
         }
+        closed.is_some()
     }
 
     fn longest_idle(&self) -> Option<Arc<ConnectionActivity>> {
@@ -133,7 +199,7 @@ mod tests {
 
     #[tokio::test]
     async fn oldest_without_head_is_closed() {
-        let connections = Connections::new(3, "limits.connections");
+        let connections = Connections::new(3, "limits.connections", Arc::new(|_| {}));
         let mut slots = Vec::new();
         for _ in 0..3 {
             slots.push(connections.acquire().await);

@@ -50,6 +50,7 @@ pub use edge::{Edge, EdgeSetup};
 pub use refuse::refuse_admin;
 pub use rejection::Why;
 
+use connections::Limited;
 use listener::{OnBroken, Rules};
 
 /// Serves hooks until `stop` returns, then waits for running requests, for at most `drain`.
@@ -64,9 +65,13 @@ pub async fn serve(
     let on_broken: OnBroken =
         Arc::new(move |broken, peer| refuse::refuse_broken(&recorder, broken, peer));
 
+    let metrics = edge.metrics.clone();
     let rules = Rules {
         limits: edge.limits,
         limited_by: "limits.connections",
+        on_limited: Arc::new(move |limited: Limited| {
+            metrics.count_limited_connection(limited.word())
+        }),
         http2,
         drain,
     };
@@ -85,6 +90,7 @@ pub async fn serve_router(
     let rules = Rules {
         limits,
         limited_by,
+        on_limited: Arc::new(|_| {}),
         http2: false,
         drain: Duration::ZERO,
     };

@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt;
 
 use super::activity::{ConnectionActivity, Stall};
-use super::connections::Connections;
+use super::connections::{Connections, OnLimited};
 use super::io_timeouts::IoTimeouts;
 use super::rejection::Broken;
 use landfall_model::{EdgeLimits, Peer};
@@ -40,6 +40,8 @@ pub(crate) struct Rules {
     pub(crate) limits: EdgeLimits,
     /// What sets `limits.connections`, for the log.
     pub(crate) limited_by: &'static str,
+    /// Called for each new connection at a limit.
+    pub(crate) on_limited: OnLimited,
     pub(crate) http2: bool,
     /// How long running requests may take after the stop.
     pub(crate) drain: Duration,
@@ -65,6 +67,7 @@ pub(crate) async fn serve(
     let Rules {
         limits,
         limited_by,
+        on_limited,
         http2,
         drain,
     } = rules;
@@ -74,7 +77,7 @@ pub(crate) async fn serve(
         limits,
         on_broken,
     };
-    let connections = Connections::new(limits.connections, limited_by);
+    let connections = Connections::new(limits.connections, limited_by, on_limited);
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
 
@@ -86,7 +89,7 @@ pub(crate) async fn serve(
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "a connection was not accepted");
+                connections.accept_failed(&error);
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }

@@ -29,6 +29,7 @@ pub struct Metrics {
     records_dropped: IntCounter,
     spans_dropped: IntCounter,
     replies_dropped: IntCounterVec,
+    connections_limited: IntCounterVec,
     messages: IntCounterVec,
     compile_time: HistogramVec,
     commit_time: Histogram,
@@ -73,6 +74,9 @@ impl Metrics {
         let help = "Replies that were not sent, or not completely: the client read too slowly, or \
                     replies that wait to be read use all memory for them.";
         let replies = Opts::new("landfall_replies_dropped_total", help);
+        let help = "New connections that found the public listener at its limit, or that could not \
+                    be accepted.";
+        let connections = Opts::new("landfall_connections_limited_total", help);
         let help = "Messages of the broker that were not run, because Landfall did not write them \
                     or they are damaged.";
         let messages = Opts::new("landfall_messages_refused_total", help);
@@ -89,6 +93,10 @@ impl Metrics {
             records_dropped: registered(&registry, dropped),
             spans_dropped: registered(&registry, spans),
             replies_dropped: registered(&registry, IntCounterVec::new(replies, &["reason"])),
+            connections_limited: registered(
+                &registry,
+                IntCounterVec::new(connections, &["result"]),
+            ),
             messages: registered(&registry, IntCounterVec::new(messages, &["reason"])),
             compile_time: registered(&registry, HistogramVec::new(compile, &["result"])),
             commit_time: registered(&registry, Histogram::with_opts(commit)),
@@ -138,6 +146,11 @@ impl Metrics {
     /// A reply that is not sent, or not completely.
     pub fn count_dropped_reply(&self, reason: &'static str) {
         self.replies_dropped.with_label_values(&[reason]).inc();
+    }
+
+    /// A new connection that found the public listener at its limit, or that was not accepted.
+    pub fn count_limited_connection(&self, result: &'static str) {
+        self.connections_limited.with_label_values(&[result]).inc();
     }
 
     /// A message of the broker that is not run.

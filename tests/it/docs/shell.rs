@@ -16,7 +16,7 @@ fn paste(node: &Node, commands: &str) -> String {
     let (clone, bin) = (dir.path().join("landfall"), dir.path().join("bin"));
     let secrets = node.plugins().parent().unwrap().join("secrets");
     for folder in [
-        &clone.join("target/release"),
+        &clone.join("target/debug"),
         &clone.join(".landfall"),
         &bin,
         &secrets,
@@ -26,7 +26,7 @@ fn paste(node: &Node, commands: &str) -> String {
     for name in ["Cargo.toml", "Cargo.lock", "host", "sdk", "tests", "wit"] {
         std::os::unix::fs::symlink(root().join(name), clone.join(name)).unwrap();
     }
-    std::os::unix::fs::symlink(landfall(), clone.join("target/release/landfall")).unwrap();
+    std::os::unix::fs::symlink(landfall(), clone.join("target/debug/landfall")).unwrap();
     std::os::unix::fs::symlink(node.plugins(), clone.join(".landfall/plugins")).unwrap();
     std::os::unix::fs::symlink(secrets, clone.join(".landfall/secrets")).unwrap();
     let curl = bin.join("curl");

@@ -66,7 +66,7 @@ pub(super) const MAY_DEPEND_ON: [(&str, &[&str]); 21] = [
 
 /// A large dependency and the crates that may list it.
 const OWNERS: [(&str, &[&str]); 16] = [
-    ("rusqlite", &["ledger"]),
+    ("rusqlite", &["ledger", "bench"]),
     ("tokio-postgres", &["ledger"]),
     ("async-nats", &["broker"]),
     ("prometheus", &["metrics"]),

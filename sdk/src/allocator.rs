@@ -1,41 +1,114 @@
 //! The allocator of components without WASI. It uses the memory that the component has at the
 //! start, and grows only after that: growing costs a system call in each attempt. The allocator of
-//! `std` grows for the first byte.
+//! `std` grows for the first byte. Small blocks have lists of their own,
+//! in which they are found without a search.
 
 use dlmalloc::{Allocator, Dlmalloc};
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::{Cell, UnsafeCell};
 
+use crate::small_blocks::{SMALL_BYTES_MAX, STEP_BYTES, SmallBlocks};
+
 const PAGE_BYTES: usize = 64 << 10;
 
 #[global_allocator]
-static GLOBAL: SingleThread = SingleThread(UnsafeCell::new(Dlmalloc::new_with_allocator(Memory {
-    is_start_used: Cell::new(false),
-})));
+static GLOBAL: SingleThread = SingleThread(UnsafeCell::new(Heap {
+    small: SmallBlocks::new(),
+    large: Dlmalloc::new_with_allocator(Memory {
+        is_start_used: Cell::new(false),
+    }),
+}));
 
 /// The allocator of a program with one thread.
-struct SingleThread(UnsafeCell<Dlmalloc<Memory>>);
+struct SingleThread(UnsafeCell<Heap>);
+
+/// The size and the alignment of a block say which part it is from.
+struct Heap {
+    small: SmallBlocks,
+    /// Has the chunks of small blocks too.
+    large: Dlmalloc<Memory>,
+}
 
 // SAFETY: a component has one thread.
 unsafe impl Sync for SingleThread {}
 
-// SAFETY: the calls are those of `Dlmalloc`, one at a time: nothing here allocates.
+// SAFETY: the calls are those of `Heap`, one at a time: nothing here allocates.
 unsafe impl GlobalAlloc for SingleThread {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        unsafe { (*self.0.get()).malloc(layout.size(), layout.align()) }
+        unsafe { (*self.0.get()).alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        unsafe { (*self.0.get()).calloc(layout.size(), layout.align()) }
+        unsafe { (*self.0.get()).alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        unsafe { (*self.0.get()).free(memory, layout.size(), layout.align()) }
+        unsafe { (*self.0.get()).dealloc(memory, layout) }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        unsafe { (*self.0.get()).realloc(memory, layout.size(), layout.align(), size) }
+        unsafe { (*self.0.get()).realloc(memory, layout, size) }
     }
+}
+
+// === impl Heap ===
+
+/// The conditions of each function are those of `GlobalAlloc`.
+impl Heap {
+    unsafe fn alloc(&mut self, layout: Layout) -> *mut u8 {
+        let Heap { small, large } = self;
+        unsafe {
+            if is_small(layout) {
+                small.alloc(layout.size(), |bytes| large.malloc(bytes, STEP_BYTES))
+            } else {
+                large.malloc(layout.size(), layout.align())
+            }
+        }
+    }
+
+    unsafe fn alloc_zeroed(&mut self, layout: Layout) -> *mut u8 {
+        if !is_small(layout) {
+            return unsafe { self.large.calloc(layout.size(), layout.align()) };
+        }
+
+        let memory = unsafe { self.alloc(layout) };
+        if !memory.is_null() {
+            unsafe { memory.write_bytes(0, layout.size()) };
+        }
+        memory
+    }
+
+    unsafe fn dealloc(&mut self, memory: *mut u8, layout: Layout) {
+        unsafe {
+            if is_small(layout) {
+                self.small.free(memory, layout.size());
+            } else {
+                self.large.free(memory, layout.size(), layout.align());
+            }
+        }
+    }
+
+    unsafe fn realloc(&mut self, memory: *mut u8, old: Layout, size: usize) -> *mut u8 {
+        unsafe {
+            let new = Layout::from_size_align_unchecked(size, old.align());
+            match (is_small(old), is_small(new)) {
+                (false, false) => return self.large.realloc(memory, old.size(), old.align(), size),
+                (true, true) if self.small.resize(memory, old.size(), size) => return memory,
+                _ => {}
+            }
+
+            let moved = self.alloc(new);
+            if !moved.is_null() {
+                memory.copy_to_nonoverlapping(moved, old.size().min(size));
+                self.dealloc(memory, old);
+            }
+            moved
+        }
+    }
+}
+
+fn is_small(layout: Layout) -> bool {
+    (1..=SMALL_BYTES_MAX).contains(&layout.size()) && layout.align() <= STEP_BYTES
 }
 
 /// The linear memory.

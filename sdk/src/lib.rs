@@ -368,6 +368,8 @@ mod form;
 pub mod function;
 mod json;
 mod reply;
+#[cfg(any(test, all(target_arch = "wasm32", target_os = "unknown")))]
+mod small_blocks;
 mod time;
 
 pub mod emit;

@@ -105,6 +105,29 @@ fn interference_reports_each_hook() {
 }
 
 #[test]
+fn neighbours_reports_each_overload() {
+    let report = measure(
+        &[
+            "neighbours",
+            "--connections",
+            "2",
+            "--callers",
+            "8",
+            "--busy",
+            &text(&bundled("echo")),
+        ],
+        "echo",
+    );
+
+    for hook in 0..3 {
+        for number in ["alone/p99_ms", "beside/p99_ms", "p99_ratio"] {
+            assert_is_positive(&report, &format!("/hooks/{hook}/{number}"));
+        }
+        assert_is_positive(&report, &format!("/hooks/{hook}/overloaded/ok_per_second"));
+    }
+}
+
+#[test]
 fn idle_connections_stay_open() {
     let report = measure(&["idle", "20", "--connections", "4"], "echo");
 

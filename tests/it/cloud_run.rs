@@ -160,6 +160,7 @@ async fn port_h2c_and_stop_are_honoured() {
     command
         .env("PORT", port.to_string())
         .env("K_SERVICE", "landfall")
+        .env("LANDFALL_LIMITS_QUEUE_TIMEOUT", "60s")
         .env("LANDFALL_HTTP2", "true");
     command
         .env("LANDFALL_PLUGINS", dir.path())

@@ -175,6 +175,34 @@ async fn invalid_replies_are_named() {
 }
 
 #[tokio::test]
+async fn large_reply_headers_are_refused() {
+    let node = node("replies", OPEN).await;
+    let ask = |headers| {
+        let request = node.client.post(node.url("/replies"));
+        request.header("x-headers", headers).body("{}").send()
+    };
+    let largest = ask("8 8192").await.unwrap();
+    assert_eq!(largest.status(), 200, "{}", node.log());
+    let headers = largest.headers().iter();
+    let sizes = headers
+        .filter(|(name, _)| name.as_str().starts_with("x-"))
+        .map(|(name, value)| name.as_str().len() + value.len());
+    assert_eq!(sizes.sum::<usize>(), 64 << 10);
+
+    for (headers, reason) in [
+        ("1 8193", "header `x-00` has 8193 bytes: at most 8192"),
+        ("9 7282", "headers of 65538 bytes together: at most 65536"),
+        ("101 10", "101 headers: at most 100"),
+    ] {
+        assert_eq!(ask(headers).await.unwrap().status(), 500, "{headers}");
+        node.logged(reason, |line| {
+            line["outcome"] == "bad-reply" && line["reason"] == reason
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
 async fn failures_become_statuses_without_reasons() {
     let node = node("retries", OPEN).await;
     let response = node.client.post(node.url("/retries")).send().await.unwrap();

@@ -24,6 +24,7 @@ mod duplicates;
 mod durable;
 mod edge;
 mod effects;
+mod fairness;
 mod fuzzed;
 mod guests;
 mod handlers;

@@ -113,7 +113,7 @@ async fn run_both(
         );
     let measured = load::run(to, healthy, HEALTHY_CONNECTIONS, time).await?;
 
-    Ok((measured, others.await?))
+    Ok((measured, others.await?.all))
 }
 
 /// The hooks that serve, without the bench's own, when all have been loaded.

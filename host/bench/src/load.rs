@@ -36,6 +36,14 @@ pub(crate) struct Measured {
     pub(crate) elapsed: Duration,
 }
 
+/// The answers of one run with any status.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Answers {
+    pub(crate) all: u64,
+    /// Those with status 200.
+    pub(crate) ok: u64,
+}
+
 // === impl Measured ===
 
 impl Measured {
@@ -89,23 +97,24 @@ pub(crate) async fn run_each(
     Ok(Measured::of(latencies, elapsed))
 }
 
-/// Sends `request` on `connections` connections for `time` and accepts any answer. Returns the
-/// number of answers.
+/// Sends `request` on `connections` connections for `time` and accepts any answer.
 pub(crate) async fn run_any_status(
     to: SocketAddr,
     request: &[u8],
     connections: usize,
     time: Duration,
-) -> u64 {
+) -> Answers {
     let request: Arc<[u8]> = request.into();
     let until = Instant::now() + time;
     let workers: Vec<_> = (0..connections)
         .map(|_| tokio::spawn(send_any_status_until(to, request.clone(), until)))
         .collect();
 
-    let mut answers = 0;
+    let mut answers = Answers::default();
     for worker in workers {
-        answers += worker.await.unwrap_or(0);
+        let Answers { all, ok } = worker.await.unwrap_or_default();
+        answers.all += all;
+        answers.ok += ok;
     }
 
     answers
@@ -210,18 +219,19 @@ async fn connect(to: SocketAddr) -> anyhow::Result<TcpStream> {
     Ok(stream)
 }
 
-async fn send_any_status_until(to: SocketAddr, request: Arc<[u8]>, until: Instant) -> u64 {
-    let (mut buffer, mut answers) = (vec![0; ANSWER_BYTES_MAX], 0);
+async fn send_any_status_until(to: SocketAddr, request: Arc<[u8]>, until: Instant) -> Answers {
+    let (mut buffer, mut answers) = (vec![0; ANSWER_BYTES_MAX], Answers::default());
 
     while Instant::now() < until {
         let Ok(mut stream) = TcpStream::connect(to).await else {
             return answers;
         };
 
-        while let Ok(Ok(_)) =
+        while let Ok(Ok(status)) =
             timeout_at(until.into(), exchange(&mut stream, &request, &mut buffer)).await
         {
-            answers += 1;
+            answers.all += 1;
+            answers.ok += u64::from(status == 200);
         }
     }
 

@@ -19,6 +19,7 @@ mod languages;
 mod live;
 mod load;
 mod memory;
+mod neighbours;
 mod page;
 mod plain_server;
 mod plot;
@@ -73,6 +74,8 @@ enum Measurement {
         /// A plugins directory. Its hooks are called with `{}` on four connections.
         dir: PathBuf,
     },
+    /// The latency of a hook alone, and beside an overloaded hook of the same node.
+    Neighbours(neighbours::NeighboursFlags),
     /// What open connections without a request cost.
     Idle {
         /// How many, up to `limits.connections` less `--connections`.
@@ -92,6 +95,14 @@ enum Measurement {
         page: PathBuf,
         /// The name in the markers.
         section: String,
+    },
+    /// The callers of the overloaded hook of `neighbours`.
+    #[command(hide = true)]
+    Callers {
+        /// The address of the node.
+        to: SocketAddr,
+        /// The file with the request.
+        request: PathBuf,
     },
     /// The server that `sync`, `forward` and `durable` compare with.
     #[command(hide = true)]
@@ -121,6 +132,8 @@ async fn main() -> anyhow::Result<()> {
         Measurement::Drop(flags) => live::measure(&run, &flags).await,
         Measurement::Memory(flags) => memory::measure(&run, &flags).await,
         Measurement::Interference { dir } => interference::measure(&run, &dir).await,
+        Measurement::Neighbours(flags) => neighbours::measure(&run, &flags).await,
+        Measurement::Callers { to, request } => neighbours::call(&run, to, &request).await,
         Measurement::Idle { count } => idle::measure(&run, count).await,
         Measurement::Languages(flags) => languages::measure(&run, &flags).await,
         Measurement::Search(flags) => search::measure(&run, &flags).await,

@@ -142,7 +142,9 @@ settings! {
         #[range("1ms", "1h")]
         body_timeout: Time = "30s",
 
-        /// How long a request waits for one of the hook's permits to run (`concurrency`)
+        /// How long a request in mode `sync` waits until the processors have time for its hook
+        /// ([below](#one-busy-hook), at least `100ms`), and then for one of the hook's permits to
+        /// run (`concurrency`)
         #[range("0ms", "1h")]
         queue_timeout: Time = "500ms",
 

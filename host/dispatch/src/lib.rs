@@ -37,4 +37,4 @@ pub use dispatcher::{Dispatcher, Observer, Targets};
 pub use error::DispatchError;
 pub use gate::HookStatus;
 pub use landfall_broker::PushAnswer;
-pub use landfall_engine::{Target, timeout};
+pub use landfall_engine::{RunSlots, Target, timeout};

@@ -44,7 +44,8 @@ impl Dispatcher {
         // In a task of its own, so that a panic of the host ends the attempt and nothing else.
         let running = {
             let (handler, deadline) = (target.handler.clone(), target.deadline);
-            tokio::spawn(async move { handler.run(input, number, deadline).await })
+            let attempt = async move { handler.run(input, number, deadline).await };
+            target.permits.attempt_flow().spawn(attempt)
         };
         let attempt = match running.await {
             Ok(attempt) => attempt,

@@ -28,13 +28,14 @@ impl Dispatcher {
     /// held until the run has ended.
     pub async fn run_sync(
         self: &Arc<Self>,
-        target: Target,
+        target: Arc<Target>,
         event: Event,
         timing: Timing,
         permit: Permit,
         limit: Duration,
     ) -> Outcome {
         let dispatcher = self.clone();
+        let flow = target.permits.request_flow().clone();
         let mut run = Box::pin(async move {
             let _permit = permit;
             let outcome = dispatcher.sync_attempt(&target, event, timing, limit).await;
@@ -49,7 +50,7 @@ impl Dispatcher {
             Err(panic) => return panicked(&text_of(&*panic)),
         }
 
-        match timeout(limit + GRACE, pin!(tokio::spawn(run))).await {
+        match timeout(limit + GRACE, pin!(flow.spawn(run))).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => panicked(&error.to_string()),
             // The machine is too busy even to end the attempt, which is recorded when it has ended.

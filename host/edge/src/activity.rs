@@ -57,7 +57,7 @@ pub(crate) struct ConnectionActivity {
 /// A request that is being handled, until it is dropped.
 pub(crate) struct InFlightRequest(Arc<ConnectionActivity>);
 
-/// The connection of a request, as an extension of the request.
+/// The connection of a request.
 #[derive(Clone)]
 pub(crate) struct OnConnection {
     activity: Arc<ConnectionActivity>,

@@ -1,5 +1,7 @@
 //! Authenticates a request with `verify`, and provides the keys and key documents for that.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use thiserror::Error;
 
@@ -48,9 +50,23 @@ pub(crate) fn check_address(hook: &Hook, caller: &Caller) -> Result<(), Rejectio
     ))
 }
 
-/// The current keys.
-pub(crate) fn keys(edge: &Edge, auth: AuthTarget<'_>) -> Keys {
+/// The current keys: those of the last request, unless a secret may have changed since then.
+pub(crate) fn keys(edge: &Edge, auth: AuthTarget<'_>) -> Arc<Keys> {
+    let generation = edge.secrets.generation();
+    if let Some(keys) = auth.keys.get(generation) {
+        return keys;
+    }
+
     let verifier = auth.verifier;
+    let keys = Arc::new(decoded_keys(edge, verifier));
+    if edge.secrets.tracks(verifier.secrets()) && edge.secrets.tracks(verifier.challenge_secrets())
+    {
+        auth.keys.set(generation, keys.clone());
+    }
+    keys
+}
+
+fn decoded_keys(edge: &Edge, verifier: &Verifier) -> Keys {
     let proof = verifier
         .secrets()
         .iter()

@@ -1,14 +1,15 @@
 //! What is known of a request before its hook: method, path, and who sent it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use axum::body::{Body, HttpBody};
 use http::request::Parts;
 use http::{HeaderValue, Method, Uri};
+use http_body::Body;
+use hyper::body::Incoming;
 use ipnet::IpNet;
 
 use landfall_hooks::Hook;
-use landfall_model::{NO_HOOK, Peer, TRACEPARENT};
+use landfall_model::{NO_HOOK, TRACEPARENT};
 use landfall_telemetry::OpenSpan;
 
 use super::activity::OnConnection;
@@ -34,7 +35,7 @@ pub(crate) struct Caller {
     /// Length of the body that the head announces.
     pub(crate) announced: u64,
     /// The connection of the request.
-    pub(crate) connection: Option<OnConnection>,
+    pub(crate) connection: OnConnection,
     /// The header that names the span of the caller.
     traceparent: Option<HeaderValue>,
     /// The span of the request. `None`: telemetry is off.
@@ -45,23 +46,25 @@ pub(crate) struct Caller {
 
 impl Caller {
     /// Allocates nothing, because most requests are not refused.
-    pub(crate) fn of(head: &Parts, body: &Body, trusted_proxies: &[IpNet]) -> Caller {
-        let peer = head
-            .extensions
-            .get::<Peer>()
-            .map(|Peer(peer)| peer.ip().to_canonical());
-        let client = peer.map(|peer| client::client(peer, &head.headers, trusted_proxies));
-        let address = client.map(|client| client.address);
+    pub(crate) fn of(
+        head: &Parts,
+        body: &Incoming,
+        peer: SocketAddr,
+        connection: OnConnection,
+        trusted_proxies: &[IpNet],
+    ) -> Caller {
+        let peer = peer.ip().to_canonical();
+        let client = client::client(peer, &head.headers, trusted_proxies);
+        let address = client.address;
         Caller {
             name: NO_HOOK,
             method: head.method.clone(),
             uri: head.uri.clone(),
-            address,
-            is_known: client.is_some_and(|client| client.is_known),
-            proxy: address
-                .filter(|address| Some(*address) == peer && client::is_forwarded(&head.headers)),
+            address: Some(address),
+            is_known: client.is_known,
+            proxy: (address == peer && client::is_forwarded(&head.headers)).then_some(address),
             announced: body.size_hint().lower(),
-            connection: head.extensions.get::<OnConnection>().cloned(),
+            connection,
             traceparent: head.headers.get(TRACEPARENT).cloned(),
             span: None,
         }

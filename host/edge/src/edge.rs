@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ipnet::IpNet;
-use landfall_dispatch::Dispatcher;
-use landfall_hooks::Hooks;
+use landfall_dispatch::{Dispatcher, RunSlots};
+use landfall_hooks::{Hooks, KeyCache};
 use landfall_metrics::Metrics;
 use landfall_model::{Clock, EdgeLimits, PushSpec, RefusalLog, RequestLines};
 use landfall_secrets::{KeyDocuments, Secrets};
@@ -29,6 +29,8 @@ pub struct Edge {
     pub documents: Arc<KeyDocuments>,
     /// Accepts and runs events.
     pub dispatcher: Arc<Dispatcher>,
+    /// The slots of connections.
+    pub(crate) slots: Arc<RunSlots>,
     /// The limits of `landfall.toml`.
     pub limits: EdgeLimits,
     /// The rejected requests.
@@ -48,6 +50,7 @@ pub struct Edge {
     pub(crate) decoders: Decoders,
     /// Verifies the calls of a broker that pushes messages.
     pub(crate) push: Option<Verifier>,
+    pub(crate) push_keys: KeyCache,
     is_draining: AtomicBool,
 }
 
@@ -61,6 +64,8 @@ pub struct EdgeSetup {
     pub documents: Arc<KeyDocuments>,
     /// Accepts and runs events.
     pub dispatcher: Arc<Dispatcher>,
+    /// The slots that connections share with attempts.
+    pub slots: Arc<RunSlots>,
     /// The limits of `landfall.toml`.
     pub limits: EdgeLimits,
     /// Proxies whose `X-Forwarded-For` counts.
@@ -93,6 +98,7 @@ impl Edge {
             documents: setup.documents,
             refusals: setup.dispatcher.refusals().clone(),
             dispatcher: setup.dispatcher,
+            slots: setup.slots,
             limits: setup.limits,
             metrics: setup.metrics,
             trusted_proxies: setup.trusted_proxies,
@@ -104,6 +110,7 @@ impl Edge {
             responses,
             decoders: Decoders::new(setup.limits.body_timeout),
             push: setup.push.as_ref().map(push_auth::verifier).transpose()?,
+            push_keys: KeyCache::default(),
             is_draining: AtomicBool::new(false),
         }))
     }

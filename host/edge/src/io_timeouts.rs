@@ -19,6 +19,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::activity::{ConnectionActivity, Reading};
 use super::chunk_sizes::{ChunkScan, HeadScan};
+use super::deadline::Deadline;
 use super::send_rate::SendRate;
 use landfall_model::EdgeLimits;
 
@@ -31,7 +32,7 @@ pub(crate) struct IoTimeouts {
     stream: TcpStream,
     activity: Arc<ConnectionActivity>,
     /// For the head that is being read, or for the pause before it.
-    deadline: Pin<Box<Sleep>>,
+    deadline: Deadline,
     /// Whether bytes of that head were received.
     has_started: bool,
     limits: EdgeLimits,
@@ -87,7 +88,7 @@ impl IoTimeouts {
         limits: &EdgeLimits,
         activity: Arc<ConnectionActivity>,
     ) -> IoTimeouts {
-        let deadline = Box::pin(tokio::time::sleep(limits.head_timeout));
+        let deadline = Deadline::new(Instant::now() + limits.head_timeout);
         IoTimeouts {
             stream,
             activity,
@@ -121,7 +122,7 @@ impl IoTimeouts {
 
     /// Reads bytes of a head.
     fn read_head(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.deadline.as_mut().poll(cx).is_ready() {
+        if self.deadline.poll(cx).is_ready() {
             if self.has_started {
                 self.activity.record_slow_head();
             }
@@ -143,16 +144,13 @@ impl IoTimeouts {
         if read.is_pending() {
             return self
                 .deadline
-                .as_mut()
                 .poll(cx)
                 .map(|()| Err(io::ErrorKind::TimedOut.into()));
         }
 
         if buf.filled().len() > filled {
             self.has_started = true;
-            self.deadline
-                .as_mut()
-                .reset(Instant::now() + self.limits.head_timeout);
+            self.deadline.set(Instant::now() + self.limits.head_timeout);
             self.activity.start_head();
             if !matches!(self.scan, Scan::Off) {
                 self.scan = Scan::Head(HeadScan::new());
@@ -190,7 +188,7 @@ impl IoTimeouts {
     fn linger(&mut self, cx: &mut Context<'_>, mut dropped: usize) -> Poll<io::Result<()>> {
         let mut piece = [0; LINGER_PIECE_BYTES];
         while dropped < LINGER_BYTES_MAX {
-            if self.deadline.as_mut().poll(cx).is_ready() {
+            if self.deadline.poll(cx).is_ready() {
                 break;
             }
 
@@ -243,7 +241,7 @@ impl AsyncRead for IoTimeouts {
             }
             Reading::Answered => {
                 let keep_alive = self.limits.keep_alive;
-                self.deadline.as_mut().reset(Instant::now() + keep_alive);
+                self.deadline.set(Instant::now() + keep_alive);
                 self.has_started = false;
                 self.activity.start_idle();
                 self.read_idle(cx, buf)
@@ -279,9 +277,7 @@ impl AsyncWrite for IoTimeouts {
             return Poll::Ready(Ok(()));
         }
 
-        self.deadline
-            .as_mut()
-            .reset(Instant::now() + LINGER_TIME_MAX);
+        self.deadline.set(Instant::now() + LINGER_TIME_MAX);
         self.linger(cx, 0)
     }
 

@@ -1,8 +1,8 @@
 //! The public listener: receives requests, authenticates and rejects them, and hands events to
 //! `dispatch`.
 //!
-//! A request goes through `listener` (with `connections`, `activity` and `io_timeouts`), `receive`,
-//! `head`, `read_body`, `decode` and `authenticate`. `answer` builds the answers of hooks.
+//! A request goes through `listener` (with `connections`, `activity` and `io_timeouts`), `service`,
+//! `receive`, `head`, `read_body`, `decode` and `authenticate`. `answer` builds the answers of hooks.
 //! `rejection` turns each rejection into a status, and `refuse` records it.
 #![deny(unsafe_code)]
 #![warn(unreachable_pub)]
@@ -17,9 +17,11 @@ mod challenge;
 mod chunk_sizes;
 mod client;
 mod connections;
+mod deadline;
 mod decode;
 mod edge;
 mod excerpt;
+mod executor;
 mod head;
 mod hints;
 mod host;
@@ -35,6 +37,7 @@ mod request_log;
 mod responses;
 mod send_rate;
 mod sending;
+mod service;
 mod target;
 mod trace;
 
@@ -42,8 +45,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::any;
-use landfall_model::{EdgeLimits, PushSpec};
+use landfall_model::EdgeLimits;
 use tokio::net::TcpListener;
 
 pub use edge::{Edge, EdgeSetup};
@@ -52,6 +54,7 @@ pub use rejection::Why;
 
 use connections::Limited;
 use listener::{OnBroken, Rules};
+use service::PublicService;
 
 /// Serves hooks until `stop` returns, then waits for running requests, for at most `drain`.
 pub async fn serve(
@@ -73,9 +76,11 @@ pub async fn serve(
             metrics.count_limited_connection(limited.word())
         }),
         http2,
+        slots: Some(edge.slots.clone()),
         drain,
     };
-    listener::serve(listener, router(edge.clone()), rules, on_broken, stop).await;
+    let service = PublicService { edge: edge.clone() };
+    listener::serve(listener, service, rules, on_broken, stop).await;
 }
 
 /// Serves another router, such as the admin API, with the same guards against slow clients.
@@ -92,19 +97,8 @@ pub async fn serve_router(
         limited_by,
         on_limited: Arc::new(|_| {}),
         http2: false,
+        slots: None,
         drain: Duration::ZERO,
     };
     listener::serve(listener, router, rules, Arc::new(|_, _| {}), stop).await;
-}
-
-/// Every public route. Hooks have their own table, which changes at run time.
-fn router(edge: Arc<Edge>) -> Router {
-    let routes = Router::new().fallback(receive::receive);
-    let routes = if edge.push.is_some() {
-        routes.route(PushSpec::PATH, any(push::push))
-    } else {
-        routes
-    };
-
-    routes.with_state(edge)
 }

@@ -7,22 +7,22 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
 use http::header::TRANSFER_ENCODING;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tower::ServiceExt;
 
 use super::activity::{ConnectionActivity, Stall};
 use super::connections::{Connections, OnLimited};
+use super::executor::Executor;
 use super::io_timeouts::IoTimeouts;
 use super::rejection::Broken;
-use landfall_model::{EdgeLimits, Peer};
+use super::service::Service;
+use landfall_dispatch::RunSlots;
+use landfall_model::EdgeLimits;
 
 const HEAD_BYTES_MAX: usize = 64 << 10;
 const STREAMS_MAX: u32 = 100;
@@ -43,15 +43,17 @@ pub(crate) struct Rules {
     /// Called for each new connection at a limit.
     pub(crate) on_limited: OnLimited,
     pub(crate) http2: bool,
+    /// What connections share with attempts. `None`: they are polled whenever they are woken.
+    pub(crate) slots: Option<Arc<RunSlots>>,
     /// How long running requests may take after the stop.
     pub(crate) drain: Duration,
 }
 
 /// What all connections of a listener share.
 #[derive(Clone)]
-struct Served {
-    builder: Builder<TokioExecutor>,
-    router: Router,
+struct Served<S> {
+    builder: Builder<Executor>,
+    service: S,
     limits: EdgeLimits,
     on_broken: OnBroken,
 }
@@ -59,7 +61,7 @@ struct Served {
 /// Serves until `stop` returns, then waits for running requests.
 pub(crate) async fn serve(
     listener: TcpListener,
-    router: Router,
+    service: impl Service,
     rules: Rules,
     on_broken: OnBroken,
     stop: impl Future<Output = ()>,
@@ -69,11 +71,13 @@ pub(crate) async fn serve(
         limited_by,
         on_limited,
         http2,
+        slots,
         drain,
     } = rules;
+    let executor = Executor::new(slots);
     let served = Served {
-        builder: builder(limits, http2),
-        router,
+        builder: builder(limits, http2, executor.clone()),
+        service,
         limits,
         on_broken,
     };
@@ -106,7 +110,7 @@ pub(crate) async fn serve(
             slot.activity.clone(),
             graceful.watcher(),
         );
-        tokio::spawn(async move {
+        executor.spawn(async move {
             connection.await;
             drop(slot);
         });
@@ -124,7 +128,7 @@ pub(crate) async fn serve(
 /// Serves one connection to its end. Reports what was wrong if there was no request to answer, or
 /// if an answer was not read.
 async fn connection(
-    served: Served,
+    served: Served<impl Service>,
     stream: TcpStream,
     peer: SocketAddr,
     activity: Arc<ConnectionActivity>,
@@ -132,31 +136,26 @@ async fn connection(
 ) {
     let Served {
         builder,
-        router,
+        service,
         limits,
         on_broken,
     } = served;
     stream.set_nodelay(true).ok();
     let io = TokioIo::new(IoTimeouts::new(stream, &limits, activity.clone()));
     let observer = activity.clone();
-    let service = tower::service_fn(move |mut request: http::Request<Incoming>| {
+    let service = service_fn(move |request: http::Request<Incoming>| {
         let in_flight = observer.start_request(request.version());
-        request.extensions_mut().insert(Peer(peer));
         let is_chunked = request.headers().contains_key(TRANSFER_ENCODING);
         let connection = observer.for_request(is_chunked);
-        request.extensions_mut().insert(connection);
-        let router = router.clone();
+        let answer = service.clone().answer(request, peer, connection);
         let observer = observer.clone();
         async move {
-            let response = router
-                .oneshot(request.map(Body::new))
-                .await
-                .unwrap_or_else(|never| match never {});
+            let response = answer.await;
             drop(in_flight);
             Ok::<_, Infallible>(observer.observe(response))
         }
     });
-    let served = builder.serve_connection(io, TowerToHyperService::new(service));
+    let served = builder.serve_connection(io, service);
     let on_slow = || on_broken(Broken::SlowReader, peer.ip());
     let broken = tokio::select! {
         ended = watcher.watch(served.into_owned()) => ended.err().and_then(|error| {
@@ -198,8 +197,8 @@ fn broken(
     }
 }
 
-fn builder(limits: EdgeLimits, http2: bool) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+fn builder(limits: EdgeLimits, http2: bool, executor: Executor) -> Builder<Executor> {
+    let mut builder = Builder::new(executor);
     builder
         .http1()
         .timer(TokioTimer::new())

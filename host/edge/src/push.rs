@@ -1,17 +1,17 @@
 //! Receives the messages that a broker pushes. The token of the call is verified like that of any
 //! sender.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
 
-use axum::body::Body;
-use axum::extract::{Request, State};
 use axum::response::Response;
 use http::request::Parts;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode};
+use hyper::body::Incoming;
 
 use landfall_dispatch::PushAnswer;
 use landfall_verify::Verdict;
 
+use super::activity::OnConnection;
 use super::authenticate;
 use super::caller::Caller;
 use super::edge::Edge;
@@ -25,12 +25,17 @@ const BODY_MAX: usize = 12 << 20;
 const NAME: &str = "_queue";
 
 /// Handles every call of the broker.
-pub(crate) async fn push(State(edge): State<Arc<Edge>>, request: Request) -> Response {
+pub(crate) async fn push(
+    edge: &Edge,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    connection: OnConnection,
+) -> Response {
     let (head, body) = request.into_parts();
-    let caller = Caller::of(&head, &body, &edge.trusted_proxies).named(NAME);
-    match handle(&edge, &caller, head, body).await {
+    let caller = Caller::of(&head, &body, peer, connection, &edge.trusted_proxies).named(NAME);
+    match handle(edge, &caller, head, body).await {
         Ok(response) => response,
-        Err(rejection) => refuse::refuse(&edge, rejection.into(), &caller, None).response,
+        Err(rejection) => refuse::refuse(edge, rejection.into(), &caller, None).response,
     }
 }
 
@@ -38,7 +43,7 @@ async fn handle(
     edge: &Edge,
     caller: &Caller,
     head: Parts,
-    mut body: Body,
+    mut body: Incoming,
 ) -> Result<Response, Rejection> {
     head::check(&head)?;
     if head.method != Method::POST {
@@ -48,6 +53,7 @@ async fn handle(
     let auth = AuthTarget {
         name: NAME,
         verifier: edge.push.as_ref().ok_or(Rejection::UnknownPath)?,
+        keys: &edge.push_keys,
         client: caller.address,
     };
     let delivery_count = delivery_count(&head);
@@ -62,7 +68,7 @@ async fn handle(
         )));
     };
     let (body, _, _reservation) =
-        read_body::read(edge, BODY_MAX, &mut body, caller.connection.as_ref(), None).await?;
+        read_body::read(edge, BODY_MAX, &mut body, &caller.connection, None).await?;
     let status = match edge.dispatcher.receive_push(&body, delivery_count).await {
         PushAnswer::Done => StatusCode::NO_CONTENT,
         // The broker redelivers the message. Cloud Tasks counts this apart from calls without an

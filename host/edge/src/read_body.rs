@@ -3,11 +3,12 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use http::header;
 use http::request::Parts;
+use http_body::Body;
 use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
 use landfall_dispatch::timeout;
 use landfall_verify::{StreamingMac, Unverified};
 
@@ -21,13 +22,13 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Whether the rest of a body is worth reading: it is limited, and the client does not wait for a
 /// `100 Continue`.
-pub(crate) fn is_worth_draining(head: &Parts, body: &Body) -> bool {
+pub(crate) fn is_worth_draining(head: &Parts, body: &Incoming) -> bool {
     body.size_hint().lower() <= DRAIN_BYTES_MAX as u64 && !head.headers.contains_key(header::EXPECT)
 }
 
 /// Reads and drops the rest of a body, so that the connection can be reused. If this does not reach
 /// the end of the body, the connection is closed after the answer.
-pub(crate) async fn drain(body: &mut Body) {
+pub(crate) async fn drain(body: &mut Incoming) {
     let rest = Limited::new(body, DRAIN_BYTES_MAX);
     let reading = async {
         let mut rest = std::pin::pin!(rest);
@@ -41,8 +42,8 @@ pub(crate) async fn drain(body: &mut Body) {
 pub(crate) async fn read(
     edge: &Edge,
     max: usize,
-    body: &mut Body,
-    connection: Option<&OnConnection>,
+    body: &mut Incoming,
+    connection: &OnConnection,
     mac: Option<StreamingMac>,
 ) -> Result<(Bytes, Option<StreamingMac>, BodyReservation), Rejection> {
     if body.size_hint().lower() > max as u64 {
@@ -52,7 +53,7 @@ pub(crate) async fn read(
     let reading = pin!(async {
         tokio::select! {
             read = pieces(edge, max, body, mac) => read,
-            () = announced_more_than(connection, max) => Err(Rejection::TooLarge),
+            () = connection.announced_more_than(max) => Err(Rejection::TooLarge),
         }
     });
     timeout(edge.limits.body_timeout, reading)
@@ -60,20 +61,11 @@ pub(crate) async fn read(
         .unwrap_or(Err(Rejection::SlowBody))
 }
 
-/// Returns when the chunks of a body have announced more than `max` bytes, although they have not
-/// arrived.
-async fn announced_more_than(connection: Option<&OnConnection>, max: usize) {
-    match connection {
-        Some(connection) => connection.announced_more_than(max).await,
-        None => std::future::pending().await,
-    }
-}
-
 /// `mac` receives each piece.
 async fn pieces(
     edge: &Edge,
     max: usize,
-    body: &mut Body,
+    body: &mut Incoming,
     mut mac: Option<StreamingMac>,
 ) -> Result<(Bytes, Option<StreamingMac>, BodyReservation), Rejection> {
     // Most bodies arrive in one piece, which is not copied.

@@ -1,16 +1,18 @@
 //! Handles one request: finds its hook, reads its body, authenticates its sender, hands the event
 //! to `dispatch`, and answers.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, HttpBody};
-use axum::extract::{Request, State};
+use axum::body::HttpBody;
 use axum::response::Response;
 use http::request::Parts;
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, Request};
+use hyper::body::Incoming as IncomingBody;
 use sha2::{Digest, Sha256};
 
+use super::activity::OnConnection;
 use super::bodies::BodyReservation;
 use super::caller::Caller;
 use super::challenge::answer_challenge;
@@ -36,16 +38,23 @@ use landfall_verify::{
 /// How long a request waits until the plugins directory has been read.
 const START_TIMEOUT: Duration = Duration::from_secs(3);
 const RECHECK_INTERVAL: Duration = Duration::from_millis(10);
+/// A turn that comes sooner than this is no overload, whatever `limits.queue_timeout` is.
+const TURN_TIMEOUT_MIN: Duration = Duration::from_millis(100);
 
 /// Handles every public request.
-pub(crate) async fn receive(State(edge): State<Arc<Edge>>, request: Request) -> Response {
+pub(crate) async fn receive(
+    edge: &Edge,
+    request: Request<IncomingBody>,
+    peer: SocketAddr,
+    connection: OnConnection,
+) -> Response {
     // The future is moved several times for each request, so steps that few requests need are boxed.
     let started = Instant::now();
     let (head, mut body) = request.into_parts();
-    let mut caller = Caller::of(&head, &body, &edge.trusted_proxies);
+    let mut caller = Caller::of(&head, &body, peer, connection, &edge.trusted_proxies);
     caller.span = edge.tracer.request(caller.traceparent());
     let (is_last, worth_draining) = (head::is_last(&head), is_worth_draining(&head, &body));
-    let response = match handle(&edge, &caller, started, head, &mut body).await {
+    let response = match handle(edge, &caller, started, head, &mut body).await {
         Ok(Handled {
             hook,
             answer,
@@ -79,7 +88,7 @@ pub(crate) async fn receive(State(edge): State<Arc<Edge>>, request: Request) -> 
                 response,
                 reason,
                 is_suppressed,
-            } = refuse::refuse(&edge, rejected, &caller, hook.as_deref());
+            } = refuse::refuse(edge, rejected, &caller, hook.as_deref());
             let answered = Answered {
                 hook: hook.as_deref(),
                 event: None,
@@ -142,7 +151,7 @@ async fn handle(
     caller: &Caller,
     started: Instant,
     head: Parts,
-    body: &mut Body,
+    body: &mut IncomingBody,
 ) -> Result<Handled, Refused> {
     if let Err(rejection) = head::check(&head) {
         let found = edge.hooks.table().find(head.uri.path());
@@ -161,19 +170,19 @@ async fn handle(
         });
     }
 
-    let found = find(edge, head.uri.path())
-        .await
-        .map_err(|rejection| Refused {
-            rejected: Rejected {
-                rejection,
-                request: Some(excerpt::of_head(caller, None, &head.headers)),
-            },
-            hook: None,
-            running: None,
-        })?;
-    let hook = found.hook.clone();
+    let RouteMatch { hook, params } =
+        find(edge, head.uri.path(), started)
+            .await
+            .map_err(|rejection| Refused {
+                rejected: Rejected {
+                    rejection,
+                    request: Some(excerpt::of_head(caller, None, &head.headers)),
+                },
+                hook: None,
+                running: None,
+            })?;
     let running = hook.metrics.start_request(started);
-    match handle_for(edge, &hook, caller, found, head, body).await {
+    match handle_for(edge, &hook, caller, params, head, body).await {
         Ok(answer) => Ok(Handled {
             hook,
             answer,
@@ -191,21 +200,26 @@ async fn handle_for(
     edge: &Edge,
     hook: &Hook,
     caller: &Caller,
-    found: RouteMatch,
+    params: Vec<(String, String)>,
     head: Parts,
-    body: &mut Body,
+    body: &mut IncomingBody,
 ) -> Result<HookAnswer, Rejected> {
+    wait_for_turn(edge, hook)
+        .await
+        .map_err(|rejection| Rejected {
+            rejection,
+            request: Some(excerpt::of_head(caller, Some(hook), &head.headers)),
+        })?;
     let method_check = check_method(hook, &head.method);
     let target = hook.target();
-    check_before_body(hook, caller, &method_check, target.as_ref()).map_err(|rejection| {
+    check_before_body(hook, caller, &method_check, target.is_some()).map_err(|rejection| {
         Rejected {
             rejection,
             request: Some(excerpt::of_head(caller, Some(hook), &head.headers)),
         }
     })?;
 
-    let params = found.params.clone();
-    let attributes = attributes(found, caller);
+    let attributes = attributes(&params, caller);
     let head = Unverified {
         params,
         ..without_body(head)
@@ -223,13 +237,16 @@ async fn handle_for(
             }
         };
 
-    let dedup = dedup_key(hook, &verified);
+    let dedup = match hook.spec.mode {
+        Mode::Sync => None,
+        Mode::Async | Mode::Auto => dedup_key(hook, &verified),
+    };
     let bytes = verified.request().body.len() as u64;
     let event = verified.into_event(&hook.spec.name, edge.clock.now(), attributes);
     let answer = match hook.spec.mode {
         Mode::Sync => run_now(edge, hook, caller, target, event, timing).await?,
         Mode::Async | Mode::Auto => {
-            let target = target.as_ref();
+            let target = target.map(|target| &**target);
             let event = (event, timing);
             Box::pin(store_and_answer(edge, hook, caller, target, event, dedup)).await?
         }
@@ -242,26 +259,37 @@ async fn handle_for(
     })
 }
 
+/// Waits until the processors have time for a request of this hook. In mode `sync` it is refused
+/// after `limits.queue_timeout`. In the other modes it waits: what is stored is not lost.
+async fn wait_for_turn(edge: &Edge, hook: &Hook) -> Result<(), Rejection> {
+    let wait_max = match hook.spec.mode {
+        Mode::Sync => Some(edge.limits.queue_timeout.max(TURN_TIMEOUT_MIN)),
+        Mode::Async | Mode::Auto => None,
+    };
+    let entered = hook.permits.request_flow().enter(wait_max).await;
+    entered.map_err(|_| Rejection::Busy("processors"))
+}
+
 /// What can be refused before the body is read. `method_check` may be an error that only an
 /// ownership check may ignore.
 fn check_before_body(
     hook: &Hook,
     caller: &Caller,
     method_check: &Result<(), Rejection>,
-    target: Option<&Target>,
+    can_run: bool,
 ) -> Result<(), Rejection> {
     authenticate::check_address(hook, caller)?;
     if !hook.verifier.takes_challenges_by(&caller.method) {
         method_check.clone()?;
     }
 
-    check_can_serve(hook, target)
+    check_can_serve(hook, can_run)
 }
 
 /// Refuses a request that the hook can neither run nor verify.
-fn check_can_serve(hook: &Hook, target: Option<&Target>) -> Result<(), Rejection> {
+fn check_can_serve(hook: &Hook, can_run: bool) -> Result<(), Rejection> {
     // In the other modes, events wait for their component.
-    if target.is_none() && hook.spec.mode == Mode::Sync {
+    if !can_run && hook.spec.mode == Mode::Sync {
         return Err(unavailable(hook));
     }
 
@@ -293,7 +321,7 @@ async fn authenticated(
     hook: &Hook,
     caller: &Caller,
     head: Unverified,
-    body: &mut Body,
+    body: &mut IncomingBody,
     method_check: Result<(), Rejection>,
 ) -> Result<Authenticated, Rejected> {
     let with_head = |rejection| Rejected {
@@ -314,7 +342,7 @@ async fn authenticated(
     let max = encoding.map_or(hook.sizes.max_body, |_| {
         decode::encoded_max(hook.sizes.max_body)
     });
-    let (body, mac, reservation) = read(edge, max, body, caller.connection.as_ref(), mac)
+    let (body, mac, reservation) = read(edge, max, body, &caller.connection, mac)
         .await
         .map_err(with_head)?;
     let request = Unverified { body, ..head };
@@ -380,7 +408,7 @@ async fn run_now(
     edge: &Edge,
     hook: &Hook,
     caller: &Caller,
-    target: Option<Target>,
+    target: Option<&Arc<Target>>,
     event: Event,
     timing: Timing,
 ) -> Result<HookAnswer, Rejection> {
@@ -393,7 +421,7 @@ async fn run_now(
         .map_err(|_| Rejection::Busy("concurrency"))?;
     let outcome = edge
         .dispatcher
-        .run_sync(target, event, timing, permit, hook.sync_limit())
+        .run_sync(target.clone(), event, timing, permit, hook.sync_limit())
         .await;
     let outcome = with_counted_reply(edge, caller, outcome).map_err(|over| {
         edge.metrics.count_dropped_reply(over.reason());
@@ -432,11 +460,9 @@ fn with_counted_reply(
 }
 
 fn counted(edge: &Edge, caller: &Caller, reply: Reply) -> Result<Reply, OverBudget> {
-    let Some(connection) = &caller.connection else {
-        return Ok(reply);
-    };
-
-    let body = edge.responses.count(connection.responses(), reply.body)?;
+    let body = edge
+        .responses
+        .count(caller.connection.responses(), reply.body)?;
     Ok(Reply { body, ..reply })
 }
 
@@ -528,16 +554,15 @@ fn dedup_key(hook: &Hook, verified: &Verified) -> Option<DedupKey> {
     })
 }
 
-/// Finds the hook of a path. Until the plugins directory has been read, an unknown path is not
-/// final, so the request waits.
-async fn find(edge: &Edge, path: &str) -> Result<RouteMatch, Rejection> {
-    let until = Instant::now() + START_TIMEOUT;
+/// Finds the hook of a path, for a request that began at `started`. Until the plugins directory has
+/// been read, an unknown path is not final, so the request waits.
+async fn find(edge: &Edge, path: &str, started: Instant) -> Result<RouteMatch, Rejection> {
     loop {
         let table = edge.hooks.table();
         match table.find(path) {
             Some(found) => return Ok(found),
             None if table.complete => return Err(Rejection::UnknownPath),
-            None if Instant::now() >= until => {
+            None if started.elapsed() >= START_TIMEOUT => {
                 return Err(Rejection::Unavailable(Why::new(
                     "starting",
                     "the plugins directory has not been read yet",
@@ -575,8 +600,8 @@ fn unavailable(hook: &Hook) -> Rejection {
 }
 
 /// The event attributes that come from the connection and the path.
-fn attributes(found: RouteMatch, caller: &Caller) -> Vec<(String, String)> {
-    let mut attributes = Vec::with_capacity(2 + found.params.len());
+fn attributes(params: &[(String, String)], caller: &Caller) -> Vec<(String, String)> {
+    let mut attributes = Vec::with_capacity(2 + params.len());
     if let Some(address) = caller.address {
         attributes.push(("client-address".to_owned(), address.to_string()));
     }
@@ -587,10 +612,9 @@ fn attributes(found: RouteMatch, caller: &Caller) -> Vec<(String, String)> {
     };
     attributes.extend(traceparent.map(|value| (TRACEPARENT.to_owned(), value)));
     attributes.extend(
-        found
-            .params
-            .into_iter()
-            .map(|(name, value)| (format!("param:{name}"), value)),
+        params
+            .iter()
+            .map(|(name, value)| (format!("param:{name}"), value.clone())),
     );
     attributes
 }

@@ -349,6 +349,13 @@ fn explain(
                 "raise `concurrency` in {name}.toml, or use mode = \"async\""
             ))
         }
+        Rejection::Busy("processors") => {
+            let detail = "the hook has more requests than its share of the processors can serve: \
+                          this one waited for limits.queue_timeout";
+            Why::new("busy", detail).with_hint(format!(
+                "add processors, or use mode = \"async\" in {name}.toml"
+            ))
+        }
         Rejection::Busy("decoders") => {
             let detail = "as many compressed bodies are decoded as the machine has cores, and \
                           none ended within limits.body_timeout";

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use landfall_hooks::Hook;
+use landfall_hooks::{Hook, KeyCache};
 use landfall_verify::Verifier;
 
 /// What a request authenticates for: a hook, or the path of the queue.
@@ -12,6 +12,8 @@ pub(crate) struct AuthTarget<'a> {
     pub(crate) name: &'a str,
     /// The rules.
     pub(crate) verifier: &'a Verifier,
+    /// The keys of the last request.
+    pub(crate) keys: &'a KeyCache,
     /// The client.
     pub(crate) client: Option<IpAddr>,
 }
@@ -23,6 +25,7 @@ impl<'a> AuthTarget<'a> {
         AuthTarget {
             name: &hook.spec.name,
             verifier: &hook.verifier,
+            keys: &hook.keys,
             client,
         }
     }

@@ -18,6 +18,7 @@ use super::inspect::inspect;
 use super::load_error::LoadError;
 use super::permits::Permits;
 use super::poll_budget::SLICE;
+use super::run_slots::RunSlots;
 use super::runtime::Runtime;
 use super::{settings, ticker};
 use landfall_egress::{Client, Policy};
@@ -29,6 +30,7 @@ pub struct Engine {
     runtime: Runtime,
     cache: Cache,
     permits: Arc<Semaphore>,
+    slots: Arc<RunSlots>,
     running: usize,
 }
 
@@ -129,10 +131,12 @@ impl Engine {
             fixed: None,
             passes_traces: settings.passes_traces,
         };
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Engine {
             runtime,
             cache,
             permits: Arc::new(Semaphore::new(running)),
+            slots: RunSlots::new(processors),
             running,
         })
     }
@@ -237,7 +241,12 @@ impl Engine {
 
     /// The permits of one hook: at most `concurrency`, and together at most those of the node.
     pub fn permits(&self, concurrency: usize) -> Permits {
-        Permits::new(self.permits.clone(), concurrency)
+        Permits::new(self.permits.clone(), &self.slots, concurrency)
+    }
+
+    /// The slots of tasks that are ready to run.
+    pub fn slots(&self) -> &Arc<RunSlots> {
+        &self.slots
     }
 }
 

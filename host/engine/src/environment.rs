@@ -54,7 +54,7 @@ impl Environment {
         }
         Ok(Resolved {
             variables,
-            secrets: secrets.into(),
+            secrets: shared(secrets),
         })
     }
 
@@ -69,7 +69,7 @@ impl Environment {
         }
         Resolved {
             variables,
-            secrets: secrets.into(),
+            secrets: shared(secrets),
         }
     }
 
@@ -102,6 +102,15 @@ impl Environment {
                 name: name.to_owned(),
                 error,
             })
+    }
+}
+
+/// Most attempts have none, and an empty list allocates nothing.
+fn shared(secrets: Vec<Secret>) -> Arc<[Secret]> {
+    if secrets.is_empty() {
+        Arc::default()
+    } else {
+        secrets.into()
     }
 }
 

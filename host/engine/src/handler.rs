@@ -26,7 +26,7 @@ use super::poll_budget::PollBudget;
 use super::runtime::Runtime;
 use super::state::AttemptState;
 use super::text::bounded;
-use super::timeout::timeout;
+use super::timeout::timeout_at;
 use super::{link, proxy, reply};
 use landfall_egress::Client;
 use landfall_metrics::{HookMetrics, OutboundMetrics};
@@ -137,7 +137,7 @@ impl Handler {
     /// Runs one event for at most `limit`. `number` counts the attempts, from 1.
     pub async fn run(self: &Arc<Self>, event: Arc<Event>, number: u32, limit: Duration) -> Attempt {
         let budget = PollBudget::new(limit, self.runtime.slice);
-        let attempt = Box::pin(self.clone().attempt(event, number, limit, budget.clone()));
+        let attempt = Box::pin(self.clone().attempt(event, number, budget.clone()));
         self.runtime
             .background
             .run(&self.schedule, &budget, attempt)
@@ -149,9 +149,9 @@ impl Handler {
     pub async fn respond(self: &Arc<Self>, event: Arc<Event>, limit: Duration) -> Option<Reply> {
         let responder = self.responder.clone()?;
         let budget = PollBudget::new(limit, self.runtime.slice);
-        let attempt =
-            self.clone()
-                .attempt_to_respond(responder, event.clone(), limit, budget.clone());
+        let attempt = self
+            .clone()
+            .attempt_to_respond(responder, event.clone(), budget.clone());
         let attempt = Box::pin(attempt);
         let outcome = self
             .runtime
@@ -171,10 +171,9 @@ impl Handler {
         self: Arc<Self>,
         event: Arc<Event>,
         number: u32,
-        limit: Duration,
         budget: Arc<PollBudget>,
     ) -> Attempt {
-        let started = Instant::now();
+        let (started, until) = (Instant::now(), budget.until());
         let environment = match self.environment.resolve() {
             Ok(environment) => environment,
             Err(error) => return Attempt::of_host(retry(&error), started.elapsed()),
@@ -183,7 +182,7 @@ impl Handler {
         let mut store = self.store(Some(event.clone()), environment, budget);
         let ended = {
             let call = pin!(self.call(&mut store, &event, number));
-            timeout(limit, call).await
+            timeout_at(until, call).await
         };
         let outcome = match ended {
             Ok(Ok(outcome)) => outcome,
@@ -197,9 +196,9 @@ impl Handler {
         self: Arc<Self>,
         responder: ResponderPre<AttemptState>,
         event: Arc<Event>,
-        limit: Duration,
         budget: Arc<PollBudget>,
     ) -> Outcome {
+        let until = budget.until();
         let environment = match self.environment.resolve() {
             Ok(environment) => environment,
             Err(error) => return retry(&error),
@@ -209,7 +208,7 @@ impl Handler {
         store.data_mut().http.serve_responder();
         let ended = {
             let call = pin!(call_responder(&responder, &mut store, &event));
-            timeout(limit, call).await
+            timeout_at(until, call).await
         };
         let outcome = match ended {
             Ok(Ok(outcome)) => outcome,

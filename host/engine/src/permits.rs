@@ -7,13 +7,17 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::run_slots::{Flow, RunSlots};
+
 /// The permits of one hook.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Permits {
     hook: Arc<Semaphore>,
     node: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
     concurrency: usize,
+    requests: Flow,
+    attempts: Flow,
 }
 
 /// The right to run one attempt. It is released on drop.
@@ -31,12 +35,14 @@ pub struct NoPermit;
 // === impl Permits ===
 
 impl Permits {
-    pub(super) fn new(node: Arc<Semaphore>, concurrency: usize) -> Permits {
+    pub(super) fn new(node: Arc<Semaphore>, slots: &RunSlots, concurrency: usize) -> Permits {
         Permits {
             hook: Arc::new(Semaphore::new(concurrency)),
             node,
             waiting: Arc::default(),
             concurrency,
+            requests: slots.flow(),
+            attempts: slots.flow(),
         }
     }
 
@@ -56,6 +62,21 @@ impl Permits {
     /// The most attempts of the hook that run at a time.
     pub fn concurrency(&self) -> usize {
         self.concurrency
+    }
+
+    /// The tasks that read and answer the requests of the hook, and run its events in mode `sync`.
+    pub fn request_flow(&self) -> &Flow {
+        &self.requests
+    }
+
+    /// The tasks that run stored events of the hook. Requests do not wait for their turn.
+    pub fn attempt_flow(&self) -> &Flow {
+        &self.attempts
+    }
+
+    /// How many tasks of the hook wait for a run slot.
+    pub fn waiting_tasks(&self) -> usize {
+        self.requests.waiting() + self.attempts.waiting()
     }
 
     /// A permit, if one is free now.
@@ -123,7 +144,7 @@ mod tests {
 
     #[tokio::test]
     async fn full_hooks_wait_then_refuse() {
-        let permits = Permits::new(Arc::new(Semaphore::new(10)), 1);
+        let permits = Permits::new(Arc::new(Semaphore::new(10)), &RunSlots::new(1), 1);
         let first = permits.acquire(Duration::ZERO).await.unwrap();
         assert_eq!(
             permits.acquire(Duration::from_millis(5)).await.unwrap_err(),
@@ -147,8 +168,11 @@ mod tests {
 
     #[tokio::test]
     async fn node_bounds_all_hooks() {
-        let node = Arc::new(Semaphore::new(1));
-        let (one, two) = (Permits::new(node.clone(), 5), Permits::new(node, 5));
+        let (node, slots) = (Arc::new(Semaphore::new(1)), RunSlots::new(1));
+        let (one, two) = (
+            Permits::new(node.clone(), &slots, 5),
+            Permits::new(node, &slots, 5),
+        );
         let _held = one.acquire(Duration::ZERO).await.unwrap();
         assert!(two.acquire(Duration::from_millis(1)).await.is_err());
     }

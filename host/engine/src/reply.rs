@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, DATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::bindings::{GuestFailure, GuestRejection, GuestReply, Payload};
@@ -20,7 +21,7 @@ const ALL_HEADERS_BYTES_MAX: usize = 64 << 10;
 const SHOWN_CHARS_MAX: usize = 64;
 
 /// Headers that the host writes itself, besides hop-by-hop headers.
-const OUR_HEADERS: [&str; 2] = ["content-length", "date"];
+static OUR_HEADERS: [HeaderName; 2] = [CONTENT_LENGTH, DATE];
 
 /// Why a reply cannot be sent.
 #[derive(Debug, thiserror::Error)]
@@ -168,7 +169,7 @@ fn checked(reply: GuestReply) -> Result<Reply, ReplyError> {
 
 fn remove_own(headers: &mut HeaderMap) {
     remove_hop_by_hop(headers);
-    for name in OUR_HEADERS {
+    for name in &OUR_HEADERS {
         headers.remove(name);
     }
 }

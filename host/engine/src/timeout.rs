@@ -14,12 +14,28 @@ use tokio::time::{Instant, sleep_until};
 #[error("not ready in time")]
 pub struct TimedOut;
 
-/// The output of the future, if it is ready within `limit` from now.
+/// The output of the future, if it does not wait for longer than `limit` after its first poll. A
+/// future that is ready at once does not even read the clock.
 pub async fn timeout<F: Future>(
     limit: Duration,
+    future: Pin<&mut F>,
+) -> Result<F::Output, TimedOut> {
+    ready_before(|| Instant::now() + limit, future).await
+}
+
+/// The output of the future, if it is ready before `until`.
+pub(crate) async fn timeout_at<F: Future>(
+    until: std::time::Instant,
+    future: Pin<&mut F>,
+) -> Result<F::Output, TimedOut> {
+    ready_before(|| until.into(), future).await
+}
+
+/// `until` is asked once, if the future has to wait.
+async fn ready_before<F: Future>(
+    until: impl Fn() -> Instant,
     mut future: Pin<&mut F>,
 ) -> Result<F::Output, TimedOut> {
-    let until = Instant::now() + limit;
     let mut timer = None;
 
     poll_fn(|context| {
@@ -28,7 +44,7 @@ pub async fn timeout<F: Future>(
         }
 
         // A future that has used up the budget of its task must still time out.
-        let timer = timer.get_or_insert_with(|| Box::pin(unconstrained(sleep_until(until))));
+        let timer = timer.get_or_insert_with(|| Box::pin(unconstrained(sleep_until(until()))));
         timer.as_mut().poll(context).map(|()| Err(TimedOut))
     })
     .await

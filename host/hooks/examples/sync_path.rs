@@ -36,6 +36,8 @@ const PROVIDERS: [&str; 3] = ["generic", "github", "stripe"];
 struct CountedHook {
     name: HookName,
     verifier: Verifier,
+    /// Those of all events, as a node keeps them.
+    keys: Keys,
     handler: Arc<Handler>,
     request: Unverified,
 }
@@ -134,26 +136,27 @@ impl CountedHook {
         }
         let request = sign(&verifier, draft, SECRET.as_bytes(), now())?;
 
+        let keys = Keys::new([(verifier.key_form(), OneSecret.value(&verifier.secrets()[0]))]);
         Ok(CountedHook {
             name,
             verifier,
+            keys,
             handler: Arc::new(handler),
             request,
         })
     }
 
     async fn handle_event(&self) -> anyhow::Result<()> {
-        let verifier = &self.verifier;
-        let keys = Keys::new([(verifier.key_form(), OneSecret.value(&verifier.secrets()[0]))]);
+        let (verifier, keys) = (&self.verifier, &self.keys);
         let context = VerifyContext {
-            keys: &keys,
+            keys,
             documents: &NoKeyDocuments,
             now: Some(now()),
         };
 
         let mut request = self.request.clone();
         let body = std::mem::take(&mut request.body);
-        let mut mac = streaming_mac(verifier, &request, &keys);
+        let mut mac = streaming_mac(verifier, &request, keys);
         if let Some(mac) = &mut mac {
             mac.update(&body);
         }

@@ -1,9 +1,10 @@
 //! A hook as it is served: its rules, its verifier, its handler if there is one, and its permits.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::error::missing_component;
+use super::key_cache::KeyCache;
 use landfall_config::{Manifest, literal_references};
 use landfall_engine::{Handler, OrderOf, Permits, Target};
 use landfall_metrics::HookMetrics;
@@ -20,7 +21,9 @@ pub struct Hook {
     /// The rules of the hook file.
     pub spec: HookSpec,
     /// Who may call.
-    pub verifier: Verifier,
+    pub verifier: Arc<Verifier>,
+    /// The keys of `verifier`, from the last request.
+    pub keys: KeyCache,
     /// How large bodies may be, and the memory of an attempt.
     pub sizes: Sizes,
     /// What the author of the component says about it.
@@ -31,6 +34,8 @@ pub struct Hook {
     pub permits: Permits,
     /// What is counted. All versions of the hook share it.
     pub metrics: Arc<HookMetrics>,
+    /// What `target` returns, from the first request.
+    pub(crate) target: OnceLock<Arc<Target>>,
 }
 
 /// What a hook does with a verified event.
@@ -68,12 +73,14 @@ impl Hook {
         };
         Hook {
             spec,
-            verifier: verifier.clone(),
+            verifier: Arc::new(verifier.clone()),
+            keys: KeyCache::default(),
             sizes: self.sizes,
             manifest: self.manifest.clone(),
             serving: self.serving.clone(),
             permits: self.permits.clone(),
             metrics: self.metrics.clone(),
+            target: OnceLock::new(),
         }
     }
 
@@ -82,11 +89,13 @@ impl Hook {
         Hook {
             spec: self.spec.clone(),
             verifier: self.verifier.clone(),
+            keys: KeyCache::default(),
             sizes: self.sizes,
             manifest: self.manifest.clone(),
             serving: Serving::Unavailable(missing_component(&self.spec.component, None)),
             permits: self.permits.clone(),
             metrics: self.metrics.clone(),
+            target: OnceLock::new(),
         }
     }
 
@@ -99,9 +108,17 @@ impl Hook {
     }
 
     /// What runs its events. `None` if there is no handler.
-    pub fn target(&self) -> Option<Target> {
-        Some(Target {
-            handler: self.handler()?.clone(),
+    pub fn target(&self) -> Option<&Arc<Target>> {
+        let handler = self.handler()?;
+        let target = self
+            .target
+            .get_or_init(|| Arc::new(self.target_of(handler.clone())));
+        Some(target)
+    }
+
+    fn target_of(&self, handler: Arc<Handler>) -> Target {
+        Target {
+            handler,
             permits: self.permits.clone(),
             deadline: self.spec.deadline,
             retry: self.spec.retry,
@@ -110,7 +127,7 @@ impl Hook {
             dedup_window: self.spec.dedup.window,
             quota: self.spec.quota,
             repeats_reply: self.verifier.repeats_reply(),
-        })
+        }
     }
 
     /// The limit of one attempt in mode `sync`: the time that the provider waits, or the deadline

@@ -1,7 +1,7 @@
 //! Makes one hook from its files: rules, verifier, component, handler.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -12,6 +12,7 @@ use super::file::FileContent;
 use super::files::Files;
 use super::hook::{ANSWER_WITHIN, Hook, Serving};
 use super::hook_file::{HookFile, manifest, path_alone, references};
+use super::key_cache::KeyCache;
 use super::platform::Platform;
 use super::trust::Trust;
 use landfall_config::Manifest;
@@ -101,12 +102,14 @@ impl Loader {
         let permits = self.engine.permits(spec.concurrency);
         Ok(Hook {
             spec,
-            verifier,
+            verifier: Arc::new(verifier),
+            keys: KeyCache::default(),
             sizes,
             manifest: Arc::new(manifest),
             serving,
             permits,
             metrics,
+            target: OnceLock::new(),
         })
     }
 
@@ -143,12 +146,14 @@ impl Loader {
                 sizes: SizeSpec::default(),
                 ..spec
             },
-            verifier,
+            verifier: Arc::new(verifier),
+            keys: KeyCache::default(),
             sizes,
             manifest: Arc::default(),
             serving: Serving::Unavailable(why.into()),
             permits,
             metrics: self.metrics.hook(&name.shared()),
+            target: OnceLock::new(),
         }
     }
 
@@ -183,12 +188,14 @@ impl Loader {
         let permits = self.engine.permits(spec.concurrency);
         Ok(Hook {
             spec,
-            verifier,
+            verifier: Arc::new(verifier),
+            keys: KeyCache::default(),
             sizes,
             manifest: Arc::default(),
             serving: Serving::Unavailable(why.into()),
             permits,
             metrics: self.metrics.hook(&name.shared()),
+            target: OnceLock::new(),
         })
     }
 

@@ -183,6 +183,7 @@ impl App {
             secrets: secrets.clone(),
             documents: Arc::new(key_documents(&config, push.as_ref())),
             dispatcher,
+            slots: engine.slots().clone(),
             limits: config.edge_limits(),
             trusted_proxies: config.trusted_proxies(),
             push,
@@ -489,7 +490,10 @@ struct Served(Hooks);
 
 impl Targets for Served {
     fn find(&self, hook: &str) -> Option<Target> {
-        self.0.named(hook)?.target()
+        self.0
+            .named(hook)?
+            .target()
+            .map(|target| Target::clone(target))
     }
 
     fn names(&self) -> Vec<Arc<str>> {

@@ -181,6 +181,15 @@ impl Scraper {
             ["hook"],
             limits,
         );
+        let waiting = hooks
+            .iter()
+            .map(|(name, hook)| ([name.clone()], hook.permits.waiting_tasks() as f64));
+        gauges.set_all(
+            "landfall_hook_tasks_waiting",
+            "Requests and attempts of the hook that wait for a run slot on this node.",
+            ["hook"],
+            waiting,
+        );
     }
 
     /// The label `key` is that of `landfall_verified_total`.

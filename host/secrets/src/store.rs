@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -29,6 +30,8 @@ const RETRY: Duration = Duration::from_secs(10);
 /// The values of the secrets that hooks and the node itself need.
 pub struct Secrets {
     values: ArcSwap<Values>,
+    /// Counts how often `values` was replaced.
+    generation: AtomicU64,
     /// Held while `values` is replaced.
     change: Mutex<()>,
     reader: Arc<Reader>,
@@ -56,6 +59,7 @@ impl Secrets {
     pub fn new(ages: SecretAges, grant: SecretGrant, clock: Clock) -> Secrets {
         Secrets {
             values: ArcSwap::default(),
+            generation: AtomicU64::new(0),
             change: Mutex::default(),
             reader: Arc::new(Reader::new(grant, clock)),
             rejected: Mutex::default(),
@@ -114,6 +118,20 @@ impl Secrets {
     pub fn files(&self) -> Vec<PathBuf> {
         let values = self.values.load();
         values.keys().flat_map(SecretGrant::files).collect()
+    }
+
+    /// Changes whenever a tracked value may have changed. What was made of values is valid as long as
+    /// the number is the one from before they were read, if all of them were tracked.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Whether all of these are tracked. The source of another secret is read each time.
+    pub fn tracks(&self, references: &[SecretRef]) -> bool {
+        let values = self.values.load();
+        references
+            .iter()
+            .all(|reference| values.contains_key(reference))
     }
 
     /// Keeps the values fresh until the process ends. A slow server delays no file.
@@ -240,6 +258,7 @@ impl Secrets {
         let mut values = Values::clone(&self.values.load());
         edit(&mut values);
         self.values.store(Arc::new(values));
+        self.generation.fetch_add(1, Ordering::Release);
     }
 }
 
@@ -393,12 +412,19 @@ mod tests {
         let reference = SecretRef::File(path.clone());
         let secrets = secrets();
         std::fs::write(&path, "one\n").unwrap();
+        assert!(!secrets.tracks(std::slice::from_ref(&reference)));
         secrets.track(std::slice::from_ref(&reference)).await;
+        assert!(secrets.tracks(std::slice::from_ref(&reference)));
         assert_eq!(secrets.value(&reference).unwrap().expose(), b"one");
+
+        let of_one = secrets.generation();
+        secrets.refresh(Sources::Local).await;
+        assert_eq!(secrets.generation(), of_one);
 
         std::fs::write(&path, "two").unwrap();
         secrets.refresh(Sources::Local).await;
         assert_eq!(secrets.value(&reference).unwrap().expose(), b"two");
+        assert_ne!(secrets.generation(), of_one);
 
         for empty in ["\n", "\u{feff}", "\u{feff}\r\n", "\u{feff}\u{feff}"] {
             std::fs::write(&path, empty).unwrap();

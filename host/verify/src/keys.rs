@@ -1,12 +1,14 @@
 //! What a check needs besides the request: the keys of the hook, the key documents and the time.
 
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 
+use crate::algorithm::Running;
 use crate::key::{self, KeyBytes};
 use crate::refusal::{Reason, Refusal};
-use landfall_model::{Documents, KeyForm, Secret, SecretError};
+use landfall_model::{Algorithm, Documents, KeyForm, Secret, SecretError};
 
 /// The input of a check besides the request.
 pub struct VerifyContext<'a> {
@@ -19,12 +21,20 @@ pub struct VerifyContext<'a> {
 }
 
 /// The keys of one hook. Secrets without a value are ignored. If none has a value, every request is
-/// refused.
+/// refused. Keys can be used for any number of requests.
 #[derive(Default)]
 pub struct Keys {
-    delivery: Vec<Result<KeyBytes, SecretError>>,
+    delivery: Vec<Result<Key, SecretError>>,
     /// Keys for ownership checks only. If empty, ownership checks use `delivery`.
-    challenge: Vec<Result<KeyBytes, SecretError>>,
+    challenge: Vec<Result<Key, SecretError>>,
+}
+
+/// A decoded secret.
+struct Key {
+    bytes: KeyBytes,
+    /// The MAC of no data, with the algorithm of the first request: to absorb the key costs as much
+    /// as to hash a short body.
+    mac: OnceLock<(Algorithm, Running)>,
 }
 
 /// A store without key documents.
@@ -42,7 +52,9 @@ impl Keys {
     /// Decodes each secret.
     pub fn new(secrets: impl IntoIterator<Item = (KeyForm, Result<Secret, SecretError>)>) -> Keys {
         let keys = secrets.into_iter().map(|(form, secret)| {
-            key::decode(form, &secret?).map_err(|error| SecretError::NoKey(error.to_string()))
+            key::decode(form, &secret?)
+                .map(Key::new)
+                .map_err(|error| SecretError::NoKey(error.to_string()))
         });
 
         Keys {
@@ -73,7 +85,7 @@ impl Keys {
 
         keys.iter()
             .flatten()
-            .any(|key| !key.is_empty() && matches(key))
+            .any(|key| !key.bytes.is_empty() && matches(&key.bytes))
     }
 
     /// The first key for ownership checks that has a value.
@@ -86,7 +98,7 @@ impl Keys {
 
         keys.iter()
             .flatten()
-            .map(|key| &key[..])
+            .map(|key| &key.bytes[..])
             .find(|key| !key.is_empty())
     }
 
@@ -133,7 +145,13 @@ impl Keys {
     pub fn iter(&self) -> impl Iterator<Item = Option<&[u8]>> {
         self.delivery
             .iter()
-            .map(|key| key.as_ref().ok().map(|key| &key[..]))
+            .map(|key| key.as_ref().ok().map(|key| &key.bytes[..]))
+    }
+
+    /// The MAC of no data with the key at this index. `None` for public-key algorithms, and for a
+    /// secret without a value.
+    pub(crate) fn mac(&self, place: usize, algorithm: Algorithm) -> Option<Running> {
+        self.delivery.get(place)?.as_ref().ok()?.mac(algorithm)
     }
 
     /// Fails if no key has a value.
@@ -150,11 +168,70 @@ impl Keys {
     }
 }
 
-#[cfg(test)]
-fn flip(key: &Result<KeyBytes, SecretError>) -> Result<KeyBytes, SecretError> {
-    let mut key = key.clone()?;
-    let middle = key.len() / 2;
-    key[middle] ^= 1;
+// === impl Key ===
 
-    Ok(key)
+impl Key {
+    fn new(bytes: KeyBytes) -> Key {
+        Key {
+            bytes,
+            mac: OnceLock::new(),
+        }
+    }
+
+    fn mac(&self, algorithm: Algorithm) -> Option<Running> {
+        if let Some((_, mac)) = self.mac.get().filter(|(known, _)| *known == algorithm) {
+            return Some(mac.clone());
+        }
+
+        let mac = Running::new(algorithm, &self.bytes)?;
+        // The sender may choose the algorithm. Then only the first one is kept.
+        self.mac.set((algorithm, mac.clone())).ok();
+        Some(mac)
+    }
+}
+
+#[cfg(test)]
+fn flip(key: &Result<Key, SecretError>) -> Result<Key, SecretError> {
+    let mut bytes = match key {
+        Ok(key) => key.bytes.clone(),
+        Err(error) => return Err(error.clone()),
+    };
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+
+    Ok(Key::new(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mac(running: Option<Running>) -> Option<Vec<u8>> {
+        let mut running = running?;
+        running.update(b"body");
+        Some(running.finish())
+    }
+
+    #[test]
+    fn prepared_macs_are_those_of_keys() {
+        let keys = Keys::new([
+            (KeyForm::Utf8, Ok(Secret::new("one"))),
+            (KeyForm::Utf8, Err(SecretError::Empty("two".into()))),
+            (KeyForm::Utf8, Ok(Secret::new("three"))),
+        ]);
+        // The second round finds prepared MACs, of the first algorithm.
+        for algorithm in [
+            Algorithm::HmacSha256,
+            Algorithm::HmacSha1,
+            Algorithm::HmacSha256,
+        ] {
+            for (place, key) in keys.iter().enumerate() {
+                let expected = key.and_then(|key| mac(Running::new(algorithm, key)));
+                assert_eq!(mac(keys.mac(place, algorithm)), expected, "{algorithm:?}");
+            }
+        }
+
+        assert!(keys.mac(0, Algorithm::Ed25519).is_none());
+        assert!(keys.mac(3, Algorithm::HmacSha256).is_none());
+    }
 }

@@ -234,10 +234,13 @@ impl<'a> View<'a> {
     }
 
     fn form_kind(&self) -> Option<Form> {
-        match content_essence(self)?.as_str() {
-            "application/x-www-form-urlencoded" => Some(Form::Urlencoded),
-            "multipart/form-data" => Some(Form::Multipart),
-            _ => None,
+        let essence = content_essence(self)?;
+        if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            Some(Form::Urlencoded)
+        } else if essence.eq_ignore_ascii_case("multipart/form-data") {
+            Some(Form::Multipart)
+        } else {
+            None
         }
     }
 
@@ -460,10 +463,10 @@ fn is_text(value: &str) -> bool {
     !value.contains(char::REPLACEMENT_CHARACTER)
 }
 
-/// The media type in lower case, without parameters.
-fn content_essence(view: &View<'_>) -> Option<String> {
+/// The media type as sent, without parameters.
+fn content_essence<'v>(view: &'v View<'_>) -> Option<&'v str> {
     let content_type = std::str::from_utf8(view.header("content-type").ok()?).ok()?;
-    Some(content_type.split(';').next()?.trim().to_ascii_lowercase())
+    Some(content_type.split(';').next()?.trim())
 }
 
 /// Whether JSON is small enough to be parsed. Counts objects and values without parsing.

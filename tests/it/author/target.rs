@@ -38,7 +38,7 @@ fn new_rust_handlers_need_no_wasi() {
         "{receipt}"
     );
     assert!(
-        receipt.contains("memory   1.0 MiB") && !receipt.contains("interfaces of WASI"),
+        receipt.contains("memory   512.0 KiB") && !receipt.contains("interfaces of WASI"),
         "{receipt}"
     );
 

@@ -87,13 +87,17 @@ pub fn node() -> &'static Path {
     })
 }
 
-/// A component of the copy.
+/// A component of the copy, for the target in the settings of its folder.
 pub fn component(folder: &str, arguments: &[&str], file: &str) -> PathBuf {
     let dir = repository().join(folder);
     let target = target().join("wasm");
-    let build = ["build", "--release", "--target", "wasm32-wasip2"];
+    let triple = match folder {
+        "plugins" => "wasm32-unknown-unknown",
+        _ => "wasm32-wasip2",
+    };
+    let build = ["build", "--release", "--target", triple];
     cargo(&dir, &target, &[&build, arguments].concat());
-    target.join("wasm32-wasip2/release").join(file)
+    target.join(triple).join("release").join(file)
 }
 
 /// Runs cargo, which must succeed.

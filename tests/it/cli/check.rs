@@ -94,10 +94,16 @@ fn inspect_shows_identity_and_requested_grants() {
         "exports  landfall:hook/handler@0.1.0",
         "imports  landfall:table/table@0.1.0",
         "needs [allow] table = [\"NAME\"]",
-        "of WASI, with nothing behind them",
     ] {
         assert!(text.contains(words), "{words}\n{text}");
     }
+    assert!(!text.contains("WASI"), "{text}");
+
+    let with_wasi = stdout(&run(&["inspect", guest("emits").to_str().unwrap()]));
+    assert!(
+        with_wasi.contains("of WASI, with nothing behind them"),
+        "{with_wasi}"
+    );
     let receipt = stdout(&run(&[
         "inspect",
         "--json",

@@ -110,7 +110,7 @@ impl Signature {
         let matched = keys.find(
             |place, key| match macs.get_mut(place).and_then(Option::take) {
                 Some(running) => self.ends_right(running, view, &presented, key),
-                None => self.is_made_by(key, view, &presented),
+                None => self.is_made_by(keys, place, key, view, &presented),
             },
         )?;
 
@@ -134,9 +134,10 @@ impl Signature {
         }
 
         let presented = self.present(view).ok()?;
-        let macs = keys
-            .iter()
-            .map(|key| start_mac(&self.payload[..body], view, &presented, key?));
+        let macs = keys.iter().enumerate().map(|(place, key)| {
+            let mac = keys.mac(place, presented.algorithm)?;
+            start_mac(mac, &self.payload[..body], view, &presented, key?)
+        });
 
         Some(StreamingMac {
             macs: macs.collect(),
@@ -144,15 +145,18 @@ impl Signature {
         })
     }
 
+    /// Whether the `key` at this index has made one of the signatures.
     fn is_made_by(
         &self,
+        keys: &Keys,
+        place: usize,
         key: &[u8],
         view: &View<'_>,
         presented: &Presented,
     ) -> Result<bool, Refusal> {
         let mut is_made = false;
         for payload in self.payloads() {
-            let is_one = match Running::new(presented.algorithm, key) {
+            let is_one = match keys.mac(place, presented.algorithm) {
                 Some(mut running) => {
                     for part in payload {
                         running.update(&part.bytes(view, presented.signed(), key)?);
@@ -240,12 +244,12 @@ impl Signature {
 
 /// Starts a MAC with the parts before the body; `None` if one is missing.
 fn start_mac(
+    mut running: Running,
     before: &[Part],
     view: &View<'_>,
     presented: &Presented,
     key: &[u8],
 ) -> Option<Running> {
-    let mut running = Running::new(presented.algorithm, key)?;
     for part in before {
         running.update(&part.bytes(view, presented.signed(), key).ok()?);
     }

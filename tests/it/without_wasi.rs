@@ -80,7 +80,7 @@ async fn handlers_run_without_wasi() {
     let output = inspect.arg("inspect").arg(node.plugins().join("bare.wasm"));
     let receipt = String::from_utf8(output.output().unwrap().stdout).unwrap();
     assert!(
-        receipt.contains("memory   1.0 MiB") && !receipt.contains("WASI"),
+        receipt.contains("memory   512.0 KiB") && !receipt.contains("WASI"),
         "{receipt}"
     );
 
@@ -89,7 +89,7 @@ async fn handlers_run_without_wasi() {
     let done = node
         .logged("the attempt", |line| line["outcome"] == "done")
         .await;
-    assert_eq!(done["memory_kib"], 1024, "the memory did not grow: {done}");
+    assert_eq!(done["memory_kib"], 512, "the memory did not grow: {done}");
     // As deep as `serde_json` reads, on the small stack.
     let deep = format!("{}1{}", "[".repeat(127), "]".repeat(127));
     assert_eq!(node.post("/bare", &[], deep).await.0, 200);

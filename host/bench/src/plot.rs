@@ -8,8 +8,8 @@ const LEFT: f64 = 64.0;
 const RIGHT: f64 = 24.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 56.0;
-/// Lines across the plot, besides the axis.
-const GRID: usize = 4;
+/// Lines across the plot, besides the axis: no more than this.
+const GRID: f64 = 5.0;
 
 /// What is drawn.
 pub(crate) struct Plot<'a> {
@@ -27,7 +27,10 @@ pub(crate) struct Plot<'a> {
 impl Plot<'_> {
     pub(crate) fn svg(&self) -> String {
         let heights = self.points.iter().map(|(_, height)| *height);
-        let top = heights.fold(self.bound.0, f64::max).max(f64::MIN_POSITIVE) * 1.15;
+        let highest = heights.fold(self.bound.0, f64::max) * 1.1;
+        let step = round_step(highest / GRID);
+        let lines = (highest / step).ceil().max(1.0);
+        let top = step * lines;
         let y = |height: f64| HEIGHT - BOTTOM - height / top * (HEIGHT - TOP - BOTTOM);
         let gaps = self.points.len().saturating_sub(1).max(1) as f64;
         let x = |number: usize| LEFT + 24.0 + number as f64 / gaps * (WIDTH - LEFT - RIGHT - 48.0);
@@ -39,8 +42,8 @@ impl Plot<'_> {
              <text x=\"{LEFT}\" y=\"22\" font-size=\"14\" fill=\"#1f2328\">{}</text>\n",
             escape(self.title)
         );
-        for step in 0..=GRID {
-            let height = top * step as f64 / GRID as f64;
+        for line in 0..=lines as usize {
+            let height = step * line as f64;
             let (at, right) = (y(height), WIDTH - RIGHT);
             add(
                 &mut svg,
@@ -50,7 +53,7 @@ impl Plot<'_> {
             );
             add(
                 &mut svg,
-                &text(LEFT - 8.0, at + 4.0, "end", &format!("{height:.1}")),
+                &text(LEFT - 8.0, at + 4.0, "end", &label(height, step)),
             );
         }
 
@@ -93,6 +96,22 @@ impl Plot<'_> {
 
         svg.push_str("</svg>\n");
         svg
+    }
+}
+
+/// 1, 2 or 5 times a power of ten, at least `least`.
+fn round_step(least: f64) -> f64 {
+    let power = 10f64.powf(least.max(0.1).log10().floor());
+    let steps = [1.0, 2.0, 5.0].map(|factor| factor * power);
+    let step = steps.into_iter().find(|step| *step >= least);
+    step.unwrap_or(10.0 * power)
+}
+
+fn label(height: f64, step: f64) -> String {
+    if step < 1.0 {
+        format!("{height:.1}")
+    } else {
+        format!("{height:.0}")
     }
 }
 

@@ -263,7 +263,7 @@ impl Report {
             ms(self.start)
         ));
         if !self.left_out.is_empty() {
-            let names = self.left_out.join(", ");
+            let names = self.left_out.join("; ");
             text.push_str(&format!(
                 "\nNot measured, because it did not run: {names}.\n"
             ));

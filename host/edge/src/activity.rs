@@ -50,6 +50,8 @@ pub(crate) struct ConnectionActivity {
     sending: AtomicUsize,
     answers: Mutex<Vec<Arc<Sending>>>,
     last: Mutex<Instant>,
+    /// Since when nothing more of a head has arrived. `None`: there may be bytes to read.
+    awaits_head_since: Mutex<Option<Instant>>,
     is_closed: AtomicBool,
     close: Notify,
 }
@@ -97,6 +99,7 @@ impl ConnectionActivity {
             sending: AtomicUsize::new(0),
             answers: Mutex::default(),
             last: Mutex::new(Instant::now()),
+            awaits_head_since: Mutex::default(),
             is_closed: AtomicBool::new(false),
             close: Notify::new(),
         })
@@ -168,8 +171,18 @@ impl ConnectionActivity {
         }
     }
 
+    /// Records that bytes of a head were read, or that there are none to read.
+    pub(crate) fn read_head(&self, now: Instant, has_read: bool) {
+        let mut since = lock(&self.awaits_head_since);
+        *since = match has_read {
+            true => None,
+            false => since.or(Some(now)),
+        };
+    }
+
     /// Records the first bytes of the next head.
     pub(crate) fn start_head(&self) {
+        *lock(&self.awaits_head_since) = None;
         self.has_body.store(false, Ordering::Relaxed);
         self.set_reading(Reading::Head);
     }
@@ -269,9 +282,11 @@ impl ConnectionActivity {
         (is_idle && !self.is_closing()).then(|| *lock(&self.last))
     }
 
-    /// Whether no request of this connection is being handled, and a request head is not complete.
-    pub(crate) fn awaits_head(&self) -> bool {
-        !self.is_http2.load(Ordering::Relaxed) && self.reading() == Reading::Head
+    /// Since when the client has sent nothing more of a request head. `None`: a request is being
+    /// handled, or there may be bytes to read.
+    pub(crate) fn awaits_head_since(&self) -> Option<Instant> {
+        let is_head = !self.is_http2.load(Ordering::Relaxed) && self.reading() == Reading::Head;
+        is_head.then(|| *lock(&self.awaits_head_since))?
     }
 
     /// Whether the connection is being closed for another one.

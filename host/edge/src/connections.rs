@@ -1,6 +1,6 @@
 //! The open connections of a listener, which have a maximum. If all permits are in use, the
-//! connection that has been idle for longest is closed; if none is idle, the oldest of those that
-//! have not sent a complete request head.
+//! connection that has been idle for longest is closed; if none is idle, the oldest of those whose
+//! clients have begun no request head, or have stopped in the middle of one.
 
 use std::collections::HashMap;
 use std::io;
@@ -15,6 +15,9 @@ use super::activity::ConnectionActivity;
 
 /// How often a full listener looks for a connection that it can close.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(20);
+/// A connection is closed for another one if its client has sent nothing more of a request head for
+/// this long. Before, its bytes may have arrived and wait to be read.
+const HEAD_WAIT_MIN: Duration = Duration::from_millis(250);
 /// How often the log says that the listener is full, or that it cannot accept connections.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -179,9 +182,10 @@ impl Connections {
 
     fn oldest_without_head(&self) -> Option<Arc<ConnectionActivity>> {
         let open = lock(&self.open);
-        let waiting = open
-            .iter()
-            .filter(|(_, activity)| activity.awaits_head() && !activity.is_closing());
+        let waiting = open.iter().filter(|(_, activity)| {
+            let since = activity.awaits_head_since();
+            since.is_some_and(|since| since.elapsed() >= HEAD_WAIT_MIN) && !activity.is_closing()
+        });
         let (_, oldest) = waiting.min_by_key(|(id, _)| **id)?;
         Some(oldest.clone())
     }
@@ -203,6 +207,14 @@ mod tests {
         let mut slots = Vec::new();
         for _ in 0..3 {
             slots.push(connections.acquire().await);
+        }
+        // What has just arrived may be waiting to be read.
+        connections.close_one();
+        assert!(slots.iter().all(|slot| !slot.activity.is_closing()));
+
+        let long_ago = Instant::now() - HEAD_WAIT_MIN;
+        for slot in &slots {
+            slot.activity.read_head(long_ago, false);
         }
         let running = slots[0].activity.start_request(http::Version::HTTP_11);
         let is_closing = |slots: &[ConnectionSlot]| -> Vec<bool> {

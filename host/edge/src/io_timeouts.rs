@@ -132,7 +132,9 @@ impl IoTimeouts {
 
         let filled = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.has_started |= buf.filled().len() > filled;
+        let has_read = buf.filled().len() > filled;
+        self.has_started |= has_read;
+        self.activity.read_head(Instant::now().into(), has_read);
         self.observe_read(&buf.filled()[filled..]);
         read
     }

@@ -24,7 +24,7 @@ use super::rejection::{Rejected, Rejection, Why};
 use super::request_log::Answered;
 use super::responses::OverBudget;
 use super::target::AuthTarget;
-use super::{answer, authenticate, excerpt, head, refuse};
+use super::{answer, authenticate, client, excerpt, head, refuse};
 use landfall_dispatch::{Answer, AnswerContent, Incoming, Target};
 use landfall_hooks::{Hook, RouteMatch, Serving};
 use landfall_metrics::{RequestOutcome, RunningRequest};
@@ -115,6 +115,10 @@ pub(crate) async fn receive(
         }
     };
 
+    if client::is_trusted(peer.ip().to_canonical(), &edge.trusted_proxies) {
+        // A proxy sends the requests of all hooks over its connections.
+        edge.slots.leave_flow();
+    }
     if is_last {
         answer::closing(response)
     } else {

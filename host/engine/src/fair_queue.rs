@@ -14,7 +14,7 @@ use landfall_model::lock;
 /// The time that a flow gets in each round.
 const QUANTUM_NS: i64 = 500_000;
 /// The most time that one poll costs. A machine that was suspended charges no minutes.
-const COST_MAX: Duration = Duration::from_millis(20);
+const COST_MAX: Duration = Duration::from_millis(200);
 
 /// The free slots, and the flows that share them. `T` is one piece of work.
 pub(crate) struct FairQueue<T> {

@@ -30,7 +30,7 @@ type Queue = Mutex<FairQueue<Arc<Task>>>;
 /// The slots of a node.
 pub struct RunSlots {
     queue: Arc<Queue>,
-    /// The flow of connections that had no request yet.
+    /// The flow of connections that have had no request yet, or may carry one of any hook next.
     unassigned: Flow,
 }
 
@@ -82,6 +82,15 @@ enum Status {
     Ended,
 }
 
+/// Since when a task is one of a flow.
+enum Entered {
+    Before,
+    /// Its slot went with it: the wait for the slot was in another flow.
+    Now,
+    /// From the poll after so many.
+    AfterPoll(u64),
+}
+
 /// Ends a task when it is dropped.
 struct RunningTask {
     task: Arc<Task>,
@@ -119,6 +128,19 @@ impl RunSlots {
     {
         self.unassigned.spawn(future)
     }
+
+    /// From its next poll on, the current task belongs to no hook: its next request may be one of
+    /// any hook.
+    pub fn leave_flow(&self) {
+        let _ = CURRENT.try_with(|task| {
+            lock(&task.state).next_flow = Some(self.unassigned.clone());
+        });
+    }
+
+    /// How many tasks without a hook wait for a slot.
+    pub fn unassigned_waiting(&self) -> usize {
+        self.unassigned.waiting()
+    }
 }
 
 // === impl Flow ===
@@ -153,18 +175,23 @@ impl Flow {
             return Ok(());
         };
 
-        if let Err(polls) = task.enter(self) {
-            poll_fn(|context| {
-                if task.polls() > polls {
-                    return Poll::Ready(());
-                }
-                context.waker().wake_by_ref();
-                Poll::Pending
-            })
-            .await;
-        }
+        let has_waited_here = match task.enter(self) {
+            Entered::Before => true,
+            Entered::Now => false,
+            Entered::AfterPoll(polls) => {
+                poll_fn(|context| {
+                    if task.polls() > polls {
+                        return Poll::Ready(());
+                    }
+                    context.waker().wake_by_ref();
+                    Poll::Pending
+                })
+                .await;
+                true
+            }
+        };
 
-        let is_overloaded = wait_max.is_some_and(|max| task.waited() > max);
+        let is_overloaded = has_waited_here && wait_max.is_some_and(|max| task.waited() > max);
         if is_overloaded {
             Err(Overloaded)
         } else {
@@ -239,21 +266,20 @@ impl Task {
         }
     }
 
-    /// Makes this a task of another flow. If others wait, it is one from its next poll on, and the
-    /// error is the number of polls until now.
-    fn enter(&self, flow: &Flow) -> Result<(), u64> {
+    /// Makes this a task of another flow. If others wait, it is one from its next poll on.
+    fn enter(&self, flow: &Flow) -> Entered {
         let mut state = lock(&self.state);
         state.next_flow = None;
         if Arc::ptr_eq(&state.flow.waiting, &flow.waiting) {
-            return Ok(());
+            return Entered::Before;
         }
 
         if lock(&self.slots).move_slot(&state.flow.waiting, &flow.waiting) {
             state.flow = flow.clone();
-            Ok(())
+            Entered::Now
         } else {
             state.next_flow = Some(flow.clone());
-            Err(state.polls)
+            Entered::AfterPoll(state.polls)
         }
     }
 

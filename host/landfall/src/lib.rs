@@ -16,6 +16,7 @@ mod log_fields;
 mod log_json;
 #[cfg(test)]
 mod log_testing;
+mod log_writer;
 mod metrics;
 mod offline;
 mod otlp;

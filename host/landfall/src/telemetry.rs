@@ -1,5 +1,4 @@
 //! Log lines on standard error: text on a terminal, otherwise JSON. Hidden characters are escaped.
-//! Each line is one write, so that no line is lost when the process ends.
 
 use std::io::IsTerminal;
 
@@ -10,9 +9,11 @@ use landfall_config::{LogFormat, env};
 use crate::log_cloud::CloudLogging;
 use crate::log_fields::EscapedFields;
 use crate::log_json::JsonLines;
+use crate::log_writer::{LogGuard, LogWriter};
 
-/// Starts logging. The default format is text on a terminal, otherwise JSON.
-pub fn start(format: Option<LogFormat>, level: &str) -> anyhow::Result<()> {
+/// Starts logging. The default format is text on a terminal, otherwise JSON. Lines that wait are
+/// written when the guard is dropped.
+pub fn start(format: Option<LogFormat>, level: &str) -> anyhow::Result<LogGuard> {
     let filter = EnvFilter::try_new(level).map_err(|error| {
         anyhow::anyhow!("log level `{level}` cannot be read ({error}): write \"info\" or \"debug\"")
     })?;
@@ -22,9 +23,11 @@ pub fn start(format: Option<LogFormat>, level: &str) -> anyhow::Result<()> {
     } else {
         LogFormat::Json
     });
+    let (writer, guard) = LogWriter::start(std::io::stderr(), terminal)
+        .map_err(|error| anyhow::anyhow!("the thread of the log lines cannot start: {error}"))?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(writer);
     let started = match format {
         LogFormat::Text => lines
             .with_ansi(terminal)
@@ -38,5 +41,6 @@ pub fn start(format: Option<LogFormat>, level: &str) -> anyhow::Result<()> {
         }
     };
 
-    started.map_err(|error| anyhow::anyhow!("log lines cannot be written: {error}"))
+    started.map_err(|error| anyhow::anyhow!("log lines cannot be written: {error}"))?;
+    Ok(guard)
 }

@@ -8,19 +8,18 @@ use sha2::{Digest, Sha256};
 use url::form_urlencoded;
 
 use crate::auth_scheme::AuthScheme;
-use crate::path_segments::without_segments;
+use crate::path_segments::{PART_BYTES_MIN, without_carrier};
 use crate::request::Unverified;
 use landfall_model::{MASKED, ValueLocation};
 
-/// Other texts contain a shorter secret by chance: it is removed only where nothing stands beside
-/// it.
-const PART_BYTES_MIN: usize = 8;
 /// The hexadecimal digits of a digest that stands in the place of a fact.
 const DIGEST_DIGITS: usize = 32;
 
 /// A shared secret in the head of a request.
 pub(crate) struct CarriedSecret {
     place: ValueLocation,
+    /// As sent, with the prefix.
+    carrier: String,
     /// As sent, without the prefix.
     sent: String,
     /// Without percent encoding, if the scheme reads it from the path.
@@ -33,7 +32,7 @@ impl CarriedSecret {
     /// `None`: the scheme reads no secret from the head, or the request has none there.
     pub(crate) fn find(scheme: &AuthScheme, request: &Unverified) -> Option<CarriedSecret> {
         let (place, prefix) = scheme.secret_carrier()?;
-        let sent = match &place {
+        let carrier = match &place {
             ValueLocation::Header(name) => {
                 let value = request.headers.get(name.as_str())?;
                 String::from_utf8_lossy(value.as_bytes().trim_ascii()).into_owned()
@@ -51,7 +50,7 @@ impl CarriedSecret {
             | ValueLocation::Claim(_) => return None,
         };
 
-        let sent = without_prefix(&sent, prefix).to_owned();
+        let sent = without_prefix(&carrier, prefix).to_owned();
         let decoded = match &place {
             ValueLocation::Path(_) | ValueLocation::Param(_) => {
                 percent_decode_str(&sent).decode_utf8_lossy().into_owned()
@@ -60,6 +59,7 @@ impl CarriedSecret {
         };
         (!sent.is_empty()).then_some(CarriedSecret {
             place,
+            carrier,
             sent,
             decoded,
         })
@@ -68,7 +68,7 @@ impl CarriedSecret {
     /// The text in the path; `None` if the secret is elsewhere.
     pub(crate) fn in_path(&self) -> Option<&str> {
         match &self.place {
-            ValueLocation::Path(_) | ValueLocation::Param(_) => Some(&self.sent),
+            ValueLocation::Path(_) | ValueLocation::Param(_) => Some(&self.carrier),
             _ => None,
         }
     }
@@ -85,7 +85,7 @@ impl CarriedSecret {
         }
 
         if self.in_path().is_some() || self.is_long() {
-            request.path = without_segments(&request.path, &self.sent);
+            request.path = without_carrier(&request.path, &self.carrier, &self.sent);
         }
         if self.is_long() {
             for value in request.headers.values_mut() {
@@ -205,6 +205,17 @@ mod tests {
             assert_eq!(request.query.as_deref(), Some("a=1&b=%20"));
             assert_eq!(request.headers["x-kept"], "kept");
         }
+    }
+
+    #[test]
+    fn segments_with_a_prefix_are_removed() {
+        let mut request = request(&[], None);
+        request.path = format!("/in/tok_{TOKEN}");
+        let scheme = scheme(ValueLocation::Path("last".into()), "tok_");
+        let secret = CarriedSecret::find(&scheme, &request).unwrap();
+        secret.remove(&mut request);
+        assert_eq!(request.path, "/in/-");
+        assert_eq!(secret.in_path(), Some(&*format!("tok_{TOKEN}")));
     }
 
     #[test]

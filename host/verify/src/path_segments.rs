@@ -2,6 +2,8 @@
 
 use percent_encoding::percent_decode_str;
 
+/// Other texts contain a shorter secret by chance.
+pub(crate) const PART_BYTES_MIN: usize = 8;
 /// What stands in the place of a secret.
 pub(crate) const REMOVED: &str = "-";
 
@@ -26,8 +28,34 @@ pub(crate) fn without_segments(path: &str, secret: &str) -> String {
     kept.join("/")
 }
 
+/// The path without the segment that carries a secret: `carrier` is the text that is read from
+/// the path, `secret` the part of it that is secret. The route may take only a part of the segment,
+/// and then the whole segment is removed. So is every other one that contains a long secret.
+pub(crate) fn without_carrier(path: &str, carrier: &str, secret: &str) -> String {
+    let left = without_segments(path, carrier);
+    if left != path && secret.len() < PART_BYTES_MIN {
+        return left;
+    }
+
+    let segments = left.split('/').map(|segment| {
+        if contains(segment, secret) {
+            REMOVED
+        } else {
+            segment
+        }
+    });
+    segments.collect::<Vec<_>>().join("/")
+}
+
 fn is_same(one: &str, other: &str) -> bool {
     percent_decode_str(one).eq(percent_decode_str(other))
+}
+
+/// `other` is not empty.
+fn contains(one: &str, other: &str) -> bool {
+    let one: Vec<u8> = percent_decode_str(one).collect();
+    let other: Vec<u8> = percent_decode_str(other).collect();
+    one.windows(other.len()).any(|part| part == other)
 }
 
 #[cfg(test)]
@@ -49,6 +77,32 @@ mod tests {
             ("/in", "a/b/c/d", "/in"),
         ] {
             assert_eq!(without_segments(path, secret), without, "{path} {secret}");
+        }
+    }
+
+    #[test]
+    fn carriers_are_removed_whole() {
+        for (path, carrier, secret, without) in [
+            ("/in/tok_s3cret", "tok_s3cret", "s3cret", "/in/-"),
+            ("/in/s3cret.json", "s3cret", "s3cret", "/in/-"),
+            ("/in/k-%733cret", "s3cret", "s3cret", "/in/-"),
+            ("/in/s/s3cret", "s", "s", "/in/-/s3cret"),
+            (
+                "/in/longs3cret/xlongs3cret",
+                "longs3cret",
+                "longs3cret",
+                "/in/-/-",
+            ),
+            (
+                "/in/a/b/longs3cret.json",
+                "longs3cret",
+                "longs3cret",
+                "/in/a/b/-",
+            ),
+            ("/in/a/b", "a/b", "a/b", "/in/-"),
+        ] {
+            let left = without_carrier(path, carrier, secret);
+            assert_eq!(left, without, "{path} {carrier}");
         }
     }
 }

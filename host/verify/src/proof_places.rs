@@ -3,6 +3,7 @@
 //! now, or is gone.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::ops::Not;
 
 use bytes::Bytes;
@@ -17,8 +18,15 @@ use crate::request::Unverified;
 use crate::view::View;
 use landfall_model::{Event, MASKED, PROOF_ATTRIBUTE, ValueLocation, is_shown_header};
 
-/// The largest body of a refused request that is searched for proofs.
-const SEARCHED_BYTES_MAX: usize = 64 << 10;
+/// The most proofs that are masked one by one. Of an event with more, the whole body is masked.
+const PROOFS_MAX: usize = 100;
+/// Proofs times bytes of the body: with more, the body is masked as a whole, because masking reads
+/// it for each proof.
+const WORK_MAX: usize = 16 << 20;
+/// The largest body of a refused request that is searched for proofs, and the most proofs in it:
+/// anyone can send such a request.
+const REFUSED_BYTES_MAX: usize = 16 << 10;
+const REFUSED_PROOFS_MAX: usize = 16;
 /// Before the name of an attribute that contains a segment of the path.
 const PARAM: &str = "param:";
 
@@ -93,7 +101,7 @@ impl ProofPlaces {
     }
 
     /// The body of a refused request without the proofs that the scheme reads from it. `None`: it
-    /// may have one, and is too large to be searched.
+    /// may have one and is too large to be searched, or has too many.
     pub(crate) fn masked_body(
         &self,
         request: &Unverified,
@@ -101,17 +109,19 @@ impl ProofPlaces {
     ) -> Option<Bytes> {
         let mut body = request.body.clone();
         let mut places = self.at.iter().filter(|place| is_in_body(place)).peekable();
-        if places.peek().is_some() && body.len() > SEARCHED_BYTES_MAX {
+        if places.peek().is_some() && body.len() > REFUSED_BYTES_MAX {
             return None;
         }
 
         let view = View::new(request, None).with_json_field(json_field);
         for place in places {
             let is_form = is_form(&view, place);
-            for text in values(&view, place) {
-                if let Some(proof) = self.proof(&text) {
-                    body = proof.mask_body(&body, is_form);
-                }
+            let proofs = self.proofs(&view, place);
+            if proofs.len() > REFUSED_PROOFS_MAX {
+                return None;
+            }
+            for proof in proofs {
+                body = proof.mask_body(&body, is_form);
             }
         }
 
@@ -126,11 +136,13 @@ impl ProofPlaces {
     ) {
         let request = request_of(shown);
         let view = View::new(&request, None).with_json_field(json_field);
-        let proofs: Vec<Proof> = values(&view, place)
-            .into_iter()
-            .filter_map(|text| self.proof(&text))
-            .collect();
+        let proofs = self.proofs(&view, place);
         let is_form = is_form(&view, place);
+        let work = proofs.len().saturating_mul(shown.body.len());
+        if proofs.len() > PROOFS_MAX || (proofs.len() > 1 && work > WORK_MAX) {
+            shown.to_mut().body = Bytes::from_static(MASKED.as_bytes());
+            return;
+        }
         for proof in proofs {
             let event = shown.to_mut();
             event.body = proof.mask_body(&event.body, is_form);
@@ -143,6 +155,12 @@ impl ProofPlaces {
                 *value = proof.mask(value);
             }
         }
+    }
+
+    /// The different proofs at a location.
+    fn proofs(&self, view: &View<'_>, place: &ValueLocation) -> Vec<Proof> {
+        let texts: BTreeSet<String> = values(view, place).into_iter().collect();
+        texts.iter().filter_map(|text| self.proof(text)).collect()
     }
 
     /// `None` if the value has nothing behind its prefix.

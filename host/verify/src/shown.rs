@@ -27,7 +27,7 @@ impl Verifier {
     }
 
     /// The body of a refused request without the proof that the scheme reads from it. `None`: it may
-    /// have one, and is too large to be searched.
+    /// have one and is too large to be searched, or has too many.
     pub fn body_without_proof(&self, request: &Unverified) -> Option<Bytes> {
         let places = ProofPlaces::of(&self.auth_scheme);
         places.masked_body(request, self.json_form_field.as_deref())
@@ -296,8 +296,16 @@ mod tests {
             masked.as_deref(),
             Some(&b"{\"signature\":{\"signature\":\"(masked)\",\"n\":1.10}}"[..])
         );
-        let large = body(&format!(",\"a\":\"{}\"", "a".repeat(64 << 10)));
+        let large = body(&format!(",\"a\":\"{}\"", "a".repeat(16 << 10)));
         assert_eq!(verifier.body_without_proof(&request(large)), None);
+        let items: Vec<String> = (0..200)
+            .map(|n| format!("{{\"additionalData\":{{\"hmacSignature\":\"{n}\"}}}}"))
+            .collect();
+        let many = format!("{{\"notificationItems\":[{}]}}", items.join(","));
+        let adyen = self::verifier("provider = \"adyen\"\nsecret = \"env:S\"");
+        assert_eq!(adyen.body_without_proof(&request(many.clone())), None);
+        let event = event("application/json", None, &many);
+        assert_eq!(&adyen.without_proof(&event).body[..], MASKED.as_bytes());
         let plain = verifier.body_without_proof(&request("{".to_owned()));
         assert_eq!(plain.as_deref(), Some(&b"{"[..]));
     }

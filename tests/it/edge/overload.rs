@@ -111,6 +111,8 @@ async fn thousands_of_connections_are_served() {
     let node = Setup::new()
         .hook("hook", &guest("answers_one"), OPEN)
         .env("LANDFALL_LIMITS_CONNECTIONS", &(count + 100).to_string())
+        // The first connection sends its request after the last one was opened.
+        .env("LANDFALL_LIMITS_HEAD_TIMEOUT", "10m")
         .serving("hook")
         .await;
     let before = node.descriptors();

@@ -22,6 +22,9 @@ const ASYNC_EVERY: usize = 3;
 /// Between the versions of two hooks in the long form. In the short form all hooks share theirs, so that few are compiled.
 const VERSIONS_OF_HOOK: u64 = 1_000_000;
 
+/// Between two lists of all hooks.
+const LIST_PAUSE: Duration = Duration::from_millis(200);
+
 /// What the callers of a hook know of it.
 struct Target {
     name: String,
@@ -354,6 +357,10 @@ async fn until_served(node: &Node, all: &mut [Files]) {
     let hooks = eventually("the last version of every hook serves", || async {
         let hooks = node.hooks().await;
         let is_served = files.iter().all(|files| files.is_restored(&hooks));
+        if !is_served {
+            // Of hundreds of hooks, the list is work for the node that loads them.
+            tokio::time::sleep(LIST_PAUSE).await;
+        }
         is_served.then_some(hooks)
     })
     .await;

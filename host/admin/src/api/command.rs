@@ -16,8 +16,8 @@ use serde_json::{Map, Value};
 use super::audit::{Change, RefusedChange};
 use super::error::{ForRecord, Refusal, bad_request, refusal, refused};
 use super::order_body::{OrderBody, OrderRead};
-use crate::events::Events;
 use crate::command_head::check_command;
+use crate::events::Events;
 use crate::guard::Guard;
 use crate::role::Caller;
 

@@ -1,7 +1,7 @@
 //! New deliveries and their ends as server-sent events. One task polls the ledger for all
 //! listeners, and only while there is one: so changes by other nodes are seen too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -29,7 +29,7 @@ use landfall_model::{DeliveryState, lock};
 /// The most listeners. Fewer than the connections of the admin listener.
 const LISTENERS_MAX: usize = 16;
 /// Changes that a slow listener may be behind. Then it misses the oldest.
-const BEHIND_MAX: usize = 1024;
+const BEHIND_MAX: usize = 8192;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How often a listener without changes looks whether its token is still valid.
 const CHECK_TOKEN_EVERY: Duration = Duration::from_secs(1);
@@ -40,6 +40,10 @@ const OPEN_MAX: usize = 2_000;
 const PAGE: usize = 500;
 /// The most new deliveries of one look. The next look continues.
 const NEW_MAX: usize = 1_000;
+
+/// How many numbers before the last one a look reads again: nodes that share a database commit
+/// them in another order than they take them.
+const LOOK_BACK: usize = 500;
 
 /// The listeners, and the task that looks for them.
 #[derive(Clone)]
@@ -88,7 +92,12 @@ struct Missed {
 
 /// What is known of the deliveries that have not ended.
 struct Watch {
+    /// The newest delivery before the first look.
+    first: i64,
+    /// The newest delivery that was reported.
     last: i64,
+    /// What was reported of the last [`LOOK_BACK`] numbers.
+    recent: BTreeSet<i64>,
     open: BTreeMap<i64, Seen>,
 }
 
@@ -202,20 +211,18 @@ impl Tail {
 
     /// Until the last listener is gone.
     async fn look_for_ever(self, sender: broadcast::Sender<Arc<TailChange>>, last: i64) {
-        let mut watch = Watch {
-            last,
-            open: BTreeMap::new(),
-        };
+        let mut watch = Watch::from(last);
         if let Err(error) = watch.find_open(&self.0.events).await {
             tracing::debug!(%error, "the tail does not know the open deliveries");
         }
 
         loop {
-            match watch.look(&self.0.events).await {
-                Ok(changes) => changes.into_iter().for_each(|change| {
-                    sender.send(Arc::new(change)).ok();
-                }),
-                Err(error) => tracing::debug!(%error, "the tail cannot read the ledger"),
+            let mut changes = Vec::new();
+            if let Err(error) = watch.look(&self.0.events, &mut changes).await {
+                tracing::debug!(%error, "the tail cannot read the ledger");
+            }
+            for change in changes {
+                sender.send(Arc::new(change)).ok();
             }
             if self.stop_if_unused(&sender) {
                 return;
@@ -277,6 +284,16 @@ impl Listener {
 // === impl Watch ===
 
 impl Watch {
+    /// Reports what comes after `last`.
+    fn from(last: i64) -> Watch {
+        Watch {
+            first: last,
+            last,
+            recent: BTreeSet::new(),
+            open: BTreeMap::new(),
+        }
+    }
+
     /// The deliveries that are open when the first listener comes.
     async fn find_open(&mut self, events: &Events) -> Result<(), LedgerError> {
         let filter = Filter {
@@ -291,22 +308,31 @@ impl Watch {
         Ok(())
     }
 
-    /// The changes since the last look.
-    async fn look(&mut self, events: &Events) -> Result<Vec<TailChange>, LedgerError> {
-        let mut changes = Vec::new();
+    /// Adds the changes since the last look, also if it fails in the middle.
+    async fn look(
+        &mut self,
+        events: &Events,
+        changes: &mut Vec<TailChange>,
+    ) -> Result<(), LedgerError> {
+        let look_back = self.last.saturating_sub(LOOK_BACK as i64);
         let new = Filter {
-            after: Some(self.last),
-            limit: NEW_MAX,
+            after: Some(look_back.max(self.first)),
+            limit: NEW_MAX + LOOK_BACK,
             ..Filter::default()
         };
         let known: Vec<i64> = self.open.keys().copied().collect();
         for one in events.ledger.list(new).await? {
-            self.last = one.delivery;
+            if !self.recent.insert(one.delivery) {
+                continue;
+            }
+            self.last = self.last.max(one.delivery);
             changes.push(TailChange::new("accepted", one.clone()));
             if let Some(change) = self.change(&one) {
                 changes.push(TailChange::new(change, one));
             }
         }
+        let look_back = self.last.saturating_sub(LOOK_BACK as i64);
+        self.recent = self.recent.split_off(&look_back);
 
         for page in known.chunks(PAGE) {
             let filter = Filter {
@@ -327,7 +353,7 @@ impl Watch {
                 }
             }
         }
-        Ok(changes)
+        Ok(())
     }
 
     /// The change since the last look, if it is one that is reported.
@@ -397,10 +423,7 @@ mod tests {
 
     #[test]
     fn each_change_is_reported_once() {
-        let mut watch = Watch {
-            last: 0,
-            open: BTreeMap::new(),
-        };
+        let mut watch = Watch::from(0);
         for (state, attempt, deferrals, change) in [
             (DeliveryState::Pending, 0, 0, None),
             (DeliveryState::Running, 1, 0, None),

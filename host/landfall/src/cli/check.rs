@@ -52,7 +52,7 @@ async fn statuses(flags: NodeFlags) -> anyhow::Result<Found> {
     );
     let scratch = tempfile::tempdir().context("no place for what is compiled")?;
     config.settings.data = scratch.path().into();
-    telemetry::start(config.settings.log.format, "off")?;
+    let _log = telemetry::start(config.settings.log.format, "off")?;
     let (hooks, warnings) = app::check(&config).await?;
     let hooks = hooks.statuses();
     let is_well = hooks

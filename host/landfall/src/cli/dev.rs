@@ -62,7 +62,7 @@ pub(super) async fn dev(flags: DevFlags) -> anyhow::Result<ExitCode> {
         log: flags.log,
         ..NodeFlags::default()
     })?;
-    telemetry::start(config.settings.log.format, &config.settings.log.level)?;
+    let _log = telemetry::start(config.settings.log.format, &config.settings.log.level)?;
 
     // What changes from now on is built again.
     let mut changes: Changes = watch(Sources::watch(&project)?);

@@ -128,7 +128,7 @@ async fn serve(
     #[cfg(debug_assertions)]
     std::mem::forget(fail::FailScenario::setup());
     let config = node_config(flags)?;
-    telemetry::start(config.settings.log.format, &config.settings.log.level)?;
+    let _log = telemetry::start(config.settings.log.format, &config.settings.log.level)?;
     let shutdown = Shutdown::on_signals()?;
     let app = App::start(config).await?;
     if strict {

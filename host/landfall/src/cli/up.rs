@@ -36,7 +36,7 @@ pub(super) async fn up(mut flags: NodeFlags) -> anyhow::Result<ExitCode> {
         config.settings.listen.0.set_ip(Ipv4Addr::LOCALHOST.into());
     }
 
-    telemetry::start(config.settings.log.format, &config.settings.log.level)?;
+    let _log = telemetry::start(config.settings.log.format, &config.settings.log.level)?;
     place_components(&config)?;
     let secrets = config
         .settings

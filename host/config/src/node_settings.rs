@@ -124,7 +124,8 @@ settings! {
         table_elements: usize = 20000,
 
         /// Open connections. At the limit, the connection that has been idle longest is closed for
-        /// a new one; if none is idle, the oldest one without a complete request head
+        /// a new one; if none is idle, the oldest one whose client has sent nothing more of a
+        /// request head for 250 ms
         #[range(1, 1000000)]
         connections: usize = 8192,
 

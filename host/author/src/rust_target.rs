@@ -2,7 +2,7 @@
 //! cargo's own settings would also hold for `cargo test`.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::Deserialize;
@@ -30,6 +30,8 @@ struct CargoManifest {
 #[derive(Deserialize)]
 struct Section {
     metadata: Option<Metadata>,
+    /// Of a package: the folder of its workspace, if it is not the nearest one above.
+    workspace: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -49,19 +51,17 @@ impl RustTarget {
     /// Both targets.
     pub(crate) const ALL: [RustTarget; 2] = [RustTarget::Unknown, RustTarget::Wasip2];
 
-    /// The target of the crate or workspace in `dir`.
+    /// The target of the crate or workspace in `dir`. A crate that names none has that of its
+    /// workspace.
     pub(crate) fn of(dir: &Path) -> anyhow::Result<RustTarget> {
-        let path = dir.join("Cargo.toml");
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("{} cannot be read", path.display()))?;
-        let manifest: CargoManifest = toml::from_str(&text)
-            .with_context(|| format!("{} cannot be parsed", path.display()))?;
-        let metadata = [manifest.package, manifest.workspace]
-            .into_iter()
-            .flatten()
-            .find_map(|section| section.metadata?.landfall);
-        Ok(metadata
-            .and_then(|landfall| landfall.target)
+        let manifest = CargoManifest::read(&dir.join("Cargo.toml"))?;
+        if let Some(target) = manifest.target() {
+            return Ok(target);
+        }
+
+        let workspace = manifest.workspace_above(dir)?;
+        Ok(workspace
+            .and_then(|workspace| workspace.target())
             .unwrap_or_default())
     }
 
@@ -82,6 +82,50 @@ impl RustTarget {
             RustTarget::Wasip2 => "with WASI",
         };
         format!("{self}, {about}")
+    }
+}
+
+// === impl CargoManifest ===
+
+impl CargoManifest {
+    fn read(path: &Path) -> anyhow::Result<CargoManifest> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("{} cannot be read", path.display()))?;
+        toml::from_str(&text).with_context(|| format!("{} cannot be parsed", path.display()))
+    }
+
+    fn target(&self) -> Option<RustTarget> {
+        [&self.package, &self.workspace]
+            .into_iter()
+            .flatten()
+            .find_map(|section| section.metadata.as_ref()?.landfall.as_ref()?.target)
+    }
+
+    /// The workspace that the crate in `dir` belongs to, as cargo finds it: the one that the crate
+    /// names, or the nearest one in a folder above.
+    fn workspace_above(&self, dir: &Path) -> anyhow::Result<Option<CargoManifest>> {
+        let Some(package) = self.package.as_ref().filter(|_| self.workspace.is_none()) else {
+            return Ok(None);
+        };
+        if let Some(named) = &package.workspace {
+            let manifest = CargoManifest::read(&dir.join(named).join("Cargo.toml"))?;
+            return Ok(Some(manifest));
+        }
+
+        let dir = dir
+            .canonicalize()
+            .with_context(|| format!("{} cannot be found", dir.display()))?;
+        for above in dir.ancestors().skip(1) {
+            let path = above.join("Cargo.toml");
+            if !path.is_file() {
+                continue;
+            }
+            let manifest = CargoManifest::read(&path)?;
+            if manifest.workspace.is_some() {
+                return Ok(Some(manifest));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -132,6 +176,39 @@ mod tests {
             let error = format!("{error:#}");
             assert!(error.contains(words) && error.contains("line 2"), "{error}");
         }
+    }
+
+    #[test]
+    fn members_have_the_target_of_their_workspace() {
+        let dir = tempfile::tempdir().unwrap();
+        let member = dir.path().join("handlers/member");
+        std::fs::create_dir_all(&member).unwrap();
+        let plain = "[workspace.metadata.landfall]\ntarget = \"wasm32-unknown-unknown\"\n";
+        std::fs::write(dir.path().join("Cargo.toml"), plain).unwrap();
+        let of = |text: &str| {
+            std::fs::write(member.join("Cargo.toml"), text).unwrap();
+            RustTarget::of(&member)
+        };
+
+        let package = "[package]\nname = \"a\"\n";
+        let own = "[package.metadata.landfall]\ntarget = \"wasm32-wasip2\"\n";
+        for (text, expected) in [
+            (package.to_owned(), RustTarget::Unknown),
+            (format!("{package}{own}"), RustTarget::Wasip2),
+            (format!("{package}[workspace]\n"), RustTarget::Wasip2),
+            (
+                format!("{package}workspace = \"../..\"\n"),
+                RustTarget::Unknown,
+            ),
+        ] {
+            assert_eq!(of(&text).unwrap(), expected, "{text}");
+        }
+
+        let error = of(&format!("{package}workspace = \"../none\"\n")).unwrap_err();
+        assert!(format!("{error:#}").contains("none"), "{error:#}");
+        // A folder in between that is no workspace is passed over.
+        std::fs::write(dir.path().join("handlers/Cargo.toml"), package).unwrap();
+        assert_eq!(of(package).unwrap(), RustTarget::Unknown);
     }
 
     #[test]

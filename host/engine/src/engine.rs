@@ -50,6 +50,8 @@ pub struct EngineSettings {
     pub running: usize,
     /// The most parts of a component.
     pub limits: ComponentLimits,
+    /// Whether the stack of an attempt is cleared before another attempt gets it.
+    pub clear_stacks: bool,
     /// The clock of the process.
     pub clock: Clock,
     /// The metrics of the process.
@@ -104,10 +106,11 @@ impl Engine {
         let EngineSettings {
             running,
             limits,
+            clear_stacks,
             clock,
             ..
         } = settings;
-        let wasm = wasmtime::Engine::new(&settings::running(running, limits))
+        let wasm = wasmtime::Engine::new(&settings::running(running, limits, clear_stacks))
             .map_err(|error| anyhow::anyhow!("the engine does not start: {error:#}"))?;
         let mut cache = Cache::new(
             &wasm,

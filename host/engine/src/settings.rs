@@ -12,9 +12,11 @@ const PROBES: u32 = 2;
 /// Includes the host functions that a guest calls.
 const ASYNC_STACK_BYTES: usize = 1 << 20;
 
-/// For the process that serves: a pool for `running` attempts at a time.
-pub(crate) fn running(running: usize, limits: ComponentLimits) -> Config {
+/// For the process that serves: a pool for `running` attempts at a time. `clear_stacks`: the stack
+/// of an attempt is cleared before another one gets it.
+pub(crate) fn running(running: usize, limits: ComponentLimits, clear_stacks: bool) -> Config {
     let mut config = compiling();
+    config.async_stack_zeroing(clear_stacks);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(running, limits)));
     config
 }
@@ -31,7 +33,6 @@ pub(crate) fn compiling() -> Config {
     config.epoch_interruption(true);
     config.max_wasm_stack(STACK_BYTES);
     config.async_stack_size(ASYNC_STACK_BYTES);
-    config.async_stack_zeroing(true);
     config
 }
 

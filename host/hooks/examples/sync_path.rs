@@ -91,6 +91,7 @@ fn engine(cache: &str) -> anyhow::Result<Engine> {
         compiler: std::env::current_exe()?,
         running: 1,
         limits: ComponentLimits::DEFAULT,
+        clear_stacks: false,
         clock: Clock::fixed_at(NOW),
         metrics: Arc::default(),
         functions: None,

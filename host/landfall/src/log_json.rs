@@ -124,11 +124,12 @@ impl JsonObject {
 
     fn write(&mut self, value: FieldValue<'_>) -> fmt::Result {
         match value {
-            FieldValue::Unsigned(number) => write!(self.text, "{number}"),
-            FieldValue::Signed(number) => write!(self.text, "{number}"),
+            FieldValue::Unsigned(number) => self.text.write_str(itoa::Buffer::new().format(number)),
+            FieldValue::Signed(number) => self.text.write_str(itoa::Buffer::new().format(number)),
             FieldValue::Bool(value) => write!(self.text, "{value}"),
-            // Its exponent, if it has one, is that of JSON.
-            FieldValue::Float(number) if number.is_finite() => write!(self.text, "{number:?}"),
+            FieldValue::Float(number) if number.is_finite() => self
+                .text
+                .write_str(zmij::Buffer::new().format_finite(number)),
             FieldValue::Float(_) => self.text.write_str("null"),
             FieldValue::Text(text) => {
                 self.text.push('"');
@@ -192,6 +193,14 @@ impl Write for Escaped<'_> {
 }
 
 fn write_escaped(out: &mut String, text: &str) -> fmt::Result {
+    // Without an early end, the compiler looks at many bytes at once.
+    let is_all_plain = text
+        .bytes()
+        .fold(true, |plain, byte| plain & is_plain(byte));
+    if is_all_plain {
+        return out.write_str(text);
+    }
+
     let mut rest = text;
     while let Some(at) = rest.bytes().position(|byte| !is_plain(byte)) {
         out.push_str(&rest[..at]);

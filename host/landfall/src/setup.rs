@@ -84,6 +84,7 @@ pub(crate) fn engine_settings(
         compiler: compiler()?,
         running: config.settings.limits.max_concurrency,
         limits: config.component_limits(),
+        clear_stacks: config.settings.components.clear_stacks,
         clock: Clock::System,
         metrics,
         functions: None,

@@ -40,6 +40,7 @@ pub async fn try_component(file: &Path) -> anyhow::Result<Inspected> {
         compiler: compiler()?,
         running: 1,
         limits: ComponentLimits::DEFAULT,
+        clear_stacks: false,
         clock: Clock::System,
         metrics: Arc::default(),
         functions: None,

@@ -3,6 +3,10 @@
 /// Whether a segment of the path is `.` or `..`: as it is, percent-encoded, or followed by
 /// parameters (`..;x`), which Java servers remove before they resolve the path.
 pub fn has_dot_segment(path: &str) -> bool {
+    if !path.contains(['.', '%']) {
+        return false;
+    }
+
     let lower = path.to_ascii_lowercase();
     let plain = lower
         .replace("%2e", ".")

@@ -76,6 +76,7 @@ impl OfflineEngine {
             compiler,
             running: RUNNING,
             limits: ComponentLimits::DEFAULT,
+            clear_stacks: false,
             clock,
             metrics: Arc::default(),
             functions: None,

@@ -6,7 +6,7 @@ mod errors;
 mod ledgers;
 mod reads;
 mod roles;
-mod tail;
+pub(crate) mod tail;
 
 use landfall_tests::{Node, Setup, guest};
 use serde_json::Value;

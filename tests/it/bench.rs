@@ -65,7 +65,8 @@ fn durable_reports_every_round() {
 
 #[test]
 fn search_reports_each_query() {
-    let report = measure(&["search", "--events", "50", "--connections", "4"], "echo");
+    let small = ["search", "--events", "50", "--repeats", "3"];
+    let report = measure(&[&small[..], &["--connections", "4"]].concat(), "echo");
 
     let queries = report["queries"].as_array().unwrap();
     let found = |query: &str| {
@@ -76,7 +77,15 @@ fn search_reports_each_query() {
     for (query, events) in [("hook=quiet", 10), ("type=release", 10), ("type=absent", 0)] {
         assert_eq!(found(query), Some(events), "{query}");
     }
-    assert_is_positive(&report, "/queries/0/p50_ms");
+    for query in queries {
+        let (p50, p99) = (query["p50_ms"].as_f64(), query["p99_ms"].as_f64());
+        assert!(p50.is_some() && p50 <= p99, "{query}");
+    }
+    let paths: Vec<&str> = queries
+        .iter()
+        .filter_map(|row| row["query"].as_str())
+        .collect();
+    assert!(paths.contains(&"/api/v1/stats"), "{paths:?}");
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Several nodes over one PostgreSQL: nodes are killed and stopped, the database is killed,
 //! connections are cut; what was acknowledged is done, and what handlers leave is there once.
 
+mod counts;
 mod database;
 mod lead;
 mod leases;
+mod tail;
 
 use std::time::Duration;
 

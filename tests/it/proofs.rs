@@ -3,7 +3,11 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
+use landfall_ledger::{LedgerError, NewEvent, SqliteSettings};
+use landfall_model::{Event, EventId, Retention, Stored};
 use landfall_tests::{Node, Setup, event_id, eventually, guest, landfall};
 use serde_json::Value;
 
@@ -157,4 +161,109 @@ async fn changed_rules_show_no_proof() {
     let shown = node.ask(&format!("/api/v1/events/{id}")).await;
     assert_eq!(shown["event"]["body"]["text"], "{\"auth\":\"(masked)\"}");
     assert!(!shown.to_string().contains(TOKEN), "{shown}");
+}
+
+/// Stores an event as versions did that recorded no place of the proof. Returns its id.
+async fn store_older_event(data: &Path) -> String {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let retention = Retention {
+        deliveries: DAY,
+        bodies: DAY,
+        max_size: u64::MAX,
+    };
+    let settings = SqliteSettings {
+        min_free_space: 0,
+        reserve: 0,
+        retention,
+        recover_with_data_loss: false,
+    };
+    std::fs::create_dir_all(data).expect("a writable folder");
+    let now = SystemTime::now();
+    let (ledger, _) = landfall_ledger::open(
+        data,
+        settings,
+        now,
+        Arc::new(|error: &LedgerError| panic!("{error}")),
+    )
+    .unwrap();
+
+    let mut headers = http::HeaderMap::new();
+    let copy = http::HeaderValue::from_static(TOKEN);
+    headers.insert("x-event-copy", copy);
+    let attributes = [("verified-by", "token#1"), ("verified-by-scheme", "token")];
+    let event = Event {
+        id: EventId::new(now),
+        hook: "in".into(),
+        received_at: now,
+        method: http::Method::POST,
+        path: "/in".into(),
+        query: Some(format!("a=1&t={TOKEN}")),
+        headers,
+        body: format!("{{\"auth\":\"{TOKEN}\",\"n\":{LONG_NUMBER},\"ref\":\"main\"}}").into(),
+        attributes: attributes
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec(),
+    };
+    let id = event.id.to_string();
+    let new = NewEvent {
+        stored: Stored::new(event),
+        dedup: None,
+        order_key: None,
+        delay: Duration::ZERO,
+        run_now: false,
+        dead: None,
+    };
+    ledger.accept(new, Arc::default()).await.unwrap();
+    ledger.close().await;
+    id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn older_events_show_no_credentials() {
+    let setup = Setup::new().env("CANARY", TOKEN);
+    let id = store_older_event(&setup.data()).await;
+    let of_stopped = |arguments: &[&str]| {
+        let mut command = Command::new(landfall());
+        command.args(arguments).arg("--data").arg(setup.data());
+        said(command)
+    };
+    let stopped = [
+        of_stopped(&["events", "show", &id]),
+        of_stopped(&["events", "show", &id, "--json"]),
+        of_stopped(&["events", "show", &id, "--body"]),
+    ];
+
+    // Its hook is gone.
+    let node = setup.start().await;
+    let path = format!("/api/v1/events/{id}?whole=true");
+    let shown = node.ask(&path).await;
+    let why = shown["event"]["masked_because"].as_str().unwrap();
+    assert!(why.contains("looks like a credential"), "{why}");
+    assert!(stopped[0].contains(why), "{}", stopped[0]);
+    for text in stopped.iter().chain([&shown.to_string()]) {
+        assert!(!text.contains(TOKEN), "{text}");
+        assert!(text.contains("(masked)") && text.contains("main"), "{text}");
+    }
+    assert!(shown.to_string().contains(LONG_NUMBER), "{shown}");
+    for search in [format!("text={TOKEN}"), format!("value=/auth={TOKEN}")] {
+        let found = node.ask(&format!("/api/v1/events?{search}")).await;
+        assert_eq!(found["events"].as_array().unwrap().len(), 0, "{search}");
+    }
+
+    // Its hook is there again with the rules that have accepted it, and then with others.
+    let component = std::fs::read(guest("answers_one")).unwrap();
+    node.put("in.wasm", component);
+    let rules = [
+        (hook("mode = \"async\"", "{ json = \"/auth\" }"), true),
+        ("[verify]\nscheme = \"none\"\n".to_owned(), false),
+    ];
+    for (file, are_known) in rules {
+        node.put("in.toml", file);
+        eventually("the rules apply", || async {
+            let shown = node.ask(&path).await;
+            assert!(!shown.to_string().contains(TOKEN), "{shown}");
+            (shown["event"]["masked_because"].is_null() == are_known).then_some(())
+        })
+        .await;
+    }
 }

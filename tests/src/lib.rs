@@ -48,7 +48,7 @@ pub use languages::{Language, contract_cases};
 pub use manifest::with_manifest;
 pub use nats::Nats;
 pub use node::{Node, event_id};
-pub use postgres::Postgres;
+pub use postgres::{Postgres, Session};
 pub use receiver::Receiver;
 pub use sdks::{Sdk, SdkFolder, sdk_cases, sdk_handler};
 pub use setup::Setup;

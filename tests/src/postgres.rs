@@ -1,8 +1,9 @@
 //! A real PostgreSQL for tests: one server for each test process, a database for each node or group of nodes. It ends with the test
 //! process, however that ends.
 
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -19,6 +20,13 @@ pub struct Postgres {
     keeper: std::sync::Mutex<Child>,
     /// Beside those of every test server.
     settings: &'static [&'static str],
+}
+
+/// An open session. A transaction that it has begun ends with it.
+pub struct Session {
+    psql: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
 }
 
 // === impl Postgres ===
@@ -124,33 +132,38 @@ impl Postgres {
 
     /// What a statement answers: a line for each row, `|` between the columns.
     pub fn sql(&self, database: &str, sql: &str) -> String {
-        let port = self.port.to_string();
-        let mut command = Command::new(self.bin.join("psql"));
-        command.args([
-            "-h",
-            "127.0.0.1",
-            "-p",
-            &port,
-            "-U",
-            "postgres",
-            "-X",
-            "-q",
-            "-t",
-            "-A",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-d",
-            database,
-            "-c",
-            sql,
-        ]);
-        let output = command.output().expect("psql starts");
+        let mut command = self.psql(database);
+        let output = command.args(["-c", sql]).output().expect("psql starts");
         assert!(
             output.status.success(),
             "{sql}: {}",
             String::from_utf8_lossy(&output.stderr)
         );
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// A session that stays open.
+    pub fn session(&self, database: &str) -> Session {
+        let mut command = self.psql(database);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut psql = command.spawn().expect("psql starts");
+        let input = psql.stdin.take().expect("it is piped");
+        let output = BufReader::new(psql.stdout.take().expect("it is piped"));
+        Session {
+            psql,
+            input,
+            output,
+        }
+    }
+
+    fn psql(&self, database: &str) -> Command {
+        let mut command = Command::new(self.bin.join("psql"));
+        let port = self.port.to_string();
+        command
+            .args(["-h", "127.0.0.1", "-p", &port, "-U", "postgres"])
+            .args(["-X", "-q", "-t", "-A", "-v", "ON_ERROR_STOP=1"])
+            .args(["-d", database]);
+        command
     }
 
     /// Where it listens.
@@ -217,6 +230,34 @@ impl Postgres {
             std::thread::sleep(Duration::from_millis(50));
         }
         false
+    }
+}
+
+// === impl Session ===
+
+impl Session {
+    /// What a statement answers: a line for each row, `|` between the columns.
+    pub fn run(&mut self, sql: &str) -> String {
+        const END: &str = "end-of-the-answer";
+        writeln!(self.input, "{sql};\n\\echo {END}").expect("psql reads");
+
+        let mut answer = String::new();
+        loop {
+            let mut line = String::new();
+            self.output.read_line(&mut line).expect("psql answers");
+            assert!(!line.is_empty(), "{sql}: psql has ended");
+            if line.trim_end() == END {
+                return answer.trim().to_owned();
+            }
+            answer.push_str(&line);
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.psql.kill().ok();
+        self.psql.wait().ok();
     }
 }
 

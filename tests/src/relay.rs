@@ -1,5 +1,6 @@
 //! A line between a node and a server: whole, cut, mute (requests arrive, answers do not) or held (answers arrive later).
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -27,6 +28,14 @@ pub enum Line {
 pub struct Relay {
     port: u16,
     line: watch::Sender<Line>,
+    swallowed: Arc<AtomicUsize>,
+}
+
+/// How the line is, for what passes answers on, and how many of them it has swallowed.
+#[derive(Clone)]
+struct Answers {
+    line: watch::Receiver<Line>,
+    swallowed: Arc<AtomicUsize>,
 }
 
 // === impl Relay ===
@@ -37,24 +46,38 @@ impl Relay {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let own = listener.local_addr().expect("bound").port();
         let (line, seen) = watch::channel(Line::Whole);
+        let swallowed = Arc::new(AtomicUsize::new(0));
+        let answers = Answers {
+            line: seen,
+            swallowed: swallowed.clone(),
+        };
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let seen = seen.clone();
+                let answers = answers.clone();
                 tokio::spawn(async move {
-                    if *seen.borrow() != Line::Cut
+                    if *answers.line.borrow() != Line::Cut
                         && let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await
                     {
-                        pass_both(client, server, seen).await;
+                        pass_both(client, server, answers).await;
                     }
                 });
             }
         });
-        Relay { port: own, line }
+        Relay {
+            port: own,
+            line,
+            swallowed,
+        }
     }
 
     /// Where it listens.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// How many pieces of answers were swallowed so far.
+    pub fn swallowed(&self) -> usize {
+        self.swallowed.load(Ordering::SeqCst)
     }
 
     /// From now on.
@@ -63,10 +86,10 @@ impl Relay {
     }
 }
 
-async fn pass_both(client: TcpStream, server: TcpStream, seen: watch::Receiver<Line>) {
+async fn pass_both(client: TcpStream, server: TcpStream, answers: Answers) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let mut over = seen.clone();
+    let mut over = answers.line.clone();
     let was = *over.borrow();
     let ended = async {
         let is_over =
@@ -77,24 +100,26 @@ async fn pass_both(client: TcpStream, server: TcpStream, seen: watch::Receiver<L
         () = ended => {}
         // If one side closes its connection, both connections are closed.
         () = pass(from_client, to_server, None) => {}
-        () = pass(from_server, to_client, Some(seen)) => {}
+        () = pass(from_server, to_client, Some(answers)) => {}
     }
 }
 
 /// `muted`: of answers, which may be held or swallowed.
-async fn pass(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    mut muted: Option<watch::Receiver<Line>>,
-) {
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut muted: Option<Answers>) {
     let mut buffer = vec![0; 64 << 10];
     let mut swallowed = false;
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
-        if let Some(line) = &mut muted {
+        if let Some(answers) = &mut muted {
+            let line = &mut answers.line;
             line.wait_for(|line| *line != Line::Held).await.ok();
         }
-        match muted.as_ref().map(|line| *line.borrow()) {
-            Some(Line::Mute) => swallowed = true,
+        match muted.as_ref().map(|answers| *answers.line.borrow()) {
+            Some(Line::Mute) => {
+                swallowed = true;
+                if let Some(answers) = &muted {
+                    answers.swallowed.fetch_add(1, Ordering::SeqCst);
+                }
+            }
             _ if swallowed => return,
             _ if to.write_all(&buffer[..read]).await.is_err() => return,
             _ => {}

@@ -1,13 +1,12 @@
 //! The state of the handlers that need only the ledger, and what they ask it for.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
 
 use super::api::error::{Refusal, bad_request, failed, refusal};
 use landfall_dispatch::Dispatcher;
-use landfall_hooks::{Hooks, without_recorded_proof};
+use landfall_hooks::{Hooks, MaskedEvent, ProofNames, mask_of_unknown_hook};
 use landfall_ledger::{Filter, History, UNDECODABLE};
 use landfall_model::{Clock, Event, EventId};
 
@@ -77,6 +76,12 @@ impl Events {
             .is_some_and(|(_, hooks)| hooks.named(hook).is_none())
     }
 
+    /// Other nodes use the same ledger.
+    pub(crate) fn is_shared(&self) -> bool {
+        let running = self.running.as_ref();
+        running.is_some_and(|(dispatcher, _)| dispatcher.ledger().is_shared())
+    }
+
     /// The hook may store rows in this table, or is in a file that has not been read yet.
     pub(crate) fn stores(&self, hook: &str, table: &str) -> bool {
         let Some((_, hooks)) = &self.running else {
@@ -91,10 +96,10 @@ impl Events {
 
     /// The event without the token or signature of its sender. Only a running node knows where the
     /// hook reads it now; where it was when the event was accepted is stored with the event.
-    pub(crate) fn without_proof<'a>(&self, event: &'a Event) -> Cow<'a, Event> {
+    pub(crate) fn mask<'a>(&self, event: &'a Event) -> MaskedEvent<'a> {
         match &self.running {
-            Some((_, hooks)) => hooks.without_proof(event),
-            None => without_recorded_proof(event),
+            Some((_, hooks)) => hooks.mask(event),
+            None => mask_of_unknown_hook(event, &ProofNames::default()),
         }
     }
 

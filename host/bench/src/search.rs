@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use crate::env::{Admin, BenchEnv, GithubSender};
 use crate::flags::RunFlags;
 use crate::load::{self, ANSWER_BYTES_MAX};
+use crate::page;
 use crate::report::ms;
 use crate::server::Server;
 
@@ -23,8 +24,8 @@ const QUIET_HOOK: &str = "quiet";
 const QUIET_EVENTS: u64 = 10;
 /// Events of probes, which are in the ledger before the others.
 const PROBES_MAX: u64 = 100;
-/// Times that each query is sent.
-const REPEATS: usize = 30;
+/// The endpoint whose filters are measured.
+const LIST: &str = "/api/v1/events?";
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(600);
 const DRAIN_INTERVAL: Duration = Duration::from_millis(500);
@@ -37,12 +38,16 @@ pub(crate) struct SearchFlags {
     /// Keep the ledger in this directory. The next run adds only the events that are missing.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// How often each query is sent, one after the other.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    repeats: u32,
 }
 
 /// One query, and its answers.
 struct Row {
     query: String,
     p50: Duration,
+    p99: Duration,
     max: Duration,
     /// Listed deliveries. `None`: the answer is no page of deliveries.
     found: Option<usize>,
@@ -64,15 +69,17 @@ pub(crate) async fn measure(flags: &RunFlags, search: &SearchFlags) -> anyhow::R
     fill(flags, &env, &node, &admin, search.events).await?;
     let mut rows = Vec::new();
     for query in queries(&admin).await? {
-        rows.push(Row::measure(&admin, query).await?);
+        rows.push(Row::measure(&admin, query, search.repeats as usize).await?);
     }
     node.stop().await?;
 
+    let table = table(&rows, search);
+    page::publish(flags, "search", &table)?;
     if flags.json {
         let rows: Vec<Value> = rows.iter().map(Row::as_json).collect();
         println!("{}", json!({ "events": search.events, "queries": rows }));
     } else {
-        print(&rows);
+        print!("{table}");
     }
     Ok(())
 }
@@ -195,9 +202,11 @@ async fn deliveries(admin: &Admin) -> anyhow::Result<(u64, u64)> {
 async fn queries(admin: &Admin) -> anyhow::Result<Vec<String>> {
     let (_, text) = admin.get("/api/v1/events?limit=1").await?;
     let newest: Value = serde_json::from_str(&text)?;
-    let newest = newest["events"][0]["delivery"]
+    let newest = &newest["events"][0];
+    let event = newest["event"].as_str().context("no delivery is listed")?;
+    let newest = newest["delivery"]
         .as_i64()
-        .context("the ledger has no delivery")?;
+        .context("a delivery has no number")?;
 
     let mut queries: Vec<String> = [
         "",
@@ -224,13 +233,15 @@ async fn queries(admin: &Admin) -> anyhow::Result<Vec<String>> {
         "slower=10s",
     ]
     .iter()
-    .map(|filter| format!("/api/v1/events?{filter}"))
+    .map(|filter| format!("{LIST}{filter}"))
     .collect();
-    queries.push(format!("/api/v1/events?before={}&limit=1000", newest / 2));
+    queries.push(format!("{LIST}before={}&limit=1000", newest / 2));
+    queries.push(format!("{LIST}after={}&limit=1000", newest / 2));
+    queries.push(format!("{LIST}deliveries={},{newest}", newest / 2));
     for number in [QUIET_EVENTS, newest.unsigned_abs() / 2] {
-        let id = delivery_id(number);
-        queries.push(format!("/api/v1/events?delivery_id={id}"));
+        queries.push(format!("{LIST}delivery_id={}", delivery_id(number)));
     }
+    queries.push(format!("/api/v1/events/{event}"));
     queries.extend(
         [
             "/api/v1/hooks?queue=true",
@@ -242,31 +253,26 @@ async fn queries(admin: &Admin) -> anyhow::Result<Vec<String>> {
     Ok(queries)
 }
 
-fn print(rows: &[Row]) {
-    println!(
-        "{:>8} {:>8} {:>6} {:>8}  query",
-        "p50 ms", "max ms", "found", "examined"
-    );
+fn table(rows: &[Row], search: &SearchFlags) -> String {
+    let mut text =
+        "| query | p50 | p99 | max | listed | examined | whole |\n|---|--:|--:|--:|--:|--:|---|\n"
+            .to_owned();
     for row in rows {
-        let number = |number: Option<u64>| number.map_or_else(String::new, |n| n.to_string());
-        println!(
-            "{:>8.2} {:>8.2} {:>6} {:>8}  {}{}",
-            ms(row.p50),
-            ms(row.max),
-            number(row.found.map(|found| found as u64)),
-            number(row.scanned),
-            row.query,
-            if row.goes_on { " (goes on)" } else { "" }
-        );
+        text.push_str(&row.row());
     }
+    let (events, repeats) = (search.events, search.repeats);
+    text.push_str(&format!(
+        "\nThe ledger had {events} events. Each query was sent {repeats} times.\n"
+    ));
+    text
 }
 
 // === impl Row ===
 
 impl Row {
-    async fn measure(admin: &Admin, query: String) -> anyhow::Result<Row> {
+    async fn measure(admin: &Admin, query: String, repeats: usize) -> anyhow::Result<Row> {
         let (mut times, mut last) = (Vec::new(), Value::Null);
-        for _ in 0..REPEATS {
+        for _ in 0..repeats {
             let sent = Instant::now();
             let (status, text) = admin.get(&query).await?;
             times.push(sent.elapsed());
@@ -277,18 +283,42 @@ impl Row {
         times.sort_unstable();
         Ok(Row {
             query,
-            p50: times[REPEATS / 2],
-            max: times[REPEATS - 1],
+            p50: times[repeats / 2],
+            p99: times[(repeats * 99 / 100).min(repeats - 1)],
+            max: times[repeats - 1],
             found: last["events"].as_array().map(Vec::len),
             scanned: last["scanned"].as_u64(),
             goes_on: !last["next"].is_null(),
         })
     }
 
+    fn row(&self) -> String {
+        let name = match self.query.strip_prefix(LIST) {
+            Some("") => "no parameter".to_owned(),
+            Some(filter) => format!("`{filter}`"),
+            None => format!("`GET {}`", self.query),
+        };
+        let number = |number: Option<u64>| number.map_or_else(String::new, |n| n.to_string());
+        let whole = match (self.found, self.goes_on) {
+            (None, _) => "",
+            (Some(_), true) => "no",
+            (Some(_), false) => "yes",
+        };
+        format!(
+            "| {name} | {:.2} ms | {:.2} ms | {:.2} ms | {} | {} | {whole} |\n",
+            ms(self.p50),
+            ms(self.p99),
+            ms(self.max),
+            number(self.found.map(|found| found as u64)),
+            number(self.scanned),
+        )
+    }
+
     fn as_json(&self) -> Value {
         json!({
             "query": self.query,
             "p50_ms": ms(self.p50),
+            "p99_ms": ms(self.p99),
             "max_ms": ms(self.max),
             "found": self.found,
             "examined": self.scanned,

@@ -71,6 +71,19 @@ async fn tasks_wait_for_a_slot() {
     assert_eq!((busy.waiting(), quiet.waiting()), (0, 0));
 }
 
+#[tokio::test]
+async fn tasks_without_a_hook_are_counted() {
+    let slots = RunSlots::new(1);
+    let (mut held, _) = holding(&slots.flow());
+    let connection = slots.spawn(async {});
+    yield_now().await;
+    assert_eq!(slots.unassigned_waiting(), 1);
+
+    assert!(poll_once(&mut held).is_pending());
+    connection.await.unwrap();
+    assert_eq!(slots.unassigned_waiting(), 0);
+}
+
 #[test]
 fn dropped_tasks_pass_slots_on() {
     let slots = RunSlots::new(1);

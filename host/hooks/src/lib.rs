@@ -43,4 +43,4 @@ pub use status::{HookState, HookStatus};
 pub use table::{RouteMatch, Table};
 pub use trust::Trust;
 
-pub use landfall_verify::without_recorded_proof;
+pub use landfall_verify::{MaskedEvent, ProofNames, mask_of_unknown_hook};

@@ -31,7 +31,7 @@ use landfall_config::Readiness;
 use landfall_engine::Engine;
 use landfall_metrics::Metrics;
 use landfall_model::{Clock, HookName, SecretSource};
-use landfall_verify::AuthScheme;
+use landfall_verify::{AuthScheme, ProofNames};
 
 /// A file that has changed counts when it has stayed the same for this long.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -198,6 +198,9 @@ impl Reconciler {
         match packs {
             Ok(packs) => {
                 self.invalid_files.extend(packs.broken());
+                if packs.digest() != self.loader.packs.load().digest() {
+                    self.hooks.set_proof_names(ProofNames::of(&packs));
+                }
                 self.loader.packs.store(Arc::new(packs));
             }
             Err(error) => {

@@ -1,11 +1,10 @@
 //! The hooks that are served, for readers: they never wait for the reconciler.
 
-use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use arc_swap::ArcSwap;
 use landfall_model::{Event, lock};
-use landfall_verify::without_recorded_proof;
+use landfall_verify::{MaskedEvent, ProofNames, mask_of_unknown_hook};
 use tokio::sync::Notify;
 
 use super::hook::Hook;
@@ -20,6 +19,8 @@ pub struct Hooks {
     statuses: Arc<Mutex<Vec<HookStatus>>>,
     gate: Arc<ReadinessGate>,
     scan_now: Arc<Notify>,
+    /// The names of proofs in the packs that are available.
+    proof_names: Arc<ArcSwap<ProofNames>>,
 }
 
 // === impl Hooks ===
@@ -45,12 +46,18 @@ impl Hooks {
     }
 
     /// The event as people may see it: without the token or signature of its sender, where the
-    /// present rules of its hook read it, or those read it that have accepted the event.
-    pub fn without_proof<'a>(&self, event: &'a Event) -> Cow<'a, Event> {
+    /// present rules of its hook read it, or those read it that have accepted the event. If that is
+    /// not known, without what looks like one.
+    pub fn mask<'a>(&self, event: &'a Event) -> MaskedEvent<'a> {
+        let names = self.proof_names.load();
         match self.named(&event.hook) {
-            Some(hook) => hook.verifier.without_proof(event),
-            None => without_recorded_proof(event),
+            Some(hook) => hook.verifier.mask(event, &names),
+            None => mask_of_unknown_hook(event, &names),
         }
+    }
+
+    pub(crate) fn set_proof_names(&self, names: ProofNames) {
+        self.proof_names.store(Arc::new(names));
     }
 
     /// The names of the hooks.

@@ -184,11 +184,12 @@ impl Scraper {
         let waiting = hooks
             .iter()
             .map(|(name, hook)| ([name.clone()], hook.permits.waiting_tasks() as f64));
+        let without_hook = self.engine.slots().unassigned_waiting() as f64;
         gauges.set_all(
             "landfall_hook_tasks_waiting",
-            "Requests and attempts of the hook that wait for a run slot on this node.",
+            "Requests and attempts of the hook that wait for a run slot on this node; `-`: what has no hook yet, and HTTP/2 connections.",
             ["hook"],
-            waiting,
+            waiting.chain([([NO_HOOK.to_owned()], without_hook)]),
         );
     }
 

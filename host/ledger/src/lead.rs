@@ -3,10 +3,10 @@
 /// Which node has such a right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lead {
-    /// This node. No other node has had it since this one asked last.
+    /// This node. No other node has had it since the last answer that this one has received.
     Held,
     /// This node, from now on. What it remembers of an earlier time may be old: another node may
-    /// have had the right since.
+    /// have had the right since. So is the first answer after one that was lost.
     Taken,
     /// Another node.
     Elsewhere,

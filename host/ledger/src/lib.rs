@@ -12,6 +12,7 @@ mod activity;
 mod audit;
 mod backlog;
 mod commit_times;
+mod counts;
 mod error;
 mod lead;
 mod postgres;

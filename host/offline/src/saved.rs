@@ -119,7 +119,11 @@ fn text(shown: &Value, sample: &Path) -> Result<String, SaveError> {
     document.insert("expect", Item::Table(expect(attempt, calls, id)));
 
     let mut text = format!("# Event {id} of the hook {hook}.\n");
-    if event["body_masked"] == true {
+    if event["masked_because"].is_string() {
+        text.push_str(
+            "# The node shows nothing that looks like a credential: it does not know where the token or signature was.\n",
+        );
+    } else if event["body_masked"] == true {
         text.push_str("# The node does not show the token or signature in the body.\n");
     }
     let masked = masked_headers(event);

@@ -15,6 +15,7 @@ use super::report::{begin, time};
 use super::run::{Order, Run};
 use landfall_dispatch::Dispatcher;
 use landfall_hooks::{Hook, Hooks};
+use landfall_ledger::Lead;
 use landfall_model::clock::to_ms;
 use landfall_model::{Clock, SearchReport, SecretSource, lock};
 use landfall_verify::AuthScheme;
@@ -142,15 +143,17 @@ impl Reconciler {
             return *leads;
         }
 
-        let leads = match self.dispatcher.ledger().lead(SCHEDULE, LEAD).await {
-            Ok(lead) => lead.is_own(),
+        let lead = match self.dispatcher.ledger().lead(SCHEDULE, LEAD).await {
+            Ok(lead) => lead,
             Err(error) => {
                 tracing::debug!(%error, "missed deliveries are not looked for");
-                false
+                Lead::Elsewhere
             }
         };
-        if self.leads.swap(leads, Ordering::Relaxed) && !leads {
-            // Another node knows more from now on.
+        let leads = lead.is_own();
+        let has_led = self.leads.swap(leads, Ordering::Relaxed);
+        if has_led && lead != Lead::Held {
+            // Another node knows more from now on, or may have had the runs in between.
             lock(&self.states).retain(|_, state| state.is_running());
         }
         *last = Some((Instant::now(), leads));

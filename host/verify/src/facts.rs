@@ -88,7 +88,7 @@ pub(crate) fn collect_facts(
             Some(verifier.auth_scheme.kind().to_owned()),
         ),
         ("json-form-field", view.json_field().map(str::to_owned)),
-        (PROOF_ATTRIBUTE, verifier.proof.clone()),
+        (PROOF_ATTRIBUTE, Some(verifier.proof.clone())),
     ];
 
     let facts = facts

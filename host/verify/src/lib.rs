@@ -32,8 +32,10 @@ mod multipart;
 mod pack;
 mod path_segments;
 mod payload;
+mod presumed_proof;
 mod problems;
 mod proof;
+mod proof_names;
 mod proof_places;
 mod raw_json;
 mod recovered;
@@ -67,11 +69,12 @@ pub use lookup::{KeyGrant, Lookup};
 pub use pack::{
     ConfigKey, Evidence, Pack, PackAnswer, PackError, Packs, ReplyBody, StatusPattern, pack_names,
 };
+pub use proof_names::ProofNames;
 pub use recovered::{known_keys, recovered};
 pub use refusal::{Reason, Refusal};
 pub use request::{SignedBody, Unverified, Verified};
 pub use sample::{SampleError, SampleRequest, SignedSample, sample, sample_challenges, sign_with};
-pub use shown::without_recorded_proof;
+pub use shown::{MaskedEvent, mask_of_unknown_hook};
 pub use sign::sign;
 pub use sign_error::SignError;
 pub use signature::StreamingMac;

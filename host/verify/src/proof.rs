@@ -5,10 +5,15 @@ use http::HeaderValue;
 use percent_encoding::percent_decode_str;
 use url::form_urlencoded;
 
-use landfall_model::{MASKED, split_json_string};
+use landfall_model::{Event, MASKED, split_json_string};
 
 /// Shorter proofs occur in other texts by chance: they are masked where nothing stands beside them.
-const PART_BYTES_MIN: usize = 8;
+pub(crate) const PART_BYTES_MIN: usize = 8;
+/// The most proofs that are masked one by one. Of an event with more, the whole body is masked.
+pub(crate) const PROOFS_MAX: usize = 100;
+/// Proofs times bytes of the body: with more, the body is masked as a whole, because masking reads
+/// it for each proof.
+pub(crate) const WORK_MAX: usize = 16 << 20;
 
 /// A value to mask, and what stands in its place.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,7 +44,7 @@ impl Proof {
     }
 
     /// A text without the proof.
-    pub(crate) fn mask(&self, text: &str) -> String {
+    fn mask(&self, text: &str) -> String {
         if text == self.text {
             return self.shown.clone();
         }
@@ -53,7 +58,20 @@ impl Proof {
         })
     }
 
-    pub(crate) fn mask_header_value(&self, value: &mut HeaderValue) {
+    /// Masks the proof wherever the event has it. `is_form`: the body is read as a form.
+    pub(crate) fn mask_event(&self, event: &mut Event, is_form: bool) {
+        event.body = self.mask_body(&event.body, is_form);
+        for (_, value) in &mut event.headers {
+            self.mask_header_value(value);
+        }
+        event.path = self.mask_path(&event.path);
+        event.query = event.query.take().map(|query| self.mask_form(&query));
+        for (_, value) in &mut event.attributes {
+            *value = self.mask(value);
+        }
+    }
+
+    fn mask_header_value(&self, value: &mut HeaderValue) {
         let Ok(text) = value.to_str() else {
             if memchr::memmem::find(value.as_bytes(), self.text.as_bytes()).is_some() {
                 *value = HeaderValue::from_static(MASKED);
@@ -87,7 +105,7 @@ impl Proof {
     }
 
     /// Masks the names and values of `name=value&…`. The rest stays byte for byte.
-    pub(crate) fn mask_form(&self, form: &str) -> String {
+    fn mask_form(&self, form: &str) -> String {
         let pairs = form.split('&').map(|pair| {
             let Some((name, value)) = form_urlencoded::parse(pair.as_bytes()).next() else {
                 return pair.to_owned();
@@ -136,7 +154,7 @@ impl Proof {
 
     /// Masks segments of a path. A proof that was read from the path may be percent-encoded, or have
     /// several segments.
-    pub(crate) fn mask_path(&self, path: &str) -> String {
+    fn mask_path(&self, path: &str) -> String {
         let path = if self.text.contains('/') {
             self.mask(path)
         } else {
@@ -160,7 +178,8 @@ pub(crate) fn encoded(text: &str) -> String {
     encoded.replace("%28masked%29", MASKED)
 }
 
-fn replaced(bytes: &Bytes, from: &[u8], to: &[u8]) -> Bytes {
+/// The bytes with `to` wherever they have `from`.
+pub(crate) fn replaced(bytes: &Bytes, from: &[u8], to: &[u8]) -> Bytes {
     let (mut made, mut rest) = (Vec::with_capacity(bytes.len()), 0);
     for found in memchr::memmem::find_iter(bytes, from) {
         made.extend_from_slice(&bytes[rest..found]);

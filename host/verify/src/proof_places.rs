@@ -1,6 +1,5 @@
-//! Where an event has the value by which its sender has proven itself. An event that is stored with
-//! a proof says so in an attribute: it is shown without the proof also when its hook has other rules
-//! now, or is gone.
+//! Where an event has the value by which its sender has proven itself. An event says so in an
+//! attribute: it is shown without the proof also when its hook has other rules now, or is gone.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -13,25 +12,20 @@ use serde_json::Value;
 use url::form_urlencoded;
 
 use crate::auth_scheme::AuthScheme;
-use crate::proof::{Proof, encoded};
+use crate::proof::{PROOFS_MAX, Proof, WORK_MAX, encoded};
 use crate::request::Unverified;
 use crate::view::View;
 use landfall_model::{Event, MASKED, PROOF_ATTRIBUTE, ValueLocation, is_shown_header};
 
-/// The most proofs that are masked one by one. Of an event with more, the whole body is masked.
-const PROOFS_MAX: usize = 100;
-/// Proofs times bytes of the body: with more, the body is masked as a whole, because masking reads
-/// it for each proof.
-const WORK_MAX: usize = 16 << 20;
 /// The largest body of a refused request that is searched for proofs, and the most proofs in it:
 /// anyone can send such a request.
 const REFUSED_BYTES_MAX: usize = 16 << 10;
 const REFUSED_PROOFS_MAX: usize = 16;
 /// Before the name of an attribute that contains a segment of the path.
-const PARAM: &str = "param:";
+pub(crate) const PARAM: &str = "param:";
 
 /// The locations of a proof.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ProofPlaces {
     at: Vec<ValueLocation>,
     /// Text before the proof.
@@ -61,9 +55,9 @@ impl ProofPlaces {
         }
     }
 
-    /// The text of the attribute for events of a scheme. `None`: no reader of the stored event could
-    /// see a proof.
-    pub(crate) fn attribute(scheme: &AuthScheme) -> Option<String> {
+    /// The text of the attribute for events of a scheme. It has no location if no reader of the
+    /// stored event could see a proof.
+    pub(crate) fn attribute(scheme: &AuthScheme) -> String {
         let mut places = ProofPlaces::of(scheme);
         let is_removed = scheme.secret_carrier().is_some();
         places.at.retain(|place| match place {
@@ -76,10 +70,15 @@ impl ProofPlaces {
             place => is_in_body(place),
         });
         if places.at.is_empty() {
-            return None;
+            places = ProofPlaces::default();
         }
 
-        serde_json::to_string(&places).ok()
+        serde_json::to_string(&places).expect("locations are texts")
+    }
+
+    /// Whether there is no location.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.at.is_empty()
     }
 
     /// The locations in the attribute of an event.
@@ -144,16 +143,7 @@ impl ProofPlaces {
             return;
         }
         for proof in proofs {
-            let event = shown.to_mut();
-            event.body = proof.mask_body(&event.body, is_form);
-            for (_, value) in &mut event.headers {
-                proof.mask_header_value(value);
-            }
-            event.path = proof.mask_path(&event.path);
-            event.query = event.query.take().map(|query| proof.mask_form(&query));
-            for (_, value) in &mut event.attributes {
-                *value = proof.mask(value);
-            }
+            proof.mask_event(shown.to_mut(), is_form);
         }
     }
 

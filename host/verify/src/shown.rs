@@ -5,25 +5,59 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
+use crate::presumed_proof::{is_proof_unknown, without_presumed_proof};
+use crate::proof_names::ProofNames;
 use crate::proof_places::ProofPlaces;
 use crate::request::Unverified;
 use crate::verifier::Verifier;
-use landfall_model::{Event, PROOF_ATTRIBUTE};
+use landfall_model::Event;
 
 /// The attribute that names the form field with the JSON document.
 const JSON_FORM_FIELD: &str = "json-form-field";
+
+const PROVIDER: &str = "provider";
+const SCHEME: &str = "verified-by-scheme";
+
+/// An event as people may see it.
+#[derive(Debug)]
+pub struct MaskedEvent<'a> {
+    /// Borrowed if there was nothing to mask.
+    pub event: Cow<'a, Event>,
+    /// Where the proof was is not known: everything that looks like one is masked.
+    pub is_presumed: bool,
+}
 
 // === impl Verifier ===
 
 impl Verifier {
     /// The event without the token, the JWT's signature or the signature that the scheme reads from
-    /// it, or has read when the event was accepted, wherever the request repeats it. Borrowed if
-    /// there is nothing to mask.
-    pub fn without_proof<'a>(&self, event: &'a Event) -> Cow<'a, Event> {
+    /// it, or has read when the event was accepted, wherever the request repeats it. If the event
+    /// was accepted by other rules and does not say where they read it, also without what looks
+    /// like one.
+    pub fn mask<'a>(&self, event: &'a Event, names: &ProofNames) -> MaskedEvent<'a> {
+        let event = self.without_proof(event);
+        let is_presumed = is_proof_unknown(&event) && !self.has_rules_of(&event);
+        MaskedEvent {
+            event: if is_presumed {
+                Cow::Owned(without_presumed_proof(&event, names))
+            } else {
+                event
+            },
+            is_presumed,
+        }
+    }
+
+    fn without_proof<'a>(&self, event: &'a Event) -> Cow<'a, Event> {
         let mut shown = without_recorded_proof(event);
         let places = ProofPlaces::of(&self.auth_scheme);
         places.mask(&mut shown, self.json_form_field.as_deref());
         shown
+    }
+
+    /// Whether the event says that these rules have accepted it, as far as events say that.
+    fn has_rules_of(&self, event: &Event) -> bool {
+        event.attribute(PROVIDER) == self.provider.as_deref()
+            && event.attribute(SCHEME) == Some(self.auth_scheme.kind())
     }
 
     /// The body of a refused request without the proof that the scheme reads from it. `None`: it may
@@ -34,14 +68,26 @@ impl Verifier {
     }
 }
 
-/// The event without the proof that it had when it was accepted. For events of hooks that are not
-/// known. Borrowed if there is nothing to mask.
-pub fn without_recorded_proof(event: &Event) -> Cow<'_, Event> {
+/// The event of a hook that is not known, without the proof that it had when it was accepted. If it
+/// does not say where that was, without what looks like a proof.
+pub fn mask_of_unknown_hook<'a>(event: &'a Event, names: &ProofNames) -> MaskedEvent<'a> {
+    let is_presumed = is_proof_unknown(event);
+    MaskedEvent {
+        event: if is_presumed {
+            Cow::Owned(without_presumed_proof(event, names))
+        } else {
+            without_recorded_proof(event)
+        },
+        is_presumed,
+    }
+}
+
+/// Borrowed if there is nothing to mask.
+fn without_recorded_proof(event: &Event) -> Cow<'_, Event> {
     let mut shown = Cow::Borrowed(event);
-    if let Some(places) = ProofPlaces::recorded(event) {
+    let recorded = ProofPlaces::recorded(event).filter(|places| !places.is_empty());
+    if let Some(places) = recorded {
         places.mask(&mut shown, event.attribute(JSON_FORM_FIELD));
-        let attributes = &mut shown.to_mut().attributes;
-        attributes.retain(|(name, _)| name != PROOF_ATTRIBUTE);
     }
 
     shown
@@ -52,7 +98,7 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use http::{HeaderMap, HeaderValue, Method};
-    use landfall_model::{EventId, MASKED, VerifySpec};
+    use landfall_model::{EventId, MASKED, PROOF_ATTRIBUTE, VerifySpec};
 
     use super::*;
     use crate::Packs;
@@ -244,7 +290,7 @@ mod tests {
             assert_eq!(text.contains("kept"), body.contains("kept"), "{text}");
 
             // Its hook is gone, or the node is stopped.
-            let attributes = vec![(PROOF_ATTRIBUTE.to_owned(), verifier.proof.clone().unwrap())];
+            let attributes = vec![(PROOF_ATTRIBUTE.to_owned(), verifier.proof.clone())];
             let mut stored = Event {
                 attributes,
                 ..sent.clone()
@@ -255,7 +301,6 @@ mod tests {
             }
             let recorded = without_recorded_proof(&stored);
             assert_eq!(recorded.body, shown.body, "{verify}");
-            assert_eq!(recorded.attribute(PROOF_ATTRIBUTE), None, "{verify}");
         }
     }
 
@@ -263,8 +308,8 @@ mod tests {
     fn other_rules_leave_recorded_proofs_masked() {
         let accepted = verifier("scheme = \"token\"\nfrom = { json = \"/auth\" }");
         let mut event = event("application/json", None, "{\"auth\":\"canary-9f3b7c\"}");
-        let proof = accepted.proof.clone().expect("a proof stays in the body");
-        event.attributes.push((PROOF_ATTRIBUTE.into(), proof));
+        let proof = (PROOF_ATTRIBUTE.into(), accepted.proof.clone());
+        event.attributes.push(proof);
         for verify in [
             "scheme = \"none\"",
             "provider = \"github\"\nsecret = \"env:S\"",
@@ -272,8 +317,38 @@ mod tests {
             let shown = shown(verify, &event);
             assert_eq!(&shown.body[..], b"{\"auth\":\"(masked)\"}", "{verify}");
             assert!(!format!("{:?}", shown.headers).contains(SECRET), "{verify}");
-            assert_eq!(shown.attribute(PROOF_ATTRIBUTE), None, "{verify}");
         }
+    }
+
+    #[test]
+    fn unknown_rules_mask_presumed_proofs() {
+        let body = "{\"auth\":\"canary-9f3b7c\",\"ref\":\"main\"}";
+        let mut event = event("application/json", None, body);
+        let names = ProofNames::default();
+        let token = verifier("scheme = \"token\"\nfrom = { json = \"/other\" }");
+        let closed = Verifier::build(&VerifySpec::default(), &Packs::default()).unwrap();
+        for masked in [
+            mask_of_unknown_hook(&event, &names),
+            token.mask(&event, &names),
+            closed.mask(&event, &names),
+        ] {
+            assert!(masked.is_presumed);
+            let expected = "{\"auth\":\"(masked)\",\"ref\":\"main\"}";
+            assert_eq!(&masked.event.body[..], expected.as_bytes());
+        }
+
+        // The rules may be those that have accepted it.
+        event.attributes.push((SCHEME.into(), "token".into()));
+        let masked = token.mask(&event, &names);
+        assert!(!masked.is_presumed);
+        assert_eq!(&masked.event.body[..], body.as_bytes());
+        assert!(closed.mask(&event, &names).is_presumed);
+
+        let nowhere = (PROOF_ATTRIBUTE.to_owned(), "{\"at\":[]}".to_owned());
+        event.attributes.push(nowhere);
+        let masked = mask_of_unknown_hook(&event, &names);
+        assert!(!masked.is_presumed);
+        assert_eq!(&masked.event.body[..], body.as_bytes());
     }
 
     #[test]
@@ -324,7 +399,8 @@ mod tests {
             ),
             ("provider = \"pandadoc\"\nsecret = \"env:S\"", true),
         ] {
-            assert_eq!(verifier(verify).proof.is_some(), is_recorded, "{verify}");
+            let proof = verifier(verify).proof;
+            assert_eq!(proof != "{\"at\":[]}", is_recorded, "{verify}: {proof}");
         }
     }
 

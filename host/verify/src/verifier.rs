@@ -32,8 +32,8 @@ const BODY_NOT_COVERED: &str = "the signature does not cover the whole body: a c
 #[derive(Debug, Clone)]
 pub struct Verifier {
     pub(super) auth_scheme: AuthScheme,
-    /// The attribute of events that are stored with the proof of their sender.
-    pub(super) proof: Option<String>,
+    /// The attribute of events that says where they have the proof of their sender.
+    pub(super) proof: String,
     pub(super) challenges: Vec<Challenge>,
     pub(super) provider: Option<String>,
     pub(super) event_type: Option<ValueLocation>,

@@ -11,7 +11,7 @@ use super::{READ_TOKEN, node, setup};
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// An open stream of server-sent events.
-struct Stream {
+pub(crate) struct Stream {
     response: reqwest::Response,
     text: String,
 }
@@ -19,7 +19,7 @@ struct Stream {
 // === impl Stream ===
 
 impl Stream {
-    async fn open(node: &Node, query: &str) -> Stream {
+    pub(crate) async fn open(node: &Node, query: &str) -> Stream {
         Stream::open_with(node, &node.admin_token(), query).await
     }
 
@@ -39,7 +39,7 @@ impl Stream {
     }
 
     /// The name and the data of the next event.
-    async fn next(&mut self) -> (String, Value) {
+    pub(crate) async fn next(&mut self) -> (String, Value) {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let (event, rest) = (event.to_owned(), rest.to_owned());

@@ -242,7 +242,7 @@ async fn weak_postgres_settings_are_rejected() {
     let setup = Setup::new().env("LANDFALL_LEDGER_URL", &url);
     let log = setup.refusal().await;
     assert!(
-        log.contains("newer Landfall (version 99, this one knows 10)"),
+        log.contains("newer Landfall (version 99, this one knows 11)"),
         "{log}"
     );
 }
@@ -343,6 +343,13 @@ async fn keeps_its_deliveries(ledger: &[&str]) {
         states,
         ["resolved", "done", "dead", "done", "pending", "dead"]
     );
+    let stats = node.ask("/api/v1/stats").await;
+    let counted = |state: &str| {
+        let mut counts = stats.as_array().unwrap().iter();
+        let count = counts.find(|count| count["hook"] == "gone" && count["state"] == state);
+        count.map(|count| count["deliveries"].as_i64().unwrap())
+    };
+    assert_eq!((counted("done"), counted("dead")), (Some(2), Some(2)));
     assert_eq!(
         (&all[0]["resolved_by"], &all[1]["replay_of"]),
         (&json!(2), &json!(1))

@@ -11,11 +11,15 @@ use super::attempt::Attempt;
 use super::delivery::{Delivery, deliveries};
 use super::error::{ApiError, ApiPath, ApiQuery, Refusal, answered, failed, refusal};
 use crate::events::Events;
+use landfall_hooks::MaskedEvent;
 use landfall_ledger::{Repeats, Shown, StoredTiming};
-use landfall_model::{Event, EventId, MASKED, is_shown_header};
+use landfall_model::{Event, EventId, MASKED, PROOF_ATTRIBUTE, is_shown_header};
 
 const BODY_SHOWN_MAX: usize = 256 << 10;
 const NO_EVENT: &str = "no event has this id";
+/// Why values are masked that may be no secrets.
+const PRESUMED: &str = "an older version stored this event, and its hook is unknown or has other rules: where the request had the \
+                        sender's token or signature is not known, so everything that looks like a credential is masked";
 
 /// The parameters of one event.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -110,6 +114,9 @@ pub(crate) struct EventRequest {
     /// The body, or its first 256 KiB. The token or signature that the hook's scheme reads from it
     /// is masked.
     body: EventBody,
+    /// Why more is masked than the token or signature of the sender: where the request had it is
+    /// not known, so everything that looks like a credential is masked. Null: it is known.
+    masked_because: Option<&'static str>,
 }
 
 /// A body: either `text` or `hex`.
@@ -229,7 +236,7 @@ fn detail(events: &Events, id: EventId, mut shown: Shown, body_max: usize) -> Ev
     });
     let event = match &shown.event {
         Some(Ok(event)) => {
-            let masked = events.without_proof(event);
+            let masked = events.mask(event);
             StoredEvent::Request(Box::new(request(event, &masked, body_max)))
         }
         Some(Err(_)) => StoredEvent::Missing(MissingEvent {
@@ -271,7 +278,16 @@ fn attribute(shown: &Shown, name: &str) -> Option<String> {
 }
 
 /// `masked` is the event without the proof of its sender.
-fn request(event: &Event, masked: &Event, body_max: usize) -> EventRequest {
+fn request(event: &Event, masked: &MaskedEvent<'_>, body_max: usize) -> EventRequest {
+    let masked_because = masked.is_presumed.then_some(PRESUMED);
+    let masked = &*masked.event;
+    // Where the proof was is for the host alone.
+    let attributes = masked
+        .attributes
+        .iter()
+        .filter(|(name, _)| name != PROOF_ATTRIBUTE)
+        .cloned()
+        .collect();
     let headers = masked.headers.iter().map(|(name, value)| {
         let shown = if is_shown_header(name.as_str()) {
             String::from_utf8_lossy(value.as_bytes()).into_owned()
@@ -288,10 +304,11 @@ fn request(event: &Event, masked: &Event, body_max: usize) -> EventRequest {
         path: masked.path.clone(),
         query: masked.query.clone(),
         headers: headers.collect(),
-        attributes: masked.attributes.clone(),
+        attributes,
         body_bytes: event.body.len(),
         body_masked: masked.body != event.body,
         body: EventBody::of(&masked.body, body_max),
+        masked_because,
     }
 }
 

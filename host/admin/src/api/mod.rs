@@ -27,5 +27,6 @@ pub(crate) mod search;
 pub(crate) mod state;
 mod stats;
 pub(crate) mod tail;
+mod tail_gaps;
 pub(crate) mod unknown;
 mod unreadable;

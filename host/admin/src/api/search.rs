@@ -426,7 +426,7 @@ impl Content {
                 .event
                 .as_ref()
                 // A search must not reveal a masked value.
-                .is_some_and(|event| self.fits_event(&events.without_proof(event)));
+                .is_some_and(|event| self.fits_event(&events.mask(event).event));
         fits_event && (!attempts || self.fits_attempts(&read.attempts))
     }
 

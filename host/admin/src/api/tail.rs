@@ -1,10 +1,10 @@
 //! New deliveries and their ends as server-sent events. One task polls the ledger for all
 //! listeners, and only while there is one: so changes by other nodes are seen too.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Extension;
 use axum::extract::State;
@@ -20,7 +20,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::delivery::Delivery;
 use super::error::{ApiError, ApiQuery, Refusal, bad_request, error_response, failed};
 use super::params::state;
-use super::search::newest;
+use super::tail_gaps::Gaps;
 use crate::events::Events;
 use crate::presented_token::PresentedToken;
 use landfall_ledger::{Filter, LedgerError, Listed};
@@ -41,9 +41,9 @@ const PAGE: usize = 500;
 /// The most new deliveries of one look. The next look continues.
 const NEW_MAX: usize = 1_000;
 
-/// How many numbers before the last one a look reads again: nodes that share a database commit
-/// them in another order than they take them.
-const LOOK_BACK: usize = 500;
+/// The newest deliveries of a shared database that are read before the first look: a number that is
+/// missing among them may be that of a transaction that has not ended.
+const LOOK_BACK: usize = 1_000;
 
 /// The listeners, and the task that looks for them.
 #[derive(Clone)]
@@ -92,12 +92,12 @@ struct Missed {
 
 /// What is known of the deliveries that have not ended.
 struct Watch {
-    /// The newest delivery before the first look.
-    first: i64,
     /// The newest delivery that was reported.
     last: i64,
-    /// What was reported of the last [`LOOK_BACK`] numbers.
-    recent: BTreeSet<i64>,
+    /// Smaller numbers that were not there yet. Empty in a ledger of one node, which commits
+    /// numbers in their order.
+    gaps: Gaps,
+    is_shared: bool,
     open: BTreeMap<i64, Seen>,
 }
 
@@ -185,11 +185,20 @@ impl Tail {
             ))
         })?;
 
-        // Before the task starts: what is stored from here on is reported.
-        let last = newest(&self.0.events).await.map_err(failed)?;
+        // What is stored from here on is reported.
+        let newest = self.newest().await.map_err(failed)?;
+        let (receiver, is_first) = self.subscribe(&newest);
+        let newest = if is_first {
+            newest
+        } else {
+            // The task may have reported newer deliveries before this listener.
+            self.newest().await.map_err(failed)?
+        };
         Ok(Listener {
-            first: Some(Opened { delivery: last }),
-            receiver: self.subscribe(last),
+            first: Some(Opened {
+                delivery: newest.first().copied().unwrap_or(0),
+            }),
+            receiver,
             hook: query.hook,
             state,
             token,
@@ -197,21 +206,33 @@ impl Tail {
         })
     }
 
-    fn subscribe(&self, last: i64) -> broadcast::Receiver<Arc<TailChange>> {
+    /// The numbers of the newest deliveries, in descending order.
+    async fn newest(&self) -> Result<Vec<i64>, LedgerError> {
+        let events = &self.0.events;
+        let filter = Filter {
+            limit: if events.is_shared() { LOOK_BACK } else { 1 },
+            ..Filter::default()
+        };
+        let listed = events.ledger.list(filter).await?;
+        Ok(listed.into_iter().map(|one| one.delivery).collect())
+    }
+
+    /// The changes from now on, and whether this is the first listener, for which a task starts.
+    fn subscribe(&self, newest: &[i64]) -> (broadcast::Receiver<Arc<TailChange>>, bool) {
         let mut sender = lock(&self.0.sender);
         if let Some(sender) = &*sender {
-            return sender.subscribe();
+            return (sender.subscribe(), false);
         }
 
         let (new, receiver) = broadcast::channel(BEHIND_MAX);
         *sender = Some(new.clone());
-        tokio::spawn(self.clone().look_for_ever(new, last));
-        receiver
+        let watch = Watch::after(newest, self.0.events.is_shared());
+        tokio::spawn(self.clone().look_for_ever(new, watch));
+        (receiver, true)
     }
 
     /// Until the last listener is gone.
-    async fn look_for_ever(self, sender: broadcast::Sender<Arc<TailChange>>, last: i64) {
-        let mut watch = Watch::from(last);
+    async fn look_for_ever(self, sender: broadcast::Sender<Arc<TailChange>>, mut watch: Watch) {
         if let Err(error) = watch.find_open(&self.0.events).await {
             tracing::debug!(%error, "the tail does not know the open deliveries");
         }
@@ -284,13 +305,32 @@ impl Listener {
 // === impl Watch ===
 
 impl Watch {
-    /// Reports what comes after `last`.
-    fn from(last: i64) -> Watch {
-        Watch {
-            first: last,
-            last,
-            recent: BTreeSet::new(),
+    /// Reports what comes after the newest deliveries, whose numbers are in descending order, and
+    /// what is missing among them.
+    fn after(newest: &[i64], is_shared: bool) -> Watch {
+        let mut watch = Watch {
+            last: newest.first().copied().unwrap_or(0),
+            gaps: Gaps::default(),
+            is_shared,
             open: BTreeMap::new(),
+        };
+        for pair in newest.windows(2).rev() {
+            watch.add_gaps(pair[1], pair[0]);
+        }
+        watch
+    }
+
+    fn add_gaps(&mut self, last: i64, next: i64) {
+        if !self.is_shared {
+            return;
+        }
+
+        let given_up = self.gaps.add_between(last, next, Instant::now());
+        if given_up > 0 {
+            tracing::debug!(
+                given_up,
+                "the tail looks for no more numbers of deliveries that are missing"
+            );
         }
     }
 
@@ -314,33 +354,29 @@ impl Watch {
         events: &Events,
         changes: &mut Vec<TailChange>,
     ) -> Result<(), LedgerError> {
-        let look_back = self.last.saturating_sub(LOOK_BACK as i64);
-        let new = Filter {
-            after: Some(look_back.max(self.first)),
-            limit: NEW_MAX + LOOK_BACK,
-            ..Filter::default()
-        };
         let known: Vec<i64> = self.open.keys().copied().collect();
-        for one in events.ledger.list(new).await? {
-            if !self.recent.insert(one.delivery) {
-                continue;
-            }
-            self.last = self.last.max(one.delivery);
-            changes.push(TailChange::new("accepted", one.clone()));
-            if let Some(change) = self.change(&one) {
-                changes.push(TailChange::new(change, one));
+        let began = Instant::now();
+        for page in self.gaps.numbers().chunks(PAGE) {
+            for one in list(events, page).await? {
+                self.gaps.remove(one.delivery);
+                self.report(one, changes);
             }
         }
-        let look_back = self.last.saturating_sub(LOOK_BACK as i64);
-        self.recent = self.recent.split_off(&look_back);
+        self.gaps.expire(began);
+
+        let new = Filter {
+            after: Some(self.last),
+            limit: NEW_MAX,
+            ..Filter::default()
+        };
+        for one in events.ledger.list(new).await? {
+            self.add_gaps(self.last, one.delivery);
+            self.last = one.delivery;
+            self.report(one, changes);
+        }
 
         for page in known.chunks(PAGE) {
-            let filter = Filter {
-                deliveries: page.to_vec(),
-                limit: PAGE,
-                ..Filter::default()
-            };
-            let found = events.ledger.list(filter).await?;
+            let found = list(events, page).await?;
             // A purge removed it, or it was handed to a broker.
             for number in page {
                 if !found.iter().any(|one| one.delivery == *number) {
@@ -354,6 +390,14 @@ impl Watch {
             }
         }
         Ok(())
+    }
+
+    /// Adds the changes of a delivery that was not reported before.
+    fn report(&mut self, one: Listed, changes: &mut Vec<TailChange>) {
+        changes.push(TailChange::new("accepted", one.clone()));
+        if let Some(change) = self.change(&one) {
+            changes.push(TailChange::new(change, one));
+        }
     }
 
     /// The change since the last look, if it is one that is reported.
@@ -383,6 +427,18 @@ impl Watch {
             DeliveryState::Discarded => Some("discarded"),
         }
     }
+}
+
+/// The deliveries with these numbers, in order.
+async fn list(events: &Events, numbers: &[i64]) -> Result<Vec<Listed>, LedgerError> {
+    let filter = Filter {
+        deliveries: numbers.to_vec(),
+        limit: numbers.len(),
+        ..Filter::default()
+    };
+    let mut found = events.ledger.list(filter).await?;
+    found.reverse();
+    Ok(found)
 }
 
 // === impl TailChange ===
@@ -423,7 +479,7 @@ mod tests {
 
     #[test]
     fn each_change_is_reported_once() {
-        let mut watch = Watch::from(0);
+        let mut watch = Watch::after(&[], false);
         for (state, attempt, deferrals, change) in [
             (DeliveryState::Pending, 0, 0, None),
             (DeliveryState::Running, 1, 0, None),
@@ -440,5 +496,14 @@ mod tests {
             );
         }
         assert!(watch.open.is_empty());
+    }
+
+    #[test]
+    fn missing_numbers_of_one_node_are_old() {
+        let newest = [9, 8, 5, 4];
+        assert_eq!(Watch::after(&newest, true).gaps.numbers(), [6, 7]);
+        let of_one_node = Watch::after(&newest, false);
+        assert!(of_one_node.gaps.numbers().is_empty());
+        assert_eq!(of_one_node.last, 9);
     }
 }

@@ -9,6 +9,8 @@ use crate::text;
 
 /// The most bytes of a body on the page. The rest can be saved.
 const BODY_MAX: usize = 256 << 10;
+/// The most characters of the reason why it is masked.
+const WHY_MAX: usize = 400;
 
 /// The body, and what is to know about it.
 pub(super) fn body_text(event: &Value) -> (String, String) {
@@ -31,7 +33,9 @@ pub(super) fn body_text(event: &Value) -> (String, String) {
             text::bytes(BODY_MAX as u64)
         ));
     }
-    if is_masked(event) {
+    if let Some(why) = event["masked_because"].as_str() {
+        note.push_str(&format!(" Masked: {}.", text::line(why, WHY_MAX)));
+    } else if is_masked(event) {
         note.push_str(" The token or signature of the sender is masked.");
     }
     (shown, note)
@@ -102,6 +106,11 @@ mod tests {
             (
                 json!({ "body_bytes": 9, "body_masked": true, "body": { "text": "(masked)" } }),
                 "9 B, text. The token or signature of the sender is masked.",
+            ),
+            (
+                json!({ "body_bytes": 9, "body_masked": true, "masked_because": "its hook is gone",
+                        "body": { "text": "(masked)" } }),
+                "9 B, text. Masked: its hook is gone.",
             ),
             (
                 json!({ "body_bytes": 300_000, "body": { "text": "a" } }),

@@ -135,6 +135,9 @@ fn request(shown: &Value) {
         say!("stored     {} after the request was read", duration(ms));
     }
 
+    if let Some(why) = event["masked_because"].as_str() {
+        say!("masked     {}", printable(why));
+    }
     say!("body       {} bytes", event["body_bytes"]);
     match (
         event["body"]["text"].as_str(),

@@ -7,11 +7,13 @@ mod activity;
 mod arrivals;
 mod audit;
 mod connect;
+mod counts;
 mod effects;
 mod finish;
 mod grants;
 mod health;
 mod hints;
+mod lead;
 mod operator;
 mod query;
 mod read;
@@ -62,6 +64,10 @@ pub(crate) struct Postgres {
     finish_permits: Semaphore,
     /// When leases were last extended.
     heartbeats: std::sync::Mutex<Heartbeats>,
+    /// When this node has made few rows of `delivery_counts`.
+    roll_ups: counts::RollUps,
+    /// The rights that only one node has, as far as this node knows.
+    known_terms: lead::KnownTerms,
     /// Names of hooks for which another node has queued an event. Taken once.
     hints: std::sync::Mutex<Option<mpsc::Receiver<String>>>,
 }
@@ -120,6 +126,8 @@ impl Postgres {
                 last: Instant::now(),
                 quiet_until: Instant::now(),
             }),
+            roll_ups: counts::RollUps::default(),
+            known_terms: lead::KnownTerms::default(),
             hints: std::sync::Mutex::new(Some(hints_received)),
         })
     }

@@ -12,8 +12,8 @@ use uuid::Uuid;
 use super::query::{Cached, event_of};
 use crate::backlog::{self, BacklogLine, HookBacklog};
 use crate::shown::{
-    Content, Count, Filter, Listed, Parts, Repeats, SINCE_EVENTS_MAX, Shown, ShownAttempt,
-    StoredRow, StoredTiming, StoredValue, first_id_since, time_of_day,
+    Content, Filter, Listed, Parts, Repeats, SINCE_EVENTS_MAX, Shown, ShownAttempt, StoredRow,
+    StoredTiming, StoredValue, first_id_since, time_of_day,
 };
 use crate::state_column::{DEAD, PENDING, StateColumn};
 use landfall_model::clock::to_ms;
@@ -282,19 +282,6 @@ pub(super) async fn bytes(client: &Object) -> Result<u64, Error> {
     let row = client.query_one_cached(sql, &[]).await?;
     let bytes: Option<i64> = row.get(0);
     Ok(bytes.unwrap_or_default().unsigned_abs())
-}
-
-/// The number of deliveries by hook and state. SQLite: `read::count`.
-pub(super) async fn count(client: &Object) -> Result<Vec<Count>, Error> {
-    let sql =
-        "SELECT hook, state, count(*) FROM deliveries GROUP BY hook, state ORDER BY hook, state";
-    let rows = client.query_cached(sql, &[]).await?;
-    let count = |row: &Row| Count {
-        hook: row.get(0),
-        state: state_at(row, 1),
-        deliveries: row.get(2),
-    };
-    Ok(rows.iter().map(count).collect())
 }
 
 /// Whether an event is known under one of these keys. SQLite: `events::knows`.

@@ -11,7 +11,9 @@ use tokio::sync::mpsc;
 
 use super::query::{Cached, millis, split, within};
 use super::writer::Job;
-use super::{PRUNE_STEP, Postgres, activity, arrivals, audit, claim, effects, operator, read};
+use super::{
+    PRUNE_STEP, Postgres, activity, arrivals, audit, claim, counts, effects, operator, read,
+};
 use crate::activity::{Activity, ActivityQuery};
 use crate::audit::{AuditEntry, AuditFilter, NewAudit};
 use crate::backlog::LedgerUse;
@@ -219,7 +221,14 @@ impl Deliveries for Postgres {
                 .await?
                 .try_get::<_, i32>(0)
         });
-        Ok(freed.await? as usize)
+        let freed = freed.await?;
+        if self.roll_ups.take_due() {
+            let rolled_up = self.ask(async |client| counts::roll_up(client).await);
+            if let Err(error) = rolled_up.await {
+                tracing::debug!(%error, "the counts of deliveries are not added up yet: `stats` reads more rows");
+            }
+        }
+        Ok(freed as usize)
     }
 
     async fn record(
@@ -280,61 +289,18 @@ impl Deliveries for Postgres {
         key: String,
         value: Option<Bytes>,
     ) -> Result<bool, LedgerError> {
-        // The lock keeps other nodes from taking the right until the value is stored: one that
-        // takes it then reads this value.
-        let led = "led AS MATERIALIZED (
-                       SELECT 1 FROM kv WHERE hook = '_lead' AND key = $3 AND value = $4 FOR SHARE)";
-        let sql = match &value {
-            Some(_) => format!(
-                "WITH {led}, put AS (
-                     INSERT INTO kv (hook, key, is_text, value) SELECT $1::text, $2::bytea, true, $5::bytea FROM led
-                     ON CONFLICT (hook, key) DO UPDATE SET value = excluded.value, until = NULL)
-                 SELECT count(*) FROM led"
-            ),
-            None => format!(
-                "WITH {led}, gone AS (
-                     DELETE FROM kv WHERE hook = $1 AND key = $2 AND $5::bytea IS NULL AND EXISTS (SELECT 1 FROM led))
-                 SELECT count(*) FROM led"
-            ),
-        };
-        let (key, lead, node) = (
-            key.into_bytes(),
-            lead.as_bytes(),
-            &self.owner.as_bytes()[..],
-        );
         let value = value.as_deref();
-        let led = self.ask(async |client| {
-            client
-                .query_one_cached(&sql, &[&owner, &key, &lead, &node, &value])
-                .await?
-                .try_get::<_, i64>(0)
-        });
-        Ok(led.await? > 0)
+        self.ask(async |client| {
+            let terms = &self.known_terms;
+            terms.put_own(client, lead, (owner, &key), value).await
+        })
+        .await
     }
 
     async fn lead(&self, what: &'static str, lasts: Duration) -> Result<Lead, LedgerError> {
-        // One row, whose value is its owner. It changes hands when it has expired.
-        let renew =
-            "UPDATE kv SET until = now_ms() + $3 WHERE hook = '_lead' AND key = $1 AND value = $2";
-        let take = "INSERT INTO kv (hook, key, is_text, value, until)
-                    VALUES ('_lead', $1, false, $2, now_ms() + $3)
-                    ON CONFLICT (hook, key) DO UPDATE SET value = excluded.value, until = excluded.until
-                    WHERE kv.until <= now_ms()";
-        let (key, owner, lasts) = (what.as_bytes(), &self.owner.as_bytes()[..], millis(lasts));
         self.ask(async |client| {
-            let renewed = client
-                .execute_cached(renew, &[&key, &owner, &lasts])
-                .await?;
-            if renewed > 0 {
-                return Ok(Lead::Held);
-            }
-
-            let taken = client.execute_cached(take, &[&key, &owner, &lasts]).await?;
-            Ok(if taken > 0 {
-                Lead::Taken
-            } else {
-                Lead::Elsewhere
-            })
+            let terms = &self.known_terms;
+            terms.lead(client, self.owner, what, lasts).await
         })
         .await
     }
@@ -421,7 +387,7 @@ impl History for Postgres {
     }
 
     async fn count(&self) -> Result<Vec<Count>, LedgerError> {
-        self.ask(async |client| read::count(client).await).await
+        self.ask(async |client| counts::count(client).await).await
     }
 
     async fn usage(&self) -> Result<LedgerUse, LedgerError> {

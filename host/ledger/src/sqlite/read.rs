@@ -1,6 +1,6 @@
 //! Queries of the admin API and the command line: pages by key.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use rusqlite::types::ValueRef;
@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::events::{self, COLUMNS};
 use crate::backlog::{self, BacklogLine, HookBacklog};
+use crate::counts::{CountLine, add_up};
 use crate::shown::{
     Content, Count, Filter, Listed, Parts, Repeats, SINCE_EVENTS_MAX, Shown, ShownAttempt,
     StoredTiming, first_id_since, time_of_day,
@@ -332,30 +333,18 @@ pub(super) fn counts_sql() -> String {
     )
 }
 
-/// The number of deliveries by hook and state. What is in no other state is done. Postgres:
-/// `read::count`.
+/// The number of deliveries by hook and state. Postgres: `counts::count`.
 pub(super) fn count(connection: &Connection) -> rusqlite::Result<Vec<Count>> {
     let mut select = connection.prepare_cached(&counts_sql())?;
     let mut rows = select.query([])?;
-    let mut counts: BTreeMap<(String, i16), i64> = BTreeMap::new();
+    let mut lines = Vec::new();
     while let Some(row) = rows.next()? {
-        let hook = text(row, 0).unwrap_or_default();
-        let deliveries: i64 = row.get(2)?;
-        if row.get_ref(1)? == ValueRef::Null {
-            *counts.entry((hook, DONE)).or_default() += deliveries;
-            continue;
-        }
-
-        *counts.entry((hook.clone(), DONE)).or_default() -= deliveries;
-        let state = state_at(row, 1).number();
-        *counts.entry((hook, state)).or_default() += deliveries;
+        let has_state = row.get_ref(1)? != ValueRef::Null;
+        lines.push(CountLine {
+            hook: text(row, 0).unwrap_or_default(),
+            state: has_state.then(|| state_at(row, 1)),
+            deliveries: row.get(2)?,
+        });
     }
-
-    let counted = counts.into_iter().filter(|(_, deliveries)| *deliveries > 0);
-    let counted = counted.map(|((hook, state), deliveries)| Count {
-        hook,
-        state: DeliveryState::from_number(state.into()).unwrap_or(DeliveryState::Dead),
-        deliveries,
-    });
-    Ok(counted.collect())
+    Ok(add_up(lines))
 }

@@ -38,6 +38,11 @@ impl Packs {
         Packs { own }
     }
 
+    /// The operator's packs, without files that cannot be parsed.
+    pub(crate) fn own(&self) -> impl Iterator<Item = Pack> {
+        self.own.keys().filter_map(|name| self.find(name).ok())
+    }
+
     /// A hash of the operator's files.
     pub fn digest(&self) -> u64 {
         let mut hasher = DefaultHasher::new();

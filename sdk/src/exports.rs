@@ -1,10 +1,10 @@
 //! The conversions between the exported functions and the author's functions. Values are moved, not
 //! copied.
 //!
-//! Public only because the code that `#[handler]` and `#[responder]` write calls it.
+//! Public only because the code that `#[handler]`, `#[responder]` and `#[init]` write calls it.
 
 use crate::bindings::landfall::event::types;
-use crate::function::HandlerFn;
+use crate::function::{HandlerFn, InitResult};
 use crate::time::whole_seconds;
 use crate::{CapabilityError, Event, Failure, Payload, Reply};
 
@@ -38,7 +38,14 @@ pub fn respond<A>(
     Ok(reply.map(Into::into))
 }
 
-/// What an instance needs before the author's function runs.
+/// Runs the author's `init`.
+pub fn init<R: InitResult>(init: impl FnOnce() -> R) -> Result<(), String> {
+    set_up();
+    init().into_result()
+}
+
+/// What an instance needs before the author's function runs. In one that starts after `init` it is
+/// there already.
 fn set_up() {
     crate::facade::install();
     #[cfg(target_os = "unknown")]

@@ -2,6 +2,8 @@
 //! every target, so that the compiler checks the types of their function, and says what is wrong in
 //! the author's terms.
 
+use std::fmt::Display;
+
 use crate::{Event, Failure, FromEvent, IntoReply, Reply};
 
 /// A function that can be a handler. `A` is the tuple of its arguments.
@@ -47,6 +49,29 @@ pub trait HandlerResult {}
 
 impl<R: IntoReply> HandlerResult for Result<R, Failure> {}
 
+/// What an `init` returns.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "an init returns nothing or `Result<(), _>` with an error that can be displayed, not `{Self}`",
+    label = "write `Result<(), String>`, or no result"
+)]
+pub trait InitResult {
+    /// The error for the operator.
+    fn into_result(self) -> Result<(), String>;
+}
+
+impl InitResult for () {
+    fn into_result(self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl<E: Display> InitResult for Result<(), E> {
+    fn into_result(self) -> Result<(), String> {
+        self.map_err(|error| error.to_string())
+    }
+}
+
 /// A type that has the attribute `#[settings]`.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
@@ -60,6 +85,9 @@ pub const fn is_argument<A: FromEvent>() {}
 
 #[doc(hidden)]
 pub const fn is_result<R: HandlerResult>() {}
+
+#[doc(hidden)]
+pub const fn is_init_result<R: InitResult>() {}
 
 #[doc(hidden)]
 pub const fn has_schema<T: HasSchema>() {}

@@ -301,6 +301,39 @@
 //! }
 //! ```
 //!
+//! # Initialise once
+//!
+//! An [`init`] runs once, when the host compiles the component. Each event starts with a copy of
+//! the memory that it left, so that the handler finds compiled templates and tables. It has no
+//! settings, no calls and no capabilities, and its clocks stand still. Random numbers that it keeps
+//! are the same in every event: the page `docs/handlers/initialise.md` says what follows from that.
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//! use std::sync::OnceLock;
+//!
+//! use landfall_sdk::{Event, Failure, handler, init};
+//!
+//! static NAMES: OnceLock<BTreeMap<&str, &str>> = OnceLock::new();
+//!
+//! #[init]
+//! fn prepare() -> Result<(), String> {
+//!     let names = BTreeMap::from([("eu", "Europe"), ("us", "United States")]);
+//!     NAMES.set(names).map_err(|_| "init runs once".to_owned())
+//! }
+//!
+//! #[handler]
+//! fn on_event(event: Event) -> Result<String, Failure> {
+//!     let names = NAMES.get().ok_or_else(|| Failure::reject("init has not run"))?;
+//!     let region = event.text().and_then(|region| names.get(region));
+//!     Ok(region.unwrap_or(&"unknown").to_string())
+//! }
+//!
+//! prepare().unwrap();
+//! let answer = on_event(landfall_sdk::testing::post_raw("eu").build());
+//! assert_eq!(answer.unwrap(), "Europe");
+//! ```
+//!
 //! # The crates `log` and `tracing`
 //!
 //! With the feature `log` or `tracing`, the macros of these crates write to the log of the attempt,
@@ -401,7 +434,7 @@ mod imports;
 pub use capability::CapabilityError;
 pub use event::{Event, FromEvent, Json, Payload};
 pub use failure::Failure;
-pub use landfall_sdk_macros::{handler, responder, settings};
+pub use landfall_sdk_macros::{handler, init, responder, settings};
 pub use reply::{IntoReply, Reply};
 #[cfg(not(target_arch = "wasm32"))]
 pub use schemars;
@@ -415,3 +448,8 @@ pub use template::Template;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/handlers/rust.md")]
 struct AuthorsPage;
+
+/// Runs the sample in Rust.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/handlers/initialise.md")]
+struct InitialisePage;

@@ -1,5 +1,6 @@
 //! Components that cannot be loaded, and why: their parts, their start, what is tried again and what is not.
 
+mod initialise;
 mod messages;
 
 use std::sync::Arc;

@@ -11,7 +11,12 @@ use sha2::{Digest, Sha256};
 use crate::{landfall, root};
 
 /// What the machine code depends on, as far as the repository says: the versions and features of crates, and the engine's settings.
-const INPUTS: [&str; 3] = ["Cargo.lock", "Cargo.toml", "host/engine/src/settings.rs"];
+const INPUTS: [&str; 4] = [
+    "Cargo.lock",
+    "Cargo.toml",
+    "host/engine/src/settings.rs",
+    "host/engine/src/snapshot/mod.rs",
+];
 
 /// The directory of machine code, for `--bundled`.
 pub(crate) fn dir() -> &'static Path {
@@ -49,10 +54,18 @@ pub(crate) fn compile(component: &Path) {
         }
         // Commands that take the directory of the component as `--bundled` find it too.
         if let Some(code) = code_of(component) {
-            let name = code.file_name().expect("it is a file");
-            std::fs::hard_link(&code, component.with_file_name(name)).ok();
+            for file in [&code, &report_of(&code)] {
+                let name = file.file_name().expect("it is a file");
+                std::fs::hard_link(file, component.with_file_name(name)).ok();
+            }
         }
     });
+}
+
+/// The report of the `init` of a component, which lies beside its machine code if it has one.
+fn report_of(code: &Path) -> PathBuf {
+    let stem = code.file_stem().expect("it is a file").to_string_lossy();
+    code.with_file_name(format!("{stem}-init.json"))
 }
 
 /// The machine code of a component.

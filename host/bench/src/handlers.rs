@@ -22,6 +22,10 @@ pub(crate) enum Language {
     Javascript,
     /// Python on CPython.
     Python,
+    /// Python with a template that the handler compiles.
+    PythonTemplates,
+    /// The same, with an `init` that has compiled it.
+    PythonTemplatesInit,
 }
 
 // === impl Language ===
@@ -34,6 +38,8 @@ impl Language {
             Language::RustWithoutWasi => "Rust without WASI",
             Language::Javascript => "TypeScript, JavaScript",
             Language::Python => "Python",
+            Language::PythonTemplates => "Python with a template engine",
+            Language::PythonTemplatesInit => "Python with a template engine, with init",
         }
     }
 
@@ -44,6 +50,8 @@ impl Language {
             Language::RustWithoutWasi => "rust-without-wasi",
             Language::Javascript => "javascript",
             Language::Python => "python",
+            Language::PythonTemplates => "python-templates",
+            Language::PythonTemplatesInit => "python-templates-init",
         }
     }
 
@@ -52,7 +60,17 @@ impl Language {
         match self {
             Language::Rust | Language::RustWithoutWasi => "rust",
             Language::Javascript => "js",
-            Language::Python => "python",
+            Language::Python | Language::PythonTemplates | Language::PythonTemplatesInit => {
+                "python"
+            }
+        }
+    }
+
+    /// The packages that it needs beside the SDK, as lines of requirements.txt.
+    fn packages(self) -> Option<&'static str> {
+        match self {
+            Language::PythonTemplates | Language::PythonTemplatesInit => Some("jinja2==3.1.6\n"),
+            _ => None,
         }
     }
 
@@ -64,6 +82,10 @@ impl Language {
             }
             Language::Javascript => ("src/handler.js", include_str!("../handlers/handler.js")),
             Language::Python => ("handler.py", include_str!("../handlers/handler.py")),
+            Language::PythonTemplates => ("handler.py", include_str!("../handlers/templates.py")),
+            Language::PythonTemplatesInit => {
+                ("handler.py", include_str!("../handlers/templates_init.py"))
+            }
         }
     }
 }
@@ -83,6 +105,12 @@ pub(crate) fn build(
     let folder = dir.join(name);
     let (file, text) = language.source();
     std::fs::write(folder.join(file), text)?;
+
+    if let Some(packages) = language.packages() {
+        let path = folder.join("requirements.txt");
+        let text = std::fs::read_to_string(&path)?;
+        std::fs::write(path, text + packages)?;
+    }
 
     if language == Language::Rust {
         let path = folder.join("Cargo.toml");

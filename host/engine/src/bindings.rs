@@ -50,9 +50,9 @@ pub mod types {
 }
 
 pub(crate) use types::{CapabilityError, Payload};
-pub(crate) use v0_1::HookPre;
 pub(crate) use v0_1::landfall::event::types::{
     Event as GuestEvent, Failure as GuestFailure, PayloadParam, Rejection as GuestRejection,
     Reply as GuestReply,
 };
-pub(crate) use v0_1_responder::RespondingPre as ResponderPre;
+pub(crate) use v0_1::{Hook, HookPre};
+pub(crate) use v0_1_responder::{Responding as Responder, RespondingPre as ResponderPre};

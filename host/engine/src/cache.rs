@@ -23,6 +23,8 @@ use super::inspect::Inspected;
 use super::kept_functions::KeptFunctions;
 use super::limits;
 use super::load_error::LoadError;
+use super::snapshot::SNAPSHOTTER;
+use super::snapshot::report::{self, InitReport};
 use super::trust::{self, Owner, SealKey, seal_path};
 use landfall_metrics::Metrics;
 use landfall_model::Clock;
@@ -37,7 +39,7 @@ pub(crate) struct Cache {
     dir: PathBuf,
     bundled: Option<PathBuf>,
     compiler: PathBuf,
-    compatibility: String,
+    compatibility: Compatibility,
     key: SealKey,
     /// Only of `landfall dev`.
     functions: Option<KeptFunctions>,
@@ -61,6 +63,21 @@ pub struct CacheUse {
     pub max_size: u64,
 }
 
+/// The machine code of a component, and what became of its `init`, if it has one.
+pub(crate) struct Cached {
+    pub(crate) code: Component,
+    pub(crate) init: Option<InitReport>,
+}
+
+/// What affects the machine code of a component, beside the component: part of the name of its
+/// file.
+struct Compatibility {
+    /// Of a component without `init`.
+    plain: String,
+    /// Of one with `init`: the snapshotter too.
+    with_init: String,
+}
+
 /// A file of the cache, and when it was last used.
 struct Entry {
     path: PathBuf,
@@ -69,14 +86,31 @@ struct Entry {
 }
 
 /// The file name of the machine code of a component.
-pub(crate) fn file_name(engine: &wasmtime::Engine, digest: &str) -> String {
-    format!("{digest}-{}.cwasm", compatibility(engine))
+pub(crate) fn file_name(engine: &wasmtime::Engine, inspected: &Inspected) -> String {
+    Compatibility::of(engine).file_name(inspected)
 }
 
-fn compatibility(engine: &wasmtime::Engine) -> String {
-    let mut hasher = DefaultHasher::new();
-    engine.precompile_compatibility_hash().hash(&mut hasher);
-    format!("{:016x}", hasher.finish())
+// === impl Compatibility ===
+
+impl Compatibility {
+    fn of(engine: &wasmtime::Engine) -> Compatibility {
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        let plain = format!("{:016x}", hasher.finish());
+        SNAPSHOTTER.hash(&mut hasher);
+        Compatibility {
+            plain,
+            with_init: format!("{:016x}", hasher.finish()),
+        }
+    }
+
+    fn file_name(&self, inspected: &Inspected) -> String {
+        let hash = match inspected.init {
+            Some(_) => &self.with_init,
+            None => &self.plain,
+        };
+        format!("{}-{hash}.cwasm", inspected.digest)
+    }
 }
 
 // === impl Cache ===
@@ -111,7 +145,7 @@ impl Cache {
             dir,
             bundled,
             compiler,
-            compatibility: compatibility(engine),
+            compatibility: Compatibility::of(engine),
             key,
             functions: None,
             max_size,
@@ -137,15 +171,15 @@ impl Cache {
         engine: &wasmtime::Engine,
         inspected: &Inspected,
         bytes: Vec<u8>,
-    ) -> Result<Component, LoadError> {
-        if let Some(code) = self.find(engine, &inspected.digest) {
-            return Ok(code);
+    ) -> Result<Cached, LoadError> {
+        if let Some(cached) = self.find(engine, inspected) {
+            return Ok(cached);
         }
 
         let lock = self.compile_lock(&inspected.digest);
         let _compiling = lock.lock().await;
-        if let Some(code) = self.find(engine, &inspected.digest) {
-            return Ok(code);
+        if let Some(cached) = self.find(engine, inspected) {
+            return Ok(cached);
         }
         let _compiler = self
             .compilers
@@ -157,26 +191,69 @@ impl Cache {
         };
         trust::check_dir(&self.dir, Owner::Own)
             .map_err(|error| passing(format!("{} {error}", self.dir.display())))?;
-        let target = self.dir.join(self.name(&inspected.digest));
+        let target = self.dir.join(self.compatibility.file_name(inspected));
         let known = self.functions.as_ref();
         let known = known.map(|functions| functions.sealed(&self.key));
         let started = Instant::now();
+        let init = inspected.init.as_ref().map(|init| init.export.as_str());
         let compiled =
-            compile::in_child(&self.compiler, &inspected.file, bytes, &target, known).await;
+            compile::in_child(&self.compiler, &inspected.file, bytes, &target, known, init).await;
         let time = started.elapsed();
         self.metrics.measure_compile(time, compiled.is_ok());
-        compiled?;
+        if init.is_some() {
+            self.count_snapshot(&inspected.file, compiled.as_ref().ok());
+        }
+        let has_report = compiled?.is_some();
         if let Some(functions) = &self.functions {
             functions.replace(&compile::written_functions(&target), &self.key);
         }
-        self.key
-            .seal_file(&target)
-            .map_err(|error| passing(format!("{} {error}", target.display())))?;
+        let report = report::path_of(&target);
+        let sealed = has_report.then_some(&report).into_iter().chain([&target]);
+        for path in sealed {
+            self.key
+                .seal_file(path)
+                .map_err(|error| passing(format!("{} {error}", path.display())))?;
+        }
         self.evict(Some(&target));
-        self.read_own(engine, &target).map_err(|error| {
+        self.read_own(engine, &target, has_report).map_err(|error| {
             let error = format!("{error:#}");
             limits::too_many_parts(&inspected.file, &error).unwrap_or_else(|| passing(error))
         })
+    }
+
+    /// `report`: none, if the component was refused; the inner one is there if it has an `init`.
+    fn count_snapshot(&self, file: &str, report: Option<&Option<InitReport>>) {
+        let Some(Some(report)) = report else {
+            self.metrics.count_snapshot("failed");
+            return;
+        };
+
+        for line in &report.lines {
+            tracing::info!(file, line, "its init wrote a line");
+        }
+        if let Some(reason) = &report.obstacle {
+            self.metrics.count_snapshot("impossible");
+            tracing::warn!(
+                file,
+                reason,
+                "there is no snapshot of the component: its init runs at the start of each event"
+            );
+            return;
+        }
+        self.metrics.count_snapshot("taken");
+        let (init_ms, memory_bytes) = (report.processor_ms, report.memory_bytes);
+        tracing::info!(
+            file,
+            init_ms,
+            memory_bytes,
+            "a snapshot of the component was taken after its init"
+        );
+        if report.took_random_numbers {
+            tracing::info!(
+                file,
+                "its init took random numbers: what it keeps of them is the same in every event"
+            );
+        }
     }
 
     fn compile_lock(&self, digest: &str) -> Arc<tokio::sync::Mutex<()>> {
@@ -185,23 +262,24 @@ impl Cache {
         compiling.entry(digest.into()).or_default().clone()
     }
 
-    fn find(&self, engine: &wasmtime::Engine, digest: &str) -> Option<Component> {
-        let name = self.name(digest);
+    fn find(&self, engine: &wasmtime::Engine, inspected: &Inspected) -> Option<Cached> {
+        let name = self.compatibility.file_name(inspected);
+        let has_report = inspected.init.is_some();
         let own = self.dir.join(&name);
         let (path, read) = match own.symlink_metadata() {
             Ok(_) => {
-                let read = self.read_own(engine, &own);
+                let read = self.read_own(engine, &own, has_report);
                 (own, read)
             }
             Err(_) => {
                 let path = self.bundled.as_ref()?.join(&name);
                 path.symlink_metadata().ok()?;
-                let read = read_bundled(engine, &path);
+                let read = read_bundled(engine, &path, has_report);
                 (path, read)
             }
         };
         match read {
-            Ok(code) => Some(code),
+            Ok(cached) => Some(cached),
             Err(error) => {
                 let (path, error) = (path.display(), format!("{error:#}"));
                 tracing::warn!(%path, error, "a compiled component is not loaded: the component is compiled again");
@@ -210,16 +288,24 @@ impl Cache {
         }
     }
 
-    fn name(&self, digest: &str) -> String {
-        format!("{digest}-{}.cwasm", self.compatibility)
-    }
-
-    fn read_own(&self, engine: &wasmtime::Engine, path: &Path) -> anyhow::Result<Component> {
+    fn read_own(
+        &self,
+        engine: &wasmtime::Engine,
+        path: &Path,
+        has_report: bool,
+    ) -> anyhow::Result<Cached> {
         trust::check_dir(&self.dir, Owner::Own)?;
+        let init = if has_report {
+            let (_, report) = self.key.read_sealed(&report::path_of(path))?;
+            Some(InitReport::parse(&report)?)
+        } else {
+            None
+        };
         let (file, code) = self.key.read_sealed(path)?;
         // The time of the last use. If it cannot be written, only the order of eviction suffers.
         file.set_modified(self.clock.now()).ok();
-        deserialize(engine, &file, &code)
+        let code = deserialize(engine, &file, &code)?;
+        Ok(Cached { code, init })
     }
 
     /// How many files were removed because of the limit since the start.
@@ -260,7 +346,10 @@ impl Cache {
             tracing::warn!(%path, %error, "a compiled component cannot be removed");
             return false;
         }
-        fs::remove_file(seal_path(&entry.path)).ok();
+        let report = report::path_of(&entry.path);
+        for path in [&seal_path(&entry.path), &report, &seal_path(&report)] {
+            fs::remove_file(path).ok();
+        }
         self.evictions.fetch_add(1, Ordering::Relaxed);
         tracing::info!(%path, bytes = entry.bytes, "a compiled component is removed: cache.max_size");
         true
@@ -306,10 +395,10 @@ fn entries(dir: &Path) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
-        if path
+        let is_seal = path
             .extension()
-            .is_some_and(|extension| extension == "seal")
-        {
+            .is_some_and(|extension| extension == "seal");
+        if is_seal || report::is_report(&path) {
             continue;
         }
         // The file may have been removed since the listing.
@@ -326,12 +415,24 @@ fn entries(dir: &Path) -> io::Result<Vec<Entry>> {
 }
 
 /// Reads a file of the image. It belongs to root, and no process in the container can write it.
-fn read_bundled(engine: &wasmtime::Engine, path: &Path) -> anyhow::Result<Component> {
+fn read_bundled(
+    engine: &wasmtime::Engine,
+    path: &Path,
+    has_report: bool,
+) -> anyhow::Result<Cached> {
     trust::check_dir(path.parent().unwrap_or(Path::new("/")), Owner::OwnOrRoot)?;
+    let init = if has_report {
+        let mut report = Vec::new();
+        trust::open_file(&report::path_of(path), Owner::OwnOrRoot)?.read_to_end(&mut report)?;
+        Some(InitReport::parse(&report)?)
+    } else {
+        None
+    };
     let mut file = trust::open_file(path, Owner::OwnOrRoot)?;
     let mut code = Vec::new();
     file.read_to_end(&mut code)?;
-    deserialize(engine, &file, &code)
+    let code = deserialize(engine, &file, &code)?;
+    Ok(Cached { code, init })
 }
 
 /// Maps the file that was checked, by its descriptor: its path may lead to another file by now.
@@ -415,7 +516,10 @@ mod tests {
         let cache = cache(dir.path(), 1000);
         let engine = wasmtime::Engine::default();
         let path = put(&cache, "a", 0);
-        let why = || format!("{:#}", cache.read_own(&engine, &path).err().unwrap());
+        let why = || {
+            let error = cache.read_own(&engine, &path, false).err().unwrap();
+            format!("{error:#}")
+        };
         assert!(
             !why().contains("seal"),
             "with its seal it is only no machine code: {}",
@@ -425,5 +529,38 @@ mod tests {
         assert!(why().contains("does not have the seal"), "{}", why());
         fs::remove_file(seal_path(&path)).unwrap();
         assert!(why().contains("does not have the seal"), "{}", why());
+    }
+
+    #[test]
+    fn code_needs_its_report() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = cache(dir.path(), 1000);
+        let engine = wasmtime::Engine::default();
+        let path = put(&cache, "a", 0);
+        let why = || {
+            let error = cache.read_own(&engine, &path, true).err().unwrap();
+            format!("{error:#}")
+        };
+        assert!(why().contains("No such file"), "{}", why());
+
+        let report = report::path_of(&path);
+        fs::write(&report, InitReport::default().to_json()).unwrap();
+        assert!(why().contains("does not have the seal"), "{}", why());
+        cache.key.seal_file(&report).unwrap();
+        assert!(!why().contains("seal"), "only its code is none: {}", why());
+
+        assert_eq!(cache_use(&cache.dir, 1000).unwrap().components, 1);
+        assert!(cache.remove(&entries(&cache.dir).unwrap()[0]));
+        assert_eq!(fs::read_dir(&cache.dir).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn snapshotter_is_the_one_used() {
+        let lock = include_str!("../../../Cargo.lock");
+        let (_, entry) = lock.split_once("name = \"wasmtime-wizer\"\n").unwrap();
+        let version = entry.lines().next().unwrap().replace(['"', '='], "");
+        let version = version.split_whitespace().last().unwrap();
+        let expected = format!("wasmtime-wizer {version}, ");
+        assert!(SNAPSHOTTER.starts_with(&expected), "{expected}");
     }
 }

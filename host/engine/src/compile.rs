@@ -15,19 +15,22 @@ use rustix::process::{Resource, Rlimit, Signal};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
+use super::address_space::{COMPILING_BYTES_MAX, INIT_BYTES_MAX};
 use super::confine;
 use super::functions::{FUNCTIONS_BYTES_MAX, Functions};
 use super::inspect::COMPONENT_BYTES_MAX;
 use super::load_error::LoadError;
 use super::settings;
+use super::snapshot::limits::InitLimits;
+use super::snapshot::report::{self, InitReport};
+use super::snapshot::{self, CompileError, Compiled};
 
-/// Of processor time, on all cores together. A 20 MiB Python component takes 10 s.
+/// Of processor time, on all cores together. A 20 MiB Python component takes 10 s. One with an
+/// `init` is compiled twice; the second time, most of its functions are known.
 const CPU_SECONDS_MAX: u64 = 120;
 /// Of wall time. The compiler has a low priority: on a busy machine it waits for most of the time.
 /// This limit only ends a compiler that does not get on at all.
 const TIME_MAX: Duration = Duration::from_secs(30 * 60);
-/// Of address space. A 12 MiB JavaScript component peaks at 380 MiB.
-const MEMORY_BYTES_MAX: u64 = 4 << 30;
 /// Of one file. Machine code is a few times as large as its component, and that has 64 MiB at most.
 const FILE_BYTES_MAX: u64 = 1 << 30;
 /// A busy thread at nice 0 leaves the compiler a quarter of its core.
@@ -38,17 +41,21 @@ const OOM_SCORE: &str = "1000";
 const DEATHS: [Signal; 4] = [Signal::ABORT, Signal::SEGV, Signal::BUS, Signal::ILL];
 /// The exit code of a child that read and compiled, and found the component bad.
 const JUDGED: i32 = 65;
+/// The exit code of a child that ran `init` and found it bad. It says why on standard error.
+const INIT_FAILED: i32 = 66;
 
 /// Compiles `bytes` into `target`: written beside it, synced, renamed. With the file of functions
 /// that are compiled already, which need not be there, the compiler also writes
-/// `written_functions(target)`, if there are new ones.
+/// `written_functions(target)`, if there are new ones. With the name of the interface that has
+/// `init`, the compiler runs it, compiles a snapshot, and writes its report beside `target`.
 pub(crate) async fn in_child(
     compiler: &Path,
     file: &str,
     bytes: Vec<u8>,
     target: &Path,
     functions: Option<&Path>,
-) -> Result<(), LoadError> {
+    init: Option<&str>,
+) -> Result<Option<InitReport>, LoadError> {
     let passing = |message: String| LoadError::passing(file, message);
     let partial = target.with_extension(format!("{}.partial", std::process::id()));
     let mut command = Command::new(compiler);
@@ -65,6 +72,9 @@ pub(crate) async fn in_child(
             .arg("--functions")
             .arg(functions)
             .stdout(Stdio::piped());
+    }
+    if let Some(export) = init {
+        command.arg("--init").arg(export);
     }
     let mut child = command.spawn().map_err(|error| {
         passing(format!(
@@ -92,14 +102,35 @@ pub(crate) async fn in_child(
             let counts = String::from_utf8_lossy(&output.stdout);
             tracing::info!(file, functions = counts.trim(), "compiled");
         }
-        std::fs::rename(&partial, target)
-            .map_err(|error| passing(format!("cannot be kept: {error}")))
+        place(&partial, target, init.is_some())
+            .map_err(|error| passing(format!("cannot be kept: {error:#}")))
     });
     if placed.is_err() {
         std::fs::remove_file(&partial).ok();
+        std::fs::remove_file(written_report(&partial)).ok();
         std::fs::remove_file(written_functions(target)).ok();
     }
     placed
+}
+
+/// Gives the files of the compiler their names, the report first: machine code without a report is
+/// not used.
+fn place(partial: &Path, target: &Path, has_init: bool) -> anyhow::Result<Option<InitReport>> {
+    let report = if has_init {
+        let written = written_report(partial);
+        let report = InitReport::parse(&std::fs::read(&written)?)?;
+        std::fs::rename(&written, report::path_of(target))?;
+        Some(report)
+    } else {
+        None
+    };
+    std::fs::rename(partial, target)?;
+    Ok(report)
+}
+
+/// Where the compiler writes the report of `init`, beside its target.
+fn written_report(partial: &Path) -> PathBuf {
+    partial.with_extension("init")
 }
 
 /// Where the compiler of `target` writes functions.
@@ -114,6 +145,7 @@ fn failed(file: &str, output: &Output) -> LoadError {
     let message = format!("does not compile ({}): {}", output.status, said.trim());
     match (output.status.code(), output.status.signal()) {
         (Some(JUDGED), _) => LoadError::lasting(file, message),
+        (Some(INIT_FAILED), _) => LoadError::lasting(file, said.trim()),
         (_, Some(signal)) if signal == Signal::XCPU.as_raw() => LoadError::lasting(
             file,
             format!(
@@ -136,9 +168,14 @@ fn failed(file: &str, output: &Output) -> LoadError {
 }
 
 /// The child's side: a component on standard input, machine code into `target`. `functions` is the
-/// file of functions that are compiled already, if they are to be used and kept.
-pub fn compile_child(target: &Path, functions: Option<&Path>) -> anyhow::Result<ExitCode> {
-    limit_myself().context("cannot limit the compiler")?;
+/// file of functions that are compiled already, if they are to be used and kept. `init` is the name
+/// of the interface with `init`, if the component has one.
+pub fn compile_child(
+    target: &Path,
+    functions: Option<&Path>,
+    init: Option<&str>,
+) -> anyhow::Result<ExitCode> {
+    limit_myself(init.is_some()).context("cannot limit the compiler")?;
     // A confined process reads no file.
     let functions = functions.map(read_functions).transpose()?;
     confine::confine(target.parent().context("the target has no directory")?)
@@ -151,14 +188,32 @@ pub fn compile_child(target: &Path, functions: Option<&Path>) -> anyhow::Result<
         bytes.len() <= COMPONENT_BYTES_MAX,
         "the component is larger than 64 MiB"
     );
-    let engine = engine(functions.clone())?;
-    let code = match engine.precompile_component(&bytes) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("{error:#}");
-            return Ok(ExitCode::from(JUDGED as u8));
+    let compiled = match init {
+        None => engine(functions.clone())?
+            .precompile_component(&bytes)
+            .map(|code| (code, None))
+            .map_err(|error| CompileError::Compiler(format!("{error:#}"))),
+        Some(export) => {
+            // What is compiled to run `init` is compiled again with its memory.
+            let engine = engine(Some(functions.clone().unwrap_or_default()))?;
+            snapshot::compile(&engine, &bytes, export, InitLimits::DEFAULT)
+                .map(|Compiled { code, report }| (code, Some(report)))
         }
     };
+    let (code, report) = match compiled {
+        Ok(compiled) => compiled,
+        Err(error) => {
+            eprintln!("{error}");
+            let code = match error {
+                CompileError::Init(_) => INIT_FAILED,
+                CompileError::Compiler(_) => JUDGED,
+            };
+            return Ok(ExitCode::from(code as u8));
+        }
+    };
+    if let Some(report) = report {
+        create(&written_report(target))?.write_all(&report.to_json())?;
+    }
     let mut file = create(target)?;
     file.write_all(&code)?;
     file.sync_all()?;
@@ -205,11 +260,16 @@ fn create(path: &Path) -> anyhow::Result<File> {
     file.with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn limit_myself() -> rustix::io::Result<()> {
+fn limit_myself(runs_init: bool) -> rustix::io::Result<()> {
     // A node that is killed does not leave its compilers behind. The thread that started this
     // process lives as long as the node.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    lower(Resource::As, MEMORY_BYTES_MAX, MEMORY_BYTES_MAX)?;
+    let most = if runs_init {
+        INIT_BYTES_MAX
+    } else {
+        COMPILING_BYTES_MAX
+    };
+    lower(Resource::As, COMPILING_BYTES_MAX, most)?;
     // The kernel sends SIGXCPU at the first and SIGKILL at the second.
     lower(Resource::Cpu, CPU_SECONDS_MAX, CPU_SECONDS_MAX + 5)?;
     lower(Resource::Core, 0, 0)?;
@@ -279,7 +339,7 @@ mod tests {
         let blocking = tokio::task::spawn_blocking(move || paused.recv().ok());
         let compiler = compiler("waits");
         let bytes = b"code".to_vec();
-        let mut compile = pin!(in_child(&compiler, "big.wasm", bytes, &target, None));
+        let mut compile = pin!(in_child(&compiler, "big.wasm", bytes, &target, None, None));
         assert!(compile.as_mut().now_or_never().is_none());
 
         tokio::time::advance(10 * Duration::from_secs(CPU_SECONDS_MAX)).await;
@@ -296,7 +356,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("code");
         // Nothing else is left to do: the paused clock runs on to the limit.
-        let ended = in_child(&compiler("waits"), "big.wasm", Vec::new(), &target, None).await;
+        let waits = compiler("waits");
+        let ended = in_child(&waits, "big.wasm", Vec::new(), &target, None, None).await;
         let error = ended.unwrap_err();
         assert!(error.is_passing, "{error}");
         assert!(error.to_string().contains("within 30 min"), "{error}");
@@ -306,7 +367,8 @@ mod tests {
     async fn processor_time_is_limited() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("code");
-        let ended = in_child(&compiler("burns"), "big.wasm", Vec::new(), &target, None).await;
+        let burns = compiler("burns");
+        let ended = in_child(&burns, "big.wasm", Vec::new(), &target, None, None).await;
         let error = ended.unwrap_err();
         assert!(!error.is_passing, "{error}");
         assert!(error.to_string().contains("processor time"), "{error}");

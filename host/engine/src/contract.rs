@@ -6,6 +6,8 @@ use landfall_model::GrantKey;
 
 /// The prefix of the interfaces that a component exports.
 pub(crate) const EXPORTED: &str = "landfall:hook/";
+/// The prefix of the interface that has `init`, with its version.
+pub(crate) const INIT: &str = "landfall:init/init@";
 /// The prefix of all our packages.
 const OURS: &str = "landfall:";
 /// The major and minor version of each of our packages that this host implements.
@@ -82,6 +84,10 @@ pub(crate) fn check_export(exports: &[String]) -> Result<(), ContractError> {
         .iter()
         .filter_map(|name| name.strip_prefix(EXPORTED)?.strip_prefix("handler@"))
         .collect();
+    let init = exports.iter().find_map(|name| name.strip_prefix(INIT));
+    if let Some(version) = init.filter(|version| !is_spoken(version)) {
+        return Err(other_version("init", version));
+    }
     let is_plain = versions.is_empty() && exports.iter().any(|name| is_incoming(name));
     if is_plain || versions.iter().any(|version| is_spoken(version)) {
         return Ok(());
@@ -181,6 +187,14 @@ mod tests {
                 .unwrap_err()
                 .to_string()
                 .contains("rebuild it for WASI 0.2")
+        );
+        let exports = ["landfall:hook/handler@0.1.0", "landfall:init/init@0.2.0"];
+        let newer = check_export(&exports.map(str::to_owned)).unwrap_err();
+        assert!(
+            newer
+                .to_string()
+                .contains("was built for landfall:init@0.2.0"),
+            "{newer}"
         );
         assert_eq!(check_import("wasi:io/streams@0.2.6"), Ok(()));
         assert_eq!(check_import("wasi:io/streams@0.2.99"), Ok(()));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::background::BackgroundPool;
-use super::cache::{self, Cache};
+use super::cache::{self, Cache, Cached};
 use super::compile;
 use super::component::Component;
 use super::environment::Environment;
@@ -152,14 +152,20 @@ impl Engine {
         let inspecting = tokio::task::spawn_blocking(move || {
             inspect(&name, &bytes).map(|inspected| (inspected, bytes))
         });
-        let (inspected, bytes) = inspecting
+        let (mut inspected, bytes) = inspecting
             .await
             .map_err(|error| LoadError::passing(file, format!("cannot be inspected: {error}")))??;
 
-        let code = self
+        let Cached { code, init } = self
             .cache
             .code(&self.runtime.wasm, &inspected, bytes)
             .await?;
+        if let (Some(of_bytes), Some(report)) = (&mut inspected.init, init) {
+            if report.memory_bytes > 0 {
+                inspected.memory_bytes = report.memory_bytes;
+            }
+            of_bytes.report = Some(Arc::new(report));
+        }
         Ok(Component { inspected, code })
     }
 
@@ -264,7 +270,8 @@ pub async fn precompile(
         .map_err(|error| LoadError::passing(file, format!("cannot be loaded: {error:#}")))?;
     let inspected = inspect(file, &bytes)?;
 
-    let target = out_dir.join(cache::file_name(&wasm, &inspected.digest));
-    compile::in_child(compiler, file, bytes, &target, None).await?;
+    let target = out_dir.join(cache::file_name(&wasm, &inspected));
+    let init = inspected.init.as_ref().map(|init| init.export.as_str());
+    compile::in_child(compiler, file, bytes, &target, None, init).await?;
     Ok(target)
 }

@@ -5,13 +5,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wasmtime::component::InstancePre;
+use wasmtime::component::{ComponentExportIndex, InstancePre};
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use super::attempt::{self, DeadlinePassed, MemoryOverdrawn};
 use super::background::HandlerSchedule;
-use super::bindings::{HookPre, ResponderPre};
+use super::bindings::{Hook, HookPre, Responder, ResponderPre};
 use super::caps::Capabilities;
 use super::caps::capability::AttemptContext;
 use super::caps::http::Http;
@@ -27,7 +27,7 @@ use super::runtime::Runtime;
 use super::state::AttemptState;
 use super::text::bounded;
 use super::timeout::timeout_at;
-use super::{link, proxy, reply};
+use super::{initialise, link, proxy, reply};
 use landfall_egress::Client;
 use landfall_metrics::{HookMetrics, OutboundMetrics};
 use landfall_model::{
@@ -48,6 +48,8 @@ pub struct Handler {
     schedule: HandlerSchedule,
     export: Export,
     responder: Option<ResponderPre<AttemptState>>,
+    /// Runs at the start of each event.
+    init: Option<ComponentExportIndex>,
     inspected: Inspected,
     sizes: Sizes,
     settings: Settings,
@@ -83,6 +85,7 @@ impl Handler {
     ) -> Result<Handler, LoadError> {
         let inspected = component.inspected.clone();
         let mismatch = |error| mismatch(&inspected.file, &error);
+        check_environment(&inspected, spec)?;
 
         let linker = link::linker(&runtime.wasm, component, &spec.allow)?;
         let pre: InstancePre<AttemptState> =
@@ -104,6 +107,7 @@ impl Handler {
             schedule: HandlerSchedule::new(),
             export,
             responder,
+            init: initialise::init_of_each_event(component),
             inspected,
             sizes,
             settings: Settings::new(spec.settings.clone()),
@@ -207,7 +211,8 @@ impl Handler {
         let mut store = self.store(Some(event.clone()), environment, budget);
         store.data_mut().http.serve_responder();
         let ended = {
-            let call = pin!(call_responder(&responder, &mut store, &event));
+            let init = self.init.as_ref();
+            let call = pin!(call_responder(&responder, &mut store, &event, init));
             timeout_at(until, call).await
         };
         let outcome = match ended {
@@ -226,6 +231,7 @@ impl Handler {
         event: &Event,
         number: u32,
     ) -> wasmtime::Result<Outcome> {
+        let init = self.init.as_ref();
         let pre = match &self.export {
             Export::Handler(pre) => pre,
             Export::Proxy(pre) => {
@@ -233,11 +239,18 @@ impl Handler {
                     .path_attribute
                     .as_deref()
                     .and_then(|name| event.attribute(name));
-                return proxy::call(pre, store, event, number, path).await;
+                return proxy::call(pre, init, store, event, number, path).await;
             }
         };
 
-        let instance = pre.instantiate_async(&mut *store).await?;
+        let instance = match init {
+            None => pre.instantiate_async(&mut *store).await?,
+            Some(init) => {
+                let pre = pre.instance_pre();
+                let instance = Box::pin(initialise::instantiate(pre, store, init)).await?;
+                Hook::new(&mut *store, &instance)?
+            }
+        };
         let text = EventText::new(event);
         let (headers, attributes) = (text.headers(), text.attributes());
         let answer = instance
@@ -361,8 +374,16 @@ async fn call_responder(
     responder: &ResponderPre<AttemptState>,
     store: &mut Store<AttemptState>,
     event: &Event,
+    init: Option<&ComponentExportIndex>,
 ) -> wasmtime::Result<Outcome> {
-    let instance = responder.instantiate_async(&mut *store).await?;
+    let instance = match init {
+        None => responder.instantiate_async(&mut *store).await?,
+        Some(init) => {
+            let pre = responder.instance_pre();
+            let instance = Box::pin(initialise::instantiate(pre, store, init)).await?;
+            Responder::new(&mut *store, &instance)?
+        }
+    };
     let text = EventText::new(event);
     let (headers, attributes) = (text.headers(), text.attributes());
     let answer = instance
@@ -370,6 +391,19 @@ async fn call_responder(
         .call_respond(store, text.event(1, &headers, &attributes))
         .await?;
     Ok(reply::responder_outcome(answer))
+}
+
+/// A component that keeps its environment has the one of `init`, which is empty.
+fn check_environment(inspected: &Inspected, spec: &HookSpec) -> Result<(), LoadError> {
+    let init = inspected.init.as_ref();
+    let report = init.and_then(|init| init.report.as_ref());
+    if spec.environment.is_empty() || !report.is_some_and(|report| report.hides_environment()) {
+        return Ok(());
+    }
+
+    let message = "has an init that read the environment, so that its snapshot has an empty one and the variables of \
+        [environment] would not reach it: remove [environment], or the init (in Python, each init reads it)";
+    Err(LoadError::lasting(&inspected.file, message))
 }
 
 fn retry(error: &EnvironmentError) -> Outcome {

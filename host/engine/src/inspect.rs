@@ -1,11 +1,14 @@
 //! Reads a component's bytes without running or compiling it: whether it is one, what it imports
 //! and exports.
 
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 use wasmparser::{CanonicalFunction, CanonicalOption, Parser, Payload};
 
-use super::contract::{EXPORTED, check_export, check_import, is_incoming, is_spoken};
+use super::contract::{EXPORTED, INIT, check_export, check_import, is_incoming, is_spoken};
 use super::load_error::LoadError;
+use super::snapshot::report::InitReport;
 
 /// What the bytes say.
 #[derive(Debug, Clone)]
@@ -24,6 +27,17 @@ pub struct Inspected {
     pub memory_bytes: u64,
     /// Text of the embedded manifest.
     pub manifest: Option<String>,
+    /// Its `init`, if it has one.
+    pub init: Option<Init>,
+}
+
+/// A component's export `landfall:init/init`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Init {
+    /// The name of the interface, with its version.
+    pub export: String,
+    /// What became of it. `None`: the component was not compiled.
+    pub report: Option<Arc<InitReport>>,
 }
 
 /// The largest component file.
@@ -48,13 +62,33 @@ pub fn inspect(file: &str, bytes: &[u8]) -> Result<Inspected, LoadError> {
         exports: Vec::new(),
         memory_bytes: 0,
         manifest: None,
+        init: None,
     };
     read(bytes, &mut inspected).map_err(|error| refusal(error.to_string()))?;
     check_export(&inspected.exports).map_err(|error| refusal(error.to_string()))?;
     for import in &inspected.imports {
         check_import(import).map_err(|error| refusal(error.to_string()))?;
     }
+    let mut exports = inspected.exports.iter();
+    inspected.init = exports
+        .find(|name| name.strip_prefix(INIT).is_some_and(is_spoken))
+        .map(|name| Init {
+            export: name.clone(),
+            report: None,
+        });
     Ok(inspected)
+}
+
+// === impl Init ===
+
+impl Init {
+    /// Whether each event starts from a snapshot that was taken after `init`. False for a component
+    /// that was not compiled.
+    pub fn is_snapshotted(&self) -> bool {
+        self.report
+            .as_ref()
+            .is_some_and(|report| report.is_snapshotted())
+    }
 }
 
 // === impl Inspected ===

@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 #![warn(unreachable_pub)]
 
+mod address_space;
 mod attempt;
 mod background;
 mod bindings;
@@ -23,6 +24,7 @@ mod fixed;
 mod functions;
 mod guest_event;
 mod handler;
+mod initialise;
 mod inspect;
 mod kept_functions;
 mod limits;
@@ -38,6 +40,7 @@ mod run_slots;
 mod run_slots_tests;
 mod runtime;
 mod settings;
+mod snapshot;
 mod state;
 mod syscalls;
 mod target;
@@ -56,9 +59,11 @@ pub use contract::grant_for;
 pub use engine::{Engine, EngineSettings, Surroundings, precompile};
 pub use fixed::Fixed;
 pub use handler::Handler;
-pub use inspect::{COMPONENT_BYTES_MAX, Inspected, inspect};
+pub use inspect::{COMPONENT_BYTES_MAX, Init, Inspected, inspect};
 pub use load_error::LoadError;
 pub use permits::{NoPermit, Permit, Permits};
 pub use run_slots::{Flow, Overloaded, RunSlots};
+pub use snapshot::obstacle as snapshot_obstacle;
+pub use snapshot::report::InitReport;
 pub use target::{OrderOf, Target};
 pub use timeout::{TimedOut, timeout};

@@ -153,7 +153,7 @@ fn most_thread_ns(now: Instant) -> u64 {
 
 /// The CPU time of this thread. Wall-clock time would count the time that other threads had the
 /// core.
-fn thread_ns() -> u64 {
+pub(crate) fn thread_ns() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }

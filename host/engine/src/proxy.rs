@@ -10,13 +10,14 @@ use http::header::CONTENT_LENGTH;
 use http_body_util::Full;
 use tokio::sync::oneshot;
 use wasmtime::Store;
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime::component::ComponentExportIndex;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
+use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, WasiHttpView};
 
 use super::state::AttemptState;
-use super::{attempt, reply};
+use super::{attempt, initialise, reply};
 use landfall_egress::{BODY_BYTES_MAX, CollectError};
 use landfall_model::{Event, MemoryBudget, Outcome};
 
@@ -29,10 +30,11 @@ const NO_HOST: &str = "localhost";
 const UNFINISHED: &str = "the handler ended before it finished the body of its response";
 const NO_RESPONSE: &str = "the handler has ended without setting a response";
 
-/// Runs one event. `path`, without its first slash, replaces the path of the event. An error is a
-/// trap.
+/// Runs one event. `init` runs before it. `path`, without its first slash, replaces the path of the
+/// event. An error is a trap.
 pub(crate) async fn call(
     pre: &ProxyPre<AttemptState>,
+    init: Option<&ComponentExportIndex>,
     store: &mut Store<AttemptState>,
     event: &Event,
     number: u32,
@@ -51,7 +53,14 @@ pub(crate) async fn call(
     let mut http = store.data_mut().http();
     let request = http.new_incoming_request(Scheme::Http, request)?;
     let answer = http.new_response_outparam(answer)?;
-    let proxy = pre.instantiate_async(&mut *store).await?;
+    let proxy = match init {
+        None => pre.instantiate_async(&mut *store).await?,
+        Some(init) => {
+            let pre = pre.instance_pre();
+            let instance = Box::pin(initialise::instantiate(pre, store, init)).await?;
+            Proxy::new(&mut *store, &instance)?
+        }
+    };
 
     let outcome = {
         // The guest writes the body while the host reads it.

@@ -54,7 +54,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
-        ["compile", target] => compile_child(Path::new(target), None),
+        ["compile", target] => compile_child(Path::new(target), None, None),
         [component, cache, events] => {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()

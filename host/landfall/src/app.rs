@@ -42,7 +42,9 @@ pub use landfall_distribution::{
     Callers, Fetched, FoundSignature, NewHookFile, Source, fetch, install, other_users, push,
     updated,
 };
-pub use landfall_engine::{CAPABILITIES, Inspected, compile_child, grant_for, inspect, precompile};
+pub use landfall_engine::{
+    CAPABILITIES, Init, Inspected, compile_child, grant_for, inspect, precompile, snapshot_obstacle,
+};
 pub use landfall_hooks::{HookState, HookStatus, Hooks, packs};
 pub use landfall_ledger::BackedUp;
 pub use landfall_secrets::admin_token_path;

@@ -58,7 +58,7 @@ pub async fn try_component(file: &Path) -> anyhow::Result<Inspected> {
     engine
         .prepare(&component, &spec, sizes, secrets, metrics)
         .await?;
-    Ok(inspected)
+    Ok(component.inspected().clone())
 }
 
 /// A hook that grants what the component imports.

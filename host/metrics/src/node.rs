@@ -32,6 +32,7 @@ pub struct Metrics {
     connections_limited: IntCounterVec,
     messages: IntCounterVec,
     compile_time: HistogramVec,
+    component_snapshots: IntCounterVec,
     commit_time: Histogram,
 }
 
@@ -83,6 +84,9 @@ impl Metrics {
         let help = "From the start of a compiler to machine code, or to the error.";
         let name = "landfall_component_compile_duration_seconds";
         let compile = HistogramOpts::new(name, help).buckets(buckets::COMPILE.to_vec());
+        let help = "Compiled components that have an init: with a snapshot (taken), without one, so \
+                    that init runs at the start of each event (impossible), or refused (failed).";
+        let snapshots = Opts::new("landfall_component_snapshots_total", help);
         let help =
             "The commit of a transaction that is acknowledged after it: the write and the sync.";
         let name = "landfall_ledger_commit_duration_seconds";
@@ -99,6 +103,7 @@ impl Metrics {
             ),
             messages: registered(&registry, IntCounterVec::new(messages, &["reason"])),
             compile_time: registered(&registry, HistogramVec::new(compile, &["result"])),
+            component_snapshots: registered(&registry, IntCounterVec::new(snapshots, &["result"])),
             commit_time: registered(&registry, Histogram::with_opts(commit)),
             registry,
             hooks,
@@ -163,6 +168,11 @@ impl Metrics {
         let result = if is_compiled { "compiled" } else { "failed" };
         let time = time.as_secs_f64();
         self.compile_time.with_label_values(&[result]).observe(time);
+    }
+
+    /// A component with an `init` that was compiled or refused.
+    pub fn count_snapshot(&self, result: &'static str) {
+        self.component_snapshots.with_label_values(&[result]).inc();
     }
 
     /// The time of a durable commit of the ledger.

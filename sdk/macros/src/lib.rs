@@ -1,7 +1,7 @@
-//! The `#[handler]`, `#[responder]` and `#[settings]` attributes. Use them through `landfall_sdk`:
+//! The `#[handler]`, `#[responder]`, `#[init]` and `#[settings]` attributes. Use them through `landfall_sdk`:
 //! the code that they write needs that crate.
 //!
-//! `#[handler]` and `#[responder]` leave the function as it is, so that tests call it natively, and
+//! `#[handler]`, `#[responder]` and `#[init]` leave the function as it is, so that tests call it natively, and
 //! add the component's export for wasm only. `#[settings]` describes a type of settings.
 
 mod manifest;
@@ -60,6 +60,24 @@ pub fn responder(arguments: TokenStream, item: TokenStream) -> TokenStream {
     }
 }
 
+/// Makes a function the initialisation of this component: it runs once, when Landfall compiles the
+/// component, and each event starts with a copy of the memory that it left.
+///
+/// The function takes no arguments and returns nothing, or `Result<(), _>` with an error that can
+/// be displayed. An error or a panic refuses the component. Only the log and WASI are there: a call
+/// of any other function of the host refuses the component.
+#[proc_macro_attribute]
+pub fn init(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let original = Tokens::from(item.clone());
+    match expand_init(arguments, item) {
+        Ok(tokens) => tokens.into(),
+        Err(error) => {
+            let error = error.into_compile_error();
+            quote!(#original #error).into()
+        }
+    }
+}
+
 fn expand(arguments: TokenStream, item: TokenStream) -> Result<Tokens, Error> {
     let options: Options = syn::parse(arguments)?;
     let function = function(syn::parse(item)?)?;
@@ -104,6 +122,56 @@ fn expand_responder(arguments: TokenStream, item: TokenStream) -> Result<Tokens,
     );
     let types = types(&function);
     Ok(quote!(#function #types #export))
+}
+
+fn expand_init(arguments: TokenStream, item: TokenStream) -> Result<Tokens, Error> {
+    if !arguments.is_empty() {
+        return Err(Error::new(
+            Tokens::from(arguments).span(),
+            "#[init] has no options",
+        ));
+    }
+    let function = function(syn::parse(item)?)?;
+    let signature = &function.sig;
+    if let Some(token) = signature.asyncness {
+        return Err(Error::new(
+            token.span(),
+            "an init is not async: it may only compute",
+        ));
+    }
+    if !signature.generics.params.is_empty() || !signature.inputs.is_empty() {
+        return Err(Error::new(
+            signature.span(),
+            "an init has no arguments and no generic parameters: there is no event yet",
+        ));
+    }
+
+    let name = &signature.ident;
+    let result = match &signature.output {
+        ReturnType::Default => None,
+        ReturnType::Type(_, ty) => Some(quote_spanned! {ty.span()=>
+            const _: () = ::landfall_sdk::function::is_init_result::<#ty>();
+        }),
+    };
+    let bindings = quote!(::landfall_sdk::bindings::initialising);
+    Ok(quote! {
+        #function
+        #result
+        #[allow(non_upper_case_globals, dead_code)]
+        const a_component_has_one_init: () = ();
+        // On other targets the function counts as used.
+        const _: () = { let _ = #name; };
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            struct Component;
+            impl #bindings::exports::landfall::init::init::Guest for Component {
+                fn init() -> ::core::result::Result<(), ::std::string::String> {
+                    ::landfall_sdk::exports::init(#name)
+                }
+            }
+            #bindings::__export_init!(Component with_types_in #bindings);
+        };
+    })
 }
 
 /// Describes a type of settings, for `#[handler(settings = …)]`: write it above

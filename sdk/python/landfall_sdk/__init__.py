@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._event import Event, Headers, Values
 from ._failure import CapabilityError, Defer, HttpError, Reject, Retry
-from ._register import handler, responder
+from ._register import handler, init, responder
 from ._reply import Reply
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ __all__ = [
     "emit",
     "handler",
     "http",
+    "init",
     "kv",
     "log",
     "responder",

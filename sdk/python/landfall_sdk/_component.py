@@ -17,7 +17,10 @@ from . import _logging, _trace
 from ._contract.payload import payload_of
 from ._event import Event, Headers
 from ._outcome import Ended, Raw, ended
-from ._register import registered
+from ._register import initialising, registered
+from ._reply import Reply
+from ._trace import described
+from ._values import well_formed
 
 _logging.install()
 logging.raiseExceptions = False
@@ -48,8 +51,32 @@ class Responder:
         return _reply(end.reply)
 
 
+class Init:
+    """The export `landfall:init/init`."""
+
+    def init(self) -> None:
+        streams = _logging.redirect()
+        try:
+            for function in initialising:
+                function()
+            _run_once()
+        except BaseException as error:
+            raise Err(well_formed(described(error))) from None
+        finally:
+            for stream in streams:
+                stream.close_line()
+
+
+def _run_once() -> None:
+    """What each event runs, so that the interpreter has prepared it for all of them."""
+    body = types.Payload_Text("{}")
+    raw = types.Event("", "", 1, "2000-01-01T00:00:00.000Z", None, None, None, "POST", "/", None, [], body, [])
+    _reply(Reply(200, _event(raw).json()).raw())
+    random.seed()
+
+
 def _call(kind: str, raw: types.Event) -> Ended:
-    # The state of the component is a copy of that after its build, also the state of `random`.
+    # The state of the component is a copy of that after its build or its `init`, also the state of `random`.
     random.seed()
     streams = _logging.redirect()
     end = ended(registered[kind], _event(raw))

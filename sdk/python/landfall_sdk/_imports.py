@@ -20,7 +20,7 @@ class Source:
     capabilities: set[str] = field(default_factory=set)
     """The modules of the SDK that need an interface."""
     decorated: dict[str, list[int]] = field(default_factory=dict)
-    """The lines of functions with `@handler` and `@responder`."""
+    """The lines of functions with `@handler`, `@responder` and `@init`."""
     modules: set[str] = field(default_factory=set)
     """Other modules that it imports."""
 
@@ -98,9 +98,9 @@ def read_import(source: Source, node: ast.ImportFrom, package: str) -> None:
 def read_function(source: Source, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
     for decorator in node.decorator_list:
         match decorator:
-            case ast.Name(id=("handler" | "responder") as kind):
+            case ast.Name(id=("handler" | "responder" | "init") as kind):
                 pass
-            case ast.Attribute(value=ast.Name(), attr=("handler" | "responder") as kind):
+            case ast.Attribute(value=ast.Name(), attr=("handler" | "responder" | "init") as kind):
                 pass
             case _:
                 continue

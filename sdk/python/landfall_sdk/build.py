@@ -151,7 +151,8 @@ def used_by(sources: list[Source]) -> list[str]:
 
 
 def world_of(sources: list[Source]) -> str:
-    return world(used_by(sources), sources[0].decorated.get("responder") is not None)
+    exported = sources[0].decorated
+    return world(used_by(sources), "responder" in exported, "init" in exported)
 
 
 def read_project(folder: Path) -> Project:
@@ -243,19 +244,22 @@ def is_source(path: Path) -> bool:
     return not (path.is_symlink() and path.parent.resolve().is_relative_to(path.resolve()))
 
 
-def world(used: list[str], has_responder: bool) -> str:
+def world(used: list[str], has_responder: bool, has_init: bool = False) -> str:
     lines = [f"  import {WORLDS[name]};" for name in used]
     lines.append("  export landfall:hook/handler@0.1.0;")
     if has_responder:
         lines.append("  export landfall:hook/responder@0.1.0;")
+    if has_init:
+        lines.append("  export landfall:init/init@0.1.0;")
     body = "\n".join(lines)
     return f"package landfall:generated;\n\nworld component {{\n{body}\n}}\n"
 
 
 def imports_of(wanted: str) -> str:
     """The first line of the component: what a component of this world exports."""
-    exported = "Handler, Responder, loaded" if "/responder@" in wanted else "Handler, loaded"
-    return f"from landfall_sdk._component import {exported}\n"
+    optional = {"Responder": "/responder@", "Init": "/init@"}
+    exported = ["Handler", *(name for name, interface in optional.items() if interface in wanted), "loaded"]
+    return f"from landfall_sdk._component import {', '.join(exported)}\n"
 
 
 def modules_of(handler: str, sources: list[Source]) -> str:

@@ -13,7 +13,7 @@ from landfall_sdk import build
 from landfall_sdk._imports import read_sources
 from landfall_sdk._manifest import manifest, with_manifest
 from landfall_sdk._problem import Problem
-from landfall_sdk._register import handler, registered
+from landfall_sdk._register import handler, init, registered
 
 
 class Builds(unittest.TestCase):
@@ -130,6 +130,16 @@ class Builds(unittest.TestCase):
             "package landfall:generated;\n\nworld component {\n  import landfall:kv/kv@0.1.0;\n  import landfall:hook/log@0.1.0;\n"
             "  export landfall:hook/handler@0.1.0;\n  export landfall:hook/responder@0.1.0;\n}\n",
         )
+
+    def test_init_is_exported_if_used(self):
+        self.write(handler="from landfall_sdk import handler, init\n@init\ndef f(): ...\n@handler\ndef g(event): ...\n")
+        wanted = build.world_of(read_sources(self.folder, "handler.py"))
+        self.assertIn("  export landfall:init/init@0.1.0;\n", wanted)
+        self.assertEqual(build.imports_of(wanted), "from landfall_sdk._component import Handler, Init, loaded\n")
+
+    def test_init_has_no_parameters(self):
+        with self.assertRaisesRegex(TypeError, "without parameters: there is no event yet"):
+            init(lambda event: None)
 
     def test_pyproject_describes_the_component(self):
         (self.folder / "manifest.toml").write_text('event-types = ["paid"]\n\n[needs]\nname = 1\n')

@@ -9,7 +9,7 @@ use wit_bindgen_core::wit_parser::{
 
 const PAGE: &str = "docs/handlers/contract.md";
 /// In the order in which an author meets them.
-const PACKAGES: [&str; 6] = ["event", "hook", "http", "kv", "table", "emit"];
+const PACKAGES: [&str; 7] = ["event", "hook", "init", "http", "kv", "table", "emit"];
 /// The text before the generated part ends here.
 const MARK: &str =
     "<!-- Generated from wit/: `LANDFALL_UPDATE_DOCS=1 cargo test --test it contract::page`. -->\n";
@@ -42,7 +42,7 @@ impl Page {
     fn of_wit() -> Page {
         let mut resolve = Resolve::default();
         // Each package after those that it uses.
-        for package in ["event", "http", "hook", "kv", "table", "emit"] {
+        for package in ["event", "http", "hook", "init", "kv", "table", "emit"] {
             let file = root().join("wit").join(format!("{package}.wit"));
             resolve.push_path(file).expect("the file is WIT");
         }

@@ -65,7 +65,7 @@ pub(super) const MAY_DEPEND_ON: [(&str, &[&str]); 21] = [
 ];
 
 /// A large dependency and the crates that may list it.
-const OWNERS: [(&str, &[&str]); 16] = [
+const OWNERS: [(&str, &[&str]); 17] = [
     ("rusqlite", &["ledger", "bench"]),
     ("tokio-postgres", &["ledger"]),
     ("async-nats", &["broker"]),
@@ -77,6 +77,7 @@ const OWNERS: [(&str, &[&str]); 16] = [
     ("wasmtime", &["engine"]),
     ("wasmtime-wasi", &["engine"]),
     ("wasmtime-wasi-http", &["engine"]),
+    ("wasmtime-wizer", &["engine"]),
     ("wasmparser", &["engine"]),
     ("hyper-rustls", &["egress"]),
     ("reqwest", &["bench"]),

@@ -14,6 +14,7 @@ use super::check::{print_receipt, receipt};
 use super::output::say;
 use super::served;
 use super::target::AdminFlags;
+use crate::app;
 
 /// Where the components of a cargo workspace go by default.
 const OUT_DEFAULT: &str = "plugins";
@@ -76,8 +77,17 @@ async fn all(flags: &BuildFlags) -> anyhow::Result<ExitCode> {
 /// A handler's folder.
 async fn one(project: &Project, flags: &BuildFlags) -> anyhow::Result<ExitCode> {
     let built = landfall_author::build(project, flags.install)?;
+    let obstacle = match built.inspected.init {
+        Some(_) => app::snapshot_obstacle(&std::fs::read(&built.path)?),
+        None => None,
+    };
     if !flags.json {
         print_receipt(&built.inspected)?;
+        if let Some(obstacle) = &obstacle {
+            say!(
+                "warning  its init will run at the start of each event: there is no snapshot, because {obstacle}"
+            );
+        }
     }
 
     let (path, out) = match &flags.out {
@@ -88,6 +98,10 @@ async fn one(project: &Project, flags: &BuildFlags) -> anyhow::Result<ExitCode> 
     let mut receipt = receipt(&built.inspected)?;
     if let Some(target) = built.target {
         receipt["target"] = json!(target.triple());
+    }
+    if let Some(obstacle) = obstacle {
+        receipt["init"]["snapshot"] = json!(false);
+        receipt["init"]["no_snapshot_because"] = json!(obstacle);
     }
     let limit = Duration::from_secs(if flags.out.is_some() { flags.wait } else { 0 });
     let files = [path];

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::flags::{NodeFlags, node_config};
 use super::listing::printable;
 use super::output::say;
-use crate::app::{self, CAPABILITIES, HookState, HookStatus, Inspected, grant_for};
+use crate::app::{self, CAPABILITIES, HookState, HookStatus, Init, Inspected, grant_for};
 use crate::telemetry;
 use landfall_config::{Manifest, SettingsSchema};
 
@@ -207,6 +207,7 @@ pub(super) fn receipt(inspected: &Inspected) -> anyhow::Result<Value> {
         "exports": inspected.exports,
         "imports": imports.collect::<Vec<_>>(),
         "responder": inspected.has_responder(),
+        "init": inspected.init.as_ref().map(init_receipt),
         "name": manifest.name,
         "version": manifest.version,
         "description": manifest.description,
@@ -215,6 +216,40 @@ pub(super) fn receipt(inspected: &Inspected) -> anyhow::Result<Value> {
         "warnings": manifest.warnings,
         "settings_schema": schema.map(SettingsSchema::json),
     }))
+}
+
+/// The `init` of a component. `snapshot` is null before the component is compiled.
+fn init_receipt(init: &Init) -> Value {
+    let report = init.report.as_deref();
+    json!({
+        "export": init.export,
+        "snapshot": report.map(|report| report.is_snapshotted()),
+        "no_snapshot_because": report.and_then(|report| report.obstacle.as_deref()),
+        "processor_ms": report.map(|report| report.processor_ms),
+        "took_random_numbers": report.map(|report| report.took_random_numbers),
+        "read_environment": report.map(|report| report.read_environment),
+    })
+}
+
+/// What a node does with the `init` of a component.
+fn init_line(init: &Init) -> String {
+    let Some(report) = &init.report else {
+        return "runs once, when a node compiles the component; `landfall inspect` shows the result".into();
+    };
+    if let Some(obstacle) = &report.obstacle {
+        return format!(
+            "runs at the start of each event: there is no snapshot, because {obstacle}"
+        );
+    }
+
+    let mut line = format!(
+        "has run for {} ms; each event starts with what it left in memory",
+        report.processor_ms
+    );
+    if report.took_random_numbers {
+        line.push_str(", also the random numbers that it kept");
+    }
+    line
 }
 
 fn iec(bytes: u64) -> impl std::fmt::Display {
@@ -249,6 +284,9 @@ pub(super) fn print_receipt(inspected: &Inspected) -> anyhow::Result<()> {
         .exports
         .iter()
         .for_each(|name| say!("exports  {}", printable(name)));
+    if let Some(init) = &inspected.init {
+        say!("init     {}", printable(&init_line(init)));
+    }
     let (wasi, ours): (Vec<&String>, Vec<&String>) = inspected
         .imports
         .iter()

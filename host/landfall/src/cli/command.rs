@@ -136,6 +136,9 @@ pub(super) enum Command {
         /// The functions that are compiled already. New ones are written beside the target.
         #[arg(long)]
         functions: Option<PathBuf>,
+        /// The interface with `init`, which runs before its component is compiled.
+        #[arg(long)]
+        init: Option<String>,
     },
 }
 

@@ -76,7 +76,11 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     }
 
     match command {
-        Command::Compile { target, functions } => app::compile_child(&target, functions.as_deref()),
+        Command::Compile {
+            target,
+            functions,
+            init,
+        } => app::compile_child(&target, functions.as_deref(), init.as_deref()),
         Command::Up(flags) => block_on(up::up(flags)),
         Command::Serve(flags) => block_on(serve(flags)),
         Command::Check(flags) => block_on(check::check(flags.node, flags.json)),

@@ -1,0 +1,36 @@
+"""Parses the body and answers one field of it, by a template that `init` has compiled."""
+
+from functools import cache
+
+from jinja2 import Environment, Template
+
+from landfall_sdk import Event, Reply, handler, init
+
+SOURCE = """
+{%- macro text(value) -%}
+{{ value | tojson }}
+{%- endmacro -%}
+{%- set fields = {"ref": ref} -%}
+{
+{%- for name, value in fields | dictsort -%}
+{{ text(name) }}: {{ text(value) }}{%- if not loop.last %}, {% endif -%}
+{%- endfor -%}
+}
+"""
+
+
+@cache
+def template() -> Template:
+    return Environment(trim_blocks=True).from_string(SOURCE)
+
+
+@init
+def prepare() -> None:
+    template().render(ref="refs/heads/main")
+
+
+@handler
+def handle(event: Event) -> Reply:
+    body = event.json()
+
+    return Reply(200, template().render(ref=body["ref"]).strip(), {"content-type": "application/json"})

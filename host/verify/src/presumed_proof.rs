@@ -80,7 +80,7 @@ struct Masking<'n> {
 /// An object or an array of JSON that has begun.
 struct Container {
     is_object: bool,
-    awaits_key: bool,
+    expects_key: bool,
     /// Every value in it is a proof, because its own name is that of one.
     is_proof: bool,
     /// The present key is the name of a proof.
@@ -205,7 +205,7 @@ impl Masking<'_> {
                 "{" | "[" => open.push(Container::within(open.last(), mark == "{")),
                 "," => {
                     if let Some(container) = open.last_mut() {
-                        container.awaits_key = container.is_object;
+                        container.expects_key = container.is_object;
                     }
                 }
                 _ => drop(open.pop()),
@@ -231,8 +231,8 @@ impl Masking<'_> {
             return Some(MASKED.to_owned());
         };
 
-        if container.awaits_key {
-            container.awaits_key = false;
+        if container.expects_key {
+            container.expects_key = false;
             container.is_key_of_proof = text.is_none_or(|name| self.names.has_key(&name));
             return None;
         }
@@ -311,7 +311,7 @@ impl Container {
     fn within(parent: Option<&Container>, is_object: bool) -> Container {
         Container {
             is_object,
-            awaits_key: is_object,
+            expects_key: is_object,
             is_proof: parent.is_some_and(Container::is_proof_next),
             is_key_of_proof: false,
         }

@@ -427,7 +427,7 @@ impl Verifier {
     pub fn without_authentication(self) -> Verifier {
         Verifier {
             auth_scheme: AuthScheme::Open,
-            proof: None,
+            proof: String::new(),
             ..self
         }
     }

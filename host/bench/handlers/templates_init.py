@@ -1,5 +1,8 @@
 """Parses the body and answers one field of it, by a template that `init` has compiled."""
 
+# Jinja imports these only when it needs them: without a line here, the build leaves them out.
+import encodings.unicode_escape
+import jinja2.debug
 from functools import cache
 
 from jinja2 import Environment, Template

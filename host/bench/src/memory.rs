@@ -23,7 +23,15 @@ pub(crate) struct MemoryFlags {
 
 struct Row {
     hooks: usize,
-    resident_kib: u64,
+    resident: Resident,
+}
+
+/// The resident memory of a node.
+struct Resident {
+    kib: u64,
+    /// Of it the memory that the node has written. The rest are pages of its files, which the
+    /// system can drop.
+    anonymous_kib: u64,
 }
 
 pub(crate) async fn measure(flags: &RunFlags, memory: &MemoryFlags) -> anyhow::Result<()> {
@@ -42,11 +50,12 @@ pub(crate) async fn measure(flags: &RunFlags, memory: &MemoryFlags) -> anyhow::R
         present = present.max(*hooks);
         rows.push(Row {
             hooks: present,
-            resident_kib: resident_kib(&env, &requests).await?,
+            resident: resident(&env, &requests).await?,
         });
     }
 
-    let mut table = "| hooks | resident memory | each further hook |\n|--:|--:|--:|\n".to_owned();
+    let mut table = "| hooks | resident memory | without pages of files | each further hook |\n|--:|--:|--:|--:|\n"
+        .to_owned();
     for (number, row) in rows.iter().enumerate() {
         table.push_str(&row.row(number.checked_sub(1).map(|before| &rows[before])));
     }
@@ -62,13 +71,16 @@ pub(crate) async fn measure(flags: &RunFlags, memory: &MemoryFlags) -> anyhow::R
 }
 
 /// Of a node that has compiled nothing itself, after each hook has answered once.
-async fn resident_kib(env: &BenchEnv, requests: &[Vec<u8>]) -> anyhow::Result<u64> {
+async fn resident(env: &BenchEnv, requests: &[Vec<u8>]) -> anyhow::Result<Resident> {
     let (compiles, _) = env.start_node_with_admin_that_answers(requests).await?;
     compiles.stop().await?;
 
     let (node, _) = env.start_node_with_admin_that_answers(requests).await?;
     tokio::time::sleep(SETTLE).await;
-    let resident = node.resident_kib();
+    let resident = Resident {
+        kib: node.resident_kib(),
+        anonymous_kib: node.anonymous_kib(),
+    };
     node.stop().await?;
     Ok(resident)
 }
@@ -80,25 +92,30 @@ impl Row {
         let each = before
             .filter(|before| before.hooks < self.hooks)
             .map(|before| {
-                let added = self.resident_kib.saturating_sub(before.resident_kib);
+                let added = self.resident.kib.saturating_sub(before.resident.kib);
                 format!(
                     "{:.0} KiB",
                     added as f64 / (self.hooks - before.hooks) as f64
                 )
             });
         format!(
-            "| {} | {:.1} MiB | {} |\n",
+            "| {} | {:.1} MiB | {:.1} MiB | {} |\n",
             self.hooks,
-            self.mib(),
+            mib(self.resident.kib),
+            mib(self.resident.anonymous_kib),
             each.unwrap_or_default()
         )
     }
 
-    fn mib(&self) -> f64 {
-        round(self.resident_kib as f64 / 1024.0, 1)
-    }
-
     fn as_json(&self) -> Value {
-        json!({ "hooks": self.hooks, "resident_mib": self.mib() })
+        json!({
+            "hooks": self.hooks,
+            "resident_mib": mib(self.resident.kib),
+            "anonymous_mib": mib(self.resident.anonymous_kib),
+        })
     }
+}
+
+fn mib(kib: u64) -> f64 {
+    round(kib as f64 / 1024.0, 1)
 }

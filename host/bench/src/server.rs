@@ -85,6 +85,11 @@ impl Server {
         self.status_kib("VmRSS:")
     }
 
+    /// The part of the resident set that is no page of a file, in KiB.
+    pub(crate) fn anonymous_kib(&self) -> u64 {
+        self.status_kib("RssAnon:")
+    }
+
     /// User and system time so far.
     pub(crate) fn processor_time(&self) -> Duration {
         // utime and stime. The two after them are those of workers that have ended.

@@ -1,6 +1,9 @@
 //! Response bodies for records: the beginning of a text, without values whose names say that they
 //! are secret. Credentials that were sent with the call have been removed from the response before.
 
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
 use landfall_model::split_json_string;
 
 const REDACTED: &str = "[redacted]";
@@ -16,6 +19,14 @@ const SENSITIVE: [&str; 9] = [
     "credential",
     "session",
 ];
+
+/// Finds the words of `SENSITIVE` in one pass: names are looked at in every call.
+static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    let words = AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        .build(SENSITIVE);
+    words.expect("the words are few and short")
+});
 
 /// The first bytes of a response body, if they are text.
 pub fn excerpt(body: &[u8], bytes_max: usize) -> String {
@@ -37,18 +48,18 @@ pub fn excerpt(body: &[u8], bytes_max: usize) -> String {
 }
 
 fn is_sensitive(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    SENSITIVE.iter().any(|word| name.contains(word))
+    WORDS.is_match(name)
 }
 
 /// The JSON text need not be complete: only its string literals are read.
 fn of_json(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
-    let (mut rest, mut is_named) = (text, false);
+    // The string before, if it may be the name of the next one.
+    let (mut rest, mut name) = (text, None);
     while let Some(at) = rest.find('"') {
         let between = &rest[..at];
         let (literal, after) = split_json_string(&rest[at..]);
-        let is_secret = is_named && between.trim() == ":";
+        let is_secret = between.trim() == ":" && name.is_some_and(is_sensitive);
         masked.push_str(between);
         if is_secret {
             masked.extend(["\"", REDACTED, "\""]);
@@ -56,7 +67,7 @@ fn of_json(text: &str) -> String {
             masked.push_str(literal);
         }
 
-        is_named = !is_secret && is_sensitive(literal);
+        name = (!is_secret).then_some(literal);
         rest = after;
     }
 

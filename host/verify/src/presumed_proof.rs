@@ -22,8 +22,9 @@ const ORDER_KEY: &str = "order-key";
 const SCHEME: &str = "verified-by-scheme";
 /// Schemes that may read their proof from the path, whatever it looks like.
 const OF_PATHS: [&str; 2] = ["token", "jwt"];
-/// Documents within strings of documents.
+/// Documents and queries of URLs within each other.
 const DEPTH_MAX: usize = 3;
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Whether the event does not say where its request had the proof of its sender.
 pub(crate) fn is_proof_unknown(event: &Event) -> bool {
@@ -42,7 +43,7 @@ pub(crate) fn without_presumed_proof(event: &Event, names: &ProofNames) -> Event
     shown.query = event
         .query
         .as_deref()
-        .map(|query| masking.pairs(query, ProofNames::has_parameter));
+        .map(|query| masking.pairs(query, ProofNames::has_parameter, 0));
     for (name, value) in &mut shown.headers {
         masking.header(name.as_str(), value);
     }
@@ -138,7 +139,12 @@ impl Masking<'_> {
     }
 
     /// `name=value&…`, of a query or a form. The rest stays byte for byte.
-    fn pairs(&mut self, text: &str, is_name: fn(&ProofNames, &str) -> bool) -> String {
+    fn pairs(
+        &mut self,
+        text: &str,
+        is_name: fn(&ProofNames, &str) -> bool,
+        depth: usize,
+    ) -> String {
         let mut masked = Vec::new();
         for pair in text.split('&') {
             let Some((name, value)) = form_urlencoded::parse(pair.as_bytes()).next() else {
@@ -150,7 +156,7 @@ impl Masking<'_> {
                 self.note(&value);
                 Some(MASKED.to_owned())
             } else {
-                self.value(&value, 0)
+                self.value(&value, depth)
             };
             masked.push(match shown {
                 Some(shown) => format!("{}={}", encoded(&name), encoded(&shown)),
@@ -171,15 +177,20 @@ impl Masking<'_> {
             let masked = self.json(value, depth + 1);
             return (masked != value).then_some(masked);
         }
-        if looks_like_proof(value) {
+        if looks_like_proof(value) || has_password(value) {
             return Some(MASKED.to_owned());
         }
 
-        let (url, query) = value
-            .split_once('?')
-            .filter(|(url, _)| !url.contains(char::is_whitespace))?;
-        let masked = self.pairs(query, ProofNames::has_parameter);
-        (masked != query).then(|| format!("{url}?{masked}"))
+        // Also of a fragment, in which browsers receive tokens.
+        let (url, query) = value.split_at(value.find(['?', '#'])? + 1);
+        if query.is_empty() || url.contains(char::is_whitespace) {
+            return None;
+        }
+        if depth == DEPTH_MAX {
+            return Some(MASKED.to_owned());
+        }
+        let masked = self.pairs(query, ProofNames::has_parameter, depth + 1);
+        (masked != query).then(|| format!("{url}{masked}"))
     }
 
     /// A document of JSON. What is not masked stays byte for byte.
@@ -256,18 +267,32 @@ impl Masking<'_> {
             return self.json(text, 0).into();
         }
 
-        let trimmed = text.trim();
-        let is_word = !trimmed.is_empty() && !trimmed.contains(char::is_whitespace);
+        let trimmed = text.trim_start_matches(BYTE_ORDER_MARK).trim();
+        let words = trimmed.split_whitespace().take(3).count();
         let has_pairs = trimmed.trim_end_matches('=').contains('=');
-        // Of JSON, what is here ends early, or is a string.
-        let may_be_token = trimmed.starts_with(['{', '[', '"']) || (is_word && !has_pairs);
+        // Of JSON, what is here ends early, has a byte order mark, or is a string.
+        let may_be_token = trimmed.starts_with(['{', '[', '"'])
+            || (words == 1 && !has_pairs)
+            || (words == 2 && looks_like_proof(trimmed));
         if may_be_token {
             Bytes::from_static(MASKED.as_bytes())
-        } else if is_form || is_word {
-            self.pairs(text, ProofNames::has_field).into()
+        } else if is_form || words == 1 || self.has_proof_field(text) {
+            self.pairs(text, ProofNames::has_field, 0).into()
         } else {
             body.clone()
         }
+    }
+
+    /// Whether a text is a form with a proof, whatever its content type says: schemes read it as
+    /// one.
+    fn has_proof_field(&self, text: &str) -> bool {
+        let names = text.split('&').filter_map(|pair| pair.split_once('='));
+        names
+            .filter(|(name, _)| !name.contains(char::is_whitespace))
+            .any(|(name, _)| {
+                let decoded = percent_decode_str(name).decode_utf8_lossy();
+                self.names.has_field(&decoded)
+            })
     }
 
     fn multipart(&mut self, content_type: &str, body: &Bytes) -> Bytes {
@@ -277,6 +302,7 @@ impl Masking<'_> {
         };
 
         let mut masked = body.clone();
+        let mut replacements = 0_usize;
         for (name, value) in fields {
             let shown = if self.names.has_field(&name) && !value.is_empty() {
                 self.note(&value);
@@ -285,8 +311,11 @@ impl Masking<'_> {
                 self.value(&value, 0)
             };
             let Some(shown) = shown else { continue };
-            if value.len() < PART_BYTES_MIN {
-                // It occurs elsewhere by chance.
+            replacements += 1;
+            let work = replacements.saturating_mul(body.len());
+            let is_too_much = replacements > PROOFS_MAX || (replacements > 1 && work > WORK_MAX);
+            // A short one occurs elsewhere by chance.
+            if is_too_much || value.len() < PART_BYTES_MIN {
                 return whole;
             }
             masked = replaced(&masked, value.as_bytes(), shown.as_bytes());
@@ -327,6 +356,15 @@ impl Container {
 fn is_document(text: &str) -> bool {
     text.trim_start().starts_with(['{', '['])
         && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+}
+
+/// Whether a text is a URL with a password.
+fn has_password(text: &str) -> bool {
+    let authority = text
+        .split_once("://")
+        .and_then(|(_, rest)| rest.split(['/', '?', '#']).next());
+    let user = authority.and_then(|authority| authority.rsplit_once('@'));
+    user.is_some_and(|(user, _)| user.contains(':') && !user.contains(char::is_whitespace))
 }
 
 #[cfg(test)]
@@ -399,6 +437,15 @@ mod tests {
                 r#"{"\ud800":"x","next":"/a?sig=y&b=1"}"#,
                 r#"{"\ud800":"(masked)","next":"/a?sig=(masked)&b=1"}"#,
             ),
+            (
+                r#"{"url":"https://x/cb#access_token=y&n=1","db":"pg://a:b@h/x","at":"a@b c?"}"#,
+                r#"{"url":"https://x/cb#access_token=(masked)&n=1","db":"(masked)","at":"a@b c?"}"#,
+            ),
+            (
+                r#"{"text":"see https://x or mail: a@b"}"#,
+                r#"{"text":"see https://x or mail: a@b"}"#,
+            ),
+            ("\u{feff}{\"token\":\"x\"}", MASKED),
             (r#""a canary""#, MASKED),
             ("12", MASKED),
             (r#"{"token":"cut"#, MASKED),
@@ -420,6 +467,17 @@ mod tests {
                 "payload=%7B%22token%22%3A%22(masked)%22%2C%22n%22%3A1%7D&a=1",
             ),
             ("text/plain", "a=1&sig=x", "a=1&sig=(masked)"),
+            (
+                "text/plain",
+                "token=x y&text=a b",
+                "token=(masked)&text=a b",
+            ),
+            ("text/plain", "Bearer x", MASKED),
+            (
+                "text/plain",
+                "basic words of a text",
+                "basic words of a text",
+            ),
             ("text/plain", "9f3b7c", MASKED),
             (FORM, "a-token", MASKED),
             ("text/plain", "YS10b2tlbg==", MASKED),
@@ -437,6 +495,23 @@ mod tests {
         assert_eq!(shown_body(multipart, &body(TOKEN)), body(MASKED));
         assert_eq!(shown_body(multipart, &body("x")), MASKED);
         assert_eq!(shown_body(multipart, "no form"), MASKED);
+        let many: String = (0..200)
+            .map(|number| part("a", &format!("Bearer {number}")))
+            .collect();
+        assert_eq!(shown_body(multipart, &format!("{many}--b--\r\n")), MASKED);
+    }
+
+    #[test]
+    fn nested_queries_end_early() {
+        let nested = |count: usize| format!("{{\"u\":\"{}a?token=x\"}}", "a?b=".repeat(count));
+        for (count, expected) in [
+            (1, "{\"u\":\"a?b=a%3Ftoken%3D(masked)\"}"),
+            // Deeper than the stack of a thread.
+            (100_000, "{\"u\":\"a?b=a%3Fb%3Da%253Fb%253D(masked)\"}"),
+        ] {
+            let body = nested(count);
+            assert_eq!(shown_body("application/json", &body), expected, "{count}");
+        }
     }
 
     #[test]

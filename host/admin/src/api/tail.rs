@@ -314,6 +314,12 @@ impl Watch {
             is_shared,
             open: BTreeMap::new(),
         };
+        if let Some(lowest) = newest.last()
+            && newest.len() < LOOK_BACK
+        {
+            // There are no others.
+            watch.add_gaps(0, *lowest);
+        }
         for pair in newest.windows(2).rev() {
             watch.add_gaps(pair[1], pair[0]);
         }
@@ -501,7 +507,11 @@ mod tests {
     #[test]
     fn missing_numbers_of_one_node_are_old() {
         let newest = [9, 8, 5, 4];
-        assert_eq!(Watch::after(&newest, true).gaps.numbers(), [6, 7]);
+        let shared = Watch::after(&newest, true);
+        assert_eq!(shared.gaps.numbers(), [1, 2, 3, 6, 7]);
+        let many: Vec<i64> = (2..LOOK_BACK as i64 + 2).rev().collect();
+        let shared = Watch::after(&many, true);
+        assert!(shared.gaps.numbers().is_empty(), "older ones were not read");
         let of_one_node = Watch::after(&newest, false);
         assert!(of_one_node.gaps.numbers().is_empty());
         assert_eq!(of_one_node.last, 9);

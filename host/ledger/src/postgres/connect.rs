@@ -24,10 +24,11 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// How long a node tries to connect when it starts.
 const FIRST_WITHIN: Duration = Duration::from_secs(30);
 const FIRST_AGAIN: Duration = Duration::from_millis(500);
-/// Options of each session: the schema, and time limits for statements, locks and idle
-/// transactions.
+/// Options of each session: the schema, time limits for statements, locks and idle transactions,
+/// and the isolation that steps count on, whatever the default of the role or the database is.
 const SESSION: &str = "-c search_path=landfall -c statement_timeout=10s -c lock_timeout=5s \
-                       -c idle_in_transaction_session_timeout=30s -c synchronous_commit=on";
+                       -c idle_in_transaction_session_timeout=30s -c synchronous_commit=on \
+                       -c default_transaction_isolation=read\\ committed";
 /// What to do if the role loses a right while the node runs.
 const RUNTIME_GRANT: &str = "run GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA landfall TO ROLE, with the role of the ledger's \
                              URL for ROLE";

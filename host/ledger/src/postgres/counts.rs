@@ -5,11 +5,13 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::Object;
+use deadpool_postgres::{Object, Pool};
 use tokio_postgres::{Error, Row};
 
-use super::query::Cached;
+use super::connect::describe_error;
+use super::query::{Cached, within};
 use crate::counts::{CountLine, add_up};
+use crate::error::LedgerError;
 use crate::shown::Count;
 use crate::state_column::{DONE, PENDING, RUNNING, StateColumn};
 use landfall_model::{DeliveryState, lock};
@@ -40,18 +42,32 @@ impl RollUps {
     }
 }
 
-/// Makes one row of the rows of each hook.
-pub(super) async fn roll_up(client: &Object) -> Result<(), Error> {
+/// Makes one row of the rows of each hook. Nothing waits for it: it may take longer than a lease
+/// lasts.
+pub(super) async fn roll_up(pool: Pool) {
     for _ in 0..ROLL_UPS_MAX {
-        let sql = "SELECT roll_up_counts($1, $2)";
-        let row = client
-            .query_one_cached(sql, &[&ROLL_UP_MIN, &ROLL_UP_MAX])
-            .await?;
-        if row.get::<_, i32>(0) < ROLL_UP_MAX {
-            break;
+        match within(roll_up_some(&pool)).await {
+            Ok(rows) if rows >= ROLL_UP_MAX => {}
+            Ok(_) => return,
+            Err(error) => {
+                tracing::debug!(%error, "the counts of deliveries are not added up yet: `stats` reads more rows");
+                return;
+            }
         }
     }
-    Ok(())
+}
+
+/// One transaction. Returns how many rows it has read.
+async fn roll_up_some(pool: &Pool) -> Result<i32, LedgerError> {
+    let client = pool
+        .get()
+        .await
+        .map_err(|error| LedgerError::Unreachable(describe_error(&error)))?;
+    let sql = "SELECT roll_up_counts($1, $2)";
+    let row = client
+        .query_one_cached(sql, &[&ROLL_UP_MIN, &ROLL_UP_MAX])
+        .await?;
+    Ok(row.try_get(0)?)
 }
 
 /// The number of deliveries by hook and state, as of one snapshot. The condition of each part is

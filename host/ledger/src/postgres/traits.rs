@@ -223,10 +223,7 @@ impl Deliveries for Postgres {
         });
         let freed = freed.await?;
         if self.roll_ups.take_due() {
-            let rolled_up = self.ask(async |client| counts::roll_up(client).await);
-            if let Err(error) = rolled_up.await {
-                tracing::debug!(%error, "the counts of deliveries are not added up yet: `stats` reads more rows");
-            }
+            tokio::spawn(counts::roll_up(self.pool.clone()));
         }
         Ok(freed as usize)
     }

@@ -5,6 +5,8 @@
 CREATE OR REPLACE FUNCTION count_deliveries() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 BEGIN
     IF TG_OP = 'TRUNCATE' THEN
+        -- A total that a transaction is making would stay.
+        LOCK TABLE landfall.delivery_counts IN SHARE ROW EXCLUSIVE MODE;
         DELETE FROM landfall.delivery_counts;
         RETURN NULL;
     END IF;

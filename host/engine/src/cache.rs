@@ -12,7 +12,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 use tokio::sync::Semaphore;
@@ -33,6 +33,9 @@ use landfall_model::Clock;
 const COMPILERS_MAX: usize = 4;
 /// The cache uses at most this fraction of its file system, even if its limit is higher.
 const FILE_SYSTEM_SHARE: u64 = 4;
+/// How long a refusal counts for all hooks that use the component. An `init` can take seconds until
+/// it is refused, and a hundred hooks would each wait for theirs, and delay all others.
+const REFUSED_FOR: Duration = Duration::from_secs(300);
 
 /// The cache of compiled components.
 pub(crate) struct Cache {
@@ -47,9 +50,17 @@ pub(crate) struct Cache {
     clock: Clock,
     /// One lock for each component, so that it is compiled once for all hooks that use it.
     compiling: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// Components that were compiled and found bad, by digest.
+    refusals: Mutex<HashMap<String, Refusal>>,
     compilers: Semaphore,
     evictions: AtomicU64,
     metrics: Arc<Metrics>,
+}
+
+/// Why a component was refused.
+struct Refusal {
+    message: String,
+    until: Instant,
 }
 
 /// The content of a cache.
@@ -151,6 +162,7 @@ impl Cache {
             max_size,
             clock,
             compiling: Mutex::default(),
+            refusals: Mutex::default(),
             compilers: Semaphore::new(COMPILERS_MAX),
             evictions: AtomicU64::new(0),
             metrics,
@@ -181,6 +193,9 @@ impl Cache {
         if let Some(cached) = self.find(engine, inspected) {
             return Ok(cached);
         }
+        if let Some(message) = self.refusal(&inspected.digest) {
+            return Err(LoadError::lasting(&inspected.file, message));
+        }
         let _compiler = self
             .compilers
             .acquire()
@@ -203,7 +218,9 @@ impl Cache {
         if init.is_some() {
             self.count_snapshot(&inspected.file, compiled.as_ref().ok());
         }
-        let has_report = compiled?.is_some();
+        let compiled =
+            compiled.inspect_err(|error| self.remember_refusal(&inspected.digest, error))?;
+        let has_report = compiled.is_some();
         if let Some(functions) = &self.functions {
             functions.replace(&compile::written_functions(&target), &self.key);
         }
@@ -260,6 +277,28 @@ impl Cache {
         let mut compiling = landfall_model::lock(&self.compiling);
         compiling.retain(|_, lock| Arc::strong_count(lock) > 1);
         compiling.entry(digest.into()).or_default().clone()
+    }
+
+    fn refusal(&self, digest: &str) -> Option<String> {
+        let refusals = landfall_model::lock(&self.refusals);
+        let refusal = refusals.get(digest)?;
+        (Instant::now() < refusal.until).then(|| refusal.message.clone())
+    }
+
+    /// Keeps an error of the component itself. One of the machine says nothing of the next attempt.
+    fn remember_refusal(&self, digest: &str, error: &LoadError) {
+        if error.is_passing {
+            return;
+        }
+
+        let now = Instant::now();
+        let refusal = Refusal {
+            message: error.message.clone(),
+            until: now + REFUSED_FOR,
+        };
+        let mut refusals = landfall_model::lock(&self.refusals);
+        refusals.retain(|_, refusal| now < refusal.until);
+        refusals.insert(digest.into(), refusal);
     }
 
     fn find(&self, engine: &wasmtime::Engine, inspected: &Inspected) -> Option<Cached> {
@@ -453,8 +492,6 @@ fn deserialize(engine: &wasmtime::Engine, file: &File, code: &[u8]) -> anyhow::R
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn cache(dir: &Path, max_size: u64) -> Cache {
@@ -552,6 +589,37 @@ mod tests {
         assert_eq!(cache_use(&cache.dir, 1000).unwrap().components, 1);
         assert!(cache.remove(&entries(&cache.dir).unwrap()[0]));
         assert_eq!(fs::read_dir(&cache.dir).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn refused_components_are_not_compiled_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = cache(dir.path(), 1000);
+        let engine = wasmtime::Engine::default();
+        let inspected = Inspected {
+            file: "other.wasm".into(),
+            digest: "d".into(),
+            size: 0,
+            imports: Vec::new(),
+            exports: Vec::new(),
+            memory_bytes: 0,
+            manifest: None,
+            init: None,
+        };
+        // There is no compiler, which is not the fault of the component.
+        for _ in 0..2 {
+            let compiled = cache.code(&engine, &inspected, Vec::new()).await;
+            let error = compiled.err().unwrap();
+            assert!(
+                error.is_passing && error.message.contains("/nowhere"),
+                "{error}"
+            );
+        }
+
+        cache.remember_refusal("d", &LoadError::lasting("first.wasm", "is bad"));
+        let compiled = cache.code(&engine, &inspected, Vec::new()).await;
+        let expected = LoadError::lasting("other.wasm", "is bad");
+        assert_eq!(compiled.err(), Some(expected));
     }
 
     #[test]

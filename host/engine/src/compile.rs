@@ -20,10 +20,12 @@ use super::confine;
 use super::functions::{FUNCTIONS_BYTES_MAX, Functions};
 use super::inspect::COMPONENT_BYTES_MAX;
 use super::load_error::LoadError;
+use super::process_tag::process_tag;
 use super::settings;
 use super::snapshot::limits::InitLimits;
 use super::snapshot::report::{self, InitReport};
 use super::snapshot::{self, CompileError, Compiled};
+use landfall_model::printable;
 
 /// Of processor time, on all cores together. A 20 MiB Python component takes 10 s. One with an
 /// `init` is compiled twice; the second time, most of its functions are known.
@@ -57,7 +59,7 @@ pub(crate) async fn in_child(
     init: Option<&str>,
 ) -> Result<Option<InitReport>, LoadError> {
     let passing = |message: String| LoadError::passing(file, message);
-    let partial = target.with_extension(format!("{}.partial", std::process::id()));
+    let partial = target.with_extension(format!("{}.partial", process_tag()));
     let mut command = Command::new(compiler);
     command
         .arg("compile")
@@ -135,17 +137,20 @@ fn written_report(partial: &Path) -> PathBuf {
 
 /// Where the compiler of `target` writes functions.
 pub(crate) fn written_functions(target: &Path) -> PathBuf {
-    target.with_extension(format!("{}.functions", std::process::id()))
+    target.with_extension(format!("{}.functions", process_tag()))
 }
 
 /// A compiler that ends by itself, or has used up its time, has judged the component; one that was
 /// killed, or could not write, has not.
 fn failed(file: &str, output: &Output) -> LoadError {
     let said = String::from_utf8_lossy(&output.stderr);
-    let message = format!("does not compile ({}): {}", output.status, said.trim());
+    // A part of it can be a text of the component.
+    let said: Vec<String> = said.trim().lines().map(printable).collect();
+    let said = said.join("\n");
+    let message = format!("does not compile ({}): {said}", output.status);
     match (output.status.code(), output.status.signal()) {
         (Some(JUDGED), _) => LoadError::lasting(file, message),
-        (Some(INIT_FAILED), _) => LoadError::lasting(file, said.trim()),
+        (Some(INIT_FAILED), _) => LoadError::lasting(file, said),
         (_, Some(signal)) if signal == Signal::XCPU.as_raw() => LoadError::lasting(
             file,
             format!(
@@ -221,7 +226,7 @@ pub fn compile_child(
     if let Some(functions) = functions {
         let (reused, compiled) = (functions.reused(), functions.compiled());
         if compiled > 0 {
-            // The name of the partial file has the same number.
+            // The name of the partial file has the same tag.
             let mut file = BufWriter::new(create(&target.with_extension("functions"))?);
             functions.write(FUNCTIONS_BYTES_MAX, &mut file)?;
             file.flush()?;
@@ -372,6 +377,17 @@ mod tests {
         let error = ended.unwrap_err();
         assert!(!error.is_passing, "{error}");
         assert!(error.to_string().contains("processor time"), "{error}");
+    }
+
+    #[test]
+    fn refusals_show_no_control_characters() {
+        let output = Output {
+            status: std::process::ExitStatus::from_raw(INIT_FAILED << 8),
+            stdout: Vec::new(),
+            stderr: b"its init failed: \x1b[2Ja\nb\n".into(),
+        };
+        let error = failed("big.wasm", &output);
+        assert_eq!(error.message, "its init failed: \\u{1b}[2Ja\nb");
     }
 
     fn section(id: u8, content: &[u8]) -> Vec<u8> {

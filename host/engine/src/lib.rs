@@ -32,6 +32,7 @@ mod link;
 mod load_error;
 mod permits;
 mod poll_budget;
+mod process_tag;
 mod proxy;
 mod reply;
 mod run_queue;

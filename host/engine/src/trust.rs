@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use super::process_tag::process_tag;
+
 const KEY_BYTES: usize = 32;
 const NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
 const GROUP_OR_OTHERS_WRITE: u32 = 0o022;
@@ -75,7 +77,7 @@ impl SealKey {
         let mut bytes = Vec::new();
         open_file(path, Owner::Own)?.read_to_end(&mut bytes)?;
         let seal = self.seal(&file_name_of(path), &bytes);
-        let partial = path.with_extension(format!("{}.seal-partial", std::process::id()));
+        let partial = path.with_extension(format!("{}.seal-partial", process_tag()));
         let mut file = OpenOptions::new()
             .write(true)
             .create(true)

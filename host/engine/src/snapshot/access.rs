@@ -1,6 +1,7 @@
 //! How the snapshotter reads the memories and globals of an instance: by functions that it has
 //! added to the component.
 
+use wasmtime::UpdateDeadline;
 use wasmtime::component::{Lift, WasmList};
 use wasmtime_wizer::ComponentInstanceState;
 
@@ -19,6 +20,8 @@ impl<'a> Access<'a> {
     pub(super) fn new(initialised: &'a mut Initialised) -> Access<'a> {
         let store = &mut initialised.store;
         store.data_mut().limiter.lift();
+        // Only functions of the snapshotter run from now on. Their time is not that of `init`.
+        store.epoch_deadline_callback(|_| Ok(UpdateDeadline::Continue(1)));
         // A whole memory is one value.
         store.set_hostcall_fuel(usize::MAX);
         Access {

@@ -16,6 +16,7 @@ mod tests;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use futures_util::FutureExt;
+use wasmparser::{CanonicalFunction, Parser, Payload};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime_wizer::{ComponentContext, Wizer};
@@ -30,7 +31,11 @@ use super::{address_space, ticker};
 
 /// Part of the names of compiled components with an `init`: the version of wasmtime-wizer, and of
 /// what this module does with it.
-pub(crate) const SNAPSHOTTER: &str = "wasmtime-wizer 48.0.8, 1";
+pub(crate) const SNAPSHOTTER: &str = "wasmtime-wizer 48.0.8, 2";
+
+/// Why a component that creates resources has no snapshot.
+const OWN_RESOURCES: &str = "it has resources of its own, whose handles are not in its memory";
+
 /// Machine code, and what became of `init`.
 pub(crate) struct Compiled {
     pub(crate) code: Vec<u8>,
@@ -72,7 +77,7 @@ pub(crate) fn compile(
 
 /// What keeps the snapshotter from rewriting a component, as far as its bytes say.
 pub fn obstacle(bytes: &[u8]) -> Option<String> {
-    let prepared = guarded(|| wizer().instrument_component(bytes));
+    let prepared = prepared(&wizer(), bytes);
     prepared.err().map(|obstacle| bounded(&obstacle))
 }
 
@@ -84,7 +89,7 @@ fn compile_snapshot(
     limits: InitLimits,
 ) -> Result<Result<Compiled, String>, CompileError> {
     let wizer = wizer();
-    let (context, prepared) = match guarded(|| wizer.instrument_component(bytes)) {
+    let (context, prepared) = match prepared(&wizer, bytes) {
         Ok(prepared) => prepared,
         Err(obstacle) => return Ok(Err(obstacle)),
     };
@@ -189,6 +194,26 @@ fn compile_as_it_is(
         .serialize()
         .map_err(|error| CompileError::Compiler(format!("{error:#}")))?;
     Ok(Compiled { code, report })
+}
+
+/// The component with the functions by which the snapshotter reads it.
+fn prepared<'a>(wizer: &Wizer, bytes: &'a [u8]) -> Result<(ComponentContext<'a>, Vec<u8>), String> {
+    if creates_resources(bytes) {
+        return Err(OWN_RESOURCES.into());
+    }
+    guarded(|| wizer.instrument_component(bytes))
+}
+
+/// Whether a component can have handles of its own resources. The host keeps them, and an instance
+/// that starts from a snapshot has none.
+fn creates_resources(bytes: &[u8]) -> bool {
+    let mut payloads = Parser::new(0).parse_all(bytes).map_while(Result::ok);
+    payloads.any(|payload| match payload {
+        Payload::ComponentCanonicalSection(functions) => functions
+            .into_iter()
+            .any(|function| matches!(function, Ok(CanonicalFunction::ResourceNew { .. }))),
+        _ => false,
+    })
 }
 
 fn wizer() -> Wizer {

@@ -16,7 +16,7 @@ use wasmtime_wasi::{
 use super::limits::InitLimits;
 use crate::caps::log::{Log, SharedLines};
 use crate::caps::stdio::Stdio;
-use landfall_model::MemoryBudget;
+use landfall_model::{ComponentLimits, MemoryBudget};
 
 /// The time of day in `init`: 2000-01-01, seconds after 1970. A time that a component computes from
 /// it is long past when the first event comes, not an hour later.
@@ -27,6 +27,11 @@ const RANDOM_BYTES_MAX: u64 = 64 << 10;
 const RESOURCES_MAX: usize = 2048;
 /// More than a node allows by default: the node says what it does not allow.
 const TABLE_ELEMENTS_MAX: usize = 1 << 20;
+/// The most instances, memories and tables. What instances occupy beside their memories is not
+/// counted, so their number is limited.
+const PARTS: ComponentLimits = ComponentLimits::DEFAULT;
+/// The snapshotter adds an instance, which reads the others.
+const READERS: usize = 1;
 /// For the lines that are kept.
 const LINE_MEMORY: usize = 1 << 20;
 
@@ -169,6 +174,18 @@ impl ResourceLimiter for Limiter {
             self.table_elements = elements;
         }
         Ok(fits)
+    }
+
+    fn instances(&self) -> usize {
+        PARTS.instances as usize + READERS
+    }
+
+    fn memories(&self) -> usize {
+        PARTS.memories as usize
+    }
+
+    fn tables(&self) -> usize {
+        PARTS.tables as usize
     }
 }
 

@@ -154,6 +154,36 @@ fn limits_of_init_are_lasting() {
 }
 
 #[test]
+fn instances_are_limited() {
+    let instances = "(core instance (instantiate $part))".repeat(65);
+    let more = format!("(core module $part) {instances}");
+    let bytes = component("1", "unreachable", &more);
+    let report = compile(&engine(), &bytes, EXPORT, LIMITS).unwrap().report;
+    let obstacle = report.obstacle.clone().unwrap();
+    assert_eq!(report, InitReport::untested(obstacle), "it was not started");
+}
+
+#[test]
+fn reading_takes_no_time_of_init() {
+    let engine = engine();
+    let bytes = component("1", "(global.set $number (i32.const 42))", "");
+    let wizer = wizer();
+    let (context, prepared) = prepared(&wizer, &bytes).unwrap();
+    let component = Component::new(&engine, &prepared).unwrap();
+    let limits = InitLimits {
+        processor: Duration::ZERO,
+        ..LIMITS
+    };
+    let Ok(mut initialised) = init::run(&engine, &component, EXPORT, limits) else {
+        panic!("its time is looked at when the epoch changes");
+    };
+
+    engine.increment_epoch();
+    let rewritten = rewritten(&wizer, &context, &mut initialised);
+    assert_eq!(rewritten.err(), None);
+}
+
+#[test]
 fn other_types_are_refused() {
     let text = format!(
         r#"(component
@@ -178,6 +208,11 @@ fn components_without_snapshot_say_why() {
             "nested components with modules",
         ),
         ("1 1", "", "grow by a page"),
+        (
+            "1",
+            "(type $thing (resource (rep i32))) (core func (canon resource.new $thing))",
+            "resources of its own",
+        ),
     ] {
         let bytes = component(memory, sets, more);
         let compiled = compile(&engine, &bytes, EXPORT, LIMITS).unwrap();

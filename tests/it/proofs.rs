@@ -250,20 +250,38 @@ async fn older_events_show_no_credentials() {
         assert_eq!(found["events"].as_array().unwrap().len(), 0, "{search}");
     }
 
-    // Its hook is there again with the rules that have accepted it, and then with others.
+    // Its hook is there again with the rules that have accepted it, and then with others. Each set
+    // of rules accepts a request that the one before it refuses.
     let component = std::fs::read(guest("answers_one")).unwrap();
     node.put("in.wasm", component);
-    let rules = [
-        (hook("mode = \"async\"", "{ json = \"/auth\" }"), true),
-        ("[verify]\nscheme = \"none\"\n".to_owned(), false),
+    let (open, asynchronous) = ("[verify]\nscheme = \"none\"\n", "mode = \"async\"\n");
+    let in_body = format!("{{\"auth\":\"{TOKEN}\"}}");
+    let in_header = [("x-token", TOKEN)];
+    let rules: [(String, &[(&str, &str)], &str); 3] = [
+        (hook(asynchronous, "{ json = \"/auth\" }"), &[], &in_body),
+        (
+            hook(asynchronous, "{ header = \"X-Token\" }"),
+            &in_header,
+            "{}",
+        ),
+        (format!("{asynchronous}{open}"), &[], "{}"),
     ];
-    for (file, are_known) in rules {
+    for (file, headers, body) in rules {
         node.put("in.toml", file);
         eventually("the rules apply", || async {
             let shown = node.ask(&path).await;
             assert!(!shown.to_string().contains(TOKEN), "{shown}");
-            (shown["event"]["masked_because"].is_null() == are_known).then_some(())
+            let answer = node.post("/in", headers, body.to_owned()).await;
+            (answer.0 == 202).then_some(())
         })
         .await;
+
+        let shown = node.ask(&path).await;
+        assert!(!shown.to_string().contains(TOKEN), "{shown}");
+        assert_eq!(
+            shown["event"]["masked_because"].as_str(),
+            Some(why),
+            "{shown}"
+        );
     }
 }

@@ -188,7 +188,8 @@ settings! {
         /// `true`: the stack of an attempt is cleared before another one gets it. For a node with
         /// components of authors who do not trust each other: it protects from one kind of fault in
         /// the compiler, and costs about 2 µs of processor time in each attempt
-        /// ([SECURITY](../SECURITY.md))
+        /// ([SECURITY](../SECURITY.md)). `false`: stacks that were used deeply stay in memory, up to
+        /// 1 MiB for each attempt that runs at the same time
         clear_stacks: bool = false,
     }
     tables {}

@@ -24,7 +24,7 @@ use super::kept_functions::KeptFunctions;
 use super::limits;
 use super::load_error::LoadError;
 use super::snapshot::SNAPSHOTTER;
-use super::snapshot::report::{self, InitReport};
+use super::snapshot::report::{self, InitReport, ReportFile};
 use super::trust::{self, Owner, SealKey, seal_path};
 use landfall_metrics::Metrics;
 use landfall_model::Clock;
@@ -92,6 +92,7 @@ struct Compatibility {
 /// A file of the cache, and when it was last used.
 struct Entry {
     path: PathBuf,
+    /// With those of the report beside it.
     bytes: u64,
     used: SystemTime,
 }
@@ -334,13 +335,14 @@ impl Cache {
         has_report: bool,
     ) -> anyhow::Result<Cached> {
         trust::check_dir(&self.dir, Owner::Own)?;
-        let init = if has_report {
+        let report = if has_report {
             let (_, report) = self.key.read_sealed(&report::path_of(path))?;
-            Some(InitReport::parse(&report)?)
+            Some(ReportFile::parse(&report)?)
         } else {
             None
         };
         let (file, code) = self.key.read_sealed(path)?;
+        let init = report.map(|report| report.of_code(&code)).transpose()?;
         // The time of the last use. If it cannot be written, only the order of eviction suffers.
         file.set_modified(self.clock.now()).ok();
         let code = deserialize(engine, &file, &code)?;
@@ -409,8 +411,11 @@ pub fn cache_use(dir: &Path, max_size: u64) -> io::Result<CacheUse> {
     }
     let entries = entries(dir)?;
     let bytes = entries.iter().map(|entry| entry.bytes).sum();
+    let reports = entries
+        .iter()
+        .filter(|entry| report::code_of(&entry.path).is_some());
     Ok(CacheUse {
-        components: entries.len(),
+        components: entries.len() - reports.count(),
         bytes,
         max_size: bound(dir, max_size),
     })
@@ -429,7 +434,7 @@ fn key_path(dir: &Path) -> PathBuf {
     dir.with_extension("key")
 }
 
-/// The compiled components, and files of compilers that were killed.
+/// The compiled components, files of compilers that were killed, and reports whose code is gone.
 fn entries(dir: &Path) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(dir)? {
@@ -437,16 +442,17 @@ fn entries(dir: &Path) -> io::Result<Vec<Entry>> {
         let is_seal = path
             .extension()
             .is_some_and(|extension| extension == "seal");
-        if is_seal || report::is_report(&path) {
+        if is_seal || report::code_of(&path).is_some_and(|code| code.exists()) {
             continue;
         }
         // The file may have been removed since the listing.
         let Ok(meta) = path.symlink_metadata() else {
             continue;
         };
+        let report = report::path_of(&path).symlink_metadata();
         entries.push(Entry {
             path,
-            bytes: meta.len(),
+            bytes: meta.len() + report.map_or(0, |report| report.len()),
             used: meta.modified().unwrap_or(SystemTime::UNIX_EPOCH),
         });
     }
@@ -460,16 +466,17 @@ fn read_bundled(
     has_report: bool,
 ) -> anyhow::Result<Cached> {
     trust::check_dir(path.parent().unwrap_or(Path::new("/")), Owner::OwnOrRoot)?;
-    let init = if has_report {
+    let report = if has_report {
         let mut report = Vec::new();
         trust::open_file(&report::path_of(path), Owner::OwnOrRoot)?.read_to_end(&mut report)?;
-        Some(InitReport::parse(&report)?)
+        Some(ReportFile::parse(&report)?)
     } else {
         None
     };
     let mut file = trust::open_file(path, Owner::OwnOrRoot)?;
     let mut code = Vec::new();
     file.read_to_end(&mut code)?;
+    let init = report.map(|report| report.of_code(&code)).transpose()?;
     let code = deserialize(engine, &file, &code)?;
     Ok(Cached { code, init })
 }
@@ -581,14 +588,42 @@ mod tests {
         assert!(why().contains("No such file"), "{}", why());
 
         let report = report::path_of(&path);
-        fs::write(&report, InitReport::default().to_json()).unwrap();
+        let of_code = |code: &[u8]| ReportFile::new(InitReport::default(), code).to_json();
+        fs::write(&report, of_code(&[0; 100])).unwrap();
         assert!(why().contains("does not have the seal"), "{}", why());
         cache.key.seal_file(&report).unwrap();
-        assert!(!why().contains("seal"), "only its code is none: {}", why());
+        let of_code_only = !why().contains("seal") && !why().contains("its init");
+        assert!(of_code_only, "only its code is none: {}", why());
+        fs::write(&report, of_code(&[1; 100])).unwrap();
+        cache.key.seal_file(&report).unwrap();
+        assert!(why().contains("that of other machine code"), "{}", why());
 
         assert_eq!(cache_use(&cache.dir, 1000).unwrap().components, 1);
         assert!(cache.remove(&entries(&cache.dir).unwrap()[0]));
         assert_eq!(fs::read_dir(&cache.dir).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn reports_count_with_their_code() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = cache(dir.path(), 250);
+        let code = put(&cache, "kept", 100);
+        let (report, orphan) = (report::path_of(&code), cache.dir.join("gone-init.json"));
+        fs::write(&report, [0; 50]).unwrap();
+        fs::write(&orphan, [0; 200]).unwrap();
+        cache.key.seal_file(&orphan).unwrap();
+        let long_ago = Clock::System.now() - Duration::from_secs(300);
+        File::open(&orphan).unwrap().set_modified(long_ago).unwrap();
+        let used = || {
+            let used = cache_use(&cache.dir, 250).unwrap();
+            (used.components, used.bytes)
+        };
+        assert_eq!(used(), (1, 350));
+
+        cache.evict(None);
+        assert!(!orphan.exists() && !seal_path(&orphan).exists());
+        assert!(code.exists() && report.exists());
+        assert_eq!(used(), (1, 150));
     }
 
     #[tokio::test]

@@ -23,7 +23,7 @@ use super::load_error::LoadError;
 use super::process_tag::process_tag;
 use super::settings;
 use super::snapshot::limits::InitLimits;
-use super::snapshot::report::{self, InitReport};
+use super::snapshot::report::{self, InitReport, ReportFile};
 use super::snapshot::{self, CompileError, Compiled};
 use landfall_model::printable;
 
@@ -120,9 +120,9 @@ pub(crate) async fn in_child(
 fn place(partial: &Path, target: &Path, has_init: bool) -> anyhow::Result<Option<InitReport>> {
     let report = if has_init {
         let written = written_report(partial);
-        let report = InitReport::parse(&std::fs::read(&written)?)?;
+        let file = ReportFile::parse(&std::fs::read(&written)?)?;
         std::fs::rename(&written, report::path_of(target))?;
-        Some(report)
+        Some(file.report)
     } else {
         None
     };
@@ -217,6 +217,7 @@ pub fn compile_child(
         }
     };
     if let Some(report) = report {
+        let report = ReportFile::new(report, &code);
         create(&written_report(target))?.write_all(&report.to_json())?;
     }
     let mut file = create(target)?;

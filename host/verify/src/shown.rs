@@ -15,9 +15,6 @@ use landfall_model::Event;
 /// The attribute that names the form field with the JSON document.
 const JSON_FORM_FIELD: &str = "json-form-field";
 
-const PROVIDER: &str = "provider";
-const SCHEME: &str = "verified-by-scheme";
-
 /// An event as people may see it.
 #[derive(Debug)]
 pub struct MaskedEvent<'a> {
@@ -32,11 +29,11 @@ pub struct MaskedEvent<'a> {
 impl Verifier {
     /// The event without the token, the JWT's signature or the signature that the scheme reads from
     /// it, or has read when the event was accepted, wherever the request repeats it. If the event
-    /// was accepted by other rules and does not say where they read it, also without what looks
-    /// like one.
+    /// does not say where it was read, also without what looks like one: other rules may have
+    /// accepted it, and another location of the same scheme is enough for that.
     pub fn mask<'a>(&self, event: &'a Event, names: &ProofNames) -> MaskedEvent<'a> {
         let event = self.without_proof(event);
-        let is_presumed = is_proof_unknown(&event) && !self.has_rules_of(&event);
+        let is_presumed = is_proof_unknown(&event);
         MaskedEvent {
             event: if is_presumed {
                 Cow::Owned(without_presumed_proof(&event, names))
@@ -52,12 +49,6 @@ impl Verifier {
         let places = ProofPlaces::of(&self.auth_scheme);
         places.mask(&mut shown, self.json_form_field.as_deref());
         shown
-    }
-
-    /// Whether the event says that these rules have accepted it, as far as events say that.
-    fn has_rules_of(&self, event: &Event) -> bool {
-        event.attribute(PROVIDER) == self.provider.as_deref()
-            && event.attribute(SCHEME) == Some(self.auth_scheme.kind())
     }
 
     /// The body of a refused request without the proof that the scheme reads from it. `None`: it may
@@ -337,12 +328,20 @@ mod tests {
             assert_eq!(&masked.event.body[..], expected.as_bytes());
         }
 
-        // The rules may be those that have accepted it.
-        event.attributes.push((SCHEME.into(), "token".into()));
-        let masked = token.mask(&event, &names);
-        assert!(!masked.is_presumed);
-        assert_eq!(&masked.event.body[..], body.as_bytes());
-        assert!(closed.mask(&event, &names).is_presumed);
+        // The same scheme can have read another location.
+        let scheme = ("verified-by-scheme".to_owned(), "token".to_owned());
+        event.attributes.push(scheme);
+        for rules in [&token, &closed] {
+            let masked = rules.mask(&event, &names);
+            assert!(masked.is_presumed);
+            assert!(!String::from_utf8_lossy(&masked.event.body).contains(SECRET));
+        }
+
+        // What the present rules read is masked too, whatever its name.
+        let ordinary = verifier("scheme = \"token\"\nfrom = { json = \"/ref\" }");
+        let masked = ordinary.mask(&event, &names);
+        let expected = "{\"auth\":\"(masked)\",\"ref\":\"(masked)\"}";
+        assert_eq!(&masked.event.body[..], expected.as_bytes());
 
         let nowhere = (PROOF_ATTRIBUTE.to_owned(), "{\"at\":[]}".to_owned());
         event.attributes.push(nowhere);

@@ -314,6 +314,46 @@ async fn missing_grants_are_named() {
     accepts_again(&node, 2).await;
 }
 
+/// A write that was never committed does not stop the writes of other nodes, and the error says how
+/// to find it.
+#[tokio::test(flavor = "multi_thread")]
+async fn locked_tables_delay_migrations() {
+    let Some(server) = Postgres::shared() else {
+        return;
+    };
+    let url = server.database();
+    let database = url.rsplit('/').next().unwrap();
+    let third = include_str!("../../fixtures/postgres-ledger-3.sql");
+    server.sql(database, third);
+    server.sql(database, "CREATE PUBLICATION everything FOR ALL TABLES");
+    let setup = Setup::new().env("LANDFALL_LEDGER_URL", &url);
+    let mut forgotten = server.session(database);
+    forgotten.run("BEGIN; LOCK TABLE landfall.deliveries IN ROW EXCLUSIVE MODE");
+
+    let log = setup.copy().refusal().await;
+    for words in [
+        "the node tries again in 5 s",
+        "the ledger cannot be prepared",
+        "pg_terminate_backend(pid)",
+    ] {
+        assert!(log.contains(words), "{words}: {log}");
+    }
+
+    let node = tokio::spawn(setup.start());
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'relation'";
+    for is_waiting in [true, false] {
+        eventually("the node waits, and then makes a pause", || async {
+            ((server.sql(database, waiting) != "0") == is_waiting).then_some(())
+        })
+        .await;
+    }
+    forgotten.run("ROLLBACK");
+    let node = node.await.unwrap();
+    node.until_log("the node tries again in 5 s").await;
+    let version = server.sql(database, "SELECT version FROM landfall.version");
+    assert_eq!(version, "11");
+}
+
 /// Ledgers of older versions with deliveries of a hook that no longer exists.
 #[tokio::test(flavor = "multi_thread")]
 async fn older_ledgers_keep_their_deliveries() {

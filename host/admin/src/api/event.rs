@@ -18,9 +18,8 @@ use landfall_model::{Event, EventId, MASKED, PROOF_ATTRIBUTE, is_shown_header};
 const BODY_SHOWN_MAX: usize = 256 << 10;
 const NO_EVENT: &str = "no event has this id";
 /// Why values are masked that may be no secrets.
-const PRESUMED: &str = "an older version stored this event, and its hook is unknown or has other rules, or it is a message of a broker \
-                        that could not be read: where the request had the sender's token or signature is not known, so everything that \
-                        looks like a credential is masked";
+const PRESUMED: &str = "an older version stored this event, or it is a message of a broker that could not be read: where the request had \
+                        the sender's token or signature is not known, so everything that looks like a credential is masked";
 
 /// The parameters of one event.
 #[derive(Debug, Deserialize, IntoParams)]

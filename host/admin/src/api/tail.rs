@@ -42,7 +42,8 @@ const PAGE: usize = 500;
 const NEW_MAX: usize = 1_000;
 
 /// The newest deliveries of a shared database that are read before the first look: a number that is
-/// missing among them may be that of a transaction that has not ended.
+/// missing among them may be that of a transaction that has not ended. A transaction that began
+/// before all of them, and goes on, is missed: docs/API.md says so.
 const LOOK_BACK: usize = 1_000;
 
 /// The listeners, and the task that looks for them.

@@ -31,7 +31,7 @@ use super::{address_space, ticker};
 
 /// Part of the names of compiled components with an `init`: the version of wasmtime-wizer, and of
 /// what this module does with it.
-pub(crate) const SNAPSHOTTER: &str = "wasmtime-wizer 48.0.8, 2";
+pub(crate) const SNAPSHOTTER: &str = "wasmtime-wizer 48.0.8, 3";
 
 /// Why a component that creates resources has no snapshot.
 const OWN_RESOURCES: &str = "it has resources of its own, whose handles are not in its memory";

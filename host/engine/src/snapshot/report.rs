@@ -3,9 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// The end of the name of a report.
 const ENDING: &str = "-init.json";
+
+/// The file: a report, and the machine code to which it belongs. Two processes that compile a
+/// component at the same time can leave the report of one beside the code of the other.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ReportFile {
+    /// The SHA-256 of the machine code, in hexadecimal digits.
+    code_sha256: String,
+    pub(crate) report: InitReport,
+}
 
 /// What `init` did, and whether events start from a snapshot.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,15 +55,40 @@ impl InitReport {
     pub(crate) fn hides_environment(&self) -> bool {
         self.is_snapshotted() && self.read_environment
     }
+}
+
+// === impl ReportFile ===
+
+impl ReportFile {
+    /// Of a report and its machine code.
+    pub(crate) fn new(report: InitReport, code: &[u8]) -> ReportFile {
+        ReportFile {
+            code_sha256: digest(code),
+            report,
+        }
+    }
+
+    /// The report, if it is that of this machine code.
+    pub(crate) fn of_code(self, code: &[u8]) -> anyhow::Result<InitReport> {
+        anyhow::ensure!(
+            self.code_sha256 == digest(code),
+            "the report of its init is that of other machine code"
+        );
+        Ok(self.report)
+    }
 
     pub(crate) fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a report is JSON")
     }
 
-    pub(crate) fn parse(bytes: &[u8]) -> anyhow::Result<InitReport> {
+    pub(crate) fn parse(bytes: &[u8]) -> anyhow::Result<ReportFile> {
         serde_json::from_slice(bytes)
             .map_err(|error| anyhow::anyhow!("the report of its init cannot be read: {error}"))
     }
+}
+
+fn digest(code: &[u8]) -> String {
+    hex::encode(Sha256::digest(code))
 }
 
 /// The report that lies beside a file of machine code.
@@ -62,7 +97,37 @@ pub(crate) fn path_of(code: &Path) -> PathBuf {
     code.with_file_name(format!("{stem}{ENDING}"))
 }
 
-/// Whether this is the file of a report.
-pub(crate) fn is_report(path: &Path) -> bool {
-    path.to_string_lossy().ends_with(ENDING)
+/// The machine code beside which a report lies. `None`: the file is no report.
+pub(crate) fn code_of(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.to_string_lossy();
+    let stem = name.strip_suffix(ENDING)?;
+    Some(path.with_file_name(format!("{stem}.cwasm")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_belong_to_their_code() {
+        let report = InitReport {
+            processor_ms: 7,
+            ..InitReport::default()
+        };
+        let written = ReportFile::new(report.clone(), b"code").to_json();
+        let read = |code: &[u8]| ReportFile::parse(&written).unwrap().of_code(code);
+        assert_eq!(read(b"code").unwrap(), report);
+        let error = read(b"other").unwrap_err().to_string();
+        assert!(error.contains("other machine code"), "{error}");
+
+        let of_older_version = serde_json::to_vec(&report).unwrap();
+        assert!(ReportFile::parse(&of_older_version).is_err());
+    }
+
+    #[test]
+    fn reports_lie_beside_their_code() {
+        let code = Path::new("/cache/a-1.cwasm");
+        assert_eq!(code_of(&path_of(code)).as_deref(), Some(code));
+        assert_eq!(code_of(code), None);
+    }
 }

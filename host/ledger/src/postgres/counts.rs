@@ -2,7 +2,7 @@
 //! deliveries of each hook (`functions/counts.sql`); those that are not done are counted by small
 //! indexes.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Object, Pool};
@@ -23,36 +23,79 @@ const ROLL_UP_MIN: i32 = 1_000;
 /// The most rows of one transaction, and the most transactions at a time.
 const ROLL_UP_MAX: i32 = 50_000;
 const ROLL_UPS_MAX: usize = 10;
+/// How often a node logs that it cannot do so.
+const LOG_EVERY: Duration = Duration::from_secs(300);
 
-/// When this node has made one row of the rows of each hook.
+/// When this node has made one row of the rows of each hook, and how often it could not.
+#[derive(Clone, Default)]
+pub(super) struct RollUps(Arc<Mutex<Past>>);
+
 #[derive(Default)]
-pub(super) struct RollUps(Mutex<Option<Instant>>);
+struct Past {
+    last: Option<Instant>,
+    failures: Failures,
+}
+
+/// Failures since the last log line about them.
+#[derive(Default)]
+struct Failures {
+    count: u64,
+    logged: Option<Instant>,
+}
 
 // === impl RollUps ===
 
 impl RollUps {
     /// Whether it is time to do so, which it is not again for a while.
     pub(super) fn take_due(&self) -> bool {
-        let mut last = lock(&self.0);
-        let is_due = last.is_none_or(|last| last.elapsed() >= ROLL_UP_EVERY);
+        let mut past = lock(&self.0);
+        let is_due = past.last.is_none_or(|last| last.elapsed() >= ROLL_UP_EVERY);
         if is_due {
-            *last = Some(Instant::now());
+            past.last = Some(Instant::now());
         }
         is_due
+    }
+
+    fn report(&self, error: &LedgerError) {
+        let failures = lock(&self.0).failures.add(Instant::now());
+        if let Some(failures) = failures {
+            tracing::warn!(
+                %error,
+                failures,
+                "the counts of deliveries were not added up: `stats` reads more and more rows; this line is repeated every 5 min at most"
+            );
+        }
+    }
+}
+
+// === impl Failures ===
+
+impl Failures {
+    /// Counts one. Returns how many there were since the last line, if it is time for another one.
+    fn add(&mut self, now: Instant) -> Option<u64> {
+        self.count += 1;
+        let is_due = self
+            .logged
+            .is_none_or(|logged| now.saturating_duration_since(logged) >= LOG_EVERY);
+        if !is_due {
+            return None;
+        }
+
+        self.logged = Some(now);
+        Some(std::mem::take(&mut self.count))
     }
 }
 
 /// Makes one row of the rows of each hook. Nothing waits for it: it may take longer than a lease
 /// lasts.
-pub(super) async fn roll_up(pool: Pool) {
+pub(super) async fn roll_up(pool: Pool, roll_ups: RollUps) {
     for _ in 0..ROLL_UPS_MAX {
         match within(roll_up_some(&pool)).await {
             Ok(rows) if rows >= ROLL_UP_MAX => {}
             Ok(_) => return,
-            Err(error) => {
-                tracing::debug!(%error, "the counts of deliveries are not added up yet: `stats` reads more rows");
-                return;
-            }
+            // The node stops.
+            Err(_) if pool.is_closed() => return,
+            Err(error) => return roll_ups.report(&error),
         }
     }
 }
@@ -98,5 +141,20 @@ fn count_line(row: &Row) -> CountLine {
         hook: row.get(0),
         state,
         deliveries: row.get(2),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_logged_seldom() {
+        let (mut failures, first) = (Failures::default(), Instant::now());
+        assert_eq!(failures.add(first), Some(1));
+        for _ in 0..3 {
+            assert_eq!(failures.add(first + LOG_EVERY / 2), None);
+        }
+        assert_eq!(failures.add(first + LOG_EVERY), Some(4));
     }
 }

@@ -223,7 +223,7 @@ impl Deliveries for Postgres {
         });
         let freed = freed.await?;
         if self.roll_ups.take_due() {
-            tokio::spawn(counts::roll_up(self.pool.clone()));
+            tokio::spawn(counts::roll_up(self.pool.clone(), self.roll_ups.clone()));
         }
         Ok(freed as usize)
     }

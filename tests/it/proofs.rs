@@ -257,14 +257,18 @@ async fn older_events_show_no_credentials() {
     let (open, asynchronous) = ("[verify]\nscheme = \"none\"\n", "mode = \"async\"\n");
     let in_body = format!("{{\"auth\":\"{TOKEN}\"}}");
     let in_header = [("x-token", TOKEN)];
-    let rules: [(String, &[(&str, &str)], &str); 3] = [
-        (hook(asynchronous, "{ json = \"/auth\" }"), &[], &in_body),
+    let rules = [
+        (
+            hook(asynchronous, "{ json = \"/auth\" }"),
+            &in_header[..0],
+            in_body.as_str(),
+        ),
         (
             hook(asynchronous, "{ header = \"X-Token\" }"),
             &in_header,
             "{}",
         ),
-        (format!("{asynchronous}{open}"), &[], "{}"),
+        (format!("{asynchronous}{open}"), &in_header[..0], "{}"),
     ];
     for (file, headers, body) in rules {
         node.put("in.toml", file);

@@ -15,6 +15,8 @@ mod hook_file;
 mod manifest;
 #[path = "targets/pack.rs"]
 mod pack;
+#[path = "targets/shape.rs"]
+mod shape;
 #[path = "targets/template.rs"]
 mod template;
 
@@ -122,6 +124,11 @@ fn manifests_are_read_or_refused() {
 fn packs_are_read_or_refused() {
     let packs = corpus(&root().join("host/verify/src/packs"));
     fuzz("pack", 2000, packs, pack::run);
+}
+
+#[test]
+fn bodies_are_learned_within_bounds() {
+    fuzz("shape", 2000, Vec::new(), shape::run);
 }
 
 #[test]

@@ -28,6 +28,7 @@ async fn node() -> Node {
     setup()
         .env("READ_TOKEN", READ_TOKEN)
         .env("LANDFALL_ADMIN_READ_TOKEN", "env:READ_TOKEN")
+        .env("LANDFALL_SHAPE_LEARN", "false")
         .serving("q")
         .await
 }
@@ -81,6 +82,8 @@ impl Operation {
                 serde_json::json!({ "hook": "q", "reason": "a test", "dry_run": true })
             }
             "/api/v1/purge" => serde_json::json!({ "hook": "absent", "dry_run": true }),
+            "/api/v1/check" => serde_json::json!({ "hook": "new", "text": "" }),
+            "/api/v1/erase" => serde_json::json!({ "events": ["00000000"], "dry_run": true }),
             _ => serde_json::json!({}),
         }
     }

@@ -160,6 +160,21 @@ fn telemetry_reports_each_kind_of_line() {
 }
 
 #[test]
+fn recording_reports_on_and_off() {
+    let report = measure(
+        &["recording", "--rounds", "1", "--connections", "4"],
+        "echo",
+    );
+
+    for (node, recorded) in ["off", "failures", "all"].into_iter().enumerate() {
+        assert_eq!(report["nodes"][node]["recorded"], recorded);
+        for number in ["requests_per_second", "processor_us", "ratio"] {
+            assert_is_positive(&report, &format!("/nodes/{node}/{number}"));
+        }
+    }
+}
+
+#[test]
 fn growth_draws_each_number() {
     let dir = tempfile::tempdir().unwrap();
     let small = "growth --hooks 1,3 --backlog 0,20 --callers 1,4 --rounds 1 --connections 4";

@@ -95,6 +95,8 @@ macro_rules! suite {
             discarded_deliveries_run_when_asked
             waiting_deliveries_run_at_once
             purge_removes_a_gone_hook
+            erased_events_keep_their_fact
+            encrypted_events_run_and_are_found
             one_order_key_runs_in_order
             a_backlog_waits_for_its_hook
             what_is_too_large_is_refused

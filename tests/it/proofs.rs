@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use landfall_ledger::{LedgerError, NewEvent, SqliteSettings};
-use landfall_model::{Event, EventId, Retention, Stored};
+use landfall_model::{Admission, Event, EventId, Retention, Stored};
 use landfall_tests::{Node, Setup, event_id, eventually, guest, landfall};
 use serde_json::Value;
 
@@ -212,6 +212,7 @@ async fn store_older_event(data: &Path) -> String {
         delay: Duration::ZERO,
         run_now: false,
         dead: None,
+        admission: Admission::Run,
     };
     ledger.accept(new, Arc::default()).await.unwrap();
     ledger.close().await;

@@ -3,7 +3,8 @@
 
 mod every;
 mod receivers;
-mod scene;
+pub(crate) mod scene;
+mod shapes;
 
 use landfall_tests::{Node, Setup, eventually, guest, sign};
 use serde_json::Value;

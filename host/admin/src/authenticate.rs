@@ -37,8 +37,9 @@ pub(crate) async fn authenticate(
         Err(why) => return guard.refuse(why, client),
     };
 
+    let caller = Caller::new(role, &digest, client).through(request.headers());
     let extensions = request.extensions_mut();
-    extensions.insert(Caller::new(role, &digest, client));
+    extensions.insert(caller);
     extensions.insert(PresentedToken::new(guard, digest));
     next.run(request).await
 }

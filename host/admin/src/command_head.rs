@@ -15,7 +15,7 @@ pub(crate) fn check_command(caller: &Caller, headers: &HeaderMap) -> Result<(), 
 }
 
 /// Requires JSON: an HTML form of a foreign page can send any text, but not with this content type.
-fn check_content_type(headers: &HeaderMap) -> Result<(), Refused> {
+pub(crate) fn check_content_type(headers: &HeaderMap) -> Result<(), Refused> {
     let length = headers
         .get(header::CONTENT_LENGTH)
         .map(|value| value.as_bytes());

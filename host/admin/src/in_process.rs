@@ -47,6 +47,12 @@ impl InProcess {
         answer(self.router.clone(), request).await
     }
 
+    /// Answers a GET of this caller.
+    pub async fn get_as(&self, caller: &Caller, path: &str) -> anyhow::Result<(u16, String)> {
+        let router = self.router.clone().layer(Extension(caller.clone()));
+        answer(router, Request::get(path).body(Body::empty())?).await
+    }
+
     /// Answers a POST of JSON: status and body. A change by a caller that may only read is
     /// answered 403.
     pub async fn post(

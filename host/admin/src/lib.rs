@@ -7,6 +7,7 @@
 mod allowance;
 mod api;
 mod authenticate;
+mod candidate;
 mod command_head;
 mod events;
 mod guard;
@@ -17,14 +18,21 @@ mod reconcile;
 mod refused;
 mod role;
 mod routes;
+mod samples;
 mod sender;
+mod shapes;
 mod turns;
 
+pub use candidate::{CandidateDecider, CandidateRefused, Deciding, SharedCandidates};
 pub use events::Events;
 pub use guard::Guard;
 pub use in_process::InProcess;
 pub use node::{Admin, Scrape};
 pub use reconcile::{Reconcile, ReconcileRefused, SharedReconcile};
 pub use refused::Refused;
-pub use role::{Caller, Role};
-pub use routes::{answer_one, router};
+pub use role::{Caller, Role, VIA};
+pub use routes::{answer_one, guarded, router};
+pub use samples::{
+    SampleOrder, SampleRefused, SendSamples, SendingSample, SentSample, SharedSamples,
+};
+pub use shapes::{LearnedHook, ShapeChange, Shapes, SharedShapes};

@@ -13,8 +13,11 @@ use landfall_ledger::History;
 use landfall_model::{Clock, RefusalLog};
 use landfall_watch::Alarm;
 
+use super::candidate::SharedCandidates;
 use super::guard::Guard;
 use super::reconcile::SharedReconcile;
+use super::samples::SharedSamples;
+use super::shapes::SharedShapes;
 
 /// Reads the metrics, in the text format of Prometheus.
 pub type Scrape = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = String> + Send>> + Send + Sync>;
@@ -48,6 +51,12 @@ pub struct Admin {
     pub dispatcher: Arc<Dispatcher>,
     /// Searches for missed deliveries.
     pub reconcile: SharedReconcile,
+    /// Shows and decides candidates.
+    pub candidates: SharedCandidates,
+    /// Sends signed samples.
+    pub samples: SharedSamples,
+    /// The learned shapes of events.
+    pub shapes: SharedShapes,
 }
 
 pub(crate) async fn healthz() -> &'static str {

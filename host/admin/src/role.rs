@@ -4,10 +4,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use axum::http::HeaderMap;
+
 /// Bytes of a token's digest in the audit record.
 const TOKEN_DIGEST_BYTES: usize = 4;
 /// The word of a command that opened the ledger of a stopped node itself.
 const LOCAL: &str = "local";
+/// What the audit record says of a request that came through the MCP server.
+const MCP: &str = "mcp";
+/// The header in which `landfall mcp` says that its requests come through it.
+pub const VIA: &str = "x-landfall-via";
 
 /// What a token allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +34,8 @@ pub struct Caller {
     pub(crate) token: String,
     /// The client.
     pub(crate) address: Option<IpAddr>,
+    /// The program between the sender and the API, for the audit record.
+    pub(crate) via: Option<&'static str>,
     /// Whether the audit record has an entry of the request.
     is_recorded: Arc<AtomicBool>,
 }
@@ -53,7 +61,25 @@ impl Caller {
             role: role.word(),
             token: hex::encode(&digest[..TOKEN_DIGEST_BYTES]),
             address,
+            via: None,
             is_recorded: Arc::default(),
+        }
+    }
+
+    /// The same sender, through the MCP server of this node.
+    pub fn through_mcp(self) -> Caller {
+        Caller {
+            via: Some(MCP),
+            ..self
+        }
+    }
+
+    /// The same sender, through the program that this header names. Unknown names are left out:
+    /// they could be any text.
+    pub(crate) fn through(self, headers: &HeaderMap) -> Caller {
+        match headers.get(VIA).map(|value| value.as_bytes()) {
+            Some(via) if via == MCP.as_bytes() => self.through_mcp(),
+            _ => self,
         }
     }
 
@@ -77,6 +103,7 @@ impl Caller {
             role: LOCAL,
             token: String::new(),
             address: None,
+            via: None,
             is_recorded: Arc::default(),
         }
     }
@@ -87,6 +114,7 @@ impl Caller {
             role: "none",
             token: String::new(),
             address,
+            via: None,
             is_recorded: Arc::default(),
         }
     }

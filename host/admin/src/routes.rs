@@ -48,13 +48,26 @@ pub fn router(admin: Admin) -> Router {
         .merge(api)
 }
 
-/// What the operations of a running node need.
-pub(crate) fn state(admin: Admin) -> ApiState {
-    let events = Events {
+/// Routes of the same listener that other crates serve. Only requests with a token of this node
+/// come to them, with a `Caller` among their extensions.
+pub fn guarded(admin: &Admin, routes: Router) -> Router {
+    let frame = Frame::new(events(admin), Some(admin.guard.clone()));
+    let entrance = (admin.guard.clone(), frame);
+    routes.route_layer(middleware::from_fn_with_state(entrance, authenticate))
+}
+
+/// What the operations on stored events need.
+fn events(admin: &Admin) -> Events {
+    Events {
         ledger: admin.ledger.clone(),
         clock: admin.clock,
         running: Some((admin.dispatcher.clone(), admin.hooks.clone())),
-    };
+    }
+}
+
+/// What the operations of a running node need.
+pub(crate) fn state(admin: Admin) -> ApiState {
+    let events = events(&admin);
     ApiState {
         tail: Tail::new(events.clone()),
         document: Document(description::document().to_string().into()),

@@ -23,6 +23,7 @@ mod neighbours;
 mod page;
 mod plain_server;
 mod plot;
+mod recording;
 mod report;
 mod request;
 mod search;
@@ -88,6 +89,8 @@ enum Measurement {
     Search(search::SearchFlags),
     /// What log lines cost of the processor time of a request in mode `sync`.
     Telemetry,
+    /// What recorded attempts cost of the processor time of a request in mode `sync`.
+    Recording,
     /// Write standard input into a section of a page.
     #[command(hide = true)]
     Page {
@@ -138,6 +141,7 @@ async fn main() -> anyhow::Result<()> {
         Measurement::Languages(flags) => languages::measure(&run, &flags).await,
         Measurement::Search(flags) => search::measure(&run, &flags).await,
         Measurement::Telemetry => telemetry::measure(&run).await,
+        Measurement::Recording => recording::measure(&run).await,
         Measurement::PlainServer {
             listen,
             secret,

@@ -219,10 +219,12 @@ fn without_value(message: &str) -> String {
     }
 }
 
-/// The known word that a mistyped one is probably meant to be.
+/// The known word that a mistyped one is probably meant to be. Never `none`, which often switches a
+/// check off.
 pub fn nearest<'a>(typed: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()
+        .filter(|word| **word != "none")
         .map(|word| (strsim::damerau_levenshtein(typed, word), *word))
         .filter(|(distance, word)| *distance <= 1 + word.len() / 4)
         .min_by_key(|(distance, _)| *distance)

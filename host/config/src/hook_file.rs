@@ -4,15 +4,21 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::allow::{GrantMistake, allow};
+use super::candidate::candidate;
 use super::credential::{CredentialTable, below, credential};
 use super::environment::environment;
 use super::error::ConfigError;
+use super::flow::{FlowTables, flow};
 use super::hook_path::{component, path, strips};
 use super::hook_tables::{HookFile, LimitsTable, ModeName};
 use super::manifest::Manifest;
 use super::mistake::{Mistake, in_range, mistake, size, sized};
 use super::queued::{accepted, dedup, retry};
 use super::reconcile::reconcile;
+use super::record::record;
+use super::redact::redact;
+use super::retention::retention;
+use super::shape::shape;
 use super::values::MethodName;
 use super::watch::watch;
 use landfall_model::{
@@ -88,18 +94,40 @@ fn build(file: HookFile, source: &HookSource<'_>) -> Result<HookSpec, Mistake> {
     let limits = file.limits.unwrap_or_default();
     let verify_spec = verify(file.verify.unwrap_or_default(), source.dir);
     let provider = verify_spec.provider.clone();
+    let is_pinned = file.digest.is_some();
+    let candidate = file
+        .candidate
+        .map(|table| candidate(table, &component, is_pinned))
+        .transpose()?;
     let reconcile = file
         .reconcile
         .map(|table| reconcile(table, provider.as_deref(), source.dir))
         .transpose()?;
+    let mode = mode(file.mode);
+    let tables = FlowTables {
+        filter: file.filter,
+        debounce: file.debounce,
+        batch: file.batch,
+        transform: file.transform,
+    };
+    let dedup = dedup(file.dedup.unwrap_or_default())?;
+    let retention = retention(file.retention, file.body_retention)?;
+    let flow = flow(tables, mode, file.order_by.is_some())?;
+    let redact = redact(
+        file.redact.unwrap_or_default(),
+        &dedup,
+        file.order_by.as_ref(),
+        &flow,
+    )?;
     Ok(HookSpec {
+        flow,
         strips: strips(file.strip_prefix.unwrap_or_default(), &path)?,
         path,
         methods: methods.into_iter().map(|method| method.0).collect(),
         component,
         digest: file.digest.map(|digest| digest.0),
-        mode: mode(file.mode),
-        dedup: dedup(file.dedup.unwrap_or_default())?,
+        mode,
+        dedup,
         retry: retry(file.retry.unwrap_or_default())?,
         max_rate: file.max_rate.map(|rate| rate.0.0),
         order_by: file.order_by,
@@ -124,6 +152,11 @@ fn build(file: HookFile, source: &HookSource<'_>) -> Result<HookSpec, Mistake> {
         quota: quota(limits)?,
         reconcile,
         watch: watch(file.watch.unwrap_or_default())?,
+        candidate,
+        record: record(file.record.unwrap_or_default())?,
+        redact,
+        retention,
+        shape: shape(file.shape.unwrap_or_default())?,
         name,
     })
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::error::{ABOVE_TABLES, IN_VERIFY};
 use crate::manifest::Manifest;
-use landfall_model::{Allow, GrantForm, HOST_HEADERS, LedgerWrites};
+use landfall_model::{Allow, GrantForm, HOST_HEADERS, LedgerWrites, RecordSpec};
 
 const CAPABILITIES: [GrantKey; 2] = [
     GrantKey {
@@ -417,4 +417,53 @@ fn granted_needs_are_not_listed() {
         "https://*.c.example/",
     ];
     assert_eq!(lacking(&all, &["rows", "more"], true), None);
+}
+
+#[test]
+fn record_tables_are_checked() {
+    let record = |text: &str| parse(text).unwrap().record;
+    let some = record("[record]\nrate = 0.5\nkeep = \"7d\"");
+    let week = Duration::from_secs(7 * 86_400);
+    assert_eq!(
+        (some.failures, some.rate, some.keep),
+        (true, 0.5, Some(week))
+    );
+    assert_eq!(record(""), RecordSpec::default());
+    assert!(record("[record]\nfailures = false").is_off());
+
+    for (text, expected) in [
+        (
+            "[record]\nrate = 1.5",
+            "rate 1.5 is out of range: 0.0 to 1.0",
+        ),
+        ("[record]\nkeep = \"1s\"", "1s is out of range"),
+        ("[record]\nrates = 1.0", "unknown key `rates`"),
+    ] {
+        let error = parse(text).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn the_flow_compares_nothing_removed() {
+    let removed = "\n[redact]\njson = [\"/user/email\"]";
+    for (table, expected) in [
+        (
+            "[debounce]\nwait = \"1s\"\nkey = { json = \"/user/email\" }",
+            "[debounce] key",
+        ),
+        (
+            "[batch]\ncount = 2\ntime = \"1s\"\nkey = { json = \"/user/email\" }",
+            "[batch] key",
+        ),
+        (
+            "[filter]\nwhen = [{ json = \"/user/email\", equals = \"a\" }]",
+            "[filter] compares",
+        ),
+    ] {
+        let error = parse(&format!("mode = \"async\"\n{table}{removed}")).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+    let exists = "[filter]\nwhen = [{ json = \"/user/email\", exists = true }]";
+    assert!(parse(&format!("{exists}{removed}")).is_ok());
 }

@@ -5,10 +5,15 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::allow::AllowTable;
+use super::candidate::CandidateTable;
 use super::credential::CredentialTable;
 use super::environment::Typed;
+use super::flow::{BatchTable, DebounceTable, FilterTable, TransformTable};
 use super::queued::{AcceptedTable, DedupTable, Rate, RetryTable};
 use super::reconcile::ReconcileTable;
+use super::record::RecordTable;
+use super::redact::RedactTable;
+use super::shape::ShapeTable;
 use super::values::{MethodName, Parsed, Size, Time};
 use super::watch::WatchTable;
 use landfall_model::{ComponentDigest, ValueLocation, VerifySpec};
@@ -41,6 +46,16 @@ pub(crate) struct HookFile {
     pub(crate) limits: Option<LimitsTable>,
     pub(crate) reconcile: Option<ReconcileTable>,
     pub(crate) watch: Option<WatchTable>,
+    pub(crate) candidate: Option<CandidateTable>,
+    pub(crate) record: Option<RecordTable>,
+    pub(crate) filter: Option<FilterTable>,
+    pub(crate) debounce: Option<DebounceTable>,
+    pub(crate) batch: Option<BatchTable>,
+    pub(crate) transform: Option<TransformTable>,
+    pub(crate) redact: Option<RedactTable>,
+    pub(crate) retention: Option<Time>,
+    pub(crate) body_retention: Option<Time>,
+    pub(crate) shape: Option<ShapeTable>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]

@@ -190,6 +190,13 @@ impl Config {
         keys.map_or(&[], |keys| &keys.0)
     }
 
+    /// `ledger.encryption_keys`: the first key encrypts, and each of them decrypts. Empty: nothing is
+    /// encrypted.
+    pub fn ledger_keys(&self) -> &[SecretRef] {
+        let keys = self.settings.ledger.encryption_keys.as_ref();
+        keys.map_or(&[], |keys| &keys.0)
+    }
+
     /// `admin.hosts`
     pub fn admin_hosts(&self) -> &[String] {
         let hosts = self.settings.admin.hosts.as_ref();

@@ -76,6 +76,7 @@ settings! {
         log: LogTable,
         telemetry: TelemetryTable,
         watch: NodeWatchTable,
+        shape: NodeShapeTable,
     }
 }
 
@@ -233,6 +234,11 @@ settings! {
 
         /// How long the body of a done delivery is kept
         body_retention: Time = "7d",
+
+        /// None: what is stored is not encrypted. A secret reference, or a list for rotation, each of
+        /// 32 bytes in base64: the first key encrypts what events, attempts, rows and values contain,
+        /// and each of them decrypts ([PRIVACY.md](PRIVACY.md#encryption-at-rest))
+        encryption_keys: Option<SecretRefs>,
 
         /// The largest size of the ledger in used pages ([below](#when-the-ledger-is-full))
         max_size: Size = "10GiB",
@@ -404,6 +410,47 @@ settings! {
 
         /// The alarm on secrets near their end
         secret: bool = true,
+
+        /// The alarm on candidates that a rule has rolled back, or that cannot be tried
+        candidate: bool = true,
+
+        /// The alarm on events that differ from the shape that was learned
+        shape: bool = true,
+    }
+    tables {}
+}
+
+settings! {
+    /// `[shape]`
+    pub struct NodeShapeTable in "shape." {
+        /// `false`: the node learns no shapes, unless a hook file says `learn = true`
+        /// ([SHAPES.md](SHAPES.md))
+        learn: bool = true,
+
+        /// How often the node looks for stored events that it has not learned from
+        #[range("100ms", "5m")]
+        interval: Time = "15s",
+
+        /// Events of a hook that one look learns from. If there are more, it takes the newest
+        #[range(1, 1000)]
+        sample: usize = 50,
+
+        /// The time that one look may spend on bodies. The other hooks are looked at next time
+        #[range("1ms", "10s")]
+        budget: Time = "150ms",
+
+        /// Events of a type before its shape is known, for hooks whose file does not say it. So are
+        /// the following keys
+        #[range(1, 1000000)]
+        min_events: usize = 100,
+
+        /// The time before its shape is known
+        #[range("0s", "90d")]
+        min_time: Time = "3d",
+
+        /// A difference that is still there after this time becomes a part of the shape
+        #[range("1h", "365d")]
+        adopt_after: Time = "7d",
     }
     tables {}
 }

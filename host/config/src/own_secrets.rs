@@ -21,6 +21,7 @@ pub(crate) fn references(config: &Config) -> Vec<SecretRef> {
     own.extend(config.ledger_url().into_iter().flat_map(in_text));
     own.extend(config.queue.iter().flat_map(|queue| in_text(&queue.url)));
     own.extend(config.queue_keys().iter().cloned());
+    own.extend(config.ledger_keys().iter().cloned());
     own.extend(config.telemetry.iter().flat_map(TelemetrySpec::secrets));
     own
 }

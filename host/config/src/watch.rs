@@ -30,6 +30,8 @@ pub(crate) struct WatchTable {
     backlog: Option<bool>,
     dead_letters: Option<bool>,
     secret: Option<bool>,
+    candidate: Option<bool>,
+    shape: Option<bool>,
 }
 
 /// What is watched of a hook.
@@ -79,6 +81,8 @@ impl WatchTable {
             .with(AlarmKind::Backlog, self.backlog)
             .with(AlarmKind::DeadLetters, self.dead_letters)
             .with(AlarmKind::Secret, self.secret)
+            .with(AlarmKind::Candidate, self.candidate)
+            .with(AlarmKind::Shape, self.shape)
     }
 }
 
@@ -97,6 +101,8 @@ impl NodeWatchTable {
             AlarmKind::DeadLetters => self.dead_letters,
             AlarmKind::Disk => self.disk,
             AlarmKind::Secret => self.secret,
+            AlarmKind::Candidate => self.candidate,
+            AlarmKind::Shape => self.shape,
         }
     }
 }

@@ -37,9 +37,14 @@ pub(crate) struct Delivery {
     pub(crate) replayed: bool,
     pub(crate) resolved_by: Option<i64>,
     pub(crate) discarded: Option<String>,
+    pub(crate) waits_for: Option<String>,
+    pub(crate) superseded_by: Option<String>,
+    pub(crate) batch: Option<String>,
+    pub(crate) batch_size: Option<i64>,
     pub(crate) body_bytes: i64,
     pub(crate) duplicates: i64,
     pub(crate) conflicts: i64,
+    pub(crate) erased_at: Option<String>,
 }
 
 /// A page of deliveries.

@@ -26,13 +26,16 @@ const FORM: &str = "form";
 /// The form that ends the session: it changes nothing else, and readers have it too.
 const LOGOUT: &str = "/logout";
 /// The ends of the paths of forms, which are the words of their commands.
-const COMMANDS: [&str; 7] = [
+const COMMANDS: [&str; 10] = [
     "pause",
     "resume",
+    "promote",
+    "rollback",
     "reload",
     "replay",
     "retry-now",
     "discard",
+    "erase",
     "send",
 ];
 
@@ -46,7 +49,7 @@ const RECORDED: [&str; 12] = [
 /// a sample.
 const NOT_RECORDED: [&str; 2] = ["csrf", "body"];
 /// Words of the paths of forms.
-const WORDS: [&str; 5] = ["bulk", "cancel", "events", "hooks", "missed"];
+const WORDS: [&str; 6] = ["bulk", "cancel", "events", "hooks", "missed", "shape"];
 
 /// Passes on a form of this session.
 pub(crate) async fn pass_on(

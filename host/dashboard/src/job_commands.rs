@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::api::ApiError;
 use crate::jobs::{Command, Job, Pace, Selection, Starter};
+use crate::query::without_content;
 use crate::state::{Operator, Shared};
 
 /// The word for a start in the audit record.
@@ -76,7 +77,10 @@ pub(crate) async fn start(
         command: command.word(),
         events: selection.events[..listed].to_vec(),
         more_events: selection.events.len() - listed,
-        search: selection.search.clone(),
+        search: match command {
+            Command::Erase => without_content(&selection.search),
+            _ => selection.search.clone(),
+        },
         group: selection.group.clone(),
         rate: pace.rate,
         reason: pace.reason.clone(),

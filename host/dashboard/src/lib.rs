@@ -35,5 +35,6 @@ mod spark;
 mod state;
 mod text;
 
+pub use query::search_parameters;
 pub use routes::router;
 pub use state::{NextAlarm, ReadPacks, SendError, SendSample, Setup};

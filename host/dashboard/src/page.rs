@@ -9,7 +9,7 @@ use crate::assets::ASSETS;
 use crate::state::{Dashboard, Operator};
 
 /// The pages of the navigation: path, name, and the key after `g`.
-const PAGES: [(&str, &str, &str); 10] = [
+const PAGES: [(&str, &str, &str); 12] = [
     ("/", "Overview", "o"),
     ("/events", "Events", "e"),
     ("/failures", "Failures", "f"),
@@ -18,6 +18,8 @@ const PAGES: [(&str, &str, &str); 10] = [
     ("/bulk", "Bulk", "b"),
     ("/send", "Send", "s"),
     ("/components", "Components", "c"),
+    ("/recordings", "Recordings", "t"),
+    ("/shape", "Shapes", "h"),
     ("/data", "Data", "d"),
     ("/audit", "Audit", "a"),
 ];

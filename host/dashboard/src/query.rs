@@ -9,7 +9,7 @@ pub(crate) const QUALIFIERS: [(&str, &str); 12] = [
     ("hook:", "the name of a hook"),
     (
         "state:",
-        "pending, running, done, dead, resolved or discarded",
+        "waiting, pending, running, done, dead, resolved, discarded, filtered or superseded",
     ),
     ("type:", "the event type"),
     ("delivery:", "the provider's delivery id"),
@@ -33,6 +33,32 @@ pub(crate) struct Query {
     pub(crate) parameters: Vec<(&'static str, String)>,
     /// What cannot be used, and what to write.
     pub(crate) problems: Vec<String>,
+}
+
+/// The parameters of `GET /api/v1/events` for a search as on the events page. The error says what
+/// cannot be used, and what to write.
+pub fn search_parameters(text: &str) -> Result<Vec<(&'static str, String)>, String> {
+    let Query {
+        parameters,
+        problems,
+    } = Query::parse(text);
+    match problems.into_iter().next() {
+        Some(problem) => Err(problem),
+        None => Ok(parameters),
+    }
+}
+
+/// A search without the values that it looks for in events, which may be personal data: for the
+/// audit record.
+pub(crate) fn without_content(text: &str) -> String {
+    let parameters = Query::parse(text).parameters.into_iter();
+    let shown = parameters.map(|(name, value)| match name {
+        "hook" | "state" | "type" | "since" | "until" | "outcome" | "slower" => {
+            format!("{name}:{value}")
+        }
+        _ => format!("{name}:(not recorded)"),
+    });
+    shown.collect::<Vec<_>>().join(" ")
 }
 
 // === impl Query ===

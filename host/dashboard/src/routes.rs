@@ -7,7 +7,8 @@ use axum::{Router, middleware};
 use tokio::time::MissedTickBehavior;
 
 use crate::pages::{
-    audit, bulk, component, data, event, events, failures, help, missed, overview, send, why,
+    audit, bulk, component, data, event, events, failures, help, missed, overview, recordings,
+    send, shape, why,
 };
 use crate::series::SAMPLE_INTERVAL;
 use crate::state::{Dashboard, Setup};
@@ -41,6 +42,10 @@ pub fn router(setup: Setup) -> Router {
         .route("/components/{hook}", get(component::page))
         .route("/hooks/{hook}/{command}", post(overview::operate))
         .route("/reload", post(overview::reload))
+        .route("/recordings", get(recordings::page))
+        .route("/shape", get(shape::page))
+        .route("/shape-file", get(shape::file))
+        .route("/shape/{hook}", post(shape::change))
         .route("/data", get(data::page))
         .route("/data/export", get(data::export))
         .route("/audit", get(audit::page))

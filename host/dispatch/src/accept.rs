@@ -6,8 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use landfall_engine::{Permit, Target};
+use landfall_flow::Flow;
 use landfall_ledger::{Accepted, LedgerError, NewEvent, OpenState, Shown};
-use landfall_model::{DedupKey, DeliveryState, Event, EventId, Outcome, Reply, Stored, Timing};
+use landfall_model::{
+    Admission, DedupKey, DeliveryState, Event, EventId, Outcome, Reply, Stored, Timing,
+};
 
 use super::dispatcher::Dispatcher;
 use super::error::DispatchError;
@@ -32,6 +35,8 @@ pub struct Incoming {
     pub answer_within: Duration,
     /// How long the steps before this one took.
     pub timing: Timing,
+    /// What happens to events of the hook before they run.
+    pub flow: Arc<Flow>,
 }
 
 /// What the caller is told of an event that is stored.
@@ -94,8 +99,14 @@ impl Dispatcher {
         target: Option<&Target>,
     ) -> Result<Answer, DispatchError> {
         let until = Instant::now() + incoming.answer_within;
-        let waits = self.caller_waits(&incoming);
-        let plan = self.plan(&incoming, target, waits);
+        let admission = self.admit(&incoming.flow, &incoming.event);
+        let runs = admission == Admission::Run;
+        let waits = runs && self.caller_waits(&incoming);
+        let plan = if runs {
+            self.plan(&incoming, target, waits)
+        } else {
+            Plan::Enqueue
+        };
 
         let id = incoming.event.id;
         let waiter = match &plan {
@@ -103,13 +114,15 @@ impl Dispatcher {
             Plan::RunInline(_) | Plan::WaitForReply => Some(self.replies.wait(id)),
             Plan::Enqueue => None,
         };
-        let responder =
-            target.filter(|target| incoming.is_answered_later && target.handler.has_responder());
+        // The component does not see an event that is filtered.
+        let may_respond =
+            incoming.is_answered_later && !matches!(admission, Admission::Filtered(_));
+        let responder = target.filter(|target| may_respond && target.handler.has_responder());
         let asked = responder.map(|target| (target, incoming.event.clone()));
 
         let span = self.open_store(&incoming.event);
         let begun = self.replies.now();
-        let stored = self.store_in_time(incoming, plan, target).await;
+        let stored = self.store_in_time(incoming, plan, target, admission).await;
         if let Some(span) = span {
             self.end_store(span, &stored);
         }
@@ -136,6 +149,29 @@ impl Dispatcher {
                 self.join(of, state, begun, left).await
             }
         }
+    }
+
+    /// Stores an event of mode `sync` that is filtered, for this reason. The handler does not see it.
+    pub async fn store_filtered(
+        &self,
+        event: Event,
+        timing: Timing,
+        why: String,
+    ) -> Result<(), DispatchError> {
+        let (id, hook) = (event.id, event.hook.clone());
+        let admission = Admission::Filtered(why);
+        let new = NewEvent {
+            stored: Stored::new(event).with_timing(timing),
+            dedup: None,
+            order_key: None,
+            delay: Duration::ZERO,
+            run_now: false,
+            dead: None,
+            admission: admission.clone(),
+        };
+        self.work.accept(new, Arc::default()).await?;
+        self.record_admission(&hook, id, &admission);
+        Ok(())
     }
 
     /// Whether the caller waits for the handler's reply. It does not if no other node could tell
@@ -174,6 +210,7 @@ impl Dispatcher {
         incoming: Incoming,
         plan: Plan,
         target: Option<&Target>,
+        admission: Admission,
     ) -> Result<Accepted, DispatchError> {
         let timeout = incoming.answer_within.min(STORE_TIMEOUT);
         let run_now = match &plan {
@@ -189,6 +226,7 @@ impl Dispatcher {
             delay: Duration::ZERO,
             run_now,
             dead: None,
+            admission,
         };
 
         let permit = match plan {
@@ -216,9 +254,13 @@ impl Dispatcher {
     ) -> Result<Accepted, DispatchError> {
         let (id, hook) = (new.stored.event().id, new.stored.event().hook.clone());
         let repeat = Repeat::of(new.stored.event());
+        let admission = new.admission.clone();
         // One transaction of the ledger, or one message to the broker.
         let (accepted, lease) = self.work.accept(new, cancelled).await?;
 
+        if matches!(accepted, Accepted::New { .. }) {
+            self.record_admission(&hook, id, &admission);
+        }
         match &accepted {
             Accepted::New { conflict: None, .. } => {}
             Accepted::New {
@@ -284,7 +326,7 @@ fn is_open(shown: &Shown) -> bool {
     latest.is_some_and(|latest| {
         matches!(
             latest.state,
-            DeliveryState::Pending | DeliveryState::Running
+            DeliveryState::Waiting | DeliveryState::Pending | DeliveryState::Running
         )
     })
 }

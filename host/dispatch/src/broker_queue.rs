@@ -14,7 +14,7 @@ use landfall_broker::{
 use landfall_ledger::{
     Accepted, Claimed, Fence, Ledger, LedgerError, NewEvent, OpenState, Received,
 };
-use landfall_model::{Clock, Event, EventId, LedgerTime, PushSpec, Stored, lock};
+use landfall_model::{Admission, Clock, Event, EventId, LedgerTime, PushSpec, Stored, lock};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -200,12 +200,30 @@ impl BrokerQueue {
             event,
             replayed,
             due,
+            members,
             ..
         } = claimed;
+        // A message carries one event. The batch is of the time before the node had a broker.
+        if !members.is_empty() {
+            let why = "a broker carries single events: the events of the batch run alone";
+            if let Err(error) = self.ledger.split(fence, why.into()).await {
+                tracing::error!(%error, delivery = fence.delivery, "a batch cannot be split");
+            }
+            return (fence, false);
+        }
         let Some(Ok(event)) = event else {
             self.end_unread(fence, "corrupt".into()).await;
             return (fence, false);
         };
+        // The other nodes could not read the message.
+        if event.is_sealed() {
+            tracing::error!(
+                hook = &*event.hook,
+                delivery = fence.delivery,
+                "an event is encrypted with a key that ledger.encryption_keys of this node does not have: it waits"
+            );
+            return (fence, false);
+        }
 
         let replay = replayed.then(|| replay_id(&event, fence, due));
         let order_key = event.attribute("order-key").map(str::to_owned);
@@ -336,6 +354,7 @@ fn undecodable_event(bytes: &[u8], error: &DecodeError, clock: Clock) -> NewEven
         delay: Duration::ZERO,
         run_now: false,
         dead: Some(error.reason()),
+        admission: Admission::Run,
     }
 }
 
@@ -366,6 +385,7 @@ impl InFlight {
                 delay: Duration::ZERO,
                 run_now: true,
                 dead: None,
+                admission: Admission::Run,
             },
             replay: envelope.replay,
             number: envelope.attempt,

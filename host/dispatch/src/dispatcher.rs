@@ -6,21 +6,32 @@ use std::time::Instant;
 
 use landfall_broker::Broker;
 use landfall_engine::Target;
-use landfall_ledger::{Ledger, LedgerError};
+use landfall_ledger::{Ledger, LedgerError, RecordedAttempt};
 use landfall_metrics::{HookMetrics, Metrics};
-use landfall_model::{Attempt, Clock, Event, RefusalLog};
+use landfall_model::{
+    Attempt, Clock, Event, EventId, HookRetentions, PendingRecording, RefusalLog,
+};
 use landfall_telemetry::Tracer;
 
 use super::gate::{Gate, HookStatus};
 use super::record;
 use super::record_budget::RecordBudget;
+use super::recordings::{Recordings, Waiting};
 use super::replies::Replies;
+use super::shadow::Shadows;
 use super::work::Work;
 
 /// The hooks that can run.
 pub trait Targets: Send + Sync {
     /// The hook of that name, if it can run now.
     fn find(&self, hook: &str) -> Option<Target>;
+    /// The event as its hook stores it: without the values that `[redact]` names.
+    fn redacted(&self, event: Event) -> Event;
+    /// Why nobody knows what `[redact]` of a hook removes, so that nothing may be stored for it.
+    /// `None`: it is known, or the hook has no file.
+    fn unread(&self, hook: &str) -> Option<String>;
+    /// How long the deliveries of each hook are kept. `None`: not all hook files were read yet.
+    fn retentions(&self) -> Option<HookRetentions>;
     /// The names of all hooks.
     fn names(&self) -> Vec<Arc<str>>;
 }
@@ -36,10 +47,12 @@ pub struct Dispatcher {
     pub(crate) replies: Replies,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) sync_records: RecordBudget,
+    recordings: Recordings,
     /// Duplicates are recorded here, beside the requests that the edge refuses.
     pub(crate) refusals: Arc<RefusalLog>,
     pub(crate) targets: Arc<dyn Targets>,
     pub(crate) clock: Clock,
+    pub(crate) shadows: Shadows,
     pub(crate) tracer: Tracer,
     observer: OnceLock<Observer>,
 }
@@ -56,15 +69,18 @@ impl Dispatcher {
         metrics: Arc<Metrics>,
         tracer: Tracer,
     ) -> Result<Arc<Dispatcher>, LedgerError> {
+        let recordings = Recordings::start(ledger.clone());
         let dispatcher = Arc::new(Dispatcher {
             work: Work::start(ledger, broker, clock, metrics.clone()).await?,
             gate: Gate::default(),
             replies: Replies::default(),
             metrics,
             sync_records: RecordBudget::new(Instant::now()),
+            recordings,
             refusals: Arc::default(),
             targets,
             clock,
+            shadows: Shadows::new(),
             tracer,
             observer: OnceLock::new(),
         });
@@ -90,6 +106,37 @@ impl Dispatcher {
         if let Some(observer) = self.observer.get() {
             observer(event, number, attempt);
         }
+    }
+
+    /// Repeats attempts on candidates that are shadows, until the process ends.
+    pub async fn run_shadows(self: Arc<Self>) {
+        let current = |hook: &str| self.targets.find(hook)?.candidate.get();
+        self.shadows.run(current).await;
+    }
+
+    /// Stores the recording of an attempt later, if it has one.
+    pub(crate) fn record_run(
+        &self,
+        target: &Target,
+        (event, hook): (EventId, &Arc<str>),
+        of: RecordedAttempt,
+        recording: Option<Box<dyn PendingRecording>>,
+    ) {
+        if let Some(recording) = recording {
+            self.recordings.add(Waiting {
+                of,
+                event,
+                hook: hook.clone(),
+                keep: target.handler.record().keep,
+                metrics: target.handler.metrics().clone(),
+                recording,
+            });
+        }
+    }
+
+    /// Returns when the recordings of the attempts so far are stored.
+    pub async fn flush_recordings(&self) {
+        self.recordings.flush().await;
     }
 
     /// Whether an event could be stored now.

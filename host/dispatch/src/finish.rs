@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use landfall_engine::Target;
-use landfall_ledger::{Committed, Deferred, Disposition, LedgerError, NewEvent, Refused, Results};
+use landfall_ledger::{
+    Committed, Deferred, Disposition, LedgerError, NewEvent, RecordedAttempt, Refused, Results,
+};
 use landfall_metrics::HookMetrics;
 use landfall_model::{Attempt, Event, Outcome, Reply, RetrySpec};
 use tokio::sync::oneshot;
@@ -25,7 +27,12 @@ pub(crate) struct RanAttempt {
     pub number: u32,
     pub attempt: Attempt,
     pub started_ms: i64,
+    /// Its handler is the one that ran.
     pub target: Target,
+    /// The candidate of the hook ran.
+    pub is_candidate: bool,
+    /// Several events have run together.
+    pub is_batch: bool,
     /// A caller at another node that waits for the outcome.
     pub remote: Option<oneshot::Sender<Outcome>>,
 }
@@ -35,9 +42,12 @@ impl Dispatcher {
     /// committed.
     pub(crate) async fn finish(&self, mut lease: Lease, mut done: RanAttempt) {
         let metrics = done.target.handler.metrics().clone();
+        self.refuse_unread(&done.event, &mut done.attempt);
         self.report(&metrics, &done.event, done.number, &done.attempt);
 
         landfall_model::kill_point!("before-end");
+        let recording = done.attempt.recording.take();
+        let recorded = RecordedAttempt::OfLease(lease.fence());
         let effects = std::mem::take(&mut done.attempt.effects);
         let mut results = self.results(&done.event, effects, &done.target);
         loop {
@@ -53,6 +63,8 @@ impl Dispatcher {
                 Ok(Committed::Stored) => {
                     end.count(&metrics, &done.attempt.outcome);
                     self.mark_emitted_due(&emitted);
+                    let of = (done.event.id, &done.event.hook);
+                    self.record_run(&done.target, of, recorded, recording);
                     return self.after_commit(done, pause);
                 }
                 Ok(Committed::LeaseLost) => return self.after_lost_lease(&done),
@@ -84,6 +96,10 @@ impl Dispatcher {
             deferred_for: deferred.since.map(|since| since.until(self.ledger().now())),
         };
         let mut disposition = next_disposition(outcome, results, &past, retry, chance());
+        if done.is_batch {
+            let split_after = done.target.flow.split_after();
+            disposition = of_batch(disposition, outcome, done.number, split_after);
+        }
 
         let emitted = match &mut disposition {
             Disposition::Done(results) => {
@@ -91,6 +107,11 @@ impl Dispatcher {
                 results.emitted.clone()
             }
             Disposition::Retry(_) | Disposition::Defer(_) => Vec::new(),
+            Disposition::Split(why) => {
+                let (hook, event, attempts) = (&*done.event.hook, done.event.id, done.number);
+                tracing::warn!(hook, %event, attempts, why = &**why, "the batch has failed: its events run alone");
+                Vec::new()
+            }
             Disposition::Dead(why) => {
                 let (hook, event, attempts) = (&*done.event.hook, done.event.id, done.number);
                 tracing::error!(hook, %event, attempts, why = &**why, "delivery is dead");
@@ -104,7 +125,7 @@ impl Dispatcher {
     fn after_commit(&self, done: RanAttempt, pause: Option<Duration>) {
         let (event, hook, outcome) = (&done.event, &done.event.hook, done.attempt.outcome);
         done.target.handler.metrics().count_attempt(outcome.word());
-        self.judge(event, &outcome);
+        self.judge(event, &outcome, done.is_candidate);
         landfall_model::kill_point!("after-end");
 
         let is_received = self.replies.publish(event.id, &outcome) || done.remote.is_some();
@@ -152,7 +173,7 @@ impl Dispatcher {
     fn after_lost_lease(&self, done: &RanAttempt) {
         let (event, hook, number) = (&done.event, &done.event.hook, done.number);
         done.count_attempt();
-        self.judge(event, &done.attempt.outcome);
+        self.judge(event, &done.attempt.outcome, done.is_candidate);
         landfall_model::kill_point!("after-end");
 
         tracing::warn!(hook = &**hook, event = %event.id, number, "another node has the lease: the results of the attempt are dropped");
@@ -169,11 +190,10 @@ impl Dispatcher {
         tracing::error!(hook = &**hook, event = %event.id, %error, "the result of an attempt cannot be stored: the event runs again");
     }
 
-    /// Tells the circuit of the hook how the attempt ended. A hook that emits events to itself
-    /// calls something else with each event, so that the failure of one says nothing of the others.
-    fn judge(&self, event: &Event, outcome: &Outcome) {
+    /// Tells the circuit of the hook how the attempt ended.
+    fn judge(&self, event: &Event, outcome: &Outcome, is_candidate: bool) {
         let is_own = event.attribute("emitted-by") == Some(&*event.hook);
-        if !is_own || matches!(outcome, Outcome::Done(_)) {
+        if is_judged(outcome, is_own, is_candidate) {
             self.gate.record_outcome(&event.hook, outcome);
         }
     }
@@ -194,6 +214,7 @@ pub(crate) enum DeliveryEnd {
     Done,
     Retry,
     Defer,
+    Split,
     Dead,
 }
 
@@ -205,6 +226,7 @@ impl DeliveryEnd {
             Disposition::Done(_) => DeliveryEnd::Done,
             Disposition::Retry(_) => DeliveryEnd::Retry,
             Disposition::Defer(_) => DeliveryEnd::Defer,
+            Disposition::Split(_) => DeliveryEnd::Split,
             Disposition::Dead(_) => DeliveryEnd::Dead,
         }
     }
@@ -214,6 +236,7 @@ impl DeliveryEnd {
             DeliveryEnd::Done => {}
             DeliveryEnd::Retry => metrics.count_retry(),
             DeliveryEnd::Defer => metrics.count_deferral(),
+            DeliveryEnd::Split => metrics.count_flow("split"),
             DeliveryEnd::Dead => metrics.count_dead_letter(outcome.word()),
         }
     }
@@ -254,6 +277,23 @@ pub(crate) fn next_disposition(
     }
 }
 
+/// What follows from a failed attempt of a whole batch: one of its events may be at fault. `number`
+/// is that of the attempt, from 1.
+fn of_batch(
+    disposition: Disposition,
+    outcome: &Outcome,
+    number: u32,
+    split_after: u32,
+) -> Disposition {
+    match disposition {
+        Disposition::Dead(why) => Disposition::Split(why),
+        Disposition::Retry(_) if number >= split_after => {
+            Disposition::Split(dead_reason(outcome.word(), outcome.reason()))
+        }
+        other => other,
+    }
+}
+
 impl Past {
     fn deferral(
         &self,
@@ -272,6 +312,14 @@ impl Past {
             }
         }
     }
+}
+
+/// Whether an outcome says something of other events. A hook that emits events to itself calls
+/// something else with each event, so that the failure of one says nothing of the others. The
+/// outcome of a candidate says nothing of the version that serves.
+fn is_judged(outcome: &Outcome, is_own: bool, is_candidate: bool) -> bool {
+    let is_done = matches!(outcome, Outcome::Done(_));
+    !is_candidate && (is_done || !is_own)
 }
 
 fn is_success(reply: &Reply) -> bool {
@@ -365,6 +413,30 @@ mod tests {
         assert!(same(
             &of(hinted, 2),
             &Disposition::Dead("retry: busy".into())
+        ));
+    }
+
+    #[test]
+    fn candidates_leave_the_circuit_alone() {
+        let done = Outcome::Done(None);
+        assert!(!is_judged(&done, false, true));
+        assert!(!is_judged(&Outcome::Timeout, false, true));
+        assert!(is_judged(&done, false, false));
+        assert!(is_judged(&Outcome::Timeout, false, false));
+        assert!(is_judged(&done, true, false));
+        assert!(!is_judged(&Outcome::Timeout, true, false));
+    }
+
+    #[test]
+    fn failed_batches_are_split() {
+        let retry = || Disposition::Retry(Duration::from_secs(5));
+        let of = |disposition, number| of_batch(disposition, &Outcome::Timeout, number, 3);
+        assert!(same(&of(retry(), 2), &retry()));
+        assert!(same(&of(retry(), 3), &Disposition::Split("timeout".into())));
+        let rejected = Disposition::Dead("reject: no".into());
+        assert!(same(
+            &of(rejected, 1),
+            &Disposition::Split("reject: no".into())
         ));
     }
 

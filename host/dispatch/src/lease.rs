@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use landfall_flow::compose;
 use landfall_ledger::{
     AttemptRecord, Committed, Deferred, Disposition, Fence, Ledger, LedgerError,
 };
@@ -24,6 +25,8 @@ pub(crate) struct Lease {
     fence: Fence,
     deferred: Deferred,
     event: Arc<Event>,
+    /// The other events of its batch.
+    members: Vec<Arc<Event>>,
     ledger: Arc<dyn Ledger>,
     leases: Leases,
     /// The message of the broker that delivered the event.
@@ -47,6 +50,7 @@ impl Leases {
             fence,
             deferred,
             event: Arc::new(event),
+            members: Vec::new(),
             ledger: ledger.clone(),
             leases: self.clone(),
             message,
@@ -76,9 +80,34 @@ impl Lease {
         &self.event
     }
 
+    /// The same lease, of a batch with these other events.
+    pub(crate) fn with_members(mut self, members: Vec<Arc<Event>>) -> Lease {
+        self.members = members;
+        self
+    }
+
+    /// Whether several events run together.
+    pub(crate) fn is_batch(&self) -> bool {
+        !self.members.is_empty()
+    }
+
+    /// What the handler receives: the event of the batch, or this form of the lease's event.
+    pub(crate) fn input(&self, event: Arc<Event>) -> Arc<Event> {
+        if self.members.is_empty() {
+            return event;
+        }
+        let mut all = vec![event];
+        all.extend(self.members.iter().cloned());
+        Arc::new(compose(&all))
+    }
+
     /// The numbers of the delivery and of the attempt, those that deferred the event included.
     pub(crate) fn numbers(&self) -> (i64, u32) {
         (self.fence.delivery, self.fence.attempt)
+    }
+
+    pub(crate) fn fence(&self) -> Fence {
+        self.fence
     }
 
     /// The number of the attempt, from 1, without those that deferred the event.
@@ -121,6 +150,11 @@ impl Lease {
                 Disposition::Retry(pause) | Disposition::Defer(pause) => {
                     message.redeliver(pause, self.fence.attempt + 1).await;
                 }
+                Disposition::Split(_) => {
+                    message
+                        .redeliver(Duration::ZERO, self.fence.attempt + 1)
+                        .await;
+                }
                 Disposition::Dead(why) => message.dead_letter(why).await,
             }
         }
@@ -136,6 +170,11 @@ impl Lease {
             message.redeliver(pause, self.fence.attempt).await;
         }
         Ok(())
+    }
+
+    /// Gives the lease of a batch back as if the attempt had not begun. Each of its events runs alone.
+    pub(crate) async fn split_batch(self, why: &str) -> Result<(), LedgerError> {
+        self.ledger.split(self.fence, why.to_owned()).await
     }
 
     /// The lease is held until the ledger has room for its end.

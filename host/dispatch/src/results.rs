@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use landfall_engine::Target;
 use landfall_ledger::{NewEvent, Results};
-use landfall_model::{DedupKey, Effects, Emission, Event, IdMatch, Stored};
+use landfall_model::{
+    Admission, Attempt, DedupKey, Effects, Emission, Event, IdMatch, Outcome, Stored,
+};
 
 use super::dispatcher::Dispatcher;
 
@@ -16,6 +18,27 @@ const LOOP: &str = "loop";
 const WINDOW: Duration = Duration::from_secs(7 * 86_400);
 
 impl Dispatcher {
+    /// An attempt that emits to a hook whose `[redact]` is not known stores nothing: it fails, and
+    /// is made again.
+    pub(crate) fn refuse_unread(&self, by: &Event, attempt: &mut Attempt) {
+        if !matches!(attempt.outcome, Outcome::Done(_)) {
+            return;
+        }
+        let mut emissions = attempt.effects.emissions.iter();
+        let Some(why) = emissions.find_map(|one| self.targets.unread(&one.hook)) else {
+            return;
+        };
+
+        let reason = format!("emit: {why}");
+        let (hook, event) = (&*by.hook, by.id);
+        tracing::warn!(hook, %event, reason = &*reason, "the results of the attempt are not stored");
+        attempt.effects = Effects::default();
+        attempt.outcome = Outcome::Retry {
+            reason,
+            after: None,
+        };
+    }
+
     /// The results of an attempt on the event `by`.
     pub(crate) fn results(&self, by: &Event, mut effects: Effects, target: &Target) -> Results {
         let emissions = std::mem::take(&mut effects.emissions);
@@ -39,7 +62,9 @@ impl Dispatcher {
             {
                 metrics.count_dead_letter(LOOP);
             }
-            self.work.mark_due_in(&new.stored.event().hook, new.delay);
+            let event = new.stored.event();
+            self.record_admission(&event.hook, event.id, &new.admission);
+            self.work.mark_due_in(&event.hook, new.delay);
         }
     }
 
@@ -101,6 +126,16 @@ impl Dispatcher {
                 .iter()
                 .map(|key| ("order-key".to_owned(), key.clone())),
         );
+        let event = self.targets.redacted(event);
+        let admission = match handles
+            .as_ref()
+            .map(|target| self.admit(&target.flow, &event))
+        {
+            // An emission with a delay runs at its time.
+            Some(Admission::Hold(_)) if !delay.is_zero() => Admission::Run,
+            Some(admission) => admission,
+            None => Admission::Run,
+        };
         let window = handles.map_or(WINDOW, |target| target.dedup_window);
         // The prefix keeps these keys apart from the ids of providers.
         let dedup = key.map(|key| DedupKey {
@@ -115,6 +150,7 @@ impl Dispatcher {
             delay,
             run_now: false,
             dead: None,
+            admission,
         }
     }
 }

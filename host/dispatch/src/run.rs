@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use landfall_candidate::Version;
 use landfall_engine::{Permit, Target};
 use landfall_model::clock::to_ms;
 use landfall_model::{Attempt, Event, Outcome};
 use tokio::sync::oneshot;
 
+use super::canary::{NextRun, Ran};
 use super::dispatcher::Dispatcher;
 use super::finish::RanAttempt;
 use super::lease::Lease;
@@ -20,7 +22,7 @@ impl Dispatcher {
         self: Arc<Self>,
         lease: Lease,
         permit: Permit,
-        target: Target,
+        mut target: Target,
         replayed: bool,
         remote: Option<oneshot::Sender<Outcome>>,
     ) {
@@ -32,6 +34,8 @@ impl Dispatcher {
         } else {
             event.clone()
         };
+        let (is_batch, input) = (lease.is_batch(), lease.input(input));
+        let event = with_hops_of(event, &input);
         let (started, now) = (Instant::now(), self.clock.now());
         let started_ms = to_ms(now);
         if number == 1 && lease.deferred().count == 0 && !replayed {
@@ -41,16 +45,46 @@ impl Dispatcher {
         }
         landfall_model::kill_point!("before-run");
 
+        let canary = NextRun {
+            target: &target,
+            event: input.clone(),
+            number,
+            limit: target.deadline,
+            is_sync: false,
+        }
+        .canary();
         // In a task of its own, so that a panic of the host ends the attempt and nothing else.
         let running = {
-            let (handler, deadline) = (target.handler.clone(), target.deadline);
-            let attempt = async move { handler.run(input, number, deadline).await };
-            target.permits.attempt_flow().spawn(attempt)
+            let (target, dispatcher) = (target.clone(), self.clone());
+            let flow = target.permits.attempt_flow().clone();
+            let attempt = async move {
+                let next = NextRun {
+                    event: input,
+                    number,
+                    limit: target.deadline,
+                    is_sync: false,
+                    target: &target,
+                };
+                next.run(&dispatcher.shadows, dispatcher.clock).await
+            };
+            flow.spawn(attempt)
         };
-        let attempt = match running.await {
-            Ok(attempt) => attempt,
-            Err(error) => panicked(&error, started.elapsed()),
+        let Ran {
+            attempt,
+            handler,
+            version,
+            ..
+        } = match running.await {
+            Ok(ran) => ran,
+            Err(error) => {
+                let attempt = panicked(&error, started.elapsed());
+                match canary {
+                    Some(candidate) => Ran::panicked(&candidate, &target, attempt, self.clock),
+                    None => Ran::serving(&target, attempt),
+                }
+            }
         };
+        target.handler = handler;
         drop(permit);
         if let Some(span) = &span {
             let start = AttemptStart {
@@ -68,10 +102,26 @@ impl Dispatcher {
             attempt,
             started_ms,
             target,
+            is_candidate: version == Version::Candidate,
+            is_batch,
             remote,
         };
         self.finish(lease, ran).await;
     }
+}
+
+/// The event with as many hops as the batch that it carries, so that its emissions count from there.
+fn with_hops_of(event: Arc<Event>, batch: &Event) -> Arc<Event> {
+    const HOPS: &str = "hops";
+    if event.attribute(HOPS) == batch.attribute(HOPS) {
+        return event;
+    }
+
+    let mut changed = Event::clone(&event);
+    changed.attributes.retain(|(name, _)| name != HOPS);
+    let hops = batch.attribute(HOPS).unwrap_or_default();
+    changed.attributes.push((HOPS.into(), hops.into()));
+    Arc::new(changed)
 }
 
 fn marked_replayed(event: &Event) -> Event {

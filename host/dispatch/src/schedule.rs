@@ -9,6 +9,7 @@ use landfall_engine::{Permit, Target};
 use landfall_ledger::{HEARTBEAT_INTERVAL, LedgerError};
 
 use super::dispatcher::Dispatcher;
+use super::last_retentions::{KEPT_FOR, LastRetentions};
 
 /// The most attempts of one hook that start in one round, so that every hook gets its turn.
 const ROUND_MAX: usize = 16;
@@ -101,11 +102,25 @@ impl Dispatcher {
 
     /// Removes what is old.
     pub async fn run_pruning(self: Arc<Self>) {
-        let mut pause = PRUNE_FIRST;
+        let (mut pause, mut last) = (PRUNE_FIRST, LastRetentions::new(Instant::now()));
+        let mut is_first = true;
         loop {
             tokio::time::sleep(pause).await;
+            // What a hook keeps longer than the node must not be removed.
+            let Some(retentions) = self.targets.retentions() else {
+                continue;
+            };
+            let retentions = last.with(retentions, Instant::now());
             pause = PRUNE_EVERY;
-            match self.ledger().prune().await {
+            if std::mem::take(&mut is_first) {
+                let (hooks, hours) = (retentions.named.len(), KEPT_FOR.as_secs() / 3600);
+                tracing::info!(
+                    hooks,
+                    hours,
+                    "for some hours, events are removed by age only of hooks that are in the plugins directory"
+                );
+            }
+            match self.ledger().prune(retentions).await {
                 Ok(0) => {}
                 Ok(count) => tracing::info!(count, "old deliveries and ids were removed"),
                 Err(error) => tracing::error!(%error, "old deliveries cannot be removed"),
@@ -146,6 +161,11 @@ impl Dispatcher {
                 continue;
             };
             for one in due {
+                if one.lease.is_batch() && !target.flow.has_batches() {
+                    let why = "the hook file has no [batch] any more";
+                    self.split(one.lease, why).await;
+                    continue;
+                }
                 let Some(permit) = permits.pop() else { break };
                 let (dispatcher, target) = (self.clone(), target.clone());
                 tokio::spawn(dispatcher.run(one.lease, permit, target, one.replayed, None));

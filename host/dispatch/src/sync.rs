@@ -11,10 +11,11 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use landfall_engine::{Permit, Target, timeout};
-use landfall_ledger::{Committed, Disposition, LedgerError, Results};
+use landfall_ledger::{Committed, Disposition, LedgerError, RecordedAttempt, Results};
 use landfall_model::clock::to_ms;
 use landfall_model::{Attempt, Effects, Event, Outcome, RetrySpec, Stored, Timing};
 
+use super::canary::{NextRun, Ran};
 use super::dispatcher::Dispatcher;
 use super::finish::{Past, dead_reason, next_disposition, refused_outcome};
 use super::record;
@@ -73,7 +74,21 @@ impl Dispatcher {
         let metrics = target.handler.metrics();
         let waited = now.duration_since(event.received_at).unwrap_or_default();
         metrics.measure_queue_wait(waited);
-        let mut attempt = target.handler.run(event.clone(), 1, limit).await;
+        let next = NextRun {
+            target,
+            event: event.clone(),
+            number: 1,
+            limit,
+            is_sync: true,
+        };
+        let Ran {
+            mut attempt,
+            handler,
+            is_repeated,
+            ..
+        } = next.run(&self.shadows, self.clock).await;
+        let digest = &handler.component().digest;
+        self.refuse_unread(&event, &mut attempt);
         self.report(metrics, &event, 1, &attempt);
         if let Some(span) = &span {
             let start = AttemptStart {
@@ -87,31 +102,42 @@ impl Dispatcher {
         let is_done = matches!(attempt.outcome, Outcome::Done(_));
         let effects = std::mem::take(&mut attempt.effects);
         let has_results = is_done && !effects.is_empty();
-        if is_done && !has_results && !self.sync_records.take(started) {
+        let recording = attempt.recording.take();
+        let must_record = is_repeated || recording.is_some();
+        if is_done && !has_results && !must_record && !self.sync_records.take(started) {
             return attempt.outcome;
         }
 
+        let recorded = RecordedAttempt::FirstOf(event.id);
         let stored = Stored::new(Arc::unwrap_or_clone(event)).with_timing(timing);
         if has_results {
             let committed = self
-                .commit_sync(target, &stored, &attempt, effects, started_ms)
+                .commit_sync(target, digest, &stored, &attempt, effects, started_ms)
                 .await;
             match committed {
                 Ok(Committed::Refused(why, ())) => {
                     attempt.outcome = refused_outcome(stored.event(), why);
                 }
-                Ok(Committed::Stored | Committed::LeaseLost) => return attempt.outcome,
+                Ok(Committed::Stored | Committed::LeaseLost) => {
+                    let event = stored.event();
+                    self.record_run(target, (event.id, &event.hook), recorded, recording);
+                    return attempt.outcome;
+                }
                 // A success whose effects cannot be stored is none.
                 Err(error) => return not_stored(&error.to_string()),
             }
         }
-        self.record_later(target, stored, &attempt, started_ms);
+        let (id, hook) = (stored.event().id, stored.event().hook.clone());
+        self.record_later(target, digest, stored, &attempt, started_ms);
+        self.record_run(target, (id, &hook), recorded, recording);
         attempt.outcome
     }
 
+    /// `digest`: of the component that ran.
     async fn commit_sync(
         &self,
         target: &Target,
+        digest: &str,
         stored: &Stored,
         attempt: &Attempt,
         effects: Effects,
@@ -119,7 +145,6 @@ impl Dispatcher {
     ) -> Result<Committed, LedgerError> {
         let results = self.results(stored.event(), effects, target);
         let emitted = results.emitted.clone();
-        let digest = &target.handler.component().digest;
         let record = record::build(attempt, started_ms, digest, &emitted);
 
         let done = Disposition::Done(results);
@@ -132,8 +157,14 @@ impl Dispatcher {
 
     /// Records an attempt after its answer. It is not retried: a failed one is dead, and can be
     /// replayed. It does not count as a dead letter, because its caller got the failure.
-    fn record_later(&self, target: &Target, stored: Stored, attempt: &Attempt, started_ms: i64) {
-        let digest = &target.handler.component().digest;
+    fn record_later(
+        &self,
+        target: &Target,
+        digest: &str,
+        stored: Stored,
+        attempt: &Attempt,
+        started_ms: i64,
+    ) {
         let record = record::build(attempt, started_ms, digest, &[]);
         let once = RetrySpec {
             attempts: 1,

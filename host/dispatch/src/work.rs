@@ -3,22 +3,25 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use landfall_broker::Broker;
 use landfall_ledger::{
     Accepted, Claimed, Deferred, Fence, Ledger, LedgerError, NewEvent, OpenState,
 };
 use landfall_metrics::Metrics;
-use landfall_model::{Clock, Event, LedgerTime};
+use landfall_model::{Admission, Clock, Corrupt, Event, LedgerTime};
 
 use super::broker_queue::{BrokerQueue, InFlight};
 use super::due::DueHooks;
 use super::error::DispatchError;
 use super::lease::{Lease, Leases};
+use super::unheld::UnheldLog;
 
 /// Deliveries that could not be claimed are claimed again after this.
 const CLAIM_AGAIN: Duration = Duration::from_secs(1);
+/// A delivery whose event this node cannot decrypt is left to the other nodes for so long.
+const DECRYPT_AGAIN: Duration = Duration::from_secs(5);
 
 /// The work of one node.
 pub(crate) struct Work {
@@ -27,6 +30,7 @@ pub(crate) struct Work {
     due: DueHooks,
     broker: Option<Arc<BrokerQueue>>,
     metrics: Arc<Metrics>,
+    unheld: UnheldLog,
 }
 
 /// A delivery to run now.
@@ -53,6 +57,7 @@ impl Work {
             leases: Leases::default(),
             due: DueHooks::default(),
             metrics,
+            unheld: UnheldLog::default(),
         };
         work.look().await?;
         Ok(work)
@@ -88,7 +93,11 @@ impl Work {
         new: NewEvent,
         cancelled: Arc<AtomicBool>,
     ) -> Result<(Accepted, Option<Lease>), DispatchError> {
-        if let Some(queue) = &self.broker {
+        // An event that does not run needs no broker.
+        let is_filtered = matches!(new.admission, Admission::Filtered(_));
+        if let Some(queue) = &self.broker
+            && !is_filtered
+        {
             return Ok((queue.accept(new, cancelled).await?, None));
         }
 
@@ -101,6 +110,7 @@ impl Work {
                 let lease = self.lease(*fence, Deferred::default(), event, None);
                 return Ok((accepted, Some(lease)));
             }
+            Accepted::New { fence: None, .. } if is_filtered => {}
             Accepted::New { fence: None, .. }
             | Accepted::Joined {
                 state: OpenState::Replayed,
@@ -211,18 +221,62 @@ impl Work {
                 deferred,
                 event,
                 replayed,
+                members,
+                unheld,
                 ..
             } = one;
+            if unheld {
+                self.record_unheld(hook);
+            }
+            let members = readable(members);
+            let needs_key = event.iter().flatten().any(Event::is_sealed)
+                || members.iter().flatten().any(|member| member.is_sealed());
+            if needs_key {
+                self.leave_sealed(hook, fence).await;
+                continue;
+            }
             match event {
-                Some(Ok(event)) => due.push(DueDelivery {
-                    lease: self.lease(fence, deferred, event, None),
-                    replayed,
-                }),
+                Some(Ok(event)) if members.is_some() => {
+                    let lease = self.lease(fence, deferred, event, None);
+                    due.push(DueDelivery {
+                        lease: lease.with_members(members.unwrap_or_default()),
+                        replayed,
+                    });
+                }
+                // What cannot be read is found when each event runs alone.
+                Some(Ok(_)) => self.split_unread(hook, fence).await,
                 Some(Err(_)) => self.end_unread(hook, fence, "corrupt").await,
                 None => self.end_unread(hook, fence, "pruned").await,
             }
         }
         due
+    }
+
+    /// Counts and logs an event that did not wait because of the limit of open groups.
+    fn record_unheld(&self, hook: &Arc<str>) {
+        if let Some(metrics) = self.metrics.find(hook) {
+            metrics.count_flow("unheld");
+        }
+        if let Some(count) = self.unheld.count(hook, Instant::now()) {
+            tracing::warn!(
+                hook = &**hook,
+                count,
+                "the hook has as many open groups as it may have: events do not wait for others"
+            );
+        }
+    }
+
+    /// Gives back a delivery whose event is encrypted with a key that this node does not have.
+    async fn leave_sealed(&self, hook: &Arc<str>, fence: Fence) {
+        tracing::error!(
+            hook = &**hook,
+            delivery = fence.delivery,
+            "an event is encrypted with a key that ledger.encryption_keys of this node does not have: it waits"
+        );
+        if let Err(error) = self.ledger.release(vec![fence], DECRYPT_AGAIN).await {
+            tracing::error!(%error, delivery = fence.delivery, "a delivery cannot be given back");
+        }
+        self.mark_due_in(hook, DECRYPT_AGAIN);
     }
 
     /// Makes a dead letter of a delivery whose event cannot be read.
@@ -243,6 +297,16 @@ impl Work {
                 tracing::error!(%error, delivery = fence.delivery, "a delivery cannot be ended");
             }
         }
+    }
+
+    /// Splits a batch with an event that cannot be read.
+    async fn split_unread(&self, hook: &Arc<str>, fence: Fence) {
+        let why = "an event of the batch cannot be read back: its events run alone";
+        tracing::error!(hook = &**hook, delivery = fence.delivery, why);
+        if let Err(error) = self.ledger.split(fence, why.into()).await {
+            tracing::error!(%error, delivery = fence.delivery, "a batch cannot be split");
+        }
+        self.mark_due(hook);
     }
 
     /// Publishes what the ledger has due, except of paused hooks. The number of published events.
@@ -284,4 +348,12 @@ impl Work {
         }
         Ok(count)
     }
+}
+
+/// The events of a batch beside its first one. `None`: one of them cannot be read.
+fn readable(members: Vec<Option<Result<Event, Corrupt>>>) -> Option<Vec<Arc<Event>>> {
+    members
+        .into_iter()
+        .map(|event| Some(Arc::new(event?.ok()?)))
+        .collect()
 }

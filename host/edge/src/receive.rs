@@ -25,11 +25,12 @@ use super::request_log::Answered;
 use super::responses::OverBudget;
 use super::target::AuthTarget;
 use super::{answer, authenticate, client, excerpt, head, refuse};
-use landfall_dispatch::{Answer, AnswerContent, Incoming, Target};
+use landfall_dispatch::{Answer, AnswerContent, DispatchError, Incoming, Target};
 use landfall_hooks::{Hook, RouteMatch, Serving};
 use landfall_metrics::{RequestOutcome, RunningRequest};
 use landfall_model::{
-    DedupId, DedupKey, Event, EventId, Mode, Outcome, Reply, TRACEPARENT, Timing,
+    Admission, DedupId, DedupKey, Event, EventId, IdMatch, Mode, Outcome, Reply, TRACEPARENT,
+    Timing,
 };
 use landfall_verify::{
     AuthScheme, SignedBody, Unverified, Verdict, Verified, is_challenge, streaming_mac,
@@ -247,8 +248,16 @@ async fn handle_for(
     };
     let bytes = verified.request().body.len() as u64;
     let event = verified.into_event(&hook.spec.name, edge.clock.now(), attributes);
+    let event = hook.redacted(event).map_err(Rejection::Unreadable)?;
     let answer = match hook.spec.mode {
-        Mode::Sync => run_now(edge, hook, caller, target, event, timing).await?,
+        Mode::Sync => match edge.dispatcher.admit(&hook.flow, &event) {
+            Admission::Filtered(why) => {
+                Box::pin(store_filtered(edge, hook, event, timing, why)).await?
+            }
+            Admission::Run | Admission::Hold(_) => {
+                run_now(edge, hook, caller, target, event, timing).await?
+            }
+        },
         Mode::Async | Mode::Auto => {
             let target = target.map(|target| &**target);
             let event = (event, timing);
@@ -444,6 +453,25 @@ async fn run_now(
     })
 }
 
+/// Mode `sync`: stores an event that is filtered, and answers as an accepted event is answered.
+async fn store_filtered(
+    edge: &Edge,
+    hook: &Hook,
+    event: Event,
+    timing: Timing,
+    why: String,
+) -> Result<HookAnswer, Rejection> {
+    let event_id = event.id;
+    let stored = edge.dispatcher.store_filtered(event, timing, why).await;
+    stored.map_err(not_kept)?;
+    Ok(HookAnswer {
+        response: answer::accepted(hook.verifier.answers(), event_id),
+        outcome: RequestOutcome::Accepted,
+        event: Some(event_id),
+        bytes: None,
+    })
+}
+
 /// The same outcome. The body of its reply counts as memory until the client has read it.
 fn with_counted_reply(
     edge: &Edge,
@@ -530,27 +558,37 @@ async fn queue(
         is_answered_later: hook.spec.mode == Mode::Async,
         answer_within: hook.queued_limit(),
         timing,
+        flow: hook.flow.clone(),
         event,
     };
     let accepted = edge.dispatcher.accept(incoming, target).await;
-    accepted.map_err(|error| {
-        if error.is_too_large() {
-            Rejection::TooLargeToKeep(error.to_string())
-        } else {
-            Rejection::NotKept(error.to_string())
-        }
-    })
+    accepted.map_err(not_kept)
+}
+
+/// The event is not stored.
+fn not_kept(error: DispatchError) -> Rejection {
+    if error.is_too_large() {
+        Rejection::TooLargeToKeep(error.to_string())
+    } else {
+        Rejection::NotKept(error.to_string())
+    }
 }
 
 fn dedup_key(hook: &Hook, verified: &Verified) -> Option<DedupKey> {
     let window = hook.spec.dedup.window;
-    let id_match = hook.verifier.id_match();
-    let key = match hook.spec.dedup.id {
+    let mut id_match = hook.verifier.id_match();
+    let mut key = match hook.spec.dedup.id {
         DedupId::Nothing => return None,
         DedupId::BodyDigest => Sha256::digest(&verified.request().body).to_vec(),
         DedupId::OfPack | DedupId::At(_) => verified.delivery_key()?.to_vec(),
     };
 
+    // The ledger compares stored bodies. Two bodies can be the same without what is removed.
+    if id_match == IdMatch::IdAndBody && hook.spec.redact.reads_bodies() {
+        key.extend_from_slice(b"\0sent\0");
+        key.extend_from_slice(&Sha256::digest(&verified.request().body));
+        id_match = IdMatch::Id;
+    }
     Some(DedupKey {
         key,
         id_match,

@@ -339,6 +339,13 @@ fn explain(
             "the ledger or the broker bounds the size of an event, beside max_body of the \
              hook",
         ),
+        Rejection::Unreadable(error) => {
+            Why::new("body_unreadable", format!("{method} {path}: {error}")).with_hint(format!(
+                "the event was not stored, because it could contain what [redact] of {name}.toml \
+             removes: add rules for this kind of body, or unreadable = \"remove\" to store events \
+             without such a body"
+            ))
+        }
         Rejection::Unauthorized(_, why)
         | Rejection::Challenge(_, why)
         | Rejection::Unavailable(why) => why.clone(),

@@ -6,7 +6,7 @@ use http::header::{ACCEPT_ENCODING, ALLOW, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
 use landfall_metrics::RequestOutcome;
-use landfall_model::RequestExcerpt;
+use landfall_model::{RequestExcerpt, UnreadableBody};
 
 use super::answer::{RETRY_LATER, RETRY_SOON, closing, empty, error, retry, with};
 use super::responses::OverBudget;
@@ -42,6 +42,8 @@ pub(crate) enum Rejection {
     UnknownEncoding,
     /// The body cannot be decoded.
     BadEncoding,
+    /// `[redact]` cannot read the body, so that it must not be stored.
+    Unreadable(UnreadableBody),
     /// The sender is not authenticated. The status is the provider's.
     Unauthorized(u16, Box<Why>),
     /// An ownership check failed. The status is that of its rule.
@@ -182,6 +184,9 @@ impl Rejection {
                 StatusCode::BAD_REQUEST,
                 "body does not match its content-encoding",
             ),
+            Rejection::Unreadable(_) => {
+                error(StatusCode::UNPROCESSABLE_ENTITY, "body not readable")
+            }
             Rejection::Unauthorized(status, _) => unauthorized(status),
             Rejection::Challenge(status, _) => {
                 empty(StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN))

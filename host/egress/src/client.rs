@@ -195,6 +195,24 @@ impl Client {
         self.permitted(method, url).map(drop)
     }
 
+    /// Checks a call of a component like `send`, and makes none.
+    pub fn check_call(&self, outgoing: &Outgoing) -> Result<(), OutgoingError> {
+        request_headers::forbid(&outgoing.headers)?;
+        self.permitted(&outgoing.method, &outgoing.url)?;
+        self.check_body(&outgoing.body)?;
+        request_headers::checked(outgoing.headers.clone()).map(drop)
+    }
+
+    fn check_body(&self, body: &Bytes) -> Result<(), OutgoingError> {
+        if body.len() > self.body_bytes_max {
+            return Err(OutgoingError::Limit(format!(
+                "a request body may have {} bytes",
+                self.body_bytes_max
+            )));
+        }
+        Ok(())
+    }
+
     fn permitted(&self, method: &str, url: &str) -> Result<(Method, Url), OutgoingError> {
         let url = urls::checked(url)?;
         let method = Method::from_bytes(method.as_bytes())
@@ -222,12 +240,7 @@ impl Client {
         outgoing: Outgoing,
     ) -> Result<(http::Request<Full<Bytes>>, Added), OutgoingError> {
         let (method, mut url) = self.permitted(&outgoing.method, &outgoing.url)?;
-        if outgoing.body.len() > self.body_bytes_max {
-            return Err(OutgoingError::Limit(format!(
-                "a request body may have {} bytes",
-                self.body_bytes_max
-            )));
-        }
+        self.check_body(&outgoing.body)?;
 
         let mut headers = request_headers::checked(outgoing.headers)?;
         headers

@@ -37,6 +37,6 @@ pub use excerpt::excerpt;
 pub use exchange::{Outgoing, OutgoingError, Received};
 pub use policy::Policy;
 pub use pool::tls;
-pub use redact::text as redacted;
+pub use redact::{bytes as redacted_bytes, text as redacted};
 pub use streamed::Streamed;
 pub use urls::shown_url;

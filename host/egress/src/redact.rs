@@ -56,6 +56,15 @@ pub fn text<'a>(secrets: &[Secret], text: &'a str) -> Cow<'a, str> {
     Cow::Owned(String::from_utf8_lossy(&body).into_owned())
 }
 
+/// Removes the secrets from a body, which need not be text.
+pub fn bytes(secrets: &[Secret], mut body: Bytes) -> Bytes {
+    if !secrets.is_empty() {
+        let secrets: Vec<&[u8]> = secrets.iter().map(Secret::expose).collect();
+        answer(&secrets, &mut HeaderMap::new(), &mut body);
+    }
+    body
+}
+
 /// All forms of all secrets, the longest first.
 fn forms(secrets: &[&[u8]]) -> Vec<Form> {
     let mut secrets: Vec<&[u8]> = secrets

@@ -106,6 +106,7 @@ pub(crate) fn record(
         calls,
         staged,
         effects,
+        recording: None,
     }
 }
 

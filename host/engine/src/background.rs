@@ -116,6 +116,24 @@ impl BackgroundPool {
         output
     }
 
+    /// Runs an attempt to its end in the pool: in time that nothing else needs.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the attempt panics.
+    pub(crate) async fn run_late<F>(
+        &self,
+        schedule: &HandlerSchedule,
+        budget: &Arc<PollBudget>,
+        attempt: Pin<Box<F>>,
+    ) -> F::Output
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.run_offloaded(schedule.queue, budget, attempt).await
+    }
+
     async fn run_offloaded<F>(
         &self,
         queue: QueueId,

@@ -18,6 +18,7 @@ use super::inspect::inspect;
 use super::load_error::LoadError;
 use super::permits::Permits;
 use super::poll_budget::SLICE;
+use super::recorder::RecordingMemory;
 use super::run_slots::RunSlots;
 use super::runtime::Runtime;
 use super::{settings, ticker};
@@ -132,6 +133,7 @@ impl Engine {
             ledger,
             clock,
             fixed: None,
+            recordings: Some(RecordingMemory::default()),
             passes_traces: settings.passes_traces,
         };
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
@@ -212,6 +214,7 @@ impl Engine {
             ledger: Some(surroundings.kv),
             clock: surroundings.clock,
             fixed: surroundings.fixed,
+            recordings: None,
             ..self.runtime.clone()
         };
         let environment = Environment::new(spec.environment.clone(), secrets);

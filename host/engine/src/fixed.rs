@@ -20,7 +20,7 @@ pub struct Fixed {
 struct StoppedClock(SystemTime);
 
 /// SplitMix64: small, and the same on every machine. No secret depends on it.
-struct SplitMix(u64);
+pub(crate) struct SplitMix(u64);
 
 // === impl Fixed ===
 
@@ -49,6 +49,10 @@ impl HostWallClock for StoppedClock {
 // === impl SplitMix ===
 
 impl SplitMix {
+    pub(crate) fn new(seed: u64) -> SplitMix {
+        SplitMix(seed)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;

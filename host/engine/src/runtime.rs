@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::background::BackgroundPool;
 use super::fixed::Fixed;
+use super::recorder::RecordingMemory;
 use landfall_model::{Clock, ComponentLimits};
 
 /// The parts of the engine that an attempt needs.
@@ -21,6 +22,8 @@ pub(crate) struct Runtime {
     /// The clock and the random numbers of components, for offline runs. `None`: those of the
     /// machine.
     pub(crate) fixed: Option<Fixed>,
+    /// The memory of recordings. `None`: attempts are not recorded by themselves.
+    pub(crate) recordings: Option<RecordingMemory>,
     /// Outbound calls pass on the trace of their event.
     pub(crate) passes_traces: bool,
 }

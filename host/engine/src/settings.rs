@@ -9,6 +9,8 @@ const MEMORY_BYTES_MAX: usize = 1 << 30;
 const STACK_BYTES: usize = 512 << 10;
 /// Instances for testing new components while all others are in use.
 const PROBES: u32 = 2;
+/// The instance of a shadow run, which takes no permit from the other attempts.
+const SHADOWS: u32 = 1;
 /// Includes the host functions that a guest calls.
 const ASYNC_STACK_BYTES: usize = 1 << 20;
 
@@ -39,7 +41,7 @@ pub(crate) fn compiling() -> Config {
 /// Reserves address space, not memory. Memory of a finished attempt is zeroed in place up to the
 /// `keep_resident` sizes, not returned to the system: that makes a fresh instance cheap.
 fn pool(running: usize, limits: ComponentLimits) -> PoolingAllocationConfig {
-    let running = u32::try_from(running).expect("the config bounds it") + PROBES;
+    let running = u32::try_from(running).expect("the config bounds it") + PROBES + SHADOWS;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(running)
         .total_core_instances(running.saturating_mul(8).max(limits.instances))

@@ -1,9 +1,7 @@
 //! The state of one attempt: the content of its store. Each attempt has a fresh one.
 
-use std::time::{Duration, Instant};
-
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::{HostMonotonicClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
@@ -14,8 +12,8 @@ use super::caps::settings::Settings;
 use super::caps::stdio::Stdio;
 use super::caps::{Capabilities, HasCapabilities};
 use super::environment::Resolved;
-use super::fixed::Fixed;
 use super::limits::ResourceLimits;
+use super::sources::Sources;
 use landfall_model::{Effects, MemoryHold};
 
 /// The most random bytes in one call.
@@ -31,7 +29,7 @@ struct LazyWasi {
     context: Option<Box<WasiCtx>>,
     lines: SharedLines,
     variables: Vec<(String, String)>,
-    fixed: Option<Fixed>,
+    sources: Sources,
 }
 
 /// The contexts of all capabilities of one attempt.
@@ -55,7 +53,7 @@ impl AttemptState {
     pub(crate) fn new(
         limits: ResourceLimits,
         environment: Resolved,
-        fixed: Option<Fixed>,
+        sources: Sources,
         settings: Settings,
         http: Http,
         capabilities: Capabilities,
@@ -70,7 +68,7 @@ impl AttemptState {
                 context: None,
                 lines: lines.clone(),
                 variables,
-                fixed,
+                sources,
             },
             resources,
             resource_memory: limits.memory().hold_nothing(),
@@ -95,6 +93,11 @@ impl AttemptState {
     pub(crate) fn count_resources(&mut self) {
         let bytes = resource_bytes(&mut self.resources);
         self.resource_memory.resize_or_overdraw(bytes);
+    }
+
+    /// The environment of the component.
+    pub(crate) fn environment(&self) -> &[(String, String)] {
+        &self.wasi.variables
     }
 
     /// The staged effects, at the end of the attempt.
@@ -135,7 +138,7 @@ impl WasiHttpView for AttemptState {
 impl LazyWasi {
     fn context(&mut self) -> &mut WasiCtx {
         self.context.get_or_insert_with(|| {
-            let wasi = denying_wasi(&self.lines, &self.variables, self.fixed);
+            let wasi = denying_wasi(&self.lines, &self.variables, &self.sources);
             Box::new(wasi)
         })
     }
@@ -149,35 +152,15 @@ fn wasi_http() -> WasiHttpCtx {
 
 /// WASI that grants only the hook's environment: no arguments, no files, no sockets, no name
 /// lookup, coarse time.
-fn denying_wasi(
-    lines: &SharedLines,
-    variables: &[(String, String)],
-    fixed: Option<Fixed>,
-) -> WasiCtx {
+fn denying_wasi(lines: &SharedLines, variables: &[(String, String)], sources: &Sources) -> WasiCtx {
     let mut wasi = WasiCtxBuilder::new();
     wasi.envs(variables)
         .stdout(Stdio::stdout(lines.clone()))
         .stderr(Stdio::stderr(lines.clone()))
-        .monotonic_clock(CoarseClock(Instant::now()))
         .max_random_size(RANDOM_BYTES_MAX)
         .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false);
-    if let Some(fixed) = fixed {
-        fixed.apply(&mut wasi);
-    }
+    sources.apply(&mut wasi);
     wasi.build()
-}
-
-/// A clock in milliseconds: enough for a handler, too coarse to measure the host.
-struct CoarseClock(Instant);
-
-impl HostMonotonicClock for CoarseClock {
-    fn resolution(&self) -> u64 {
-        Duration::from_millis(1).as_nanos() as u64
-    }
-
-    fn now(&self) -> u64 {
-        self.0.elapsed().as_millis() as u64 * self.resolution()
-    }
 }

@@ -58,6 +58,11 @@ pub(crate) enum HookError {
     )]
     NoOrder,
     #[error(
+        "{0} needs a ledger without a queue, because the events wait in the ledger, and with [queue] they wait in the \
+         broker: leave the table out, or run the hook on a node without [queue]"
+    )]
+    NotWithBroker(&'static str),
+    #[error(
         "the new {component} asks for more than it was granted: {grants}; write that under \
          [allow] in {name}.toml, or keep the old one"
     )]

@@ -58,7 +58,7 @@ pub(crate) struct Stamp {
 // === impl Content ===
 
 impl Content {
-    fn new(bytes: Vec<u8>) -> Content {
+    pub(crate) fn new(bytes: Vec<u8>) -> Content {
         Content {
             digest: Sha256::digest(&bytes).into(),
             bytes: bytes.into(),

@@ -19,6 +19,8 @@ pub(crate) struct Files {
     pub(crate) similar: Option<String>,
     /// Digest of the operator's own provider packs.
     pub(crate) packs: u64,
+    /// SHA-256 of the component's own file, if a promoted version is in its place.
+    pub(crate) over: Option<[u8; 32]>,
 }
 
 /// Identifies a version of a hook's files. The same fingerprint gives the same result, unless a

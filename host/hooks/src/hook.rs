@@ -6,9 +6,12 @@ use std::time::Duration;
 use super::error::missing_component;
 use super::key_cache::KeyCache;
 use landfall_config::{Manifest, literal_references};
-use landfall_engine::{Handler, OrderOf, Permits, Target};
+use landfall_engine::{CandidateCell, Handler, OrderOf, Permits, Target};
+use landfall_flow::Flow;
 use landfall_metrics::HookMetrics;
-use landfall_model::{HookSpec, Sizes, VerifySpec};
+use landfall_model::{
+    Event, HookSpec, REDACTED_ATTRIBUTE, Sizes, UNREADABLE_BODY, UnreadableBody, VerifySpec,
+};
 use landfall_verify::{AuthScheme, Verifier, order_key};
 
 /// The problem of a hook that is being loaded for the first time.
@@ -26,6 +29,8 @@ pub struct Hook {
     pub keys: KeyCache,
     /// How large bodies may be, and the memory of an attempt.
     pub sizes: Sizes,
+    /// What happens to events before they run.
+    pub flow: Arc<Flow>,
     /// What the author of the component says about it.
     pub manifest: Arc<Manifest>,
     /// What runs.
@@ -34,6 +39,8 @@ pub struct Hook {
     pub permits: Permits,
     /// What is counted. All versions of the hook share it.
     pub metrics: Arc<HookMetrics>,
+    /// The version that is tried. All versions of the hook share it.
+    pub candidate: Arc<CandidateCell>,
     /// What `target` returns, from the first request.
     pub(crate) target: OnceLock<Arc<Target>>,
 }
@@ -76,10 +83,12 @@ impl Hook {
             verifier: Arc::new(verifier.clone()),
             keys: KeyCache::default(),
             sizes: self.sizes,
+            flow: self.flow.clone(),
             manifest: self.manifest.clone(),
             serving: self.serving.clone(),
             permits: self.permits.clone(),
             metrics: self.metrics.clone(),
+            candidate: self.candidate.clone(),
             target: OnceLock::new(),
         }
     }
@@ -91,10 +100,12 @@ impl Hook {
             verifier: self.verifier.clone(),
             keys: KeyCache::default(),
             sizes: self.sizes,
+            flow: self.flow.clone(),
             manifest: self.manifest.clone(),
             serving: Serving::Unavailable(missing_component(&self.spec.component, None)),
             permits: self.permits.clone(),
             metrics: self.metrics.clone(),
+            candidate: self.candidate.clone(),
             target: OnceLock::new(),
         }
     }
@@ -105,6 +116,37 @@ impl Hook {
         of_manifest
             .chain(literal_references(&self.spec.settings))
             .collect()
+    }
+
+    /// The event as it is stored and run: without the values that `[redact]` names.
+    pub fn redacted(&self, event: Event) -> Result<Event, UnreadableBody> {
+        if self.spec.redact.is_empty() {
+            return Ok(event);
+        }
+        self.spec
+            .redact
+            .event(event)
+            .inspect(|event| self.count_redacted(event))
+    }
+
+    /// The same for an event that cannot be refused: an unreadable body is removed.
+    pub fn redacted_or_head(&self, event: Event) -> Event {
+        let event = self.spec.redact.event_or_head(event);
+        self.count_redacted(&event);
+        event
+    }
+
+    fn count_redacted(&self, event: &Event) {
+        let Some(removed) = event.attribute(REDACTED_ATTRIBUTE) else {
+            return;
+        };
+
+        let is_body = removed == UNREADABLE_BODY;
+        self.metrics.count_redacted(is_body);
+        if is_body {
+            let (hook, event) = (&*event.hook, event.id);
+            tracing::warn!(hook, %event, "the body was removed: [redact] cannot read it");
+        }
     }
 
     /// What runs its events. `None` if there is no handler.
@@ -119,11 +161,13 @@ impl Hook {
     fn target_of(&self, handler: Arc<Handler>) -> Target {
         Target {
             handler,
+            candidate: self.candidate.clone(),
             permits: self.permits.clone(),
             deadline: self.spec.deadline,
             retry: self.spec.retry,
             max_rate: self.spec.max_rate,
             order_of: self.order_of(),
+            flow: self.flow.clone(),
             dedup_window: self.spec.dedup.window,
             quota: self.spec.quota,
             repeats_reply: self.verifier.repeats_reply(),

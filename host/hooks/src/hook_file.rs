@@ -6,6 +6,7 @@ use super::error::HookError;
 use super::files::Files;
 use landfall_config::{ConfigError, HookSource, Manifest, parse_hook};
 use landfall_engine::{CAPABILITIES, Component};
+use landfall_flow::Flow;
 use landfall_model::{
     DedupId, HookName, HookSpec, IdMatch, Mode, ReconcileSource, SecretRef, Sizes,
 };
@@ -74,6 +75,12 @@ impl<'a> HookFile<'a> {
             .map_err(|error| self.error_at(&[error.key], error.message))?
             .with_accepted(&spec.accepted)
             .map_err(|error| self.error_at(&["accepted", error.key], error.message))?;
+        let is_removed = |place| spec.redact.covers(place);
+        if verifier.recorded_places().any(is_removed) {
+            let why = "the provider's event type or delivery id is a value that [redact] removes, and both are stored as \
+                       text: remove less, or set `id` in [dedup] to other fields";
+            return Err(self.error_at(&["redact"], why));
+        }
         match reconcile_problem(spec, &verifier) {
             Some(problem) => Err(self.error_at(&["reconcile"], problem)),
             None => Ok(verifier),
@@ -90,6 +97,12 @@ impl<'a> HookFile<'a> {
         spec.sizes
             .resolve(verifier.max_body(), bodies)
             .map_err(|(key, message)| self.error_at(key, message))
+    }
+
+    /// What happens to events before they run, checked: keys, and the template.
+    pub fn flow(&self, spec: &HookSpec, sizes: &Sizes) -> Result<Flow, ConfigError> {
+        Flow::new(&spec.flow, spec.order_by.as_ref(), sizes.max_body)
+            .map_err(|mistake| self.error_at(&mistake.key, mistake.message))
     }
 
     /// Checks the settings against the schema in the component's manifest, if there is one.

@@ -5,6 +5,9 @@
 
 mod beneath;
 mod bundled;
+mod candidate_loads;
+mod candidates;
+mod check;
 mod error;
 mod file;
 mod files;
@@ -23,6 +26,7 @@ mod platform;
 mod readiness;
 mod reconciler;
 mod routes;
+mod sample;
 mod scan;
 mod served;
 mod status;
@@ -30,6 +34,8 @@ mod table;
 mod trust;
 mod watch;
 
+pub use candidates::{Candidates, FoundCandidate, Promotion, VersionFile};
+pub use check::CheckedHookFile;
 pub use error::OtherDigest;
 pub use hook::{Hook, Serving};
 pub use hook_file::{HookFile, manifest};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
+use super::candidates::Candidates;
 use super::error::{HookError, OtherDigest, missing_component};
 use super::file::FileContent;
 use super::files::Files;
@@ -19,9 +20,10 @@ use landfall_config::Manifest;
 use landfall_engine::{CAPABILITIES, Component, Engine};
 use landfall_metrics::Metrics;
 use landfall_model::{
-    ComponentDigest, HookName, HookSpec, LedgerWrites, Mode, SecretSource, SizeSpec, VerifySpec,
+    ComponentDigest, HookName, HookRetention, HookSpec, LedgerWrites, Mode, RedactSpec,
+    SecretSource, SizeSpec, VerifySpec,
 };
-use landfall_verify::{Packs, Verifier};
+use landfall_verify::{AuthScheme, Packs, Verifier};
 
 /// The most components that are in memory to be loaded at a time.
 pub(crate) const LOADS_MAX: usize = 16;
@@ -40,14 +42,27 @@ pub(crate) struct Loader {
     pub(crate) cannot_keep: Option<&'static str>,
     /// The queue keeps no order.
     pub(crate) cannot_order: bool,
+    /// Events wait in a broker.
+    pub(crate) has_broker: bool,
     pub(crate) platform: Platform,
     /// Which components may be loaded.
     pub(crate) trust: Trust,
     /// Bytes that the node has for all bodies together.
     pub(crate) bodies: usize,
     pub(crate) metrics: Arc<Metrics>,
+    /// The versions that are tried, and those that were promoted.
+    pub(crate) candidates: Candidates,
     /// One permit for each component that is being loaded.
     pub(crate) permits: Semaphore,
+}
+
+/// The text of a hook file that can be read.
+pub(crate) struct CheckedText {
+    pub(crate) spec: HookSpec,
+    /// Why a hook with this file would not be loaded.
+    pub(crate) problems: Vec<String>,
+    /// No caller is allowed.
+    pub(crate) is_closed: bool,
 }
 
 // === impl Loader ===
@@ -60,7 +75,8 @@ impl Loader {
             Some(content) => {
                 let spec = file.spec(None)?;
                 if let Ok(content) = content {
-                    let found = ComponentDigest::new(content.digest);
+                    // A pin is for the operator's file, whatever was promoted in its place.
+                    let found = ComponentDigest::new(files.over.unwrap_or(content.digest));
                     check_digest(&spec, &files.component_name, found)?;
                     self.trust.check(files, content)?;
                 }
@@ -75,6 +91,7 @@ impl Loader {
         self.check_secrets(name, &spec)?;
         file.check_settings(&spec, &manifest)?;
         let sizes = file.sizes(&spec, &verifier, self.bodies)?;
+        let flow = Arc::new(file.flow(&spec, &sizes)?);
         self.check_queue(&spec)?;
         file.check_strip_prefix(&spec, component.as_ref())?;
 
@@ -105,11 +122,49 @@ impl Loader {
             verifier: Arc::new(verifier),
             keys: KeyCache::default(),
             sizes,
+            flow,
             manifest: Arc::new(manifest),
             serving,
             permits,
             metrics,
+            candidate: self.candidates.cell(name),
             target: OnceLock::new(),
+        })
+    }
+
+    /// Checks the text of a hook file, with the manifest of its component. An error is a mistake
+    /// that hides all others.
+    pub(crate) fn check_text(
+        &self,
+        name: &HookName,
+        text: &str,
+        manifest: &Manifest,
+    ) -> Result<CheckedText, HookError> {
+        let file = HookFile::with_text(name, text, &self.dir);
+        let spec = file.spec(Some(manifest))?;
+
+        let (mut problems, mut is_closed): (Vec<HookError>, bool) = (Vec::new(), false);
+        match file.verifier(&spec, &self.packs.load()) {
+            Ok(verifier) => {
+                is_closed = *verifier.auth_scheme() == AuthScheme::Closed;
+                match file.sizes(&spec, &verifier, self.bodies) {
+                    Ok(sizes) => {
+                        let flow = file.flow(&spec, &sizes);
+                        problems.extend(flow.err().map(HookError::from));
+                    }
+                    Err(error) => problems.push(error.into()),
+                }
+            }
+            Err(error) => problems.push(error.into()),
+        }
+        problems.extend(self.check_secrets(name, &spec).err());
+        let settings = file.check_settings(&spec, manifest);
+        problems.extend(settings.err().map(HookError::from));
+        problems.extend(self.check_queue(&spec).err());
+        Ok(CheckedText {
+            problems: problems.iter().map(ToString::to_string).collect(),
+            is_closed,
+            spec,
         })
     }
 
@@ -144,30 +199,41 @@ impl Loader {
             spec: HookSpec {
                 verify: VerifySpec::default(),
                 sizes: SizeSpec::default(),
+                // Its file may keep events longer than the node does.
+                retention: HookRetention::UNKNOWN,
                 ..spec
             },
             verifier: Arc::new(verifier),
             keys: KeyCache::default(),
             sizes,
+            flow: Arc::default(),
             manifest: Arc::default(),
             serving: Serving::Unavailable(why.into()),
             permits,
             metrics: self.metrics.hook(&name.shared()),
+            candidate: self.candidates.cell(name),
             target: OnceLock::new(),
         }
     }
 
-    /// The rules of a hook file with mistakes, or at least its path.
+    /// The rules of a hook file with mistakes, or at least its path. Then nobody knows what its
+    /// `[redact]` removes.
     fn readable_part(&self, name: &HookName, files: &Files) -> HookSpec {
-        let text = match &files.hook_file {
-            Some(Ok(content)) => content.text().unwrap_or_default(),
-            _ => "",
+        let spec_of = |text: &str| HookFile::with_text(name, text, &self.dir).spec(None).ok();
+        let Some(file) = &files.hook_file else {
+            return spec_of("").expect("an empty hook file has no mistake");
         };
-        let path_alone = path_alone(text);
-        [text, &path_alone, ""]
-            .into_iter()
-            .find_map(|text| HookFile::with_text(name, text, &self.dir).spec(None).ok())
-            .expect("an empty hook file has no mistake")
+        let text = file.as_ref().ok().and_then(|content| content.text().ok());
+        if let Some(spec) = text.and_then(spec_of) {
+            return spec;
+        }
+
+        let path_alone = path_alone(text.unwrap_or_default());
+        let spec = spec_of(&path_alone).or_else(|| spec_of(""));
+        HookSpec {
+            redact: RedactSpec::unknown(),
+            ..spec.expect("an empty hook file has no mistake")
+        }
     }
 
     /// A hook whose file is good and whose component cannot be loaded.
@@ -182,6 +248,7 @@ impl Loader {
         let verifier = file.verifier(&spec, &self.packs.load())?;
         self.check_secrets(name, &spec)?;
         let sizes = file.sizes(&spec, &verifier, self.bodies)?;
+        let flow = Arc::new(file.flow(&spec, &sizes)?);
         self.check_queue(&spec)?;
 
         self.secrets.track(&references(&spec)).await;
@@ -191,10 +258,12 @@ impl Loader {
             verifier: Arc::new(verifier),
             keys: KeyCache::default(),
             sizes,
+            flow,
             manifest: Arc::default(),
             serving: Serving::Unavailable(why.into()),
             permits,
             metrics: self.metrics.hook(&name.shared()),
+            candidate: self.candidates.cell(name),
             target: OnceLock::new(),
         })
     }
@@ -224,13 +293,18 @@ impl Loader {
         if let (Some(key), Some(why)) = (queued, self.cannot_queue) {
             return Err(HookError::NotOnThisNode { key, why });
         }
+        if self.has_broker
+            && let Some(table) = held_table(spec)
+        {
+            return Err(HookError::NotWithBroker(table));
+        }
         if let (Some(key), Some(why)) = (stored_key(spec), self.cannot_keep) {
             return Err(HookError::NotOnThisNode { key, why });
         }
         Ok(())
     }
 
-    async fn component(
+    pub(crate) async fn component(
         &self,
         files: &Files,
         content: &FileContent,
@@ -264,6 +338,15 @@ pub fn check_digest(
             found,
         }),
         _ => Ok(()),
+    }
+}
+
+/// The table of a hook file that lets events wait in the ledger.
+fn held_table(spec: &HookSpec) -> Option<&'static str> {
+    match &spec.flow {
+        flow if flow.debounce.is_some() => Some("[debounce]"),
+        flow if flow.batch.is_some() => Some("[batch]"),
+        _ => None,
     }
 }
 

@@ -116,11 +116,15 @@ impl ManagedHook {
         self.served.iter_mut().chain([&mut self.wanted])
     }
 
-    /// The components of the versions.
+    /// The components of the versions, and their candidates: that of the version that serves first.
     pub(crate) fn components(&self) -> Vec<String> {
-        self.hooks()
-            .map(|hook| hook.spec.component.clone())
-            .collect()
+        let specs = self.hooks().map(|hook| &hook.spec);
+        let names = specs.flat_map(|spec| {
+            let candidate = spec.candidate.iter();
+            let candidate = candidate.map(|candidate| &candidate.component);
+            [&spec.component].into_iter().chain(candidate)
+        });
+        names.cloned().collect()
     }
 }
 

@@ -43,6 +43,7 @@ impl Names<'_> {
             match hook_name(file) {
                 Ok(name) => {
                     named.insert(self.component(&name));
+                    named.extend(self.candidate_component(&name));
                     // The old component still serves while the file names a new one that is not
                     // loaded yet.
                     named.extend(self.serving.get(&name).into_iter().flatten().cloned());
@@ -107,7 +108,48 @@ impl Names<'_> {
             is_bundled: false,
             component_name,
             packs: 0,
+            over: None,
         }
+    }
+
+    /// The component that `[candidate]` of a hook file names, if it can be read.
+    pub(crate) fn candidate_component(&self, name: &HookName) -> Option<String> {
+        let content = self.snapshot.files.get(&hook_file(name))?;
+        let text = content.as_ref().ok()?.text().ok()?;
+        // Most hook files have none, and need not be parsed again.
+        if !text.contains("candidate") {
+            return None;
+        }
+        let table: toml::Table = text.parse().ok()?;
+        component_file(table.get("candidate")?.get("component")?.as_str()?)
+    }
+
+    /// Whether a hook has a file that is no TOML: what serves stays.
+    pub(crate) fn is_unreadable(&self, name: &HookName) -> bool {
+        let content = self.snapshot.files.get(&hook_file(name));
+        content.is_some_and(|content| named_component(name, content).is_none())
+    }
+
+    /// The files of a hook's candidate, with the hook file of `hook`. `None`: they are changing.
+    pub(crate) fn candidate_files(&self, hook: &Files, component: String) -> Option<Files> {
+        let signature = signature_file(&component);
+        let unsettled = &self.snapshot.unsettled;
+        if unsettled.contains(&component) || unsettled.contains(&signature) {
+            return None;
+        }
+
+        let files = &self.snapshot.files;
+        let is_missing = !files.contains_key(&component);
+        Some(Files {
+            hook_file: hook.hook_file.clone(),
+            component: files.get(&component).cloned(),
+            signature: files.get(&signature).cloned(),
+            is_bundled: false,
+            similar: is_missing.then(|| self.similar(&component)).flatten(),
+            packs: hook.packs,
+            over: None,
+            component_name: component,
+        })
     }
 
     fn similar(&self, component: &str) -> Option<String> {

@@ -3,7 +3,8 @@
 
 use super::error::HookError;
 use super::hook::{Hook, Serving};
-use landfall_model::Allow;
+use landfall_config::Manifest;
+use landfall_model::{Allow, HookSpec};
 
 /// Refuses a new version of a component that requests new grants. Another component is not a new
 /// version.
@@ -12,9 +13,29 @@ pub(crate) fn check(new: &Hook, old: &Hook) -> Result<(), HookError> {
         return Ok(());
     }
 
+    check_needed(&new.spec.component, &new.manifest, &new.spec, old)
+}
+
+/// Refuses a candidate that requests grants which the serving version does not request and the hook
+/// file does not grant.
+pub(crate) fn check_candidate(
+    component: &str,
+    manifest: &Manifest,
+    spec: &HookSpec,
+    serving: &Hook,
+) -> Result<(), HookError> {
+    check_needed(component, manifest, spec, serving)
+}
+
+fn check_needed(
+    component: &str,
+    manifest: &Manifest,
+    spec: &HookSpec,
+    old: &Hook,
+) -> Result<(), HookError> {
     let before = lines(old.manifest.needed());
-    let granted = lines(&new.spec.allow);
-    let lacking: Vec<String> = lines(new.manifest.needed())
+    let granted = lines(&spec.allow);
+    let lacking: Vec<String> = lines(manifest.needed())
         .into_iter()
         .filter(|line| !before.contains(line) && !granted.contains(line))
         .collect();
@@ -22,8 +43,8 @@ pub(crate) fn check(new: &Hook, old: &Hook) -> Result<(), HookError> {
         return Ok(());
     }
     Err(HookError::NewGrants {
-        component: new.spec.component.clone(),
-        name: new.spec.name.clone(),
+        component: component.to_owned(),
+        name: spec.name.clone(),
         grants: lacking.join(", "),
     })
 }

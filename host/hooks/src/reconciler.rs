@@ -11,6 +11,8 @@ use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
 
 use super::bundled::Bundled;
+use super::candidate_loads::{CandidateFiles, CandidateLoads, LoadedCandidate};
+use super::candidates::Candidates;
 use super::files::Files;
 use super::hook::LOADING;
 use super::hook_file::references;
@@ -60,6 +62,8 @@ pub struct Setup {
     pub cannot_keep: Option<&'static str>,
     /// The queue keeps no order.
     pub cannot_order: bool,
+    /// Events wait in a broker.
+    pub has_broker: bool,
     /// What the platform does with requests.
     pub platform: Platform,
     /// Which components may be loaded.
@@ -70,6 +74,8 @@ pub struct Setup {
     pub readiness: Readiness,
     /// The metrics of the hooks.
     pub metrics: Arc<Metrics>,
+    /// The versions that are tried, and those that were promoted.
+    pub candidates: Candidates,
     /// The time of day.
     pub clock: Clock,
 }
@@ -86,6 +92,9 @@ struct Reconciler {
     /// Files that cannot be hooks, and a directory that cannot be read, with the reason.
     invalid_files: BTreeMap<String, String>,
     loads: Loads,
+    /// The files of candidates, as the last scan found them.
+    candidate_files: BTreeMap<HookName, CandidateFiles>,
+    candidate_loads: CandidateLoads,
     has_scanned: bool,
     clock: Clock,
 }
@@ -109,6 +118,9 @@ impl Hooks {
         while let Some(loaded) = reconciler.loads.next().await {
             reconciler.finish_loads(loaded).await;
         }
+        while let Some(loaded) = reconciler.candidate_loads.next().await {
+            reconciler.finish_candidate(loaded);
+        }
         reconciler.hooks
     }
 }
@@ -125,25 +137,30 @@ impl Reconciler {
             cannot_queue: setup.cannot_queue,
             cannot_keep: setup.cannot_keep,
             cannot_order: setup.cannot_order,
+            has_broker: setup.has_broker,
             platform: setup.platform,
             trust: setup.trust,
             bodies: setup.bodies,
             metrics: setup.metrics,
+            candidates: setup.candidates,
             permits: Semaphore::new(LOADS_MAX),
         };
         let debounce = Debounce {
             settle: SETTLE,
             gone: GONE,
         };
+        let loader = Arc::new(loader);
         Reconciler {
-            hooks: Hooks::new(ReadinessGate::new(setup.readiness)),
-            loader: Arc::new(loader),
+            hooks: Hooks::new(ReadinessGate::new(setup.readiness), loader.clone()),
+            loader,
             scanner: Scanner::new(setup.dir, debounce),
             bundled: Bundled::new(setup.bundled),
             managed: BTreeMap::new(),
             missing: BTreeSet::new(),
             invalid_files: BTreeMap::new(),
             loads: Loads::default(),
+            candidate_files: BTreeMap::new(),
+            candidate_loads: CandidateLoads::default(),
             has_scanned: false,
             clock: setup.clock,
         }
@@ -164,6 +181,10 @@ impl Reconciler {
             tokio::select! {
                 Some(loaded) = self.loads.next() => {
                     self.finish_loads(loaded).await;
+                    continue;
+                }
+                Some(loaded) = self.candidate_loads.next() => {
+                    self.finish_candidate(loaded);
                     continue;
                 }
                 () = watch.changed() => tokio::time::sleep(BURST).await,
@@ -235,6 +256,7 @@ impl Reconciler {
 
         self.remove_unwanted(&wanted, snapshot);
         self.find_missing(&wanted, &names);
+        let mut with_candidate = BTreeSet::new();
         for name in wanted {
             let mut files = names.files(&name);
             files.packs = self.loader.packs.load().digest();
@@ -243,23 +265,41 @@ impl Reconciler {
                 files.signature = self.bundled.get(&signature_file(&files.component_name));
                 files.is_bundled = true;
             }
+            self.loader.candidates.promote(&name, &mut files);
 
             if names.is_changing(&name, &files) {
+                with_candidate.insert(name.clone());
                 self.close_early(&name, &files);
-            } else {
-                self.load(name, files, thorough).await;
+                continue;
             }
+            if self.candidate_files.contains_key(&name) && names.is_unreadable(&name) {
+                with_candidate.insert(name.clone());
+            }
+            if let Some(component) = names.candidate_component(&name) {
+                with_candidate.insert(name.clone());
+                if let Some(candidate) = names.candidate_files(&files, component) {
+                    let hook = files.clone();
+                    let candidate = CandidateFiles { hook, candidate };
+                    self.candidate_files.insert(name.clone(), candidate);
+                }
+            }
+            self.load(name, files, thorough).await;
         }
+        self.candidate_files
+            .retain(|name, _| with_candidate.contains(name));
+        self.load_candidates(thorough);
         self.forget_secrets();
     }
 
     /// Drops the hooks whose files are gone.
     fn remove_unwanted(&mut self, wanted: &BTreeSet<HookName>, snapshot: &Snapshot) {
+        let candidates = &self.loader.candidates;
         self.managed.retain(|name, managed| {
             let has_file = snapshot.has(&format!("{name}.toml"));
             let stays = wanted.contains(name) && (has_file || !managed.has_file);
             if !stays {
                 tracing::info!(hook = %name, "hook removed");
+                candidates.forget(name);
             }
             stays
         });
@@ -327,6 +367,7 @@ impl Reconciler {
         for loaded in loaded {
             self.finish(loaded).await;
         }
+        self.load_candidates(false);
         self.publish();
     }
 
@@ -343,6 +384,37 @@ impl Reconciler {
         let managed = ManagedHook::after(tried, &files, before, hook, unavailable).await;
         self.managed.insert(name, managed);
         self.forget_secrets();
+    }
+
+    /// Starts to load candidates that are new: of hooks that serve from their present files.
+    /// `again`: also those that could not be loaded for a passing reason.
+    fn load_candidates(&mut self, again: bool) {
+        for (name, files) in &self.candidate_files {
+            let Some(managed) = self.managed.get(name) else {
+                continue;
+            };
+            let is_current = managed.problem.is_none() && managed.tried == files.hook.fingerprint();
+            if is_current && managed.wanted.is_ready() {
+                let (loader, hook) = (&self.loader, &managed.wanted);
+                let loads = &mut self.candidate_loads;
+                if loads.start(loader, name, hook, files.clone(), again) {
+                    loader.candidates.set_loading(name);
+                }
+            }
+        }
+
+        let files = &self.candidate_files;
+        let gone = self.candidate_loads.retain(|name| files.contains_key(name));
+        for name in gone {
+            self.loader.candidates.set_found(&name, None);
+        }
+    }
+
+    fn finish_candidate(&mut self, loaded: Option<LoadedCandidate>) {
+        if let Some(LoadedCandidate { name, found, .. }) = loaded {
+            self.loader.candidates.set_found(&name, Some(found));
+            self.publish();
+        }
     }
 
     /// Forgets the secrets that no hook names. A load in progress may need one, so this waits until
@@ -381,7 +453,8 @@ impl Reconciler {
             let problem = managed.problem.as_deref().or(conflict.as_deref());
             let entry = table.entry(name);
             let answers = entry.map_or(&managed.wanted, |entry| &entry.answers);
-            let status = answers.status(problem, &*self.loader.secrets);
+            let mut status = answers.status(problem, &*self.loader.secrets);
+            status.warnings.extend(self.loader.candidates.problem(name));
             statuses.push(HookStatus {
                 state: if entry.is_some() {
                     status.state

@@ -8,6 +8,7 @@ use landfall_verify::{MaskedEvent, ProofNames, mask_of_unknown_hook};
 use tokio::sync::Notify;
 
 use super::hook::Hook;
+use super::load::Loader;
 use super::readiness::ReadinessGate;
 use super::status::{HookState, HookStatus};
 use super::table::Table;
@@ -21,16 +22,23 @@ pub struct Hooks {
     scan_now: Arc<Notify>,
     /// The names of proofs in the packs that are available.
     proof_names: Arc<ArcSwap<ProofNames>>,
+    /// What makes hooks from files. `None` if nothing does.
+    loader: Option<Arc<Loader>>,
 }
 
 // === impl Hooks ===
 
 impl Hooks {
-    pub(crate) fn new(gate: ReadinessGate) -> Hooks {
+    pub(crate) fn new(gate: ReadinessGate, loader: Arc<Loader>) -> Hooks {
         Hooks {
             gate: Arc::new(gate),
+            loader: Some(loader),
             ..Hooks::default()
         }
+    }
+
+    pub(crate) fn loader(&self) -> Option<&Loader> {
+        self.loader.as_deref()
     }
 
     /// The present paths and their hooks.
@@ -43,6 +51,29 @@ impl Hooks {
         let name = name.parse().ok()?;
         let table = self.table();
         table.entry(&name).map(|entry| entry.answers.clone())
+    }
+
+    /// Why nobody knows what `[redact]` of the hook removes, so that nothing may be stored for it.
+    /// `None`: it is known, or the hook has no file.
+    pub fn unread(&self, name: &str) -> Option<String> {
+        match self.named(name) {
+            Some(hook) if hook.spec.redact.is_unknown() => Some(format!(
+                "{name}.toml cannot be read, and its [redact] may remove values: correct the file"
+            )),
+            Some(_) => None,
+            None if !self.is_complete() => Some(format!(
+                "{name}.toml may not have been read yet, and its [redact] may remove values"
+            )),
+            None => self.has_file(name).then(|| {
+                format!("{name}.toml is not served, and its [redact] may remove values: `landfall hooks` says why")
+            }),
+        }
+    }
+
+    fn has_file(&self, name: &str) -> bool {
+        let statuses = self.lock_statuses();
+        let mut statuses = statuses.iter();
+        statuses.any(|status| status.has_file && status.name == name)
     }
 
     /// The event as people may see it: without the token or signature of its sender, where the

@@ -11,31 +11,42 @@ use landfall_config::Config;
 use landfall_dispatch::{Dispatcher, Observer, Targets};
 use landfall_edge::{Edge, EdgeSetup, Why, serve_router};
 use landfall_engine::{Confinement, Engine, EngineSettings, Target};
-use landfall_ledger::LedgerError;
+use landfall_hooks::Candidates;
+use landfall_ledger::{Kv, LedgerError, UnsealedValues};
 use landfall_metrics::Metrics;
-use landfall_model::{Clock, EdgeLimits, PushSpec, SecretRef};
+use landfall_model::{Clock, EdgeLimits, Event, HookRetentions, PushSpec, SecretRef};
 use landfall_reconcile::Reconciler;
 use landfall_secrets::{KeyDocuments, Secrets, Sources};
 use landfall_telemetry::Exporter;
 use tokio::net::TcpListener;
 
-use crate::connect::{connect_broker, connect_ledger, new_secrets, open_ledger, plan_broker};
+use crate::candidates::{CandidateControl, Remembered};
+use crate::connect::{
+    connect_broker, connect_ledger, encrypted, new_secrets, open_ledger, plan_broker,
+};
 use crate::dashboard;
 use crate::descriptors;
 use crate::doctor::{SLEEPS, facts, may_sleep};
+use crate::encryption::EncryptionJob;
+use crate::mcp;
 use crate::metrics::{LedgerCache, Scraper};
 use crate::otlp::{RunningTelemetry, telemetry};
 use crate::reconcile::OfNode;
+use crate::samples::Samples;
 use crate::setup::{
     admin_token, bind, engine_settings, exposed_files, keep_memory_private, prepare_dirs, setup,
 };
+use crate::shape_admin::ShapesOfNode;
+use crate::shapes::Shapes;
 use crate::shutdown::Shutdown;
-use crate::watcher::Watcher;
+use crate::watcher::{Watched, Watcher};
 
 // What the command line uses.
 pub use crate::doctor::doctor;
 pub use crate::setup::{check, compiler};
-pub use crate::tools::{AdminAt, ask_ledger, backup, sample, secret, secret_value, send};
+pub use crate::tools::{
+    AdminAt, ask_ledger, backup, encrypt_ledger, sample, secret, secret_value, send,
+};
 pub use crate::trial::try_component;
 pub use landfall_admin::{Events, answer_one};
 pub use landfall_distribution::{
@@ -46,7 +57,7 @@ pub use landfall_engine::{
     CAPABILITIES, Init, Inspected, compile_child, grant_for, inspect, precompile, snapshot_obstacle,
 };
 pub use landfall_hooks::{HookState, HookStatus, Hooks, packs};
-pub use landfall_ledger::BackedUp;
+pub use landfall_ledger::{BackedUp, EncryptionProgress};
 pub use landfall_secrets::admin_token_path;
 pub use landfall_verify::conformance::{Report, VectorError, run_challenges, run_vectors};
 pub use landfall_verify::{Guide, Packs, SampleRequest, SignedSample, guides};
@@ -66,6 +77,7 @@ const ADMIN_LIMITS: EdgeLimits = EdgeLimits {
 
 /// A node that is bound to its addresses and not yet serving.
 pub struct App {
+    encryption: Option<Arc<EncryptionJob>>,
     config: Config,
     engine: Arc<Engine>,
     edge: Arc<Edge>,
@@ -77,7 +89,9 @@ pub struct App {
     metrics: Arc<Metrics>,
     exporter: Option<Exporter>,
     watcher: Arc<Watcher>,
+    candidates: Arc<CandidateControl>,
     reconciler: Arc<Reconciler>,
+    shapes: Arc<Shapes>,
     /// Missed deliveries are only looked for when an operator asks for it.
     is_for_author: bool,
     started: SystemTime,
@@ -127,6 +141,13 @@ impl App {
             None => open_ledger(&config)?,
             Some(url) => connect_ledger(&config, url, &secrets).await?,
         };
+        let (ledger, encryption) = encrypted(&config, ledger, &secrets).await?;
+        if encryption.is_some() && config.queue.is_some() {
+            tracing::warn!(
+                "ledger.encryption_keys does not encrypt the messages of the broker: whoever can read the broker can read the events in it"
+            );
+        }
+        let encryption = encryption.map(|one| Arc::new(EncryptionJob::new(one, ledger.clone())));
 
         let metrics = Arc::new(Metrics::new());
         let measured = metrics.clone();
@@ -137,7 +158,11 @@ impl App {
             passes_traces: tracer.is_on(),
             ..engine_settings(&config, metrics.clone())?
         };
-        let engine = Arc::new(Engine::new(settings, Some(ledger.clone()))?);
+        let values: Arc<dyn Kv> = match encryption {
+            Some(_) => ledger.clone(),
+            None => UnsealedValues::of(ledger.clone()),
+        };
+        let engine = Arc::new(Engine::new(settings, Some(values))?);
         // Only after the engine has opened the map of its own pages, because later no process may
         // open it.
         keep_memory_private();
@@ -154,13 +179,19 @@ impl App {
         if may_sleep(&config, plan) {
             tracing::warn!("{SLEEPS}");
         }
+        let candidates = Candidates::default();
+        // Before the hooks are loaded, so that they begin with their promoted versions.
+        let remembered = Remembered::read(ledger.clone(), candidates.clone()).await?;
         let hooks = Hooks::start(setup(
             &config,
             plan,
             engine.clone(),
             secrets.clone(),
             metrics.clone(),
+            candidates,
         ));
+        let candidates = CandidateControl::new(remembered, hooks.clone(), Clock::System);
+        let candidates = Arc::new(candidates);
         let targets = Arc::new(Served(hooks.clone()));
         let counters = metrics.clone();
         let dispatcher = Dispatcher::new(
@@ -200,16 +231,25 @@ impl App {
             Some(link) => link.clone(),
             None => format!("http://{}", admin_listener.local_addr()?),
         };
-        let watcher = Arc::new(Watcher::new(
-            watch,
-            link,
-            edge.dispatcher.clone(),
+        let shapes = Arc::new(Shapes::new(
+            config.settings.shape.clone(),
+            edge.dispatcher.ledger().clone(),
             edge.hooks.clone(),
-            secrets.clone(),
             Clock::System,
         ));
+        let watched = Watched {
+            dispatcher: edge.dispatcher.clone(),
+            hooks: edge.hooks.clone(),
+            secrets: secrets.clone(),
+            candidates: candidates.clone(),
+            shapes: shapes.clone(),
+        };
+        let watcher = Arc::new(Watcher::new(watch, link, watched, Clock::System));
         Ok(App {
             watcher,
+            candidates,
+            encryption,
+            shapes,
             config,
             engine,
             edge,
@@ -300,6 +340,12 @@ impl App {
         tokio::spawn(dispatcher.clone().run_consumer());
         tokio::spawn(dispatcher.clone().run_reply_listener());
         tokio::spawn(dispatcher.clone().run_pruning());
+        tokio::spawn(dispatcher.clone().run_repair());
+        tokio::spawn(dispatcher.clone().run_shadows());
+        tokio::spawn(self.candidates.clone().run());
+        if let Some(encryption) = &self.encryption {
+            tokio::spawn(encryption.clone().run());
+        }
         let watcher = self.watcher.clone();
         let watch = self.config.settings.watch.enabled;
         let watching = watch.then(|| tokio::spawn(watcher.clone().run()));
@@ -307,6 +353,8 @@ impl App {
         if !self.is_for_author {
             tokio::spawn(reconciler.clone().run_schedule());
         }
+        let shapes = self.shapes.clone();
+        let learning = (!self.is_for_author).then(|| tokio::spawn(shapes.clone().run()));
         let admin = self.admin_router(public);
         tokio::spawn(serve_router(
             self.admin_listener,
@@ -359,10 +407,21 @@ impl App {
             }
         }
 
+        let stored = tokio::time::timeout(RELEASE_TIMEOUT, dispatcher.flush_recordings()).await;
+        if stored.is_err() {
+            tracing::warn!("some recordings of attempts were not stored");
+        }
+
         if let Some(watching) = watching {
             watching.abort();
         }
-        let ended = async { tokio::join!(watcher.end(), reconciler.release()) };
+        shapes.stop();
+        let learned = async {
+            if let Some(learning) = learning {
+                learning.await.ok();
+            }
+        };
+        let ended = async { tokio::join!(watcher.end(), reconciler.release(), learned) };
         tokio::time::timeout(RELEASE_TIMEOUT, ended).await.ok();
         telemetry.flush().await;
         let ledger = dispatcher.ledger();
@@ -386,10 +445,13 @@ impl App {
             hooks: self.edge.hooks.clone(),
             secrets: self.secrets.clone(),
             watcher: self.watcher.clone(),
+            candidates: self.candidates.clone(),
             reconciler: self.reconciler.clone(),
+            shapes: self.shapes.clone(),
             clock: Clock::System,
             started: self.started,
             ledger: LedgerCache::default(),
+            encryption: self.encryption.clone(),
         }
     }
 
@@ -437,10 +499,20 @@ impl App {
             ledger: self.edge.dispatcher.ledger().clone(),
             dispatcher: self.edge.dispatcher.clone(),
             reconcile: Arc::new(OfNode(self.reconciler.clone())),
+            candidates: self.candidates.clone(),
+            samples: Arc::new(Samples {
+                hooks: self.edge.hooks.clone(),
+                secrets: self.secrets.clone(),
+                packs: dashboard::read_packs(&self.config),
+                public: dashboard::reachable(public),
+                ledger: self.edge.dispatcher.ledger().clone(),
+            }),
+            shapes: Arc::new(ShapesOfNode(self.shapes.clone())),
         };
+        let tools = mcp::routes(&admin, self.metrics.clone());
         let (secrets, watcher) = (self.secrets.clone(), self.watcher.clone());
         let pages = dashboard::pages(admin.clone(), &self.config, secrets, watcher, public);
-        landfall_admin::router(admin).merge(pages)
+        landfall_admin::router(admin).merge(tools).merge(pages)
     }
 }
 
@@ -496,6 +568,29 @@ impl Targets for Served {
             .named(hook)?
             .target()
             .map(|target| Target::clone(target))
+    }
+
+    fn redacted(&self, event: Event) -> Event {
+        match self.0.named(&event.hook) {
+            Some(hook) => hook.redacted_or_head(event),
+            None => event,
+        }
+    }
+
+    fn unread(&self, hook: &str) -> Option<String> {
+        self.0.unread(hook)
+    }
+
+    fn retentions(&self) -> Option<HookRetentions> {
+        let retention = |name: Arc<str>| {
+            let hook = self.0.named(&name)?;
+            Some((name, hook.spec.retention))
+        };
+        let names = self.0.names().into_iter();
+        self.0.is_complete().then(|| HookRetentions {
+            named: names.filter_map(retention).collect(),
+            ..HookRetentions::default()
+        })
     }
 
     fn names(&self) -> Vec<Arc<str>> {

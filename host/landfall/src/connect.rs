@@ -5,7 +5,9 @@ use std::sync::Arc;
 use anyhow::Context;
 use landfall_broker::{Broker, BrokerError, BrokerPlan, ConnectOptions, Seal, SettingsError};
 use landfall_config::Config;
-use landfall_ledger::{Ledger, LedgerError, OnFatal, PostgresSettings, SqliteSettings};
+use landfall_ledger::{
+    Encryption, Ledger, LedgerError, LedgerKeys, OnFatal, PostgresSettings, SqliteSettings,
+};
 use landfall_model::{Clock, CredentialPart, CredentialText, SecretRef, SecretSource};
 use landfall_secrets::Secrets;
 use percent_encoding::NON_ALPHANUMERIC;
@@ -59,6 +61,34 @@ pub(crate) async fn connect_ledger(
         retention: config.retention(),
     };
     Ok(landfall_ledger::connect(settings).await?)
+}
+
+/// The ledger, which encrypts what it stores if `ledger.encryption_keys` is set. Fails if it needs a
+/// key that is not there.
+pub(crate) async fn encrypted(
+    config: &Config,
+    ledger: Arc<dyn Ledger>,
+    secrets: &Secrets,
+) -> anyhow::Result<(Arc<dyn Ledger>, Option<Encryption>)> {
+    let references = config.ledger_keys();
+    secrets.track_own(references).await;
+    let mut values = Vec::with_capacity(references.len());
+    for reference in references {
+        let value = secrets
+            .value(reference)
+            .with_context(|| format!("the key {reference} of ledger.encryption_keys"))?;
+        values.push((reference.to_string(), value));
+    }
+
+    let keys = if values.is_empty() {
+        None
+    } else {
+        let texts = values
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.expose()));
+        Some(LedgerKeys::new(texts)?)
+    };
+    Ok(landfall_ledger::with_keys(ledger, keys).await?)
 }
 
 /// The broker of the settings, if there is one, with its settings checked.

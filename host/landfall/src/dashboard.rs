@@ -5,13 +5,19 @@ use std::sync::Arc;
 
 use landfall_admin::Admin;
 use landfall_config::Config;
-use landfall_dashboard::{SendError, Setup};
+use landfall_dashboard::{ReadPacks, SendError, Setup};
 use landfall_hooks::packs;
 use landfall_secrets::Secrets;
 use landfall_verify::SignedSample;
 
 use crate::tools::send;
 use crate::watcher::Watcher;
+
+/// Reads the provider packs, with those of the plugins directory.
+pub(crate) fn read_packs(config: &Config) -> ReadPacks {
+    let providers = config.settings.plugins.join("providers");
+    Arc::new(move || packs(Some(&providers)).unwrap_or_default())
+}
 
 /// `public`: the address of the public listener, to which the page `Send` sends samples.
 pub(crate) fn pages(
@@ -21,11 +27,10 @@ pub(crate) fn pages(
     watcher: Arc<Watcher>,
     public: SocketAddr,
 ) -> axum::Router {
-    let providers = config.settings.plugins.join("providers");
     landfall_dashboard::router(Setup {
         admin,
         secrets,
-        packs: Arc::new(move || packs(Some(&providers)).unwrap_or_default()),
+        packs: read_packs(config),
         public: reachable(public),
         send: Arc::new(|sample: SignedSample| {
             Box::pin(async move {
@@ -39,7 +44,7 @@ pub(crate) fn pages(
 }
 
 /// An address that this machine can connect to: a listener on all addresses has none of its own.
-fn reachable(listen: SocketAddr) -> SocketAddr {
+pub(crate) fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

@@ -5,11 +5,13 @@
 #![warn(unreachable_pub)]
 
 pub mod app;
+mod candidates;
 pub mod cli;
 mod connect;
 mod dashboard;
 mod descriptors;
 mod doctor;
+mod encryption;
 mod exposed;
 mod log_cloud;
 mod log_fields;
@@ -17,11 +19,18 @@ mod log_json;
 #[cfg(test)]
 mod log_testing;
 mod log_writer;
+mod mcp;
 mod metrics;
 mod offline;
 mod otlp;
 mod reconcile;
+mod samples;
 mod setup;
+mod shape_admin;
+mod shape_job;
+mod shape_memory;
+mod shape_store;
+mod shapes;
 pub mod shutdown;
 pub mod telemetry;
 mod tools;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use landfall_dispatch::Dispatcher;
@@ -14,6 +15,9 @@ use landfall_reconcile::Reconciler;
 use landfall_secrets::Secrets;
 use tokio::sync::Mutex;
 
+use crate::candidates::{CandidateControl, PHASES};
+use crate::encryption::EncryptionJob;
+use crate::shapes::Shapes;
 use crate::watcher::Watcher;
 
 /// The ledger is asked at most this often, however many scrapers there are.
@@ -35,11 +39,15 @@ pub(crate) struct Scraper {
     pub(crate) hooks: Hooks,
     pub(crate) secrets: Arc<Secrets>,
     pub(crate) watcher: Arc<Watcher>,
+    pub(crate) candidates: Arc<CandidateControl>,
     pub(crate) reconciler: Arc<Reconciler>,
+    pub(crate) shapes: Arc<Shapes>,
     pub(crate) clock: Clock,
     /// When the process started.
     pub(crate) started: SystemTime,
     pub(crate) ledger: LedgerCache,
+    /// `None`: the ledger is not encrypted.
+    pub(crate) encryption: Option<Arc<EncryptionJob>>,
 }
 
 /// The last answer of the ledger, and when it came.
@@ -67,8 +75,13 @@ impl Scraper {
         self.add_secrets(&gauges, &names);
         self.add_alarms(&gauges, &names);
         self.add_searches(&gauges);
+        self.add_candidates(&gauges);
+        self.add_shapes(&gauges, &names);
         if let Some(usage) = self.ledger_use().await {
             add_ledger(&gauges, &names, usage);
+        }
+        if let Some(encryption) = &self.encryption {
+            encryption.add_to(&gauges);
         }
 
         add_process(&gauges, self.started);
@@ -254,6 +267,23 @@ impl Scraper {
         );
     }
 
+    /// Hooks with a candidate.
+    fn add_candidates(&self, gauges: &Gauges) {
+        let phases = self.candidates.phases().into_iter();
+        let values = phases.flat_map(|(hook, present)| {
+            PHASES.map(|phase| {
+                let labels = [hook.clone(), phase.to_owned()];
+                (labels, f64::from(phase == present))
+            })
+        });
+        gauges.set_all(
+            "landfall_candidate_phase",
+            "1 for the phase of the hook's candidate, 0 for the other phases.",
+            ["hook", "phase"],
+            values,
+        );
+    }
+
     /// Hooks with scheduled searches for missed deliveries.
     fn add_searches(&self, gauges: &Gauges) {
         let failing = self.reconciler.failing().into_iter();
@@ -262,6 +292,40 @@ impl Scraper {
             "1 if the last scheduled search for missed deliveries ended before it had seen everything.",
             ["hook"],
             failing.map(|(hook, is_failing)| ([hook], f64::from(is_failing))),
+        );
+    }
+
+    fn add_shapes(&self, gauges: &Gauges, names: &[Arc<str>]) {
+        let counts = self.shapes.counts();
+        gauges.count(
+            "landfall_shape_events_learned_total",
+            "Stored events from which this node has learned the shape of their type.",
+            counts.learned.load(Ordering::Relaxed),
+        );
+        gauges.count(
+            "landfall_shape_events_skipped_total",
+            "Stored events whose body was too large, had too many fields, or could not be read.",
+            counts.skipped.load(Ordering::Relaxed),
+        );
+        gauges.count(
+            "landfall_shape_events_untyped_total",
+            "Stored events whose type was not learned: the hook has too many, or its name is too long.",
+            counts.untyped.load(Ordering::Relaxed),
+        );
+        gauges.set_all(
+            "landfall_shape_types",
+            "Event types of the hook whose shapes are learned.",
+            ["hook"],
+            by_name(names, |name| self.shapes.types(name) as f64),
+        );
+        gauges.set_all(
+            "landfall_shape_differences",
+            "Open differences between the events of the hook and their shapes.",
+            ["hook"],
+            by_name(names, |name| {
+                let found = self.shapes.differences(name).unwrap_or_default();
+                found.open as f64
+            }),
         );
     }
 
@@ -321,6 +385,7 @@ fn add_ledger(gauges: &Gauges, names: &[Arc<str>], usage: LedgerUse) {
     let backlogs = known_hooks(names, usage.hooks);
     let deliveries = backlogs.iter().flat_map(|backlog| {
         [
+            ("waiting", backlog.waiting),
             ("pending", backlog.pending),
             ("running", backlog.running),
             ("dead", backlog.dead),
@@ -329,7 +394,7 @@ fn add_ledger(gauges: &Gauges, names: &[Arc<str>], usage: LedgerUse) {
     });
     gauges.set_all(
         "landfall_deliveries",
-        "Deliveries in the ledger that wait, run, or are dead letters; of hooks that no longer exist together as `-`.",
+        "Deliveries in the ledger that are held, wait, run, or are dead letters; of hooks that no longer exist together as `-`.",
         ["hook", "state"],
         deliveries,
     );
@@ -357,6 +422,7 @@ fn known_hooks(names: &[Arc<str>], backlogs: Vec<HookBacklog>) -> Vec<HookBacklo
             NO_HOOK.to_owned()
         };
         let sum = known.entry(name).or_default();
+        sum.waiting += backlog.waiting;
         sum.pending += backlog.pending;
         sum.running += backlog.running;
         sum.dead += backlog.dead;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use landfall_model::Clock;
 use landfall_offline::{
-    Invocation, Invoked, Network, OfflineEngine, OfflineError, Report, TestPlan,
+    Invocation, Invoked, Network, OfflineEngine, OfflineError, Report, TestPlan, Trial, TryPlan,
 };
 
 use crate::setup::compiler;
@@ -24,6 +24,17 @@ pub(crate) async fn run_cases(plan: &TestPlan) -> Result<Report, OfflineError> {
 pub(crate) async fn invoke(invocation: Invocation) -> Result<Invoked, OfflineError> {
     let engine = engine(INVOKE_CACHE.into())?;
     invocation.run(&engine).await
+}
+
+/// Loads a component that is tried on recorded attempts.
+pub(crate) async fn try_component(plan: TryPlan) -> Result<Trial, OfflineError> {
+    try_component_in(INVOKE_CACHE.into(), plan).await
+}
+
+/// As `try_component`, with another folder for what is compiled.
+pub(crate) async fn try_component_in(cache: PathBuf, plan: TryPlan) -> Result<Trial, OfflineError> {
+    let engine = engine(cache)?;
+    plan.load(&engine).await
 }
 
 /// The network and the secrets of this machine.

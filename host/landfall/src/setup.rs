@@ -10,7 +10,7 @@ use anyhow::Context;
 use landfall_broker::BrokerPlan;
 use landfall_config::Config;
 use landfall_engine::{Engine, EngineSettings};
-use landfall_hooks::{Hooks, Platform, Setup, Trust};
+use landfall_hooks::{Candidates, Hooks, Platform, Setup, Trust};
 use landfall_metrics::Metrics;
 use landfall_model::{Clock, SecretGrant, SecretRef};
 use landfall_secrets::{Secrets, create_admin_token};
@@ -35,6 +35,7 @@ pub async fn check(config: &Config) -> anyhow::Result<(Hooks, Vec<String>)> {
         engine,
         secrets.clone(),
         metrics,
+        Candidates::default(),
     ))
     .await;
     let mut warnings = exposed_files(config, &secrets);
@@ -48,6 +49,7 @@ pub(crate) fn setup(
     engine: Arc<Engine>,
     secrets: Arc<Secrets>,
     metrics: Arc<Metrics>,
+    candidates: Candidates,
 ) -> Setup {
     Setup {
         engine,
@@ -58,9 +60,11 @@ pub(crate) fn setup(
         cannot_queue: config.cannot_queue(),
         cannot_keep: config.cannot_keep(),
         cannot_order: broker.is_some_and(|broker| !broker.keeps_order()),
+        has_broker: broker.is_some(),
         bodies: config.settings.limits.body_memory.0,
         readiness: config.settings.readiness,
         metrics,
+        candidates,
         clock: Clock::System,
         trust: Trust {
             keys: config.trusted_keys().map(<[_]>::to_vec),

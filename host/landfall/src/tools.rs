@@ -5,15 +5,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
-use landfall_admin::{Events, answer_one};
+use landfall_admin::{Events, VIA, answer_one};
 use landfall_config::{Config, Flags};
 use landfall_egress::{Client, Outgoing, OutgoingError, Policy, Streamed};
-use landfall_ledger::BackedUp;
+use landfall_ledger::{BackedUp, EncryptionProgress};
 use landfall_model::{Clock, Secret, SecretAges, SecretGrant, SecretRef, SecretSource};
 use landfall_secrets::{Secrets, admin_token_path};
 use landfall_verify::{Packs, SampleRequest, SignedSample};
 
-use crate::connect::open_ledger;
+use crate::connect::{connect_ledger, encrypted, new_secrets, open_ledger};
 
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longer than any provider waits.
@@ -73,6 +73,9 @@ pub struct AdminAt {
     pub token: Option<Secret>,
     /// Why the configuration, which names the data directory, cannot be loaded.
     pub problem: Option<String>,
+    /// The requests come through the MCP server: the audit record says so, and a call may last as
+    /// long as the sample that it sends.
+    pub(crate) is_for_mcp: bool,
 }
 
 // === impl AdminAt ===
@@ -85,6 +88,7 @@ impl AdminAt {
             url,
             token: untracked_secrets().value(&reference).ok(),
             problem: None,
+            is_for_mcp: false,
         }
     }
 
@@ -119,6 +123,23 @@ impl AdminAt {
             url: url.to_owned(),
             token: None,
             problem: None,
+            is_for_mcp: false,
+        }
+    }
+
+    /// The same node, for the MCP server.
+    pub(crate) fn for_mcp(self) -> AdminAt {
+        AdminAt {
+            is_for_mcp: true,
+            ..self
+        }
+    }
+
+    fn timeout(&self) -> Duration {
+        if self.is_for_mcp {
+            SEND_TIMEOUT + ADMIN_TIMEOUT
+        } else {
+            ADMIN_TIMEOUT
         }
     }
 
@@ -150,10 +171,12 @@ impl AdminAt {
         let is_json = post
             .as_ref()
             .map(|_| ("Content-Type".to_owned(), "application/json".to_owned()));
+        let via = self.is_for_mcp.then(|| (VIA.to_owned(), "mcp".to_owned()));
         let headers = token
             .map(|value| ("Authorization".to_owned(), value))
             .into_iter()
             .chain(is_json)
+            .chain(via)
             .collect();
         let method = if post.is_some() { "POST" } else { "GET" };
         Outgoing {
@@ -161,7 +184,7 @@ impl AdminAt {
             url: format!("{}{path}", self.url.trim_end_matches('/')),
             headers,
             body: post.unwrap_or_default().into(),
-            timeout: ADMIN_TIMEOUT,
+            timeout: self.timeout(),
             untrusted: Default::default(),
             memory: None,
         }
@@ -177,7 +200,7 @@ impl AdminAt {
             ),
             Some(OutgoingError::Timeout(_)) => format!(
                 "{url} did not answer within {} s, so the node may still do what was asked: try again when it is less busy",
-                ADMIN_TIMEOUT.as_secs()
+                self.timeout().as_secs()
             ),
             _ => format!(
                 "no node has its admin listener at {url}: --admin URL names another one, and --data DIR of `events` and `rows` reads the ledger of \
@@ -209,6 +232,7 @@ pub async fn ask_ledger(
     let config = Config::load(flags, Clock::System)?;
     let ledger =
         open_ledger(&config).context("--data reads the ledger of a node that is not running")?;
+    let (ledger, _) = encrypted(&config, ledger, &new_secrets(&config)).await?;
     let events = Events {
         ledger: ledger.clone(),
         clock: Clock::System,
@@ -217,6 +241,32 @@ pub async fn ask_ledger(
     let answer = answer_one(events, path, post).await;
     ledger.close().await;
     answer
+}
+
+/// Encrypts all that a ledger has stored with the first key. Returns the id of that key.
+pub async fn encrypt_ledger(
+    data: &Path,
+    report: &(dyn Fn(&EncryptionProgress) + Send + Sync),
+) -> anyhow::Result<(String, EncryptionProgress)> {
+    let flags = Flags {
+        data: Some(data.into()),
+        ..Flags::default()
+    };
+    let config = Config::load(flags, Clock::System)?;
+    let secrets = new_secrets(&config);
+    let ledger = match config.ledger_url() {
+        None => {
+            open_ledger(&config).context("the node must not run: it encrypts its ledger itself")?
+        }
+        Some(url) => connect_ledger(&config, url, &secrets).await?,
+    };
+    let (ledger, encryption) = encrypted(&config, ledger, &secrets).await?;
+    let encryption = encryption.context(
+        "there is no key: set ledger.encryption_keys in landfall.toml, or LANDFALL_LEDGER_ENCRYPTION_KEYS",
+    )?;
+    let done = encryption.pass(Duration::ZERO, report).await;
+    ledger.close().await;
+    Ok((encryption.current().to_string(), done?))
 }
 
 /// Copies the ledger of a data directory, also of a node that is running.

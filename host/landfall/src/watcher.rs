@@ -20,6 +20,9 @@ use landfall_watch::{
     receiver_of,
 };
 
+use crate::candidates::CandidateControl;
+use crate::shapes::Shapes;
+
 /// Of the nodes that share a ledger, one watches. Another one takes over after so many intervals,
 const LEAD_INTERVALS: u32 = 4;
 /// and after this time.
@@ -49,6 +52,8 @@ pub(crate) struct Watcher {
     dispatcher: Arc<Dispatcher>,
     hooks: Hooks,
     secrets: Arc<Secrets>,
+    candidates: Arc<CandidateControl>,
+    shapes: Arc<Shapes>,
     clock: Clock,
     watch: Mutex<Watch>,
     /// The state was read from the ledger, and no other node watches.
@@ -59,6 +64,15 @@ pub(crate) struct Watcher {
     newest: Mutex<(Option<Instant>, BTreeMap<String, Newest>)>,
     /// Receivers that do not exist, once each has been logged.
     missing: Mutex<BTreeSet<String>>,
+}
+
+/// The parts of the node that are watched.
+pub(crate) struct Watched {
+    pub(crate) dispatcher: Arc<Dispatcher>,
+    pub(crate) hooks: Hooks,
+    pub(crate) secrets: Arc<Secrets>,
+    pub(crate) candidates: Arc<CandidateControl>,
+    pub(crate) shapes: Arc<Shapes>,
 }
 
 /// The newest deliveries of a hook in a shared ledger, by number; 0 if there is none.
@@ -76,17 +90,17 @@ impl Watcher {
     pub(crate) fn new(
         settings: NodeWatchTable,
         link: String,
-        dispatcher: Arc<Dispatcher>,
-        hooks: Hooks,
-        secrets: Arc<Secrets>,
+        watched: Watched,
         clock: Clock,
     ) -> Watcher {
         Watcher {
             settings,
             link,
-            dispatcher,
-            hooks,
-            secrets,
+            dispatcher: watched.dispatcher,
+            hooks: watched.hooks,
+            secrets: watched.secrets,
+            candidates: watched.candidates,
+            shapes: watched.shapes,
             clock,
             watch: Mutex::default(),
             is_leading: AtomicBool::new(false),
@@ -245,6 +259,8 @@ impl Watcher {
             newest_event: newest.map(|newest| newest.sent),
             secret_age: ages.min(),
             is_paused: self.dispatcher.hook_status(name).is_paused,
+            candidate_problem: self.candidates.problem(name),
+            shape: self.shapes.differences(name),
         }
     }
 

@@ -17,8 +17,8 @@ pub(super) const REMOVED_MAX: i64 = 100;
 pub struct NewAudit {
     /// Time of day, in ms since 1970.
     pub at_ms: i64,
-    /// The role of the token: `operate`, `read` for a request that is refused therefore, or `local`
-    /// for a command that opened the ledger itself.
+    /// The role of the token: `operate`, `read` for a request that is refused therefore, `local` for
+    /// a command that opened the ledger itself, or `rule` for a decision that no operator made.
     pub role: &'static str,
     /// The beginning of the token's digest in hexadecimal digits. Empty without a token.
     pub token: String,

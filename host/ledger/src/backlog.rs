@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::state_column::{DEAD, DONE, PENDING, RUNNING};
+use super::state_column::{DEAD, DONE, PENDING, RUNNING, WAITING};
 use landfall_model::LedgerTime;
 
 /// What the ledger uses, and what waits in it.
@@ -13,7 +13,7 @@ pub struct LedgerUse {
     pub bytes: u64,
     /// The free bytes of its file system. `None` for Postgres.
     pub free_bytes: Option<u64>,
-    /// The hooks with deliveries that are pending, running or dead.
+    /// The hooks with deliveries that wait, are pending, running or dead.
     pub hooks: Vec<HookBacklog>,
 }
 
@@ -24,11 +24,14 @@ pub struct HookBacklog {
     pub hook: String,
     /// Deliveries that wait: due, for a retry, or for an earlier one of their order key.
     pub pending: u64,
+    /// Deliveries that are held for a debounced group or a batch.
+    pub waiting: u64,
     /// Deliveries with a lease.
     pub running: u64,
     /// Dead letters. Failed events of mode `sync` are none: their callers know.
     pub dead: u64,
-    /// For how long the delivery has been due that has waited longest; zero if none is due.
+    /// For how long the delivery or group has been due that has waited longest; zero if none is due.
+    /// The groups of a hook that is paused or gone are not closed.
     pub overdue: Duration,
 }
 
@@ -51,6 +54,8 @@ pub(crate) fn query(free: &str, blocked: &str, running: &str, dead: &str) -> Str
          FROM deliveries WHERE state = {PENDING} AND {free} GROUP BY hook
          UNION ALL SELECT hook, {PENDING}, count(*), NULL
          FROM deliveries WHERE state < {DONE} AND order_key IS NOT NULL AND state = {PENDING} AND {blocked} GROUP BY hook
+         UNION ALL SELECT hook, {WAITING}, count(*), NULL FROM deliveries WHERE state = {WAITING} GROUP BY hook
+         UNION ALL SELECT hook, {WAITING}, 0, min(due) FROM held GROUP BY hook
          UNION ALL SELECT hook, {RUNNING}, count(*), NULL FROM {running} WHERE state = {RUNNING} GROUP BY hook
          UNION ALL SELECT hook, {DEAD}, count(*), NULL FROM {dead} GROUP BY hook"
     )
@@ -63,11 +68,12 @@ pub(crate) fn add_up(lines: Vec<BacklogLine>, now: LedgerTime) -> Vec<HookBacklo
         let backlog = hooks.entry(line.hook).or_default();
         match line.state {
             PENDING => backlog.pending += line.deliveries,
+            WAITING => backlog.waiting += line.deliveries,
             RUNNING => backlog.running += line.deliveries,
             _ => backlog.dead += line.deliveries,
         }
         if let Some(due) = line.due {
-            backlog.overdue = due.until(now);
+            backlog.overdue = backlog.overdue.max(due.until(now));
         }
     }
     let named = hooks.into_iter();
@@ -97,6 +103,8 @@ mod tests {
             line("b", DEAD, 3, None),
             line("a", PENDING, 1, Some(9_000)),
             line("a", RUNNING, 1, None),
+            line("a", WAITING, 4, None),
+            line("a", WAITING, 0, Some(5_000)),
         ];
         let found = add_up(lines, LedgerTime(6_000));
         assert_eq!(
@@ -105,7 +113,9 @@ mod tests {
                 HookBacklog {
                     hook: "a".into(),
                     pending: 1,
+                    waiting: 4,
                     running: 1,
+                    overdue: Duration::from_secs(1),
                     ..HookBacklog::default()
                 },
                 HookBacklog {

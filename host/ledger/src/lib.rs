@@ -11,11 +11,17 @@
 mod activity;
 mod audit;
 mod backlog;
+mod candidates;
 mod commit_times;
 mod counts;
+mod erase;
 mod error;
+mod held;
 mod lead;
 mod postgres;
+mod raw;
+mod recordings;
+mod seal;
 mod shown;
 mod sqlite;
 mod state_column;
@@ -29,11 +35,20 @@ use std::time::SystemTime;
 pub use activity::{Activity, ActivityBucket, ActivityQuery};
 pub use audit::{AuditEntry, AuditFilter, NewAudit};
 pub use backlog::{HookBacklog, LedgerUse};
+pub use candidates::{Candidates, StoredCandidate};
 pub use commit_times::CommitObserver;
+pub use erase::{ErasedParts, Erasure, Scrubbed};
 pub use error::{LedgerError, OpenError, OverBound};
+pub use held::Stranded;
 pub use landfall_model::{Corrupt, DedupKey, Stored};
 pub use lead::Lead;
 pub use postgres::PostgresSettings;
+pub use raw::{RawChange, RawCursor, RawKind, RawRecord};
+pub use recordings::{NewRecording, RecordedAttempt, RecordingFilter, StoredRecording};
+pub use seal::{
+    Encryption, EncryptionError, EncryptionProgress, KeyError, KeyId, LedgerKeys, UnsealedValues,
+    with_keys,
+};
 pub use shown::{
     Content, Count, Filter, Listed, Parts, Pick, Purged, Repeats, Shown, ShownAttempt, StoredRow,
     StoredTiming, StoredValue,
@@ -44,7 +59,7 @@ pub use steps::{
     HEARTBEAT_INTERVAL, LEASE, NewEvent, OpenState, Received, Refused, ReplayOrder, Replayed,
     Results, SHARED_LEASE, Started, Step, UNDECODABLE, UNFINISHED_MAX,
 };
-pub use traits::{Deliveries, History, Kv, Ledger, Notes};
+pub use traits::{Deliveries, History, Kv, Ledger, Notes, RawRecords};
 
 use postgres::Postgres;
 use sqlite::Sqlite;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::state_column::DEAD;
+use super::state_column::{DEAD, DISCARDED, RESOLVED};
 use landfall_model::clock::from_ms;
 use landfall_model::stored_event::Corrupt;
 use landfall_model::{DeliveryState, Event, EventId};
@@ -33,7 +33,8 @@ pub struct Listed {
     pub attempt: u32,
     /// Those of them that deferred the event. They do not count against `[retry] attempts`.
     pub deferrals: u32,
-    /// The time until the next attempt, if the delivery is pending.
+    /// The time until the next attempt, if the delivery is pending; until its group is closed, if it is
+    /// waiting.
     pub due_in_ms: Option<u64>,
     /// Why the delivery is dead, or was retried.
     pub reason: Option<String>,
@@ -45,12 +46,22 @@ pub struct Listed {
     pub resolved_by: Option<i64>,
     /// The operator's reason, if the delivery was discarded.
     pub discarded: Option<String>,
+    /// What the delivery is held for, while its state is `waiting`: `debounce` or `batch`.
+    pub waits_for: Option<&'static str>,
+    /// The event of the same debounced group that runs instead, if this one is superseded.
+    pub superseded_by: Option<String>,
+    /// The first event of the batch of the delivery. Its delivery has the attempts of the batch.
+    pub batch: Option<String>,
+    /// The number of events of that batch.
+    pub batch_size: Option<i64>,
     /// The size of the body.
     pub body_bytes: i64,
     /// Duplicates of the event, which did not run.
     pub duplicates: i64,
     /// Other events with the same identity and another body.
     pub conflicts: i64,
+    /// When an operator erased what the event contained, in RFC 3339.
+    pub erased_at: Option<String>,
 }
 
 /// The duplicates and conflicts of an event, summarized.
@@ -224,6 +235,8 @@ pub struct StoredValue {
     pub beginning: Vec<u8>,
     /// The time until the value expires. `None`: it does not expire.
     pub expires_in_ms: Option<u64>,
+    /// The value is encrypted, and cannot be read. `beginning` is empty.
+    pub damaged: bool,
 }
 
 // === impl Filter ===
@@ -259,7 +272,9 @@ impl Pick {
         let later = match self {
             Pick::All => return None,
             Pick::Latest => String::new(),
-            Pick::LatestFailed => format!(" AND later.state >= {DEAD}"),
+            Pick::LatestFailed => {
+                format!(" AND later.state IN ({DEAD}, {RESOLVED}, {DISCARDED})")
+            }
         };
 
         Some(format!(

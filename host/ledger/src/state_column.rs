@@ -13,6 +13,7 @@ use tokio_postgres::types::{self as postgres, IsNull, Type};
 
 use landfall_model::{DeliveryState, EventId};
 
+pub(crate) const WAITING: i16 = DeliveryState::Waiting.number();
 pub(crate) const PENDING: i16 = DeliveryState::Pending.number();
 pub(crate) const RUNNING: i16 = DeliveryState::Running.number();
 /// `state < {DONE}` selects open deliveries, `state >= {DONE}` those that have ended.
@@ -20,6 +21,10 @@ pub(crate) const DONE: i16 = DeliveryState::Done.number();
 pub(crate) const DEAD: i16 = DeliveryState::Dead.number();
 pub(crate) const RESOLVED: i16 = DeliveryState::Resolved.number();
 pub(crate) const DISCARDED: i16 = DeliveryState::Discarded.number();
+pub(crate) const FILTERED: i16 = DeliveryState::Filtered.number();
+pub(crate) const SUPERSEDED: i16 = DeliveryState::Superseded.number();
+/// The largest number of a state.
+pub(crate) const LAST: i16 = SUPERSEDED;
 
 /// The state of a delivery as a value of its column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use landfall_model::{Corrupt, DedupKey, Effects, Event, EventId, LedgerTime, Quota, Stored};
+use landfall_model::{
+    Admission, Corrupt, DedupKey, Effects, Event, EventId, LedgerTime, Quota, Stored,
+};
 
 /// How long a lease lasts without an extension. Applies to brokers and to the SQLite ledger, in
 /// which only a restarted node is another owner.
@@ -112,12 +114,17 @@ pub struct Claimed {
     /// Its earlier deferrals.
     pub deferred: Deferred,
     /// The event to run. `None` if its body has been pruned; an error if its checksum does not
-    /// match.
+    /// match. Still encrypted if this node does not have its key.
     pub event: Option<Result<Event, Corrupt>>,
     /// Whether this delivery is a replay of its event.
     pub replayed: bool,
     /// When it was due.
     pub due: LedgerTime,
+    /// It did not wait for others, because the hook had `OPEN_GROUPS_MAX` open groups. Only before
+    /// its first attempt.
+    pub unheld: bool,
+    /// The other events of its batch, in the order of their arrival, in the same form as `event`.
+    pub members: Vec<Option<Result<Event, Corrupt>>>,
 }
 
 /// What follows from the outcome of an attempt.
@@ -131,6 +138,8 @@ pub enum Disposition {
     Defer(Duration),
     /// The event is a dead letter, for this reason. It does not run again by itself.
     Dead(String),
+    /// The batch has failed, for this reason. Each of its events runs alone, at once.
+    Split(String),
 }
 
 // === impl Disposition ===
@@ -140,6 +149,7 @@ impl Disposition {
     pub fn pause(&self) -> Option<Duration> {
         match self {
             Disposition::Retry(pause) | Disposition::Defer(pause) => Some(*pause),
+            Disposition::Split(_) => Some(Duration::ZERO),
             Disposition::Done(_) | Disposition::Dead(_) => None,
         }
     }
@@ -231,6 +241,8 @@ pub struct NewEvent {
     pub run_now: bool,
     /// Store the event as a dead letter, for this reason. It is not run.
     pub dead: Option<&'static str>,
+    /// Whether the event runs. One that does not, or that waits, is not leased (`run_now`).
+    pub admission: Admission,
 }
 
 /// An event that a broker has delivered, perhaps more than once.
@@ -286,6 +298,8 @@ pub enum Replayed {
     Repeated,
     /// The event holds a message that no node could decode. No hook can run it.
     Undecodable,
+    /// An operator has erased what the event contained.
+    Erased,
     /// The event is unknown, or its body has been pruned.
     Unknown,
 }

@@ -1,4 +1,4 @@
-//! What the rest of the node may do with a ledger. SQLite and Postgres implement all four traits.
+//! What the rest of the node may do with a ledger. SQLite and Postgres implement all traits.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,20 +12,25 @@ use tokio::sync::mpsc;
 use super::activity::{Activity, ActivityQuery};
 use super::audit::{AuditEntry, AuditFilter, NewAudit};
 use super::backlog::LedgerUse;
+use super::candidates::Candidates;
 use super::commit_times::CommitObserver;
+use super::erase::{Erasure, Scrubbed};
 use super::error::LedgerError;
+use super::held::Stranded;
 use super::lead::Lead;
+use super::raw::{RawChange, RawCursor, RawKind, RawRecord};
+use super::recordings::{NewRecording, RecordingFilter, StoredRecording};
 use super::shown::{Content, Count, Filter, Listed, Parts, Purged, Shown, StoredRow, StoredValue};
 use super::steps::{
     Accepted, AttemptRecord, Claimed, Committed, Disposition, Fence, NewEvent, Received,
     ReplayOrder, Replayed, Started, Step,
 };
-use landfall_model::{DedupKey, Event, EventId, KvValue, LedgerTime, Stored};
+use landfall_model::{DedupKey, Event, EventId, HookRetentions, KvValue, LedgerTime, Stored};
 
 /// An open ledger.
-pub trait Ledger: Deliveries + History + Kv + Notes {}
+pub trait Ledger: Deliveries + History + Kv + Notes + Candidates + RawRecords {}
 
-impl<T: Deliveries + History + Kv + Notes> Ledger for T {}
+impl<T: Deliveries + History + Kv + Notes + Candidates + RawRecords> Ledger for T {}
 
 /// The steps of a delivery. Each is one transaction, and a step of SQLite does the same as the step
 /// of the same name in Postgres.
@@ -105,8 +110,9 @@ pub trait Deliveries: Send + Sync {
         pause: Duration,
     ) -> Result<(), LedgerError>;
 
-    /// Leases due deliveries, of each hook up to its number. Leases none while the ledger takes no
-    /// writes. Returns with each hook when its next delivery is due.
+    /// Closes the groups of these hooks that are due. Leases due deliveries, of each hook up to its
+    /// number. Leases none while the ledger takes no
+    /// writes. Returns with each hook when its next delivery or group is due.
     async fn claim(
         &self,
         hooks: Vec<(Arc<str>, usize)>,
@@ -124,6 +130,15 @@ pub trait Deliveries: Send + Sync {
     /// Makes a dead letter of a leased delivery whose event cannot be read back.
     async fn dead_letter_unreadable(&self, fence: Fence, why: String) -> Result<(), LedgerError>;
 
+    /// Ends the lease of a batch as if its attempt had not begun. Each of its events runs alone, for
+    /// this reason.
+    async fn split(&self, fence: Fence, why: String) -> Result<(), LedgerError>;
+
+    /// One step of a repair: of a bounded number of waiting deliveries behind this one (hook and
+    /// number; `None`: from the first), makes those due, alone, that no open group and no batch
+    /// that is pending or runs will ever make due.
+    async fn free_stranded(&self, after: Option<(String, i64)>) -> Result<Stranded, LedgerError>;
+
     /// Ends leases as if their attempts had not begun. The deliveries are due after the pause.
     async fn release(&self, fences: Vec<Fence>, pause: Duration) -> Result<(), LedgerError>;
 
@@ -139,8 +154,12 @@ pub trait Deliveries: Send + Sync {
         disposition: Disposition,
     ) -> Result<Committed, LedgerError>;
 
+    /// Stores recordings of attempts. Returns the places in the list of those whose attempt the
+    /// ledger does not have: it is not stored yet, or has been removed.
+    async fn store_recordings(&self, new: Vec<NewRecording>) -> Result<Vec<usize>, LedgerError>;
+
     /// Removes what is older than its retention. Returns how many items it removed.
-    async fn prune(&self) -> Result<usize, LedgerError>;
+    async fn prune(&self, hooks: HookRetentions) -> Result<usize, LedgerError>;
 
     /// Stores a value of the node itself under a name that no hook can have, such as `_watch`.
     /// `None` deletes it. `Kv::get` and `Kv::keys` read it. It is on stable storage when something
@@ -165,7 +184,8 @@ pub trait Deliveries: Send + Sync {
     /// The hooks that an operator has paused.
     async fn paused(&self) -> Result<Vec<String>, LedgerError>;
 
-    /// Hooks with pending deliveries, and when the first delivery of each is due.
+    /// Hooks with pending deliveries, or with groups of events that wait, and when the first of each
+    /// is due.
     async fn hooks_with_work(&self) -> Result<Vec<(String, LedgerTime)>, LedgerError>;
 }
 
@@ -182,6 +202,26 @@ pub trait History: Send + Sync {
     /// Removes up to `limit` deliveries of a hook that are not running, and as many identities,
     /// rows and values. Repeat it until it removes nothing.
     async fn purge(&self, hook: String, limit: usize) -> Result<Purged, LedgerError>;
+
+    /// Removes what events contain; the fact of each stays. Returns a result for each event, in
+    /// their order. `at_ms`: time of day. An event with an open delivery is left alone.
+    async fn erase(
+        &self,
+        events: Vec<EventId>,
+        at_ms: i64,
+        dry_run: bool,
+    ) -> Result<Vec<Erasure>, LedgerError>;
+
+    /// Up to `limit` events that the handlers of these events emitted. Events that an older version
+    /// stored are not found.
+    async fn emitted_by(
+        &self,
+        events: Vec<EventId>,
+        limit: usize,
+    ) -> Result<Vec<EventId>, LedgerError>;
+
+    /// Overwrites what removed data has left in the files of the ledger.
+    async fn scrub(&self) -> Result<Scrubbed, LedgerError>;
 
     /// What repeated calls of `purge` would remove.
     async fn purgeable(&self, hook: String) -> Result<Purged, LedgerError>;
@@ -200,6 +240,12 @@ pub trait History: Send + Sync {
         deliveries: Vec<i64>,
         parts: Parts,
     ) -> Result<HashMap<i64, Content>, LedgerError>;
+
+    /// A page of recordings.
+    async fn recordings(
+        &self,
+        filter: RecordingFilter,
+    ) -> Result<Vec<StoredRecording>, LedgerError>;
 
     /// Up to `limit` events with ids between these two, in order.
     async fn find_ids(
@@ -284,4 +330,19 @@ pub trait Notes: Send + Sync {
         text: String,
         keep: Duration,
     ) -> Result<(), LedgerError>;
+}
+
+/// The tables as they are, for the job that encrypts what they contain.
+#[async_trait]
+pub trait RawRecords: Send + Sync {
+    /// Up to `limit` records of a kind after a place, in the order of their table.
+    async fn raw(
+        &self,
+        kind: RawKind,
+        after: Option<RawCursor>,
+        limit: usize,
+    ) -> Result<Vec<RawRecord>, LedgerError>;
+
+    /// Replaces the parts of records that are still as they were read. Returns how many.
+    async fn replace_raw(&self, changes: Vec<RawChange>) -> Result<usize, LedgerError>;
 }

@@ -36,6 +36,25 @@ const DUPLICATE_WORDS: [&str; 2] = [NOT_RUN, REPLAYED];
 /// What became of missed deliveries that the provider's API named. `error`: a run that ended before
 /// it had seen all of them.
 const RECONCILED_WORDS: [&str; 5] = ["accepted", "known", "skipped", "failed", "error"];
+const CANDIDATE_WORDS: [&str; 3] = ["started", "promoted", "rolled-back"];
+const SHADOW_WORDS: [&str; 5] = ["same", "differs", "unanswered", "truncated", "dropped"];
+/// What became of the recordings of attempts. `truncated`: stored, with a part that was cut at a
+/// limit.
+const RECORDING_WORDS: [&str; 3] = ["stored", "truncated", "dropped"];
+/// What the flow of a hook has done: an event is `filtered`, was not filtered because the filter could
+/// not decide (`undecided`), waits (`debounced`, `batched`), did not because of the limit of open
+/// groups (`unheld`), or was freed by a repair (`stranded`); a batch was `split`.
+const FLOW_WORDS: [&str; 7] = [
+    "filtered",
+    "undecided",
+    "debounced",
+    "batched",
+    "split",
+    "unheld",
+    "stranded",
+];
+/// Events from which `[redact]` has removed values, or the whole body because it could not read it.
+const REDACTED_WORDS: [&str; 2] = ["values", "body"];
 const NOT_RUN: &str = "not-run";
 const REPLAYED: &str = "replayed";
 
@@ -53,6 +72,7 @@ pub struct HookMetrics {
     duplicates: WordCounters,
     conflicts: IntCounter,
     reconciled: WordCounters,
+    redacted: WordCounters,
     queue_wait: Histogram,
     attempts: WordCounters,
     run_time: Histogram,
@@ -60,6 +80,12 @@ pub struct HookMetrics {
     retries: IntCounter,
     deferrals: IntCounter,
     dead_letters: WordCounters,
+    candidate_attempts: WordCounters,
+    candidate_reruns: IntCounter,
+    candidate_decisions: WordCounters,
+    shadow_runs: WordCounters,
+    recordings: WordCounters,
+    flow: WordCounters,
     pub(crate) calls: IntCounterVec,
     pub(crate) call_duration: HistogramVec,
     pub(crate) failed_calls: WordCounters,
@@ -138,6 +164,14 @@ impl HookMetrics {
                 ),
                 &RECONCILED_WORDS,
             ),
+            redacted: WordCounters::new(
+                of.counters(
+                    "landfall_redacted_total",
+                    "Events from which [redact] has removed values, or the body because it is unreadable.",
+                    &["removed"],
+                ),
+                &REDACTED_WORDS,
+            ),
             queue_wait: of.histogram(
                 "landfall_queue_wait_seconds",
                 "From the reception of an event to the start of its first attempt.",
@@ -176,6 +210,52 @@ impl HookMetrics {
                     &["outcome"],
                 ),
                 &DEAD_WORDS,
+            ),
+            candidate_attempts: WordCounters::new(
+                of.counters(
+                    "landfall_candidate_attempts_total",
+                    "Attempts of the hook's candidate, by outcome.",
+                    &["outcome"],
+                ),
+                &OUTCOME_WORDS,
+            ),
+            candidate_reruns: of.counter(
+                "landfall_candidate_reruns_total",
+                "Attempts that failed on the candidate, and that the serving version ran again.",
+            ),
+            candidate_decisions: WordCounters::new(
+                of.counters(
+                    "landfall_candidate_decisions_total",
+                    "Decisions of this node on candidates.",
+                    &["decision"],
+                ),
+                &CANDIDATE_WORDS,
+            ),
+            shadow_runs: WordCounters::new(
+                of.counters(
+                    "landfall_shadow_runs_total",
+                    "Attempts that the candidate was to repeat without effects, by what came of it.",
+                    &["result"],
+                ),
+                &SHADOW_WORDS,
+            ),
+            recordings: WordCounters::new(
+                of.counters(
+                    "landfall_recordings_total",
+                    "Recordings of attempts: stored, stored with a part that was cut at a limit, or \
+                     dropped because too many waited or the ledger did not take them.",
+                    &["result"],
+                ),
+                &RECORDING_WORDS,
+            ),
+            flow: WordCounters::new(
+                of.counters(
+                    "landfall_flow_total",
+                    "Events that were filtered, or not filtered because the filter could not decide, or that wait for \
+                     others, or do not because of the limit of open groups; batches that were split; events that a repair freed.",
+                    &["step"],
+                ),
+                &FLOW_WORDS,
             ),
             calls: of.counters(
                 "landfall_outbound_calls_total",
@@ -277,6 +357,11 @@ impl HookMetrics {
         self.reconciled.inc(result);
     }
 
+    /// Values of an event were removed. `is_body`: its body, because `[redact]` cannot read it.
+    pub fn count_redacted(&self, is_body: bool) {
+        self.redacted.inc(REDACTED_WORDS[usize::from(is_body)]);
+    }
+
     /// The time from the reception of an event to its first attempt.
     pub fn measure_queue_wait(&self, time: Duration) {
         self.queue_wait.observe(time.as_secs_f64());
@@ -308,6 +393,42 @@ impl HookMetrics {
         self.dead_letters.inc(outcome);
     }
 
+    /// An attempt of the candidate has ended. `outcome` is the word of its outcome.
+    pub fn count_candidate_attempt(&self, outcome: &str) {
+        self.candidate_attempts.inc(outcome);
+    }
+
+    /// The serving version runs an event again that failed on the candidate.
+    pub fn count_candidate_rerun(&self) {
+        self.candidate_reruns.inc();
+    }
+
+    /// This node has `started`, `promoted` or `rolled-back` a candidate.
+    pub fn count_candidate_decision(&self, decision: &str) {
+        self.candidate_decisions.inc(decision);
+    }
+
+    /// A shadow run was the `same`, `differs`, `unanswered` (it asked for what is not recorded),
+    /// `truncated` (the recording is not whole) or `dropped` (too many waited).
+    pub fn count_shadow_run(&self, result: &str) {
+        self.shadow_runs.inc(result);
+    }
+
+    /// The recording of an attempt was `stored`, `truncated` or `dropped`.
+    pub fn count_recording(&self, result: &str) {
+        self.recordings.inc(result);
+    }
+
+    /// The flow of the hook has done this with an event, or a batch: one of `FLOW_WORDS`.
+    pub fn count_flow(&self, step: &str) {
+        self.flow.inc(step);
+    }
+
+    /// As `count_flow`, so many times.
+    pub fn count_flows(&self, step: &str, count: usize) {
+        (0..count).for_each(|_| self.flow.inc(step));
+    }
+
     /// The counts so far.
     pub fn totals(&self) -> HookTotals {
         let (requests, failed) = self.requests.totals();
@@ -318,7 +439,7 @@ impl HookMetrics {
     }
 
     pub(crate) fn collect(&self) -> Vec<MetricFamily> {
-        let plain: [&dyn Collector; 14] = [
+        let plain: [&dyn Collector; 15] = [
             &self.in_flight,
             &self.answer_time,
             &self.verify_time,
@@ -331,15 +452,22 @@ impl HookMetrics {
             &self.memory,
             &self.retries,
             &self.deferrals,
+            &self.candidate_reruns,
             &self.calls,
             &self.call_duration,
         ];
         let words = [
             &self.duplicates,
             &self.reconciled,
+            &self.redacted,
             &self.attempts,
             &self.dead_letters,
+            &self.flow,
             &self.failed_calls,
+            &self.candidate_attempts,
+            &self.candidate_decisions,
+            &self.shadow_runs,
+            &self.recordings,
         ];
         let mut all = self.requests.collect();
         all.extend(self.verified.collect());

@@ -31,6 +31,7 @@ pub struct Metrics {
     replies_dropped: IntCounterVec,
     connections_limited: IntCounterVec,
     messages: IntCounterVec,
+    mcp_calls: IntCounterVec,
     compile_time: HistogramVec,
     component_snapshots: IntCounterVec,
     commit_time: Histogram,
@@ -81,6 +82,8 @@ impl Metrics {
         let help = "Messages of the broker that were not run, because Landfall did not write them \
                     or they are damaged.";
         let messages = Opts::new("landfall_messages_refused_total", help);
+        let help = "Calls of tools of the MCP server on the admin listener.";
+        let mcp_calls = Opts::new("landfall_mcp_calls_total", help);
         let help = "From the start of a compiler to machine code, or to the error.";
         let name = "landfall_component_compile_duration_seconds";
         let compile = HistogramOpts::new(name, help).buckets(buckets::COMPILE.to_vec());
@@ -102,6 +105,10 @@ impl Metrics {
                 IntCounterVec::new(connections, &["result"]),
             ),
             messages: registered(&registry, IntCounterVec::new(messages, &["reason"])),
+            mcp_calls: registered(
+                &registry,
+                IntCounterVec::new(mcp_calls, &["tool", "outcome"]),
+            ),
             compile_time: registered(&registry, HistogramVec::new(compile, &["result"])),
             component_snapshots: registered(&registry, IntCounterVec::new(snapshots, &["result"])),
             commit_time: registered(&registry, Histogram::with_opts(commit)),
@@ -161,6 +168,11 @@ impl Metrics {
     /// A message of the broker that is not run.
     pub fn count_refused_message(&self, reason: &'static str) {
         self.messages.with_label_values(&[reason]).inc();
+    }
+
+    /// A call of a tool of the MCP server.
+    pub fn count_mcp_call(&self, tool: &'static str, outcome: &'static str) {
+        self.mcp_calls.with_label_values(&[tool, outcome]).inc();
     }
 
     /// The time of a compiler.

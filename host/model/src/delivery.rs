@@ -7,6 +7,7 @@ use http::header::RETRY_AFTER;
 
 use super::effects::Effects;
 use super::event::Reply;
+use super::recording::PendingRecording;
 use super::trace_context::CallTrace;
 
 /// How an attempt ended.
@@ -72,6 +73,8 @@ pub struct Attempt {
     pub staged: (usize, usize, usize),
     /// Staged writes. They are applied only if the outcome is done.
     pub effects: Effects,
+    /// The recorded run. `None`: this attempt is not recorded.
+    pub recording: Option<Box<dyn PendingRecording>>,
 }
 
 /// An outbound call as the host recorded it.
@@ -142,6 +145,7 @@ impl Attempt {
             calls: Vec::new(),
             staged: (0, 0, 0),
             effects: Effects::default(),
+            recording: None,
         }
     }
 }

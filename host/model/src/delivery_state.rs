@@ -8,6 +8,9 @@ use serde::Serialize;
 #[serde(rename_all = "kebab-case")]
 #[repr(i16)]
 pub enum DeliveryState {
+    /// The delivery is held: for quiet (`[debounce]`), or for its batch (`[batch]`) to be complete and
+    /// to end.
+    Waiting = -1,
     /// The delivery waits until it is due and a worker is free.
     Pending = 0,
     /// A node has a lease on the delivery.
@@ -20,30 +23,40 @@ pub enum DeliveryState {
     Resolved = 4,
     /// An operator discarded the delivery.
     Discarded = 5,
+    /// `[filter]` of the hook has kept the event from running. The event can be replayed.
+    Filtered = 6,
+    /// Another event of the same debounced group ran instead. The event can be replayed.
+    Superseded = 7,
 }
 
 // === impl DeliveryState ===
 
 impl DeliveryState {
     /// All states, in the order of their numbers.
-    pub const ALL: [DeliveryState; 6] = [
+    pub const ALL: [DeliveryState; 9] = [
+        DeliveryState::Waiting,
         DeliveryState::Pending,
         DeliveryState::Running,
         DeliveryState::Done,
         DeliveryState::Dead,
         DeliveryState::Resolved,
         DeliveryState::Discarded,
+        DeliveryState::Filtered,
+        DeliveryState::Superseded,
     ];
 
     /// The name of the state in settings, JSON and output.
     pub fn word(self) -> &'static str {
         match self {
+            DeliveryState::Waiting => "waiting",
             DeliveryState::Pending => "pending",
             DeliveryState::Running => "running",
             DeliveryState::Done => "done",
             DeliveryState::Dead => "dead",
             DeliveryState::Resolved => "resolved",
             DeliveryState::Discarded => "discarded",
+            DeliveryState::Filtered => "filtered",
+            DeliveryState::Superseded => "superseded",
         }
     }
 

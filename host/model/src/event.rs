@@ -8,10 +8,15 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::clock;
 use super::random::random_bytes;
+
+/// The attribute of a sealed event: everything but id, hook, time and body, encrypted. The ledger
+/// makes and opens such events.
+pub const SEALED_ATTRIBUTE: &str = "sealed";
 
 /// The id of an event: a UUIDv7, so that ids sort by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -121,6 +126,20 @@ impl EventId {
         EventId(Uuid::from_bytes(bytes))
     }
 
+    /// The id of the batch that begins with this event: always the same one, with the time of this
+    /// event.
+    pub fn of_batch(&self) -> EventId {
+        let mut bytes = *self.0.as_bytes();
+        let digest = Sha256::new()
+            .chain_update(b"landfall batch\0")
+            .chain_update(bytes)
+            .finalize();
+        bytes[8..].copy_from_slice(&digest[..8]);
+        // The variant of a UUID.
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        EventId(Uuid::from_bytes(bytes))
+    }
+
     /// The time in the id, in milliseconds since 1970.
     pub fn time_ms(&self) -> i64 {
         let (seconds, nanos) = self
@@ -146,6 +165,11 @@ impl Event {
             .iter()
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_str())
+    }
+
+    /// Whether this is an encrypted event: only id, hook and time are those of the event in it.
+    pub fn is_sealed(&self) -> bool {
+        self.attribute(SEALED_ATTRIBUTE).is_some()
     }
 }
 
@@ -180,6 +204,16 @@ mod tests {
         for other in [(at, 8, 1), (at, 7, 2), (SystemTime::UNIX_EPOCH, 7, 1)] {
             assert_ne!(id, EventId::numbered(other.0, other.1, other.2));
         }
+    }
+
+    #[test]
+    fn batches_have_their_own_id() {
+        let first = EventId::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+        let batch = first.of_batch();
+        assert_eq!(batch, first.of_batch());
+        assert_ne!(batch, first);
+        assert_eq!(batch.time_ms(), first.time_ms());
+        assert_eq!(batch.uuid().get_version_num(), 7);
     }
 
     #[test]

@@ -5,17 +5,23 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::candidate::CandidateSpec;
 use super::component_digest::ComponentDigest;
 use super::credential::{Credential, CredentialPart, CredentialText};
 use super::delivery_id::{DeliveryId, IdMatch};
 use super::effects::Quota;
+use super::flow::FlowSpec;
 use super::grants::Grants;
 use super::hook_name::HookName;
 use super::http_grant::HttpGrant;
 use super::reconcile::ReconcileSpec;
+use super::recording::RecordSpec;
+use super::redact::RedactSpec;
+use super::retention::HookRetention;
 use super::schedule::RetrySpec;
 use super::scheme::VerifySpec;
 use super::secret_ref::SecretRef;
+use super::shape::ShapeSpec;
 use super::sizes::SizeSpec;
 use super::value_location::ValueLocation;
 use super::watch::WatchSpec;
@@ -98,6 +104,8 @@ pub struct HookSpec {
     pub max_rate: Option<f64>,
     /// Events with the same value at this place run one at a time, in order.
     pub order_by: Option<ValueLocation>,
+    /// What happens to events before they run.
+    pub flow: FlowSpec,
     /// The response to events that run later.
     pub accepted: AcceptedSpec,
     /// Attempts that run at the same time.
@@ -122,6 +130,16 @@ pub struct HookSpec {
     pub reconcile: Option<ReconcileSpec>,
     /// The alarms of the hook.
     pub watch: WatchSpec,
+    /// A version that is tried beside the serving one.
+    pub candidate: Option<CandidateSpec>,
+    /// Which attempts are recorded.
+    pub record: RecordSpec,
+    /// What is removed of events before they are stored or run.
+    pub redact: RedactSpec,
+    /// How long its deliveries are kept.
+    pub retention: HookRetention,
+    /// What is learned of the bodies of its events.
+    pub shape: ShapeSpec,
 }
 
 /// A variable in the environment of a component.

@@ -5,9 +5,11 @@
 
 mod broker;
 mod caller_addresses;
+mod candidate;
 mod challenge;
 pub mod clock;
 mod component_digest;
+mod condition;
 mod credential;
 mod dedup_key;
 mod delivery;
@@ -18,6 +20,7 @@ mod dot_segments;
 mod edge_limits;
 mod effects;
 mod event;
+mod flow;
 mod grants;
 mod hidden;
 pub mod hook;
@@ -34,6 +37,8 @@ mod memory;
 mod peer;
 mod random;
 mod reconcile;
+pub mod recording;
+mod redact;
 mod refusals;
 mod request_excerpt;
 mod request_lines;
@@ -46,6 +51,7 @@ mod secret;
 mod secret_grant;
 mod secret_pattern;
 mod secret_ref;
+mod shape;
 mod signature_spec;
 mod sizes;
 pub mod stored_event;
@@ -58,9 +64,14 @@ mod watch;
 
 pub use broker::{BrokerSpec, PushSpec};
 pub use caller_addresses::{AddressRangeError, FromAddresses, address_range};
+pub use candidate::{
+    CanaryRules, CandidateDecision, CandidateReport, CandidateSpec, ShadowReport, ShadowSample,
+    Trial, VersionRuns,
+};
 pub use challenge::{ChallengeAnswer, ChallengeSpec, Requirement};
 pub use clock::Clock;
 pub use component_digest::{ComponentDigest, ComponentDigestError};
+pub use condition::{Condition, ConditionError, ConditionPlace, ConditionTest, EventField};
 pub use credential::{
     Credential, CredentialKind, CredentialPart, CredentialText, OAuth1Spec, SigV4Spec,
 };
@@ -74,7 +85,11 @@ pub use documents::Documents;
 pub use dot_segments::has_dot_segment;
 pub use edge_limits::EdgeLimits;
 pub use effects::{Effects, Emission, KvChange, KvExpected, KvValue, KvWrite, Quota, Row};
-pub use event::{Event, EventId, EventIdError, PROOF_ATTRIBUTE, Reply};
+pub use event::{Event, EventId, EventIdError, PROOF_ATTRIBUTE, Reply, SEALED_ATTRIBUTE};
+pub use flow::{
+    Admission, BatchHold, BatchSpec, DebounceHold, DebounceSpec, FlowSpec, HELD_KEY_MAX, Hold,
+    Keep, OPEN_GROUPS_MAX, TransformSpec,
+};
 pub use grants::{GrantForm, GrantKey, Grants, LedgerWrites};
 pub use hidden::{is_hidden, printable};
 pub use hook::{AcceptedSpec, Allow, DedupId, DedupSpec, EnvironmentVariable, HookSpec, Mode};
@@ -88,13 +103,19 @@ pub use ledger_time::{LedgerClock, LedgerTime};
 pub use lock::lock;
 pub use memory::{MemoryBudget, MemoryExhausted, MemoryHold};
 pub use peer::Peer;
+pub use random::random_bytes;
 pub use reconcile::{FindMissed, GitHubWebhook, ReconcileSource, ReconcileSpec, ShopifyResource};
+pub use recording::{PendingRecording, RecordSpec, RecordedBody, RecordedRun, Recording, Redact};
+pub use redact::{
+    REDACTED, REDACTED_ATTRIBUTE, RedactPathError, RedactSpec, RedactedBody, UNREADABLE_BODY,
+    Unreadable, UnreadableBody,
+};
 pub use refusals::{
     ADMIN, KeptRefusal, LOG_WINDOW, LogDecision, NO_HOOK, RefusalLog, RefusedRequest,
 };
 pub use request_excerpt::{MASKED, RequestExcerpt, is_shown_header};
 pub use request_lines::RequestLines;
-pub use retention::Retention;
+pub use retention::{HookRetention, HookRetentions, Retention};
 pub use schedule::RetrySpec;
 pub use scheme::{ConfigValue, Scheme, VerifySpec};
 pub use search_report::{MissedDelivery, SearchReport};
@@ -102,6 +123,7 @@ pub use secret::{Secret, SecretAges, SecretError, SecretSource, TrackSecrets};
 pub use secret_grant::{SecretDenied, SecretGrant};
 pub use secret_pattern::{SecretPattern, SecretPatternError};
 pub use secret_ref::{RemoteSecret, SecretRef, SecretRefError};
+pub use shape::{SHAPE, ShapeSpec};
 pub use signature_spec::{
     Algorithm, Encoding, KeyForm, KeySetSpec, ListSpec, MessageSignatureSpec, PayloadPiece,
     TimeSpec, TimeUnit, span,

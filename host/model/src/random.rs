@@ -21,7 +21,7 @@ struct Buffer {
 /// # Panics
 ///
 /// Panics if the system has no random bytes.
-pub(crate) fn random_bytes<const N: usize>() -> [u8; N] {
+pub fn random_bytes<const N: usize>() -> [u8; N] {
     BUFFER.with_borrow_mut(Buffer::take)
 }
 

@@ -1,5 +1,7 @@
 //! How long the ledger keeps deliveries that have ended.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long the ledger keeps a delivery after its end.
@@ -13,4 +15,91 @@ pub struct Retention {
     /// The largest size of the file in bytes. Above it, the oldest deliveries are removed before
     /// their time.
     pub max_size: u64,
+}
+
+/// How long the deliveries of one hook are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HookRetention {
+    /// `retention` of the hook file. `None`: `Retention::deliveries`.
+    pub deliveries: Option<Duration>,
+    /// `body_retention` of the hook file. `None`: `Retention::bodies`.
+    pub bodies: Option<Duration>,
+    /// False: the hook file cannot be read, so that nothing of the hook is removed by age.
+    pub is_known: bool,
+}
+
+/// The retention of each hook of a node.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HookRetentions {
+    /// Those of the hooks that have a file.
+    pub named: HashMap<Arc<str>, HookRetention>,
+    /// That of all other hooks.
+    pub others: HookRetention,
+}
+
+// === impl Retention ===
+
+impl Retention {
+    /// How long bodies and deliveries of a hook are kept. `None`: nothing is removed.
+    pub fn of(&self, own: &HookRetention) -> Option<(Duration, Duration)> {
+        own.is_known.then(|| {
+            let bodies = own.bodies.unwrap_or(self.bodies);
+            (bodies, own.deliveries.unwrap_or(self.deliveries))
+        })
+    }
+}
+
+// === impl HookRetentions ===
+
+impl HookRetentions {
+    /// The retention of a hook.
+    pub fn of(&self, hook: &str) -> &HookRetention {
+        self.named.get(hook).unwrap_or(&self.others)
+    }
+}
+
+// === impl HookRetention ===
+
+impl HookRetention {
+    /// Of a hook whose file cannot be read.
+    pub const UNKNOWN: HookRetention = HookRetention {
+        deliveries: None,
+        bodies: None,
+        is_known: false,
+    };
+}
+
+impl Default for HookRetention {
+    fn default() -> HookRetention {
+        HookRetention {
+            is_known: true,
+            ..HookRetention::UNKNOWN
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hooks_override_the_node() {
+        let day = Duration::from_secs(86_400);
+        let node = Retention {
+            deliveries: 30 * day,
+            bodies: 7 * day,
+            max_size: 0,
+        };
+        let own = HookRetention {
+            bodies: Some(day),
+            ..HookRetention::default()
+        };
+        let mut hooks = HookRetentions::default();
+        hooks.named.insert("own".into(), own);
+        assert_eq!(node.of(hooks.of("other")), Some((7 * day, 30 * day)));
+        assert_eq!(node.of(hooks.of("own")), Some((day, 30 * day)));
+        hooks.others = HookRetention::UNKNOWN;
+        assert_eq!(node.of(hooks.of("other")), None);
+        assert_eq!(node.of(hooks.of("own")), Some((day, 30 * day)));
+    }
 }

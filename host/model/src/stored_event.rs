@@ -39,7 +39,11 @@ pub struct Stored {
     head: Vec<u8>,
     digest: [u8; 32],
     timing: Timing,
+    caused_by: Option<EventId>,
 }
+
+/// The attribute of an emitted event that names the event whose handler emitted it.
+const CAUSED_BY: &str = "caused-by";
 
 /// The stored bytes are damaged: digest or checksum do not match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,11 +74,33 @@ impl Stored {
         let head = serde_json::to_vec(&head).expect("text and lists are JSON");
         let digest = Sha256::digest(&event.body).into();
         Stored {
+            caused_by: cause(&event),
             event,
             head,
             digest,
             timing: Timing::default(),
         }
+    }
+
+    /// The same with an encrypted event in place of this one. `digest`: what duplicates are compared
+    /// by, in place of the digest of the body.
+    pub fn sealed(&self, event: Event, digest: [u8; 32]) -> Stored {
+        Stored {
+            digest,
+            timing: self.timing,
+            caused_by: self.caused_by,
+            ..Stored::new(event)
+        }
+    }
+
+    /// Whether the event is encrypted.
+    pub fn is_sealed(&self) -> bool {
+        self.event.is_sealed()
+    }
+
+    /// The event whose handler emitted this one.
+    pub fn caused_by(&self) -> Option<&EventId> {
+        self.caused_by.as_ref()
     }
 
     /// The same, with what is known of its way to the ledger. No checksum covers it.
@@ -124,6 +150,7 @@ impl Stored {
     ) -> Result<Stored, Corrupt> {
         let event = checked(id, head, digest, expected, body)?;
         Ok(Stored {
+            caused_by: cause(&event),
             event,
             head: head.to_vec(),
             digest: digest.try_into().map_err(|_| Corrupt)?,
@@ -137,6 +164,10 @@ impl Stored {
     }
 }
 
+fn cause(event: &Event) -> Option<EventId> {
+    event.attribute(CAUSED_BY)?.parse().ok()
+}
+
 /// The event of these stored parts, if digest and checksum match.
 pub fn checked(
     (id, hook, received_ms): (EventId, String, i64),
@@ -146,11 +177,25 @@ pub fn checked(
     body: Vec<u8>,
 ) -> Result<Event, Corrupt> {
     let digest: [u8; 32] = digest.try_into().map_err(|_| Corrupt)?;
-    if <[u8; 32]>::from(Sha256::digest(&body)) != digest
-        || sum(&id, &hook, received_ms, head, &digest) != expected
-    {
+    if sum(&id, &hook, received_ms, head, &digest) != expected {
         return Err(Corrupt);
     }
+
+    let event = with_head((id, hook, received_ms), head, body)?;
+    // The digest of an encrypted event is another one: its tag covers the body.
+    if event.is_sealed() || <[u8; 32]>::from(Sha256::digest(&event.body)) == digest {
+        Ok(event)
+    } else {
+        Err(Corrupt)
+    }
+}
+
+/// The event of a head as `Stored::head` returns it.
+pub fn with_head(
+    (id, hook, received_ms): (EventId, String, i64),
+    head: &[u8],
+    body: Vec<u8>,
+) -> Result<Event, Corrupt> {
     let head: Head = serde_json::from_slice(head).map_err(|_| Corrupt)?;
     let mut headers = HeaderMap::with_capacity(head.headers.len());
     for (name, value) in head.headers {

@@ -33,6 +33,10 @@ pub enum AlarmKind {
     Disk,
     /// A secret is about to expire, or old.
     Secret,
+    /// A candidate was rolled back by a rule, or cannot be tried.
+    Candidate,
+    /// Events differ from the shape that was learned.
+    Shape,
 }
 
 /// A declared rhythm: at least so many events in this time.
@@ -105,7 +109,7 @@ pub struct HookActivity {
 
 impl AlarmKind {
     /// Every alarm, in the order in which lists have them.
-    pub const ALL: [AlarmKind; 9] = [
+    pub const ALL: [AlarmKind; 11] = [
         AlarmKind::Silence,
         AlarmKind::Refusals,
         AlarmKind::SlowAnswers,
@@ -115,6 +119,8 @@ impl AlarmKind {
         AlarmKind::DeadLetters,
         AlarmKind::Disk,
         AlarmKind::Secret,
+        AlarmKind::Candidate,
+        AlarmKind::Shape,
     ];
 
     /// The word in settings, labels and JSON.
@@ -129,6 +135,8 @@ impl AlarmKind {
             AlarmKind::DeadLetters => "dead_letters",
             AlarmKind::Disk => "disk",
             AlarmKind::Secret => "secret",
+            AlarmKind::Candidate => "candidate",
+            AlarmKind::Shape => "shape",
         }
     }
 

@@ -83,7 +83,7 @@ fn unanswered(case: &Case, run: &Run) -> Vec<Difference> {
 
 fn outcome(expect: &Expect, run: &Run) -> Option<Difference> {
     let expected = expect.outcome.as_deref().unwrap_or("done");
-    let (word, reason) = (run.outcome.word(), run.outcome.reason());
+    let (word, reason) = (run.word(), run.reason());
     if expected == word {
         return None;
     }
@@ -105,7 +105,7 @@ fn with_reason(key: &str, difference: Difference, run: &Run) -> Difference {
     match key {
         "rows" | "emitted" | "kv" if run.is_discarded => difference.with_hint(&format!(
             "the attempt ended with `{}`, so a node applies none of its effects",
-            run.outcome.word()
+            run.word()
         )),
         "calls" if !failed.is_empty() => {
             difference.with_hint(&format!("failed calls:\n  {}", failed.join("\n  ")))
@@ -125,7 +125,7 @@ impl<'a> Actual<'a> {
     pub(crate) fn parts(&self, expect: &Expect) -> Vec<(&'static str, Value, Value)> {
         let mut parts = Vec::new();
         if let Some(reason) = &expect.reason {
-            let actual = self.run.outcome.reason();
+            let actual = self.run.reason();
             let is_part = actual.contains(reason);
             let actual = if is_part { reason } else { actual };
             parts.push(("reason", reason.clone().into(), actual.into()));
@@ -163,9 +163,9 @@ impl<'a> Actual<'a> {
     /// Everything, for a case that names nothing yet.
     pub(crate) fn whole(&self) -> Vec<(&'static str, Value)> {
         let run = self.run;
-        let mut parts = vec![("outcome", Value::from(run.outcome.word()))];
-        if !run.outcome.reason().is_empty() {
-            parts.push(("reason", run.outcome.reason().into()));
+        let mut parts = vec![("outcome", Value::from(run.word()))];
+        if !run.reason().is_empty() {
+            parts.push(("reason", run.reason().into()));
         }
         if !run.log.is_empty() {
             parts.push(("log", run.log_lines().into()));

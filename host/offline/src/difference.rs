@@ -45,6 +45,15 @@ impl Difference {
     }
 }
 
+/// Lines with `-` were recorded, lines with `+` happened. Null: there was nothing.
+pub(crate) fn diff_of(recorded: &Value, found: &Value) -> String {
+    let text = |value: &Value| match value {
+        Value::Null => String::new(),
+        value => pretty(value),
+    };
+    diff(&text(recorded), &text(found))
+}
+
 /// JSON over several lines, texts without quotes.
 fn pretty(value: &Value) -> String {
     match value {

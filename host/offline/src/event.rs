@@ -66,7 +66,11 @@ pub(crate) fn event(
         Err(refusal) => return Err(mistake(case, &["event"], &refusal.to_string())),
     };
 
-    let mut event = verified.into_event(&hook.name, case.now, attributes);
+    let event = verified.into_event(&hook.name, case.now, attributes);
+    let mut event = match hook.spec.redact.event(event) {
+        Ok(event) => event,
+        Err(error) => return Err(mistake(case, &["event"], &error.to_string())),
+    };
     event.id = EventId::numbered(case.now, case.seed, 0);
     set_attributes(&mut event, spec, hook);
     Ok(event)

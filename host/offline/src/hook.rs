@@ -1,5 +1,6 @@
 //! A hook without a node: its hook file, its component, and the engine that runs it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,7 +8,8 @@ use std::time::{Duration, Instant};
 use landfall_config::{ConfigError, Manifest, nearest};
 use landfall_egress::{Client, Policy};
 use landfall_engine::{Component, Engine, EngineSettings, Fixed, Handler, Surroundings};
-use landfall_hooks::{HookFile, check_digest, manifest, packs, shorter_answer};
+use landfall_flow::Flow;
+use landfall_hooks::{HookFile, OtherDigest, check_digest, manifest, packs, shorter_answer};
 use landfall_model::{
     Clock, ComponentDigest, ComponentLimits, CredentialPart, EnvironmentVariable, HookName,
     HookSpec, Mode, SecretSource, Sizes,
@@ -40,6 +42,7 @@ pub(crate) struct OfflineHook {
     pub(crate) spec: HookSpec,
     pub(crate) verifier: Verifier,
     pub(crate) sizes: Sizes,
+    pub(crate) flow: Flow,
     pub(crate) packs: Packs,
     manifest: Manifest,
     component: Component,
@@ -94,6 +97,28 @@ impl OfflineEngine {
         component: impl FnOnce(&HookSpec) -> Result<PathBuf, OfflineError>,
         name: &str,
     ) -> Result<OfflineHook, OfflineError> {
+        self.load_with(hook_file, component, name, check_digest)
+            .await
+    }
+
+    /// Loads a component in place of the one that the hook file names and may pin.
+    pub(crate) async fn load_candidate(
+        &self,
+        hook_file: Option<&Path>,
+        component: PathBuf,
+        name: &str,
+    ) -> Result<OfflineHook, OfflineError> {
+        self.load_with(hook_file, |_| Ok(component), name, |_, _, _| Ok(()))
+            .await
+    }
+
+    async fn load_with(
+        &self,
+        hook_file: Option<&Path>,
+        component: impl FnOnce(&HookSpec) -> Result<PathBuf, OfflineError>,
+        name: &str,
+        check_digest: impl FnOnce(&HookSpec, &str, ComponentDigest) -> Result<(), OtherDigest>,
+    ) -> Result<OfflineHook, OfflineError> {
         let name: HookName = name
             .parse()
             .map_err(|error| OfflineError::Other(format!("the name of the hook file: {error}")))?;
@@ -125,6 +150,7 @@ impl OfflineEngine {
             .map_err(|error| OfflineError::Other(format!("{error:#}")))?;
         let verifier = file.verifier(&spec, &packs)?;
         let sizes = file.sizes(&spec, &verifier, BODIES)?;
+        let flow = file.flow(&spec, &sizes)?;
         if spec.answer_within.is_none() {
             spec.answer_within = shorter_answer(&manifest, &spec, &verifier);
         }
@@ -134,6 +160,7 @@ impl OfflineEngine {
             spec,
             verifier,
             sizes,
+            flow,
             packs,
             manifest,
             component,
@@ -141,6 +168,33 @@ impl OfflineEngine {
             name,
             text,
         })
+    }
+
+    /// Links the component for runs on recordings, which replace everything that surrounds it.
+    pub(crate) async fn recorded_handler(
+        &self,
+        hook: &OfflineHook,
+    ) -> Result<Arc<Handler>, OfflineError> {
+        let secrets: Arc<dyn SecretSource> = Arc::new(Placeholders);
+        let clock = Clock::fixed_at(0);
+        let policy = Policy::new(hook.spec.allow.clone());
+        let surroundings = Surroundings {
+            clock,
+            fixed: None,
+            kv: Arc::new(MemoryKv::new(&BTreeMap::new())),
+            client: Client::without_credentials(policy),
+        };
+        let handler = self
+            .engine
+            .prepare_offline(
+                &hook.component,
+                &hook.spec,
+                hook.sizes,
+                secrets,
+                surroundings,
+            )
+            .await?;
+        Ok(Arc::new(handler))
     }
 
     /// Links the component for one case.

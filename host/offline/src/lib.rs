@@ -27,6 +27,7 @@ mod run;
 mod saved;
 mod secrets;
 mod test;
+mod tried;
 mod update;
 
 pub use calls::MadeCall;
@@ -39,3 +40,4 @@ pub use report::{CaseReport, Report};
 pub use run::Run;
 pub use saved::{SaveError, SavedCase};
 pub use test::TestPlan;
+pub use tried::{Allowed, Trial, TryPlan, TryReport, UnknownDifference};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use landfall_flow::Verdict;
 use landfall_ledger::Refused;
 use landfall_model::{
     Attempt, CallResult, Effects, Emission, Event, KvChange, KvWrite, LogLine, OutboundCall,
@@ -19,12 +20,17 @@ use crate::event::event;
 use crate::hook::{OfflineEngine, OfflineHook, Outside};
 use crate::pointer::Override;
 
+/// The end of a run whose event is filtered.
+pub(crate) const FILTERED: &str = "filtered";
+
 /// The result of one attempt.
 #[derive(Debug)]
 pub struct Run {
     /// The event that was handled.
     pub event: Arc<Event>,
-    /// How the attempt ended.
+    /// Why the event does not run in a node, if so: a condition of `[filter]` that does not hold.
+    pub filtered: Option<String>,
+    /// How the attempt ended; done if the event is filtered.
     pub outcome: Outcome,
     /// The lines of the handler.
     pub log: Vec<LogLine>,
@@ -60,6 +66,12 @@ pub(crate) async fn run(
 ) -> Result<Run, OfflineError> {
     let event = Arc::new(event(case, hook, overrides)?);
     let calls = ScriptedCalls::new(case.answers.clone());
+    if let Verdict::Filtered(why) = hook.flow.filter(&event) {
+        let nothing = Attempt::of_host(Outcome::Done(None), Duration::ZERO);
+        let mut run = Run::new(event, nothing, Vec::new(), case);
+        run.filtered = Some(why);
+        return Ok(run);
+    }
     let outside = network.unwrap_or_else(|| Outside::Faked(calls.clone()));
     let handler = engine.handler(hook, case, outside).await?;
 
@@ -120,6 +132,7 @@ impl Run {
         });
         Run {
             event,
+            filtered: None,
             outcome: attempt.outcome,
             log: attempt.log,
             is_log_truncated: attempt.log_truncated,
@@ -133,6 +146,22 @@ impl Run {
             duration: attempt.duration,
             memory_peak_bytes: attempt.memory_peak_bytes,
         }
+    }
+
+    /// How the run ended, in one word: `filtered`, or the outcome of the attempt.
+    pub fn word(&self) -> &'static str {
+        if self.filtered.is_some() {
+            FILTERED
+        } else {
+            self.outcome.word()
+        }
+    }
+
+    /// Why it ended like this; empty if it is done.
+    pub fn reason(&self) -> &str {
+        self.filtered
+            .as_deref()
+            .unwrap_or_else(|| self.outcome.reason())
     }
 
     /// The value of a key after the attempt.
@@ -170,8 +199,8 @@ impl Run {
         };
         json!({
             "event": self.event.id.to_string(),
-            "outcome": self.outcome.word(),
-            "reason": self.outcome.reason(),
+            "outcome": self.word(),
+            "reason": self.reason(),
             "reply": self.outcome.reply().map(reply_json),
             "log": self.log_lines(),
             "log_truncated": self.is_log_truncated,

@@ -57,7 +57,7 @@ fn changed_parts(case: &Case, run: &Run) -> Vec<(&'static str, Value)> {
     };
 
     let mut parts = Vec::new();
-    let word = run.outcome.word();
+    let word = run.word();
     if expect.outcome.as_deref().unwrap_or("done") != word {
         parts.push(("outcome", word.into()));
     }

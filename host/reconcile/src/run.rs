@@ -388,6 +388,10 @@ impl Run {
             ("sent-at".to_owned(), time(at_ms)),
         ];
         let event = verified.into_event(&self.hook.spec.name, self.clock.now(), attributes);
+        let event = match self.hook.redacted(event) {
+            Ok(event) => event,
+            Err(error) => return Ok(Stored::Never(error.to_string())),
+        };
         let own = event.id;
         let incoming = Incoming {
             dedup: Some(dedup),
@@ -395,6 +399,7 @@ impl Run {
             is_answered_later: true,
             answer_within: self.hook.queued_limit(),
             timing: Timing::default(),
+            flow: self.hook.flow.clone(),
             event,
         };
         // Without a target the event is only queued: no caller waits for its reply.

@@ -3,6 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::json_paths::JsonPaths;
 use crate::request::Unverified;
 use crate::verifier::Verifier;
 use crate::view::{View, describe};
@@ -16,6 +17,39 @@ pub(crate) struct Authenticated {
 
 /// The order key of an event that did not arrive over HTTP.
 pub fn order_key(verifier: &Verifier, event: &Event) -> Option<String> {
+    let request = request_of(event);
+
+    View::new(&request, None)
+        .with_json_field(verifier.json_form_field.as_deref())
+        .with_json_paths(&verifier.json_paths)
+        .fact(verifier.order_key.as_ref()?)
+}
+
+/// The text at a place of a stored event. `None`: there is none, or it is not one text. Claims of a
+/// token are not stored.
+pub fn value_at(event: &Event, place: &ValueLocation) -> Option<String> {
+    let request = request_of(event);
+    let json_paths = match place {
+        ValueLocation::Json(pointer) => JsonPaths::new(std::iter::once(pointer.as_str())),
+        _ => JsonPaths::default(),
+    };
+
+    View::new(&request, None)
+        .with_json_field(event.attribute("json-form-field"))
+        .with_json_paths(&json_paths)
+        .fact(place)
+}
+
+/// The text fields of an event whose body is a form, without files. `None`: the body is no form.
+pub fn form_fields(event: &Event) -> Option<Vec<(String, String)>> {
+    let request = request_of(event);
+    View::new(&request, None)
+        .form_fields()
+        .map(<[(String, String)]>::to_vec)
+}
+
+/// The event as the request that it was.
+fn request_of(event: &Event) -> Unverified {
     let Event {
         method,
         path,
@@ -25,7 +59,7 @@ pub fn order_key(verifier: &Verifier, event: &Event) -> Option<String> {
         ..
     } = event.clone();
 
-    let request = Unverified {
+    Unverified {
         method,
         path,
         query,
@@ -33,12 +67,7 @@ pub fn order_key(verifier: &Verifier, event: &Event) -> Option<String> {
         headers,
         body,
         decoded: None,
-    };
-
-    View::new(&request, None)
-        .with_json_field(verifier.json_form_field.as_deref())
-        .with_json_paths(&verifier.json_paths)
-        .fact(verifier.order_key.as_ref()?)
+    }
 }
 
 /// The path parameters, which the event carries as attributes.

@@ -61,7 +61,7 @@ pub use builder::BuildError;
 pub use check::{
     Sender, SenderCheck, Verdict, check, check_or_return, check_sender, is_challenge, streaming_mac,
 };
-pub use facts::order_key;
+pub use facts::{form_fields, order_key, value_at};
 pub use guide::{Guide, GuideError, guides};
 pub use hint::hint;
 pub use keys::{Keys, NoKeyDocuments, VerifyContext};

@@ -197,6 +197,11 @@ impl Verifier {
         Ok(verifier.with_json_paths())
     }
 
+    /// The form field with the JSON document, if the provider sends it in one.
+    pub fn json_form_field(&self) -> Option<&str> {
+        self.json_form_field.as_deref()
+    }
+
     /// Collects the JSON pointers after a location was set.
     fn with_json_paths(self) -> Verifier {
         let fields = self.delivery_id.iter().flat_map(DeliveryId::all_fields);
@@ -215,6 +220,13 @@ impl Verifier {
         let json_paths = JsonPaths::new(pointers.chain(in_challenges));
 
         Verifier { json_paths, ..self }
+    }
+
+    /// The places whose texts become attributes of the event: its type, the fields of the delivery
+    /// identity, the order key.
+    pub fn recorded_places(&self) -> impl Iterator<Item = &ValueLocation> {
+        let fields = self.delivery_id.iter().flat_map(DeliveryId::all_fields);
+        self.event_type.iter().chain(fields).chain(&self.order_key)
     }
 
     /// How senders authenticate.

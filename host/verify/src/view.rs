@@ -244,6 +244,12 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The text fields of a form of either kind, without files. `None`: the body is no form.
+    pub(crate) fn form_fields(&self) -> Option<&[(String, String)]> {
+        self.form_kind()?;
+        self.fields()
+    }
+
     /// The text fields of a form of either kind, without files.
     fn fields(&self) -> Option<&[(String, String)]> {
         if self.form_kind() != Some(Form::Multipart) {

@@ -46,6 +46,8 @@ pub(crate) fn page(hook: &str, alarm: AlarmKind) -> String {
         | AlarmKind::ServerErrors => format!("/why?hook={hook}"),
         AlarmKind::DeadLetters => format!("/failures?hook={hook}"),
         AlarmKind::SlowAnswers | AlarmKind::Backlog => format!("/events?q=hook:{hook}"),
+        AlarmKind::Candidate => format!("/components/{hook}"),
         AlarmKind::Secret | AlarmKind::Disk => format!("/#hook-{hook}"),
+        AlarmKind::Shape => format!("/shape?hook={hook}"),
     }
 }

@@ -11,7 +11,7 @@ use super::backlog::{DeadLetters, Depths};
 use super::challenge::Challenges;
 use super::expected::Expected;
 use super::latch::{Latches, Verdict};
-use super::reading::{HookReading, HookRules};
+use super::reading::{HookReading, HookRules, ShapeReading};
 use super::refusals::UsualRefusals;
 use super::rhythm::Rhythm;
 use super::sentence::{counted, seconds, time};
@@ -201,6 +201,8 @@ impl HookWatch {
             }
             AlarmKind::DeadLetters => saved.dead_letters.verdict(reading.backlog, step, hook),
             AlarmKind::Secret => secret(rules, reading, now),
+            AlarmKind::Candidate => candidate(hook, reading),
+            AlarmKind::Shape => shape(reading, hook),
             AlarmKind::Disk => Verdict::Clear,
         }
     }
@@ -309,6 +311,39 @@ fn server_errors(window: &Window, hook: &str, rules: &HookRules, new: HookActivi
         format!(
             "`landfall explain {hook}` says why; then have {} send them again",
             rules.sender
+        ),
+    )
+}
+
+fn candidate(hook: &str, reading: &HookReading) -> Verdict {
+    match &reading.candidate_problem {
+        None => Verdict::Clear,
+        Some(problem) => Verdict::raised(
+            problem.clone(),
+            format!(
+                "`landfall candidate status {hook}` says more; put another version into its file, or remove [candidate]"
+            ),
+        ),
+    }
+}
+
+fn shape(reading: &HookReading, hook: &str) -> Verdict {
+    let Some(ShapeReading { open, first }) = &reading.shape else {
+        return Verdict::Unsure;
+    };
+    let sentence = match open {
+        0 => return Verdict::Clear,
+        1 => first.clone(),
+        open => {
+            let others = counted(open - 1, "other difference", "other differences");
+            format!("{first}; and {others}")
+        }
+    };
+    Verdict::raised(
+        sentence,
+        format!(
+            "`landfall shape {hook}` shows what was learned; `landfall shape {hook} --accept` makes \
+             what comes now a part of it"
         ),
     )
 }

@@ -196,7 +196,12 @@ pub(crate) fn rfc3339(ms: i64) -> String {
 /// For how long the cause of an alarm must be away before it closes.
 fn hold(kind: AlarmKind) -> Duration {
     let minutes = match kind {
-        AlarmKind::Silence | AlarmKind::Challenge | AlarmKind::DeadLetters | AlarmKind::Secret => 0,
+        AlarmKind::Silence
+        | AlarmKind::Challenge
+        | AlarmKind::DeadLetters
+        | AlarmKind::Secret
+        | AlarmKind::Candidate
+        | AlarmKind::Shape => 0,
         AlarmKind::Refusals | AlarmKind::SlowAnswers | AlarmKind::Backlog | AlarmKind::Disk => 5,
         AlarmKind::ServerErrors => 30,
     };

@@ -30,6 +30,6 @@ mod tests;
 pub use alarm::{Alarm, Change};
 pub use event::AlarmEvent;
 pub use latch::Notice;
-pub use reading::{Backlog, HookReading, HookRules, NodeReading};
+pub use reading::{Backlog, HookReading, HookRules, NodeReading, ShapeReading};
 pub use receiver::receiver_of;
 pub use watch::{Unsaved, Watch};

@@ -46,6 +46,19 @@ pub struct HookReading {
     pub secret_age: Option<Duration>,
     /// An operator has paused the hook.
     pub is_paused: bool,
+    /// Why its candidate was rolled back by a rule, or cannot be tried.
+    pub candidate_problem: Option<String>,
+    /// How events differ from the shapes that were learned. `None`: that is not known yet.
+    pub shape: Option<ShapeReading>,
+}
+
+/// The open differences of a hook's events from the shapes that were learned.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ShapeReading {
+    /// How many there are.
+    pub open: u64,
+    /// The first of them, as a sentence without a period.
+    pub first: String,
 }
 
 /// The deliveries of a hook that have not succeeded.

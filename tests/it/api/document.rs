@@ -23,6 +23,13 @@ async fn every_described_operation_answers() {
             // The hook file has no [reconcile].
             "/api/v1/hooks/{hook}/reconcile" if operation.method == "GET" => 404,
             "/api/v1/hooks/{hook}/reconcile" => 422,
+            // The hook file has no [candidate].
+            "/api/v1/hooks/{hook}/promote" | "/api/v1/hooks/{hook}/rollback" => 422,
+            // Nothing is learned on this node; the format is missing.
+            "/api/v1/hooks/{hook}/shape"
+            | "/api/v1/hooks/{hook}/accept-shape"
+            | "/api/v1/hooks/{hook}/forget-shape" => 404,
+            "/api/v1/hooks/{hook}/types" => 400,
             _ => 200,
         };
         assert_eq!(status, expected, "{operation:?}: {body}");

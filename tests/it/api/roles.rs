@@ -22,9 +22,15 @@ async fn every_route_has_its_role() {
         commands,
         [
             "/api/v1/discard",
+            "/api/v1/erase",
+            "/api/v1/hooks/{hook}/accept-shape",
+            "/api/v1/hooks/{hook}/forget-shape",
             "/api/v1/hooks/{hook}/pause",
+            "/api/v1/hooks/{hook}/promote",
             "/api/v1/hooks/{hook}/reconcile",
             "/api/v1/hooks/{hook}/resume",
+            "/api/v1/hooks/{hook}/rollback",
+            "/api/v1/hooks/{hook}/send",
             "/api/v1/purge",
             "/api/v1/reload",
             "/api/v1/replay",
@@ -39,7 +45,9 @@ async fn every_route_has_its_role() {
         let (status, body) = operation.send(&node, READ_TOKEN, &event).await;
         let is_command = operation.role == "operate";
         assert_eq!(status == 403, is_command, "{operation:?}: {body}");
-        assert_eq!(operation.method == "POST", is_command, "{operation:?}");
+        // Its text is too long for a query, and it changes nothing.
+        let is_post = is_command || operation.path == "/api/v1/check";
+        assert_eq!(operation.method == "POST", is_post, "{operation:?}");
 
         let (status, body) = operation.send(&node, &operate, &event).await;
         assert!(status != 401 && status != 403, "{operation:?}: {body}");

@@ -7,7 +7,10 @@ use landfall_ledger::{
     Accepted, AttemptRecord, Disposition, Fence, Ledger, LedgerError, NewEvent, ReplayOrder,
     Results, Step,
 };
-use landfall_model::{DedupKey, Event, EventId, IdMatch, Quota, Stored};
+use landfall_model::{
+    Admission, DebounceHold, DedupKey, Event, EventId, Hold, HookRetentions, IdMatch, Keep, Quota,
+    Stored,
+};
 use landfall_tests::faults::{Random, rounds};
 use landfall_tests::{Postgres, eventually};
 
@@ -101,6 +104,19 @@ impl Worker {
         self.events.push(event.id);
 
         let is_dead = self.random.below(8) == 0;
+        let admission = match self.random.below(8) {
+            0 if !is_dead => Admission::Filtered("no".into()),
+            1 if !is_dead => Admission::Hold(Hold {
+                debounce: Some(DebounceHold {
+                    key: Vec::new(),
+                    wait: Duration::from_millis(10),
+                    maximum: Duration::from_millis(50),
+                    keep: Keep::Last,
+                }),
+                batch: None,
+            }),
+            _ => Admission::Run,
+        };
         let dedup = DedupKey {
             key: vec![self.random.below(30) as u8],
             id_match: IdMatch::Id,
@@ -111,8 +127,9 @@ impl Worker {
             dedup: self.random.flip().then_some(dedup),
             order_key: (self.random.below(4) == 0).then(|| "k".into()),
             delay: Duration::ZERO,
-            run_now: !is_dead && self.random.flip(),
+            run_now: !is_dead && admission == Admission::Run && self.random.flip(),
             dead: is_dead.then_some("unreadable"),
+            admission,
         }
     }
 
@@ -212,7 +229,7 @@ impl Worker {
             let hook = self.hook().to_string();
             unless_busy(self.ledger.purge(hook, 2).await);
         } else {
-            unless_busy(self.ledger.prune().await);
+            unless_busy(self.ledger.prune(HookRetentions::default()).await);
         }
     }
 }

@@ -252,3 +252,50 @@ pub(super) async fn purge_removes_a_gone_hook(backend: Backend) {
     let said = unknown["error"].as_str().unwrap();
     assert!(said.contains("there is no hook `store`"), "{unknown}");
 }
+
+pub(super) async fn erased_events_keep_their_fact(backend: Backend) {
+    let file = format!("mode = \"async\"\n{OPEN}{STORE}");
+    let setup = Setup::new().hook("store", &bundled("store"), &file);
+    let node = serving(&backend, setup, "store").await;
+    let gone = event_id(&node.deliver("/store", &[], "{\"n\":1}").await);
+    node.deliver("/store", &[], "{\"n\":2}").await;
+    node.until_states("store", &["done", "done"]).await;
+
+    let order = json!({ "events": [gone] });
+    let erased = node.order("/api/v1/erase", order.clone()).await;
+    assert_eq!(
+        (&erased["events"], &erased["rows"]),
+        (&json!(1), &json!(1)),
+        "{erased}"
+    );
+    assert!(erased["files"].is_string(), "{erased}");
+    assert_eq!(
+        node.order("/api/v1/erase", order.clone()).await["before"],
+        1
+    );
+    assert_eq!(node.order("/api/v1/replay", order).await["erased"], 1);
+    let shown = node.ask(&format!("/api/v1/events/{gone}")).await;
+    assert!(shown["deliveries"][0]["erased_at"].is_string(), "{shown}");
+    assert_eq!(shown["deliveries"][0]["state"], "done");
+    assert_eq!(shown["attempts"][0]["outcome"], "done");
+    assert_eq!(node.deliveries("store").await.len(), 2);
+}
+
+pub(super) async fn encrypted_events_run_and_are_found(backend: Backend) {
+    let file = format!("mode = \"async\"\n{OPEN}{STORE}");
+    let setup = Setup::new()
+        .hook("store", &bundled("store"), &file)
+        .env("LANDFALL_LEDGER_ENCRYPTION_KEYS", "env:LEDGER_KEY")
+        .env("LEDGER_KEY", &"ab".repeat(32));
+    let node = serving(&backend, setup, "store").await;
+    let event = event_id(&node.deliver("/store", &[], "{\"n\":1}").await);
+    node.until_states("store", &["done"]).await;
+    let found = node.events("value=/n=1").await;
+    assert_eq!((found.len(), &found[0]["event"]), (1, &json!(event)));
+    let shown = node.ask(&format!("/api/v1/events/{event}")).await;
+    assert_eq!(shown["event"]["body"]["text"], "{\"n\":1}");
+    assert!(
+        shown["attempts"][0]["record"]["component"].is_string(),
+        "{shown}"
+    );
+}

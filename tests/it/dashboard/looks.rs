@@ -26,6 +26,8 @@ async fn pages_fit_and_are_accessible() {
         ("component", "/components/orders".to_owned()),
         ("rows", "/data?hook=pushes".to_owned()),
         ("values", "/data?hook=counters".to_owned()),
+        ("recordings", "/recordings?hook=invoices".to_owned()),
+        ("shape", "/shape?hook=orders".to_owned()),
         ("audit", "/audit".to_owned()),
         ("help", "/help".to_owned()),
     ];

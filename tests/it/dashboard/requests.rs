@@ -204,6 +204,7 @@ async fn pages_contain_no_secret() {
         "/send?hook=signed",
         "/components/signed",
         "/data?hook=signed",
+        "/recordings?hook=signed",
         "/audit",
     ] {
         let (status, page) = get(&client, &node, path, &cookie).await;

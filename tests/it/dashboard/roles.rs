@@ -57,6 +57,8 @@ async fn readers_see_no_buttons() {
         "/send?hook=signed",
         "/components/in",
         "/data?hook=in",
+        "/recordings?hook=in",
+        "/shape?hook=in",
         "/audit",
     ] {
         let (status, page) = get(&client, &node, path, &cookie).await;
@@ -84,6 +86,7 @@ async fn readers_change_nothing() {
         "/bulk",
         "/bulk/1/cancel",
         "/missed/in",
+        "/shape/in",
         "/send",
         &replay,
         &discard,

@@ -8,11 +8,13 @@ use super::lines;
 
 /// A crate under host/ and the crates of the host that it may depend on. `landfall` composes them
 /// all.
-pub(super) const MAY_DEPEND_ON: [(&str, &[&str]); 21] = [
+pub(super) const MAY_DEPEND_ON: [(&str, &[&str]); 25] = [
     ("bench", &[]),
     ("model", &[]),
     ("metrics", &["model"]),
     ("watch", &["model"]),
+    ("candidate", &["model"]),
+    ("shape", &[]),
     ("config", &["model"]),
     ("verify", &["model"]),
     ("egress", &["model"]),
@@ -20,7 +22,11 @@ pub(super) const MAY_DEPEND_ON: [(&str, &[&str]); 21] = [
     ("telemetry", &["model", "egress", "metrics"]),
     ("ledger", &["model"]),
     ("broker", &["model", "egress"]),
-    ("engine", &["model", "egress", "ledger", "metrics"]),
+    ("flow", &["model", "verify"]),
+    (
+        "engine",
+        &["model", "egress", "flow", "ledger", "metrics", "candidate"],
+    ),
     (
         "dispatch",
         &[
@@ -28,15 +34,20 @@ pub(super) const MAY_DEPEND_ON: [(&str, &[&str]); 21] = [
             "ledger",
             "broker",
             "engine",
+            "flow",
             "metrics",
             "telemetry",
+            "candidate",
         ],
     ),
-    ("hooks", &["model", "config", "engine", "verify", "metrics"]),
+    (
+        "hooks",
+        &["model", "config", "engine", "flow", "verify", "metrics"],
+    ),
     (
         "offline",
         &[
-            "model", "config", "verify", "egress", "ledger", "engine", "hooks",
+            "model", "config", "verify", "egress", "ledger", "engine", "flow", "hooks",
         ],
     ),
     ("distribution", &["model", "config", "egress", "engine"]),
@@ -56,16 +67,20 @@ pub(super) const MAY_DEPEND_ON: [(&str, &[&str]); 21] = [
         "reconcile",
         &["model", "verify", "egress", "ledger", "dispatch", "hooks"],
     ),
-    ("admin", &["model", "ledger", "dispatch", "hooks", "watch"]),
+    (
+        "admin",
+        &["model", "ledger", "dispatch", "hooks", "watch", "shape"],
+    ),
     (
         "dashboard",
         &["model", "verify", "ledger", "hooks", "admin"],
     ),
+    ("mcp", &["model", "admin"]),
     ("author", &["model", "config", "verify", "engine"]),
 ];
 
 /// A large dependency and the crates that may list it.
-const OWNERS: [(&str, &[&str]); 17] = [
+const OWNERS: [(&str, &[&str]); 18] = [
     ("rusqlite", &["ledger", "bench"]),
     ("tokio-postgres", &["ledger"]),
     ("async-nats", &["broker"]),
@@ -74,6 +89,7 @@ const OWNERS: [(&str, &[&str]); 17] = [
     ("x509-cert", &["verify"]),
     ("axum", &["edge", "admin", "dashboard", "landfall", "bench"]),
     ("askama", &["dashboard"]),
+    ("rmcp", &["mcp"]),
     ("wasmtime", &["engine"]),
     ("wasmtime-wasi", &["engine"]),
     ("wasmtime-wasi-http", &["engine"]),

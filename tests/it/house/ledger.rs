@@ -18,6 +18,7 @@ const OF_THE_LEDGER: [(&str, &[&str]); 2] = [
             "AuditFilter",
             "Content",
             "Count",
+            "Erasure",
             "Filter",
             "History",
             "HookBacklog",
@@ -27,12 +28,15 @@ const OF_THE_LEDGER: [(&str, &[&str]); 2] = [
             "Parts",
             "Pick",
             "Purged",
+            "RecordingFilter",
             "Repeats",
             "ReplayOrder",
             "Replayed",
+            "Scrubbed",
             "Shown",
             "ShownAttempt",
             "Step",
+            "StoredRecording",
             "StoredRow",
             "StoredTiming",
             "StoredValue",
@@ -81,7 +85,7 @@ fn sql_names_delivery_states() {
         .into_iter()
         .chain(files_ending(&ledger, "sql"))
         .filter(|path| !path.ends_with("sqlite/schema.rs"))
-        .filter(|path| !path.to_string_lossy().contains("/postgres/tables/"));
+        .filter(|path| !path.to_string_lossy().contains("/tables/"));
     for path in sources {
         let text = std::fs::read_to_string(&path).unwrap();
         for after in text.split("state ").skip(1) {

@@ -16,7 +16,7 @@ pub(super) const LOOK: Duration = Duration::from_millis(300);
 const MINUTE_NANOSECONDS: i64 = 60_000_000_000;
 
 /// The time of day of a node, which it maps into its memory.
-pub(super) struct MovedClock {
+pub(crate) struct MovedClock {
     file: File,
     nanoseconds: i64,
 }
@@ -24,7 +24,7 @@ pub(super) struct MovedClock {
 // === impl MovedClock ===
 
 impl MovedClock {
-    pub(super) fn of(setup: Setup) -> Option<(MovedClock, Setup)> {
+    pub(crate) fn of(setup: Setup) -> Option<(MovedClock, Setup)> {
         let library = faults()?;
         let path = setup.data().with_file_name("clock");
         std::fs::write(&path, 0_i64.to_le_bytes()).unwrap();
@@ -41,7 +41,7 @@ impl MovedClock {
 
     /// Moves the clock, and waits until the node has looked. A step of more than ten minutes would
     /// be no silence.
-    pub(super) async fn advance(&mut self, minutes: i64) {
+    pub(crate) async fn advance(&mut self, minutes: i64) {
         self.nanoseconds += minutes * MINUTE_NANOSECONDS;
         self.file
             .write_all_at(&self.nanoseconds.to_le_bytes(), 0)

@@ -4,7 +4,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use super::error::{ApiError, ApiQuery, Refusal, answered, bad_request, failed};
@@ -38,8 +38,9 @@ pub(crate) struct Change {
 pub(crate) struct AuditQuery {
     /// Entries of this hook.
     hook: Option<String>,
-    /// `replay`, `discard`, `retry-now`, `purge`, `pause`, `resume`, `reload` or `reconcile`; of
-    /// the dashboard also `send`, `start-job`, `cancel-job`, and `form` for an unknown form.
+    /// `replay`, `discard`, `retry-now`, `purge`, `erase`, `pause`, `resume`, `reload`, `reconcile`,
+    /// `promote`, `rollback` or `send`; of the dashboard also `start-job`, `cancel-job`, and
+    /// `form` for an unknown form.
     /// `unknown`: no endpoint takes the request. `foreign`: the sender was refused, such as a page
     /// of another site.
     action: Option<String>,
@@ -70,7 +71,7 @@ pub(crate) struct AuditRecord {
     /// RFC 3339, UTC.
     at: String,
     /// `operate`, `read` for a request that was refused therefore, `local` for a command that
-    /// opened the ledger of a stopped node, or `none` for a sender that was refused before its
+    /// opened the ledger of a stopped node, `rule` for a decision of a rule on a candidate, or `none` for a sender that was refused before its
     /// token was checked.
     role: String,
     /// The first eight hexadecimal digits of the token's SHA-256. Empty for `local` and `none`.
@@ -82,7 +83,7 @@ pub(crate) struct AuditRecord {
     /// The hook, if the request named one.
     hook: Option<String>,
     /// What was asked for: the keys of the order that the operation knows, and the number of the
-    /// others (`keys_left_out`).
+    /// others (`keys_left_out`). `via` is `mcp` if the request came through the MCP server.
     #[schema(value_type = Object)]
     detail: Value,
     /// The answer. `status` and `error`: the request was refused. Null: the change has not ended,
@@ -157,7 +158,7 @@ impl Events {
             address: caller.address.map(|address| address.to_string()),
             action: change.action,
             hook: change.hook,
-            detail: change.detail,
+            detail: with_via(change.detail, caller.via),
         };
         let id = self.ledger.audit(new).await.map_err(failed)?;
         caller.set_recorded();
@@ -204,6 +205,18 @@ fn bounded(value: &impl Serialize) -> String {
 
     let bytes = json.len();
     serde_json::to_string(&LeftOut { bytes }).unwrap_or_default()
+}
+
+/// The detail with the program through which the change was asked for.
+fn with_via(detail: String, via: Option<&'static str>) -> String {
+    let Some(via) = via else { return detail };
+    match serde_json::from_str::<Map<String, Value>>(&detail) {
+        Ok(mut keys) => {
+            keys.insert("via".to_owned(), via.into());
+            Value::Object(keys).to_string()
+        }
+        Err(_) => detail,
+    }
 }
 
 // === impl AuditRecord ===

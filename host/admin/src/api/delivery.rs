@@ -17,16 +17,18 @@ pub(crate) struct Delivery {
     pub(crate) hook: String,
     /// When the event was received, in RFC 3339.
     received_at: String,
-    /// `pending`, `running`, `done`, `dead`, `resolved` or `discarded`.
+    /// `waiting`, `pending`, `running`, `done`, `dead`, `resolved`, `discarded`, `filtered` or
+    /// `superseded`.
     #[schema(value_type = String, example = "dead")]
     pub(crate) state: DeliveryState,
     /// Started attempts.
     pub(crate) attempt: u32,
     /// Those of them that deferred the event.
     pub(crate) deferrals: u32,
-    /// The time until the next attempt, if the delivery is pending.
+    /// The time until the next attempt, if the delivery is pending; until its group is closed, if it is
+    /// waiting.
     due_in_ms: Option<u64>,
-    /// Why the delivery is dead, or was retried.
+    /// Why the delivery is dead, was retried, or is filtered.
     reason: Option<String>,
     /// Whether the delivery is a replay.
     replayed: bool,
@@ -36,12 +38,22 @@ pub(crate) struct Delivery {
     resolved_by: Option<i64>,
     /// The operator's reason, if the delivery was discarded.
     discarded: Option<String>,
+    /// What the delivery is held for, while it is `waiting`: `debounce` or `batch`.
+    waits_for: Option<&'static str>,
+    /// The event of the same debounced group that runs instead, if this one is superseded.
+    superseded_by: Option<String>,
+    /// The first event of the batch of the delivery. Its delivery has the attempts of the batch.
+    batch: Option<String>,
+    /// The number of events of that batch.
+    batch_size: Option<i64>,
     /// The size of the body.
     body_bytes: i64,
     /// Duplicates of the event, which did not run.
     duplicates: i64,
     /// Other events with the same identity and another body.
     conflicts: i64,
+    /// When an operator erased what the event contained, in RFC 3339.
+    erased_at: Option<String>,
 }
 
 // === impl Delivery ===
@@ -62,9 +74,14 @@ impl From<Listed> for Delivery {
             replay_of: listed.replay_of,
             resolved_by: listed.resolved_by,
             discarded: listed.discarded,
+            waits_for: listed.waits_for,
+            superseded_by: listed.superseded_by,
+            batch: listed.batch,
+            batch_size: listed.batch_size,
             body_bytes: listed.body_bytes,
             duplicates: listed.duplicates,
             conflicts: listed.conflicts,
+            erased_at: listed.erased_at,
         }
     }
 }

@@ -13,6 +13,7 @@ use super::error::{ApiError, ApiPath, ApiQuery, Refusal, answered, failed, refus
 use crate::events::Events;
 use landfall_hooks::MaskedEvent;
 use landfall_ledger::{Repeats, Shown, StoredTiming};
+use landfall_model::recording::is_secret_header;
 use landfall_model::{Event, EventId, MASKED, PROOF_ATTRIBUTE, is_shown_header};
 
 const BODY_SHOWN_MAX: usize = 256 << 10;
@@ -20,6 +21,8 @@ const NO_EVENT: &str = "no event has this id";
 /// Why values are masked that may be no secrets.
 const PRESUMED: &str = "an older version stored this event, or it is a message of a broker that could not be read: where the request had \
                         the sender's token or signature is not known, so everything that looks like a credential is masked";
+/// What a recording has in place of a masked value.
+const REDACTED: &str = "[redacted]";
 
 /// The parameters of one event.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -30,6 +33,12 @@ pub(crate) struct ShowQuery {
     #[serde(default)]
     #[param(required = false)]
     whole: bool,
+    /// Leave out the bytes of the body before this one.
+    #[serde(default)]
+    #[param(required = false)]
+    body_from: usize,
+    /// Include at most so many bytes of the body.
+    body_max: Option<usize>,
 }
 
 /// One event with all that happened to it.
@@ -82,7 +91,7 @@ pub(crate) enum StoredEvent {
 /// Why a request cannot be shown.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MissingEvent {
-    /// `pruned: …` or `corrupt: …`
+    /// `pruned: …`, `erased: …` or `corrupt: …`
     problem: &'static str,
 }
 
@@ -111,6 +120,8 @@ pub(crate) struct EventRequest {
     body_bytes: usize,
     /// Whether a token or a signature in the body is masked.
     body_masked: bool,
+    /// The `body_from` with which the rest of the body is shown. Null at its end.
+    body_next: Option<usize>,
     /// The body, or its first 256 KiB. The token or signature that the hook's scheme reads from it
     /// is masked.
     body: EventBody,
@@ -183,13 +194,17 @@ pub(crate) async fn show(
     ApiPath(id): ApiPath<String>,
     ApiQuery(query): ApiQuery<ShowQuery>,
 ) -> Response {
-    let body_max = if query.whole {
+    let default = if query.whole {
         usize::MAX
     } else {
         BODY_SHOWN_MAX
     };
+    let part = BodyPart {
+        from: query.body_from,
+        max: query.body_max.unwrap_or(default),
+    };
     let shown = find(&events, &id).await;
-    answered(shown.map(|(id, shown)| detail(&events, id, shown, body_max)))
+    answered(shown.map(|(id, shown)| detail(&events, id, shown, part)))
 }
 
 /// The attempts of all deliveries of an event, in ascending order.
@@ -224,7 +239,23 @@ fn shown_attempts(shown: Shown) -> Vec<Attempt> {
     shown.attempts.into_iter().map(Attempt::from).collect()
 }
 
-fn detail(events: &Events, id: EventId, mut shown: Shown, body_max: usize) -> EventDetail {
+/// The bytes of a body that are shown.
+#[derive(Debug, Clone, Copy)]
+struct BodyPart {
+    from: usize,
+    max: usize,
+}
+
+// === impl BodyPart ===
+
+impl BodyPart {
+    const WHOLE: BodyPart = BodyPart {
+        from: 0,
+        max: usize::MAX,
+    };
+}
+
+fn detail(events: &Events, id: EventId, mut shown: Shown, part: BodyPart) -> EventDetail {
     let verdict = EventVerdict {
         key: attribute(&shown, "verified-by"),
         scheme: attribute(&shown, "verified-by-scheme"),
@@ -237,13 +268,13 @@ fn detail(events: &Events, id: EventId, mut shown: Shown, body_max: usize) -> Ev
     let event = match &shown.event {
         Some(Ok(event)) => {
             let masked = events.mask(event);
-            StoredEvent::Request(Box::new(request(event, &masked, body_max)))
+            StoredEvent::Request(Box::new(request(event, &masked, part)))
         }
         Some(Err(_)) => StoredEvent::Missing(MissingEvent {
             problem: "corrupt: what is stored is not what was accepted",
         }),
         None => StoredEvent::Missing(MissingEvent {
-            problem: "pruned: the body is no longer kept",
+            problem: missing_problem(&shown),
         }),
     };
 
@@ -271,6 +302,16 @@ fn detail(events: &Events, id: EventId, mut shown: Shown, body_max: usize) -> Ev
     }
 }
 
+/// Why the ledger has no body of an event.
+fn missing_problem(shown: &Shown) -> &'static str {
+    let is_erased = shown.deliveries.iter().any(|one| one.erased_at.is_some());
+    if is_erased {
+        "erased: an operator removed what the event contained; it cannot run again"
+    } else {
+        "pruned: the body is no longer kept"
+    }
+}
+
 /// An attribute of the event; `None` if the event is pruned or corrupt.
 fn attribute(shown: &Shown, name: &str) -> Option<String> {
     let event = shown.event.as_ref()?.as_ref().ok()?;
@@ -278,7 +319,38 @@ fn attribute(shown: &Shown, name: &str) -> Option<String> {
 }
 
 /// `masked` is the event without the proof of its sender.
-fn request(event: &Event, masked: &MaskedEvent<'_>, body_max: usize) -> EventRequest {
+fn request(event: &Event, masked: &MaskedEvent<'_>, part: BodyPart) -> EventRequest {
+    let headers = masked.event.headers.iter().map(|(name, value)| {
+        let shown = if is_shown_header(name.as_str()) {
+            String::from_utf8_lossy(value.as_bytes()).into_owned()
+        } else {
+            MASKED.to_owned()
+        };
+        (name.as_str().to_owned(), shown)
+    });
+    request_with(event, masked, headers.collect(), part)
+}
+
+/// The whole request for a run on a recording: only headers that may prove the sender are masked.
+pub(super) fn request_to_run(events: &Events, event: &Event) -> EventRequest {
+    let masked = events.mask(event);
+    let headers = masked.event.headers.iter().map(|(name, value)| {
+        let shown = if is_secret_header(name.as_str()) {
+            REDACTED.to_owned()
+        } else {
+            String::from_utf8_lossy(value.as_bytes()).into_owned()
+        };
+        (name.as_str().to_owned(), shown)
+    });
+    request_with(event, &masked, headers.collect(), BodyPart::WHOLE)
+}
+
+fn request_with(
+    event: &Event,
+    masked: &MaskedEvent<'_>,
+    headers: Vec<(String, String)>,
+    part: BodyPart,
+) -> EventRequest {
     let masked_because = masked.is_presumed.then_some(PRESUMED);
     let masked = &*masked.event;
     // Where the proof was is for the host alone.
@@ -288,14 +360,7 @@ fn request(event: &Event, masked: &MaskedEvent<'_>, body_max: usize) -> EventReq
         .filter(|(name, _)| name != PROOF_ATTRIBUTE)
         .cloned()
         .collect();
-    let headers = masked.headers.iter().map(|(name, value)| {
-        let shown = if is_shown_header(name.as_str()) {
-            String::from_utf8_lossy(value.as_bytes()).into_owned()
-        } else {
-            MASKED.to_owned()
-        };
-        (name.as_str().to_owned(), shown)
-    });
+    let (body, body_next) = EventBody::of(&masked.body, part);
     EventRequest {
         id: event.id.to_string(),
         hook: event.hook.to_string(),
@@ -303,11 +368,12 @@ fn request(event: &Event, masked: &MaskedEvent<'_>, body_max: usize) -> EventReq
         method: event.method.as_str().to_owned(),
         path: masked.path.clone(),
         query: masked.query.clone(),
-        headers: headers.collect(),
+        headers,
         attributes,
         body_bytes: event.body.len(),
         body_masked: masked.body != event.body,
-        body: EventBody::of(&masked.body, body_max),
+        body_next,
+        body,
         masked_because,
     }
 }
@@ -315,18 +381,29 @@ fn request(event: &Event, masked: &MaskedEvent<'_>, body_max: usize) -> EventReq
 // === impl EventBody ===
 
 impl EventBody {
-    fn of(body: &[u8], max: usize) -> EventBody {
-        let cut = &body[..body.len().min(max)];
+    /// The part, and where the rest begins.
+    fn of(body: &[u8], part: BodyPart) -> (EventBody, Option<usize>) {
+        let from = part.from.min(body.len());
+        let end = from.saturating_add(part.max).min(body.len());
+        let cut = &body[from..end];
         let text = match std::str::from_utf8(cut) {
-            Ok(text) => Some(text.to_owned()),
-            // The end may be inside a character.
-            Err(error) if cut.len() < body.len() && error.error_len().is_none() => {
-                Some(String::from_utf8_lossy(&cut[..error.valid_up_to()]).into_owned())
+            Ok(text) => Some(text),
+            // The end may be inside a character. A part that shows nothing would have no end.
+            Err(error)
+                if end < body.len() && error.error_len().is_none() && error.valid_up_to() > 0 =>
+            {
+                std::str::from_utf8(&cut[..error.valid_up_to()]).ok()
             }
             Err(_) => None,
         };
-        let hex = text.is_none().then(|| hex::encode(cut));
-        EventBody { text, hex }
+        let shown = text.map_or(cut.len(), str::len);
+        let next = from + shown;
+        let body_next = (next < body.len() && shown > 0).then_some(next);
+        let body = EventBody {
+            hex: text.is_none().then(|| hex::encode(cut)),
+            text: text.map(str::to_owned),
+        };
+        (body, body_next)
     }
 }
 
@@ -356,5 +433,58 @@ impl From<Repeats> for EventRepeats {
             conflicts: repeats.conflicts,
             last_conflict: repeats.last_conflict,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The parts of a body, each of at most `max` bytes, and whether each is text.
+    fn walk(body: &[u8], max: usize) -> Vec<(bool, Vec<u8>)> {
+        let (mut parts, mut from) = (Vec::new(), Some(0));
+        while let Some(start) = from {
+            let (part, next) = EventBody::of(body, BodyPart { from: start, max });
+            let bytes = match (&part.text, &part.hex) {
+                (Some(text), None) => text.clone().into_bytes(),
+                (None, Some(hex)) => hex::decode(hex).unwrap(),
+                both => panic!("{both:?}"),
+            };
+            parts.push((part.text.is_some(), bytes));
+            from = next;
+        }
+        parts
+    }
+
+    #[test]
+    fn parts_make_the_whole_body() {
+        let mixed = [b"text ", &[0xff, 0xfe][..], "é語🙂".as_bytes()].concat();
+        for body in [
+            &b""[..],
+            b"{\"a\":1}",
+            "é語🙂".as_bytes(),
+            &[0xff; 9],
+            &mixed,
+            &"🙂".as_bytes()[..3],
+        ] {
+            for max in 1..12 {
+                let joined: Vec<u8> = walk(body, max)
+                    .into_iter()
+                    .flat_map(|(_, bytes)| bytes)
+                    .collect();
+                assert_eq!(joined, body, "{max}");
+            }
+        }
+        assert_eq!(
+            walk("aé".as_bytes(), 2),
+            [(true, b"a".to_vec()), (true, "é".as_bytes().to_vec())]
+        );
+    }
+
+    #[test]
+    fn parts_behind_the_end_are_empty() {
+        let part = BodyPart { from: 9, max: 4 };
+        let (body, next) = EventBody::of(b"abc", part);
+        assert_eq!((body.text.as_deref(), next), (Some(""), None));
     }
 }

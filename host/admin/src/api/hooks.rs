@@ -58,12 +58,33 @@ pub(crate) struct HookEntry {
     paused: bool,
     /// Its circuit breaker is open: every attempt fails, and events wait.
     failing: bool,
+    /// What happens to its events before they run, one text for each step. See docs/FLOW.md.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    flow: Vec<String>,
     /// What waits, if the request asked for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     queue: Option<HookQueue>,
     /// The last search for missed deliveries since the start of the node, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     reconcile: Option<SearchSummary>,
+    /// Its candidate, if the hook file names one or a promoted version serves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    candidate: Option<CandidateSummary>,
+}
+
+/// How a candidate stands.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CandidateSummary {
+    /// `loading`, `shadow`, `canary`, `promoted`, `superseded`, `rolled-back`, `refused`, `serving`,
+    /// or `none` if a promoted version serves and the hook file names no candidate.
+    #[schema(example = "canary")]
+    phase: &'static str,
+    /// SHA-256 of the candidate.
+    digest: Option<String>,
+    /// SHA-256 of the version to which a rollback returns, if the serving one was promoted.
+    previous: Option<String>,
+    /// What a rule waits for, or why the candidate is not tried.
+    detail: Option<String>,
 }
 
 /// What a search for missed deliveries came to.
@@ -80,6 +101,8 @@ pub(crate) struct SearchSummary {
 /// The deliveries of a hook that have not succeeded, and its newest event.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub(crate) struct HookQueue {
+    /// Deliveries that are held for a debounced group or a batch.
+    waiting: u64,
     /// Deliveries that wait.
     pending: u64,
     /// Deliveries that run.
@@ -268,6 +291,8 @@ fn find(admin: &Admin, hook: &str) -> Result<HookStatus, Refusal> {
 fn entry(admin: &Admin, status: HookStatus) -> HookEntry {
     let waits = admin.dispatcher.hook_status(&status.name);
     let search = admin.reconcile.report(&status.name);
+    let candidate = candidate(admin, &status.name);
+    let hook = admin.hooks.named(&status.name);
     HookEntry {
         name: status.name,
         path: status.path,
@@ -284,13 +309,26 @@ fn entry(admin: &Admin, status: HookStatus) -> HookEntry {
         tried: status.tried,
         paused: waits.is_paused,
         failing: waits.is_failing,
+        flow: hook.map_or_else(Vec::new, |hook| hook.flow.describe()),
         queue: None,
         reconcile: search.map(|search| SearchSummary {
             ended_at: search.ended_at,
             accepted: search.accepted,
             error: search.error,
         }),
+        candidate,
     }
+}
+
+fn candidate(admin: &Admin, hook: &str) -> Option<CandidateSummary> {
+    let report = admin.candidates.report(hook)?;
+    let is_shown = report.component.is_some() || report.previous.is_some();
+    is_shown.then_some(CandidateSummary {
+        phase: report.phase,
+        digest: report.digest,
+        previous: report.previous,
+        detail: report.detail,
+    })
 }
 
 async fn with_queues(admin: &Admin, statuses: Vec<HookStatus>) -> Result<Vec<HookEntry>, Refusal> {
@@ -384,6 +422,7 @@ fn receipt(admin: &Admin, hook: &str) -> Option<HookReceipt> {
 impl HookQueue {
     fn of(backlog: HookBacklog, last_seen: Option<String>) -> HookQueue {
         HookQueue {
+            waiting: backlog.waiting,
             pending: backlog.pending,
             running: backlog.running,
             dead: backlog.dead,

@@ -1,5 +1,6 @@
 //! The node itself, and whether events can be stored.
 
+use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
@@ -7,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::error::answered;
 use crate::node::Admin;
+use crate::role::Caller;
 
 /// The node.
 #[derive(Debug, Serialize, ToSchema)]
@@ -15,6 +17,8 @@ pub(crate) struct NodeInfo {
     plugins: String,
     /// The version of Landfall.
     version: &'static str,
+    /// What the token of this request allows: `operate` or `read`.
+    role: Option<&'static str>,
 }
 
 /// Whether events can be stored now, and what runs.
@@ -32,7 +36,7 @@ pub(crate) struct QueueStatus {
     leased: usize,
 }
 
-/// The plugins directory and the version.
+/// The plugins directory, the version, and the role of the token.
 #[utoipa::path(
     get,
     path = "/api/v1/node",
@@ -40,10 +44,14 @@ pub(crate) struct QueueStatus {
     tag = "node",
     responses((status = 200, body = NodeInfo))
 )]
-pub(crate) async fn node(State(admin): State<Admin>) -> Response {
+pub(crate) async fn node(
+    State(admin): State<Admin>,
+    caller: Option<Extension<Caller>>,
+) -> Response {
     answered(Ok(NodeInfo {
         plugins: admin.plugins,
         version: env!("CARGO_PKG_VERSION"),
+        role: caller.map(|Extension(caller)| caller.role),
     }))
 }
 

@@ -12,7 +12,7 @@ pub(crate) enum QueryError {
     )]
     Time(String),
     #[error(
-        "`{text}` is not a state: pending, running, done, dead, resolved or discarded",
+        "`{text}` is not a state: waiting, pending, running, done, dead, resolved, discarded, filtered or superseded",
         text = .0.escape_debug()
     )]
     State(String),

@@ -82,6 +82,9 @@ pub(crate) struct KeyValue {
     hex: Option<String>,
     /// The time until the value expires. Null: it does not.
     expires_in_ms: Option<u64>,
+    /// The value is encrypted, and cannot be read. It has neither `text` nor `hex`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    damaged: bool,
 }
 
 /// The rows of a table, oldest first.
@@ -210,14 +213,16 @@ impl From<StoredValue> for KeyValue {
             }
             Err(_) => None,
         };
-        let text = text.filter(|_| stored.is_text);
-        let hex = text.is_none().then(|| hex::encode(&stored.beginning));
+        let text = text.filter(|_| stored.is_text && !stored.damaged);
+        let is_hex = text.is_none() && !stored.damaged;
+        let hex = is_hex.then(|| hex::encode(&stored.beginning));
         KeyValue {
             key: stored.key,
             bytes: stored.bytes,
             text,
             hex,
             expires_in_ms: stored.expires_in_ms,
+            damaged: stored.damaged,
         }
     }
 }

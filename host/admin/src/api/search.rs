@@ -43,7 +43,8 @@ const REPLAYS_MAX: usize = 50;
 pub(crate) struct Search {
     /// Deliveries of this hook.
     hook: Option<String>,
-    /// `pending`, `running`, `done`, `dead`, `resolved` or `discarded`.
+    /// `waiting`, `pending`, `running`, `done`, `dead`, `resolved`, `discarded`, `filtered` or
+    /// `superseded`.
     state: Option<String>,
     /// Delivery numbers, separated by commas; up to 1000.
     deliveries: Option<String>,

@@ -29,7 +29,8 @@ const BUCKET_MIN_MS: i64 = 1000;
 pub(crate) struct DeliveryCount {
     /// The hook.
     hook: String,
-    /// `pending`, `running`, `done`, `dead`, `resolved` or `discarded`.
+    /// `waiting`, `pending`, `running`, `done`, `dead`, `resolved`, `discarded`, `filtered` or
+    /// `superseded`.
     #[schema(value_type = String, example = "done")]
     state: DeliveryState,
     /// How many.

@@ -344,7 +344,11 @@ impl Watch {
     /// The deliveries that are open when the first listener comes.
     async fn find_open(&mut self, events: &Events) -> Result<(), LedgerError> {
         let filter = Filter {
-            states: vec![DeliveryState::Pending, DeliveryState::Running],
+            states: vec![
+                DeliveryState::Waiting,
+                DeliveryState::Pending,
+                DeliveryState::Running,
+            ],
             before: Some(self.last.saturating_add(1)),
             limit: NEW_MAX,
             ..Filter::default()
@@ -414,7 +418,10 @@ impl Watch {
             attempt: one.attempt,
             deferrals: one.deferrals,
         };
-        let is_open = matches!(one.state, DeliveryState::Pending | DeliveryState::Running);
+        let is_open = matches!(
+            one.state,
+            DeliveryState::Waiting | DeliveryState::Pending | DeliveryState::Running
+        );
         let has_place = self.open.len() < OPEN_MAX || self.open.contains_key(&one.delivery);
         let before = if is_open && has_place {
             self.open.insert(one.delivery, seen.clone())
@@ -427,11 +434,13 @@ impl Watch {
             DeliveryState::Pending if one.attempt == 0 || before.as_ref() == Some(&seen) => None,
             DeliveryState::Pending if one.deferrals > deferred_before => Some("deferred"),
             DeliveryState::Pending => Some("retry"),
-            DeliveryState::Running => None,
+            DeliveryState::Waiting | DeliveryState::Running => None,
             DeliveryState::Done => Some("done"),
             DeliveryState::Dead => Some("dead"),
             DeliveryState::Resolved => Some("resolved"),
             DeliveryState::Discarded => Some("discarded"),
+            DeliveryState::Filtered => Some("filtered"),
+            DeliveryState::Superseded => Some("superseded"),
         }
     }
 }
@@ -478,9 +487,14 @@ mod tests {
             replay_of: None,
             resolved_by: None,
             discarded: None,
+            waits_for: None,
+            superseded_by: None,
+            batch: None,
+            batch_size: None,
             body_bytes: 0,
             duplicates: 0,
             conflicts: 0,
+            erased_at: None,
         }
     }
 

@@ -78,7 +78,7 @@ fn known_path(path: &str) -> String {
 fn is_word(segment: &str) -> bool {
     let words = OPERATIONS.iter().flat_map(|one| one.path.split('/'));
     let mut words = words.filter(|word| !word.is_empty() && !word.starts_with('{'));
-    segment == "metrics" || words.any(|word| word == segment)
+    ["mcp", "metrics"].contains(&segment) || words.any(|word| word == segment)
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ pub(crate) enum Command {
     Replay,
     Discard,
     RetryNow,
+    /// Removes what the events contain.
+    Erase,
 }
 
 // === impl Command ===
@@ -18,6 +20,7 @@ impl Command {
             "replay" => Some(Command::Replay),
             "discard" => Some(Command::Discard),
             "retry-now" => Some(Command::RetryNow),
+            "erase" => Some(Command::Erase),
             _ => None,
         }
     }
@@ -27,15 +30,22 @@ impl Command {
             Command::Replay => "replay",
             Command::Discard => "discard",
             Command::RetryNow => "retry-now",
+            Command::Erase => "erase",
         }
     }
 
-    /// The state of the deliveries if the search names none.
-    pub(super) fn state(self) -> &'static str {
+    /// The state of the deliveries if the search names none. `None`: any.
+    pub(super) fn state(self) -> Option<&'static str> {
         match self {
-            Command::Replay | Command::Discard => "dead",
-            Command::RetryNow => "pending",
+            Command::Replay | Command::Discard => Some("dead"),
+            Command::RetryNow => Some("pending"),
+            Command::Erase => None,
         }
+    }
+
+    /// Whether it needs a confirmation.
+    pub(crate) fn is_final(self) -> bool {
+        matches!(self, Command::Discard | Command::Erase)
     }
 
     /// The order for these events.
@@ -44,7 +54,7 @@ impl Command {
             // The job keeps the rate: the ledger need not.
             Command::Replay => json!({ "events": events, "per_second": 100_000.0 }),
             Command::Discard => json!({ "events": events, "reason": reason }),
-            Command::RetryNow => json!({ "events": events }),
+            Command::RetryNow | Command::Erase => json!({ "events": events }),
         }
     }
 }
@@ -55,7 +65,7 @@ mod tests {
 
     #[test]
     fn commands_have_one_word() {
-        for word in ["replay", "discard", "retry-now"] {
+        for word in ["replay", "discard", "retry-now", "erase"] {
             assert_eq!(Command::from_word(word).map(Command::word), Some(word));
         }
         assert_eq!(Command::from_word("purge"), None);

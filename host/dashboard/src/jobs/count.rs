@@ -119,11 +119,14 @@ impl Selection {
 impl Counted {
     /// The answer of a dry run of the API.
     fn of(answer: &Value) -> Counted {
-        const SKIPPED: [(&str, &str); 6] = [
+        const SKIPPED: [(&str, &str); 9] = [
             ("waiting", "waiting or running already"),
             ("repeated", "replayed since"),
             ("discarded", "discarded before"),
             ("undecodable", "a message that no hook runs"),
+            ("erased", "erased: nothing is left to run"),
+            ("open", "pending or running: left alone"),
+            ("before", "erased before"),
             ("orphaned", "of a hook that does not exist: waiting for it"),
             ("skipped", "in another state"),
         ];

@@ -74,7 +74,7 @@ impl Selection {
                 .map(|(name, value)| (*name, value.as_str())),
         );
         if query.get("state").is_none() {
-            parameters.push(("state", command.state()));
+            parameters.extend(command.state().map(|state| ("state", state)));
         }
 
         let page = api::deliveries(api, &parameters).await?;

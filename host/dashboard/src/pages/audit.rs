@@ -19,15 +19,20 @@ const EXPORT_PAGE: &str = "1000";
 /// The most entries of one export.
 const EXPORT_MAX: usize = 100_000;
 /// The actions to choose from.
-const ACTIONS: [&str; 12] = [
+const ACTIONS: [&str; 17] = [
     "replay",
     "retry-now",
     "discard",
     "purge",
+    "erase",
     "pause",
     "resume",
     "reload",
     "reconcile",
+    "promote",
+    "rollback",
+    "accept-shape",
+    "forget-shape",
     "send",
     START,
     CANCEL,
@@ -229,7 +234,9 @@ fn in_words(result: &Value, action: &str) -> String {
         .collect();
     match (counted.is_empty(), action) {
         (false, _) => counted.join(", "),
-        (true, "replay" | "discard" | "retry-now" | "purge") => "nothing changed".to_owned(),
+        (true, "replay" | "discard" | "retry-now" | "purge" | "erase") => {
+            "nothing changed".to_owned()
+        }
         (true, "send") => text::line(
             &format!("answered {}", result["answered"].as_u64().unwrap_or(0)),
             40,

@@ -46,6 +46,7 @@ struct FormView {
     is_replay: bool,
     is_discard: bool,
     is_retry: bool,
+    is_erase: bool,
 }
 
 /// The result of a dry run.
@@ -60,6 +61,7 @@ struct CountView {
     rows: Vec<Row>,
     command: &'static str,
     is_discard: bool,
+    is_erase: bool,
 }
 
 struct JobList {
@@ -142,12 +144,19 @@ pub(crate) async fn start(
         page::problem(&dashboard, &by, &error)
     };
     let Some(command) = Command::from_word(fields.get("command")) else {
-        return refuse("choose replay, discard or retry now".to_owned());
+        return refuse("choose replay, retry now, discard or erase".to_owned());
     };
 
     let reason = fields.get("reason").trim().to_owned();
-    if command == Command::Discard && !fields.has("confirm") {
-        return refuse("a discard cannot be undone: tick the box to confirm it".to_owned());
+    if command.is_final() && !fields.has("confirm") {
+        return refuse(format!(
+            "a {} cannot be undone: tick the box to confirm it",
+            if command == Command::Erase {
+                "removal"
+            } else {
+                command.word()
+            }
+        ));
     }
     if command == Command::Discard && reason.is_empty() {
         return refuse("say why the events are discarded: the reason is stored".to_owned());
@@ -219,9 +228,10 @@ fn form(fields: &Fields, selection: &Selection, command: Option<Command>) -> For
         rate: rate(fields).to_string(),
         reason: text::field(fields.get("reason")),
         problem: String::new(),
-        is_replay: !matches!(command, Some(Command::Discard | Command::RetryNow)),
+        is_replay: matches!(command, None | Some(Command::Replay)),
         is_discard: command == Some(Command::Discard),
         is_retry: command == Some(Command::RetryNow),
+        is_erase: command == Some(Command::Erase),
     }
 }
 
@@ -237,6 +247,7 @@ fn count_view(selection: &Selection, command: Command, counted: &Counted) -> Cou
         Command::Replay => "would run again",
         Command::Discard => "would be discarded",
         Command::RetryNow => "would be due now",
+        Command::Erase => "would be erased",
     };
     let mut text = format!("{at_least}{count} {verb}");
     for skipped in &counted.skipped {
@@ -255,6 +266,7 @@ fn count_view(selection: &Selection, command: Command, counted: &Counted) -> Cou
         rows: counted.shown.iter().map(Row::new).collect(),
         command: command.word(),
         is_discard: command == Command::Discard,
+        is_erase: command == Command::Erase,
     }
 }
 

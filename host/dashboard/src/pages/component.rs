@@ -7,7 +7,7 @@ use axum::extract::{Extension, Path, State};
 use axum::response::Response;
 use landfall_hooks::{Hook, HookStatus};
 use landfall_ledger::Filter;
-use landfall_model::EventId;
+use landfall_model::{CandidateReport, EventId, VersionRuns};
 use serde_json::Value;
 
 use super::row::Time;
@@ -46,6 +46,7 @@ struct ComponentPage {
     denied: Vec<String>,
     versions: Vec<VersionView>,
     others: Vec<(String, String)>,
+    candidate: Option<CandidateView>,
     /// How many events were read: `50 events`.
     read: String,
 }
@@ -70,6 +71,21 @@ struct VersionView {
     last: Time,
     attempts: usize,
     is_present: bool,
+}
+
+/// The candidate of a hook, or its promoted version.
+struct CandidateView {
+    facts: Vec<Fact>,
+    /// Kind, place, and what each version did.
+    differences: Vec<(String, String, String, String)>,
+    decisions: Vec<DecisionView>,
+    can_promote: bool,
+    can_roll_back: bool,
+}
+
+struct DecisionView {
+    at: Time,
+    words: String,
 }
 
 /// What the recent attempts of a hook did.
@@ -156,9 +172,94 @@ pub(crate) async fn page(
         denied: counted(&uses.denied),
         versions: versions(&uses, status.digest.as_deref()),
         others: others.collect(),
+        candidate: candidate(&dashboard, &name),
         read: text::count(read as u64, "event", "events"),
         hook: name,
     })
+}
+
+fn candidate(dashboard: &Dashboard, hook: &str) -> Option<CandidateView> {
+    let report = dashboard.setup.admin.candidates.report(hook)?;
+    if report.component.is_none() && report.previous.is_none() && report.decisions.is_empty() {
+        return None;
+    }
+
+    let is_tried = matches!(report.phase, "shadow" | "canary");
+    let decisions = report.decisions.iter().map(|one| DecisionView {
+        at: Time::new(&one.at),
+        words: text::line(
+            &format!(
+                "{} {}, by {}. {}",
+                one.digest.get(..12).unwrap_or(&one.digest),
+                one.decision,
+                one.by,
+                one.reason
+            ),
+            400,
+        ),
+    });
+    let samples = report.shadow.iter().flat_map(|shadow| &shadow.samples);
+    let differences = samples.map(|one| {
+        let shown = |shown: &str| text::line(shown, 300);
+        (
+            shown(&one.kind),
+            shown(&one.place),
+            shown(&one.serving),
+            shown(&one.candidate),
+        )
+    });
+    Some(CandidateView {
+        differences: differences.collect(),
+        decisions: decisions.collect(),
+        can_promote: is_tried || matches!(report.phase, "rolled-back" | "superseded"),
+        can_roll_back: is_tried || report.previous.is_some(),
+        facts: candidate_facts(&report),
+    })
+}
+
+fn candidate_facts(report: &CandidateReport) -> Vec<Fact> {
+    let mut facts = vec![Fact::new("Phase", report.phase.to_owned())];
+    let texts = [
+        ("File", report.component.as_deref()),
+        ("SHA-256", report.digest.as_deref()),
+        ("Previous version, SHA-256", report.previous.as_deref()),
+        ("Detail", report.detail.as_deref()),
+    ];
+    for (name, value) in texts {
+        if let Some(value) = value {
+            facts.push(Fact::new(name, text::line(value, 400)));
+        }
+    }
+    if let Some(share) = report.share {
+        facts.push(Fact::new("Share of events", format!("{share} %")));
+    }
+    facts.extend(report.since.as_deref().map(|since| Fact {
+        name: "Tried since",
+        value: String::new(),
+        time: Some(Time::new(since)),
+    }));
+    if report.phase == "canary" {
+        facts.push(Fact::new("Candidate", runs(&report.candidate_runs)));
+        facts.push(Fact::new("Serving version", runs(&report.serving_runs)));
+    }
+    if let Some(shadow) = &report.shadow {
+        let words = format!(
+            "{} runs, {} different, {} unanswered, {} too large, {} dropped",
+            shadow.runs, shadow.different, shadow.unanswered, shadow.truncated, shadow.dropped
+        );
+        facts.push(Fact::new("Shadow runs", words));
+    }
+    facts
+}
+
+fn runs(counted: &VersionRuns) -> String {
+    let p99 = counted
+        .p99_ms
+        .map_or_else(|| "unknown".to_owned(), |p99| format!("{p99:.1} ms"));
+    format!(
+        "{} attempts, {} failed, p99 {p99}",
+        counted.runs, counted.failed
+    )
 }
 
 fn hook_path(name: &str) -> String {

@@ -95,6 +95,8 @@ struct StoredValue {
     text: Option<String>,
     hex: Option<String>,
     expires_in_ms: Option<u64>,
+    #[serde(default)]
+    damaged: bool,
 }
 
 /// The rows that a filter has found, and how far it went.
@@ -293,6 +295,7 @@ async fn fill_values(
 
 fn value_view(value: &StoredValue) -> ValueView {
     let shown = match (&value.text, &value.hex) {
+        _ if value.damaged => "damaged, or encrypted with a key that is missing".to_owned(),
         (Some(text), _) => text.clone(),
         (None, hex) => format!("hex {}", hex.as_deref().unwrap_or_default()),
     };

@@ -60,6 +60,8 @@ struct EventView {
     save: String,
     is_dead: bool,
     is_pending: bool,
+    is_waiting: bool,
+    is_erased: bool,
 }
 
 pub(crate) async fn page(
@@ -123,7 +125,7 @@ pub(crate) async fn body(
     }
 }
 
-/// Replays an event, makes its next attempt due, or discards it.
+/// Replays an event, makes its next attempt due, discards or erases it.
 pub(crate) async fn operate(
     State(dashboard): State<Shared>,
     Extension(by): Extension<Operator>,
@@ -145,6 +147,14 @@ pub(crate) async fn operate(
             "discard",
             json!({ "events": [id], "reason": fields.get("reason") }),
         ),
+        "erase" if !fields.has("confirm") => {
+            let error = refused(
+                400,
+                "a removal cannot be undone: tick the box to confirm it",
+            );
+            return page::problem(&dashboard, &by, &error);
+        }
+        "erase" => ("erase", json!({ "events": [id] })),
         _ => return page::problem(&dashboard, &by, &refused(404, "no command has this name")),
     };
 
@@ -172,10 +182,18 @@ fn describe(what: &str, answer: &Value) -> String {
     let waiting = answer["waiting"].as_u64().unwrap_or(0);
     match (what, changed.unwrap_or(0)) {
         ("replay", 0) if waiting > 0 => "not replayed: the event waits or runs already".to_owned(),
+        ("replay", 0) if answer["erased"].as_u64().unwrap_or(0) > 0 => {
+            "not replayed: the event is erased, and nothing is left to run".to_owned()
+        }
         ("replay", 0) => "not replayed: no delivery of the event can run again".to_owned(),
         ("replay", _) => "replayed: a new delivery of the event runs".to_owned(),
         ("retry-now", 0) => "nothing waits for a retry".to_owned(),
         ("retry-now", _) => "the next attempt is due now".to_owned(),
+        ("erase", 0) if answer["open"].as_u64().unwrap_or(0) > 0 => {
+            "not erased: the event waits or runs; discard it first".to_owned()
+        }
+        ("erase", 0) => "the event was erased before".to_owned(),
+        ("erase", _) => "erased: the fact of the event stays".to_owned(),
         (_, 0) => "nothing was discarded: no delivery is dead or pending".to_owned(),
         (_, 1) => "the delivery is discarded".to_owned(),
         (_, count) => format!("{count} deliveries are discarded"),
@@ -234,6 +252,8 @@ fn event_view(dashboard: &Dashboard, shown: &Value) -> EventView {
             .collect(),
         is_dead: deliveries.iter().any(|one| one.state == "dead"),
         is_pending: deliveries.iter().any(|one| one.state == "pending"),
+        is_waiting: deliveries.iter().any(|one| one.state == "waiting"),
+        is_erased: deliveries.iter().any(|one| one.erased_at.is_some()),
         deliveries: deliveries.iter().map(Row::new).collect(),
         problem: text::visible(event["problem"].as_str().unwrap_or_default()),
         hook: text::line(&hook, 64),

@@ -187,12 +187,15 @@ fn suggestions(dashboard: &Dashboard) -> Vec<String> {
     let hooks = dashboard.setup.admin.hooks.names();
     let hooks = hooks.iter().take(200).map(|name| format!("hook:{name}"));
     let states = [
+        "waiting",
         "pending",
         "running",
         "done",
         "dead",
         "resolved",
         "discarded",
+        "filtered",
+        "superseded",
     ];
     let states = states.iter().map(|state| format!("state:{state}"));
     let others = [

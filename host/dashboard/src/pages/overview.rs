@@ -127,7 +127,7 @@ pub(crate) async fn live(
     })
 }
 
-/// Pauses a hook, or lets it run again.
+/// Pauses a hook, or lets it run again; promotes its candidate, or rolls it back.
 pub(crate) async fn operate(
     State(dashboard): State<Shared>,
     Extension(by): Extension<Operator>,
@@ -136,10 +136,13 @@ pub(crate) async fn operate(
     let result = match command.as_str() {
         "pause" => format!("{hook} is paused: its events wait"),
         "resume" => format!("{hook} runs again"),
+        "promote" => format!("the candidate of {hook} serves from now on"),
+        "rollback" => format!("the candidate of {hook} is rolled back"),
         _ => {
             let error = ApiError {
                 status: 404,
-                text: "a hook can be paused or resumed".to_owned(),
+                text: "a hook can be paused or resumed, and its candidate promoted or rolled back"
+                    .to_owned(),
             };
             return page::problem(&dashboard, &by, &error);
         }

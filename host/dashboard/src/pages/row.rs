@@ -66,7 +66,7 @@ impl Row {
     pub(crate) fn new(one: &Delivery) -> Row {
         let due = one
             .due_in_ms
-            .filter(|due| *due > 0 && one.state == "pending");
+            .filter(|due| *due > 0 && matches!(one.state.as_str(), "pending" | "waiting"));
         Row {
             short: short(&one.event),
             event: one.event.clone(),
@@ -108,7 +108,7 @@ pub(crate) fn tone(state: &str) -> &'static str {
     match state {
         "done" => "good",
         "dead" => "bad",
-        "pending" | "running" => "busy",
+        "waiting" | "pending" | "running" => "busy",
         _ => "plain",
     }
 }
@@ -134,6 +134,17 @@ fn notes(one: &Delivery) -> String {
     }
     if let Some(why) = &one.discarded {
         notes.push(format!("discarded: {}", text::line(why, REASON_MAX)));
+    }
+    if let Some(event) = &one.superseded_by {
+        notes.push(format!("superseded by …{}", short(event)));
+    }
+    if let (Some(first), Some(size)) = (&one.batch, one.batch_size)
+        && size > 1
+    {
+        notes.push(format!("in a batch of {size}, with …{}", short(first)));
+    }
+    if let Some(at) = &one.erased_at {
+        notes.push(format!("erased {}", Time::new(at).text));
     }
     if one.duplicates > 0 {
         let duplicates = one.duplicates.unsigned_abs();

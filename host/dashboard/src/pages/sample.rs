@@ -2,7 +2,7 @@
 
 use landfall_hooks::Hook;
 use landfall_model::Secret;
-use landfall_verify::{SampleError, SampleRequest, SignedSample, sample};
+use landfall_verify::{SampleError, SignedSample, sample};
 
 use super::tamper::change_secret;
 use crate::curl::{SampleCommand, curl, quote};
@@ -124,38 +124,8 @@ fn signed_with(
     edits: Edits,
     secret: Option<Secret>,
 ) -> Result<SignedSample, SampleError> {
-    let verify = &hook.spec.verify;
-    let request = SampleRequest {
-        verify: verify.clone(),
-        methods: hook.spec.methods.clone(),
-        event: edits.event,
-        url: dashboard.public_url(&path(&hook.spec.path)),
-        public_url: verify.url.clone().or_else(|| verify.public_url.clone()),
-        secret,
-        body: edits.body,
-    };
+    let public = dashboard.public_url("");
+    let request = hook.sample_request(&public, edits.event, edits.body, secret);
     let now = dashboard.setup.admin.clock.now();
     sample(&request, &(dashboard.setup.packs)(), now)
-}
-
-/// The path of a hook without its last segment if that stands for any rest.
-fn path(pattern: &str) -> String {
-    match pattern.rsplit_once('/') {
-        Some((before, last)) if last.starts_with('{') && last.ends_with("...}") => {
-            format!("{before}/sample")
-        }
-        _ => pattern.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn samples_have_a_plain_path() {
-        assert_eq!(path("/github"), "/github");
-        assert_eq!(path("/files/{rest...}"), "/files/sample");
-        assert_eq!(path("/in/{token}"), "/in/{token}");
-    }
 }

@@ -201,6 +201,12 @@ fn last_step(one: &Delivery) -> Step {
         "done" => "Done".to_owned(),
         "dead" => "Dead: no further attempt is made".to_owned(),
         "running" => "Runs now".to_owned(),
+        "filtered" => "Filtered by [filter] of the hook: it does not run".to_owned(),
+        "superseded" => "Superseded by a later or earlier event of its group".to_owned(),
+        "waiting" => match one.waits_for.as_deref() {
+            Some("debounce") => "Waits until no other event of its group arrives".to_owned(),
+            _ => "Waits for the batch".to_owned(),
+        },
         _ => capitalised(&row.state),
     };
     let detail = [row.reason.as_str(), row.notes.as_str()]

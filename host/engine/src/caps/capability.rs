@@ -5,6 +5,8 @@ use std::sync::Arc;
 use wasmtime::component::Linker;
 
 use crate::fixed::Fixed;
+use crate::recorded_world::RecordedWorld;
+use crate::recorder::Recorder;
 use landfall_model::{Clock, Effects, GrantKey, Grants, MemoryBudget};
 
 /// A capability: the context of one attempt, whose methods are the host functions. Its interface
@@ -37,4 +39,8 @@ pub(crate) struct AttemptContext<'a> {
     pub(crate) fixed: Option<Fixed>,
     /// `None` for commands without a ledger, such as `check`.
     pub(crate) ledger: Option<&'a Arc<dyn landfall_ledger::Kv>>,
+    /// Records what the component reads.
+    pub(crate) recorder: &'a Recorder,
+    /// In a run on a recording, whose ids are recorded.
+    pub(crate) world: Option<&'a Arc<RecordedWorld>>,
 }

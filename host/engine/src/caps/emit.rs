@@ -12,6 +12,7 @@ use self::bindings::landfall::emit::emit::{Emission as Requested, Host, add_to_l
 use super::capability::{AttemptContext, Capability};
 use crate::bindings::{CapabilityError, Payload};
 use crate::fixed::Fixed;
+use crate::recorded_world::RecordedWorld;
 use landfall_model::{
     Clock, Effects, Emission, EventId, GrantForm, GrantKey, LedgerWrites, MemoryBudget,
     remove_hop_by_hop,
@@ -41,6 +42,7 @@ pub(crate) struct Emit {
     memory: MemoryBudget,
     clock: Clock,
     fixed: Option<Fixed>,
+    world: Option<Arc<RecordedWorld>>,
 }
 
 // === impl Emit ===
@@ -61,6 +63,7 @@ impl Capability for Emit {
             memory: attempt.memory.clone(),
             clock: attempt.clock,
             fixed: attempt.fixed,
+            world: attempt.world.cloned(),
         }
     }
 
@@ -77,6 +80,16 @@ impl Capability for Emit {
 }
 
 impl Emit {
+    fn next_id(&self) -> EventId {
+        let place = self.emissions.len();
+        match (&self.world, self.fixed) {
+            (Some(world), _) => world.emission_id(place),
+            // 0 is the event that is handled.
+            (None, Some(fixed)) => EventId::numbered(fixed.now, fixed.seed, place as u64 + 1),
+            (None, None) => EventId::new(self.clock.now()),
+        }
+    }
+
     fn count(&mut self, body: &Bytes, headers: &[(String, String)]) -> Result<(), CapabilityError> {
         let header_bytes: usize = headers
             .iter()
@@ -135,12 +148,7 @@ impl Host for Emit {
         self.count(&body, &requested.headers)?;
         let headers = checked(requested.headers)?;
 
-        // 0 is the event that is handled.
-        let number = self.emissions.len() as u64 + 1;
-        let id = match self.fixed {
-            Some(fixed) => EventId::numbered(fixed.now, fixed.seed, number),
-            None => EventId::new(self.clock.now()),
-        };
+        let id = self.next_id();
         self.emissions.push(Emission {
             id,
             hook: requested.hook.into(),

@@ -10,6 +10,7 @@ use wasmtime::component::{HasSelf, Linker};
 use self::bindings::landfall::kv::kv::{Host, add_to_linker};
 use super::capability::{AttemptContext, Capability};
 use crate::bindings::{CapabilityError, Payload};
+use crate::recorder::Recorder;
 use landfall_model::{
     Effects, GrantForm, GrantKey, KvChange, KvExpected, KvValue, KvWrite, LedgerWrites,
     MemoryBudget, MemoryHold,
@@ -47,6 +48,7 @@ pub(crate) struct Kv {
     bytes: usize,
     reads: u32,
     memory: MemoryBudget,
+    recorder: Recorder,
 }
 
 // === impl Kv ===
@@ -68,6 +70,7 @@ impl Capability for Kv {
             bytes: 0,
             reads: 0,
             memory: attempt.memory.clone(),
+            recorder: attempt.recorder.clone(),
         }
     }
 
@@ -118,6 +121,7 @@ impl Kv {
             .get(self.hook.clone(), key.to_owned())
             .await
             .map_err(read_error)?;
+        self.recorder.value(key, value.as_ref());
         self.count(value.as_ref().map_or(0, |value| value.bytes.len()))?;
         self.known.insert(key.to_owned(), value.clone());
         Ok(value)
@@ -238,6 +242,7 @@ impl Host for Kv {
             .keys(self.hook.clone(), prefix.clone(), after.clone(), wanted)
             .await
             .map_err(read_error)?;
+        self.recorder.keys(&prefix, &after, wanted, &kept);
         let mut keys: std::collections::BTreeSet<String> = kept.into_iter().collect();
         let whole = keys.len() < wanted;
         let last = keys.last().cloned();

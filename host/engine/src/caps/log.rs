@@ -110,6 +110,11 @@ impl Lines {
         }
     }
 
+    /// The secrets that the guest knows.
+    pub(crate) fn secrets(&self) -> Arc<[Secret]> {
+        self.secrets.clone()
+    }
+
     /// The text without the secrets that the guest knows.
     pub(crate) fn redacted<'a>(&self, text: &'a str) -> Cow<'a, str> {
         landfall_egress::redacted(&self.secrets, text)

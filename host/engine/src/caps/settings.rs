@@ -29,6 +29,11 @@ impl Settings {
         Settings(Arc::new(table))
     }
 
+    /// The whole table.
+    pub(crate) fn table(&self) -> &Arc<Map<String, Value>> {
+        &self.0
+    }
+
     /// One setting: the text of a string, the JSON form of another value.
     pub(crate) fn text(&self, key: &str) -> Option<String> {
         self.0.get(key).map(text)

@@ -79,6 +79,39 @@ struct Present {
     spec: HookSpec,
 }
 
+/// Puts a component in place of the one of a hook, if it needs no further grant. The file of the
+/// previous one stays beside it, as `NAME.wasm.previous`. Returns its path, if there was one.
+pub(super) async fn promote(
+    component: &Path,
+    plugins: &Path,
+    name: &HookName,
+    as_json: bool,
+) -> anyhow::Result<Option<PathBuf>> {
+    let served = plugins.join(format!("{name}.wasm"));
+    let previous = plugins.join(format!("{name}.wasm.previous"));
+    let has_previous = match std::fs::copy(&served, &previous) {
+        Ok(_) => true,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+        Err(error) => {
+            return Err(error).with_context(|| format!("{} cannot be kept", served.display()));
+        }
+    };
+    add(AddFlags {
+        source: component.display().to_string(),
+        plugins: Some(plugins.to_owned()),
+        name: Some(name.to_string()),
+        digest: None,
+        yes: false,
+        grant: Vec::new(),
+        provider: None,
+        secret: Vec::new(),
+        config: None,
+        json: as_json,
+    })
+    .await?;
+    Ok(has_previous.then_some(previous))
+}
+
 /// Fetches, shows, asks, writes.
 pub(super) async fn add(flags: AddFlags) -> anyhow::Result<ExitCode> {
     let source: Source = flags.source.parse()?;

@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 
 use super::flags::NodeFlags;
 use super::{
-    add, audit, build, dev, events, explain, invoke, kv, new, providers, push, ready, reconcile,
-    rows, send, test, verify,
+    add, audit, build, candidate, dev, events, explain, invoke, kv, ledger, mcp, new, providers,
+    push, ready, reconcile, rows, send, shape, test, tried, verify,
 };
 
 /// A self-hosted webhook target: verifies senders, answers in time, and runs each event in a
@@ -58,6 +58,10 @@ pub(super) enum Command {
     Test(test::TestFlags),
     /// Run a component once without a node, and print outcome, times, memory, calls, log and reply.
     Invoke(invoke::InvokeFlags),
+    /// Run the recorded attempts of a hook on another component, without an effect, and print what
+    /// differs. Exits with 0 if nothing does except what `--allow` names, with 1 if something does,
+    /// with 2 if nothing can be tried.
+    Try(tried::TryFlags),
     /// Add a component from a file, a URL or a registry: show what it is, ask for each grant that
     /// it needs, and write it beside a hook file that pins its digest. An existing hook gets the
     /// new version.
@@ -75,16 +79,24 @@ pub(super) enum Command {
     Explain(explain::ExplainFlags),
     /// Print the status of a running node's hooks; pause and resume them.
     Hooks(events::HooksFlags),
+    /// Print how the candidate of a hook stands; promote it or roll it back.
+    Candidate(candidate::CandidateFlags),
     /// Find, show and follow events; replay, retry, discard and purge them.
     Events(events::EventsFlags),
     /// Bring the deliveries that a hook has missed, from the provider's API.
     Reconcile(reconcile::ReconcileFlags),
+    /// Print what was learned of the events of a hook, where new events differ, and their types as
+    /// JSON Schema, TypeScript or Rust.
+    Shape(shape::ShapeFlags),
     /// Print the rows of a table.
     Rows(rows::RowsFlags),
     /// Print the key-value pairs of a hook.
     Kv(kv::KvFlags),
     /// Print the changes that operators made: who, what, when and from where.
     Audit(audit::AuditFlags),
+    /// Serve the tools of a running node to an MCP client, over standard input and output: find,
+    /// explain, replay and inspect, as far as the token allows.
+    Mcp(mcp::McpFlags),
     /// Copy a node's ledger into a new file, whether the node runs or not.
     Backup {
         /// The file to create.
@@ -96,6 +108,8 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Encrypt a ledger with the first of its keys.
+    Ledger(ledger::LedgerCommand),
     /// List the providers, or print how to connect one.
     Providers(providers::ProvidersFlags),
     /// Compile components to machine code, as `serve` would, for a container image.
@@ -172,11 +186,14 @@ impl Command {
                 | Command::Build(_)
                 | Command::Explain(_)
                 | Command::Hooks(_)
+                | Command::Candidate(_)
                 | Command::Events(_)
                 | Command::Reconcile(_)
+                | Command::Shape(_)
                 | Command::Rows(_)
                 | Command::Kv(_)
                 | Command::Audit(_)
+                | Command::Mcp(_)
         )
     }
 }

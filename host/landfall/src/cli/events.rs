@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::erase::{self, EraseFlags};
 use super::listing::{Columns, printable, query, text};
 use super::operator::{self, DiscardFlags, PurgeFlags, ReplayFlags, RetryFlags};
 use super::output::say;
@@ -49,6 +50,9 @@ enum What {
     RetryNow(RetryFlags),
     /// Remove everything of a hook that no longer exists: events, deliveries, rows and values.
     Purge(PurgeFlags),
+    /// Remove what events contain: heads, bodies, calls, log lines, replies, and the rows and values
+    /// that their handlers stored. The fact of each event stays.
+    Erase(EraseFlags),
     /// Print a line for each change of a delivery until stopped: accepted, retry, deferred, done,
     /// dead, discarded. Follows the stream of a running node, and needs its admin listener.
     Tail(TailFlags),
@@ -62,8 +66,8 @@ struct ListFlags {
     /// Only deliveries of this hook.
     #[arg(long)]
     hook: Option<String>,
-    /// Only deliveries in this state: `pending`, `running`, `done`, `dead`, `resolved` (dead, and
-    /// replayed since) or `discarded`.
+    /// Only deliveries in this state: `waiting`, `pending`, `running`, `done`, `dead`, `resolved` (dead,
+    /// and replayed since), `discarded`, `filtered` or `superseded`.
     #[arg(long)]
     state: Option<String>,
     /// Only events received at this time or later: 2026-01-31T08:15:30Z, or 1h for an hour ago.
@@ -184,14 +188,24 @@ pub(super) async fn hooks(flags: &HooksFlags) -> anyhow::Result<ExitCode> {
                 )
             })
             .unwrap_or_default();
+        let candidate = candidate(&hook["candidate"]);
         format!(
-            "{:<24} {:<12} {}{waits}{problem}{search}",
+            "{:<24} {:<12} {}{waits}{candidate}{problem}{search}",
             text(&hook["name"]),
             text(&hook["state"]),
             text(&hook["path"])
         )
     });
     Ok(ExitCode::SUCCESS)
+}
+
+/// How the candidate of a hook stands, if it has one.
+fn candidate(summary: &Value) -> String {
+    match summary["phase"].as_str() {
+        None => String::new(),
+        Some("none") => "  a promoted version serves".to_owned(),
+        Some(phase) => format!("  candidate: {}", printable(phase)),
+    }
 }
 
 fn order(hook: &str, word: &str) -> String {
@@ -208,6 +222,7 @@ pub(super) async fn events(flags: &EventsFlags) -> anyhow::Result<ExitCode> {
         What::Discard(which) => operator::discard(&flags.admin, which, flags.json).await?,
         What::RetryNow(which) => operator::retry_now(&flags.admin, which, flags.json).await?,
         What::Purge(which) => operator::purge(&flags.admin, which, flags.json).await?,
+        What::Erase(which) => erase::erase(&flags.admin, which, flags.json).await?,
         What::Tail(which) => tail::tail(&flags.admin, which, flags.json).await?,
         What::Stats => {
             let counts = flags.admin.ask("/api/v1/stats", None).await?;

@@ -60,7 +60,19 @@ struct Hook {
 /// broker, `_admin` for the admin API.
 const NOT_HOOKS: [&str; 3] = ["-", "_queue", "_admin"];
 
-/// Hooks with a problem, then refusals, newest first.
+/// An event that the filter of its hook has kept from running.
+#[derive(Debug, Deserialize)]
+struct Filtered {
+    event: String,
+    hook: String,
+    received_at: String,
+    reason: Option<String>,
+}
+
+/// The filtered events that are shown.
+const FILTERED_MAX: usize = 3;
+
+/// Hooks with a problem, then refusals, newest first, then the newest filtered events.
 pub(super) async fn explain(flags: &ExplainFlags) -> anyhow::Result<ExitCode> {
     let hooks: Vec<Hook> =
         serde_json::from_value(flags.admin.ask("/api/v1/hooks", None).await?).context(NO_ADMIN)?;
@@ -93,6 +105,10 @@ pub(super) async fn explain(flags: &ExplainFlags) -> anyhow::Result<ExitCode> {
         }
     }
 
+    for one in filtered(flags).await? {
+        lines.push(one.text(flags.json));
+    }
+
     let text = if !lines.is_empty() {
         lines.join("\n")
     } else if flags.json {
@@ -103,6 +119,18 @@ pub(super) async fn explain(flags: &ExplainFlags) -> anyhow::Result<ExitCode> {
 
     say!("{text}");
     Ok(ExitCode::SUCCESS)
+}
+
+/// The newest filtered events.
+async fn filtered(flags: &ExplainFlags) -> anyhow::Result<Vec<Filtered>> {
+    let hook = match flags.hook.as_deref() {
+        Some(name) if NOT_HOOKS.contains(&name) => return Ok(Vec::new()),
+        Some(name) => format!("&hook={name}"),
+        None => String::new(),
+    };
+    let path = format!("/api/v1/events?state=filtered&limit={FILTERED_MAX}{hook}");
+    let mut page = flags.admin.ask(&path, None).await?;
+    serde_json::from_value(page["events"].take()).context(NO_ADMIN)
 }
 
 fn unknown(hook: &str, hooks: &[Hook]) -> String {
@@ -188,6 +216,28 @@ fn line(refused: &Refused) -> String {
         .map(RefusedHead::text)
         .unwrap_or_default();
     format!("{at}  {hook}  {reason}{from}{status}{more}\n  {detail}{hint}{request}")
+}
+
+// === impl Filtered ===
+
+impl Filtered {
+    fn text(&self, json: bool) -> String {
+        let Filtered {
+            event,
+            hook,
+            received_at,
+            reason,
+        } = self;
+        let why = printable(reason.as_deref().unwrap_or_default());
+        if json {
+            let state = "filtered";
+            return serde_json::json!({ "hook": hook, "event": event, "state": state, "reason": why }).to_string();
+        }
+        format!(
+            "{received_at}  {hook}  filtered\n  {why}\n  hint: `landfall events replay {event}` runs it once; \
+             change `when` in [filter] of {hook}.toml to let such events run"
+        )
+    }
 }
 
 // === impl RefusedHead ===

@@ -61,11 +61,14 @@ pub(super) async fn invoke(flags: InvokeFlags) -> anyhow::Result<ExitCode> {
     } else {
         print(&invoked, &result);
     }
-    Ok(if result["outcome"] == "done" {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    // A filtered event is handled as the hook file says.
+    Ok(
+        if result["outcome"] == "done" || result["outcome"] == "filtered" {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        },
+    )
 }
 
 fn print(invoked: &Invoked, result: &Value) {

@@ -116,6 +116,19 @@ fn state(one: &Value) -> String {
         .as_str()
         .map(|why| format!("  discarded: {}", printable(why)))
         .unwrap_or_default();
+    let superseded = one["superseded_by"]
+        .as_str()
+        .map(|by| format!(" by {by}"))
+        .unwrap_or_default();
+    let batch = match (one["batch"].as_str(), one["batch_size"].as_i64()) {
+        (Some(first), Some(size)) if size > 1 => format!("  batch of {size} with {first}"),
+        _ => String::new(),
+    };
+    let erased = if one["erased_at"].is_string() {
+        " erased"
+    } else {
+        ""
+    };
     let due = one["due_in_ms"].as_u64().filter(|due| *due > 0);
     let due = due.map(|due| {
         format!(
@@ -126,7 +139,7 @@ fn state(one: &Value) -> String {
     let repeats = count(one, "duplicates", "not run as duplicates")
         + &count(one, "conflicts", "with this id and another body");
     format!(
-        "{}{resolved}{} attempt {}{replayed}{repeats}{reason}{discarded}",
+        "{}{resolved}{superseded}{erased}{} attempt {}{replayed}{repeats}{batch}{reason}{discarded}",
         text(&one["state"]),
         due.unwrap_or_default(),
         one["attempt"]

@@ -3,18 +3,22 @@
 mod add;
 mod audit;
 mod build;
+mod candidate;
 mod changes;
 mod check;
 mod command;
 mod demos;
 mod dev;
+mod erase;
 mod events;
 mod explain;
 mod flags;
 mod invoke;
 mod kv;
+mod ledger;
 mod listing;
 mod manual;
+mod mcp;
 mod new;
 mod operator;
 mod output;
@@ -27,10 +31,12 @@ mod save;
 mod send;
 mod served;
 mod server_sent;
+mod shape;
 mod show;
 mod tail;
 mod target;
 mod test;
+mod tried;
 mod up;
 mod verify;
 
@@ -104,6 +110,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Dev(flags) => block_on(dev::dev(flags)),
         Command::Test(flags) => block_on(test::test(flags)),
         Command::Invoke(flags) => block_on(invoke::invoke(flags)),
+        Command::Try(flags) => block_on(tried::try_component(flags)),
         Command::Add(flags) => block_on(add::add(flags)),
         Command::Push(flags) => block_on(push::push(flags)),
         Command::Verify(flags) => verify::verify(&flags),
@@ -111,11 +118,15 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Sign(flags) => send::sign(&flags),
         Command::Explain(flags) => block_on(explain::explain(&flags)),
         Command::Hooks(flags) => block_on(events::hooks(&flags)),
+        Command::Candidate(flags) => block_on(candidate::candidate(&flags)),
         Command::Events(flags) => block_on(events::events(&flags)),
         Command::Reconcile(flags) => block_on(reconcile::reconcile(&flags)),
+        Command::Shape(flags) => block_on(shape::shape(&flags)),
         Command::Rows(flags) => block_on(rows::rows(&flags)),
         Command::Kv(flags) => block_on(kv::kv(&flags)),
         Command::Audit(flags) => block_on(audit::audit(&flags)),
+        Command::Mcp(flags) => block_on(mcp::mcp(flags)),
+        Command::Ledger(flags) => block_on(ledger::ledger(&flags)),
         Command::Backup { to, data, json } => backup(&data, &to, json),
         Command::Providers(flags) => providers::providers(&flags),
         Command::Precompile { out, files, json } => block_on(precompile(&out, &files, json)),

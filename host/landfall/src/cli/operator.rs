@@ -127,6 +127,7 @@ fn replayed(sum: &Sum, is_dry: bool) -> String {
         ("waiting", "wait or run already"),
         ("repeated", "were replayed by another command meanwhile"),
         ("discarded", "are discarded and need --again"),
+        ("erased", "are erased: nothing is left to run"),
     ] {
         let count = sum.count(key);
         if count > 0 || (key == "waiting" && !is_dry) {
@@ -404,12 +405,13 @@ impl Sum {
 
     /// Number of events or deliveries that were examined, changed or not.
     fn looked_at(&self) -> usize {
-        const KEYS: [&str; 7] = [
+        const KEYS: [&str; 8] = [
             "events",
             "deliveries",
             "waiting",
             "repeated",
             "discarded",
+            "erased",
             "undecodable",
             "skipped",
         ];

@@ -188,6 +188,16 @@ fn link(delivery: &Value, key: &str, what: &str) -> String {
 fn one_delivery(delivery: &Value) {
     let links =
         link(delivery, "replay_of", "replay of") + &link(delivery, "resolved_by", "resolved by");
+    let superseded = match delivery["superseded_by"].as_str() {
+        Some(event) => format!(" by {event}"),
+        None => String::new(),
+    };
+    let batch = match (delivery["batch"].as_str(), delivery["batch_size"].as_i64()) {
+        (Some(first), Some(size)) if size > 1 => {
+            format!(", in a batch of {size} whose attempts are at {first}")
+        }
+        _ => String::new(),
+    };
     let due = delivery["due_in_ms"]
         .as_u64()
         .map(|ms| format!(", due in {}", duration(ms as f64)))
@@ -204,7 +214,7 @@ fn one_delivery(delivery: &Value) {
         Some(times) => format!(", deferred {times} times"),
     };
     say!(
-        "\ndelivery {}   {}{due}{deferred}{links}{why}",
+        "\ndelivery {}   {}{superseded}{due}{deferred}{links}{batch}{why}",
         delivery["delivery"],
         text(&delivery["state"])
     );

@@ -21,7 +21,7 @@ pub(super) struct TailFlags {
     /// Only deliveries of this hook.
     #[arg(long)]
     hook: Option<String>,
-    /// Only changes to this state: `pending`, `done`, `dead`, `discarded`.
+    /// Only changes to this state: `pending`, `done`, `dead`, `discarded`, `filtered`, `superseded`.
     #[arg(long)]
     state: Option<String>,
 }

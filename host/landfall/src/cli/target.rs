@@ -69,6 +69,15 @@ impl AdminFlags {
         self.answer(&node, status, &text)
     }
 
+    /// Status and text of what the node answers to a call of the MCP server.
+    pub(super) async fn ask_for_mcp(
+        &self,
+        path: &str,
+        post: Option<String>,
+    ) -> anyhow::Result<(u16, String)> {
+        self.node()?.for_mcp().ask(path, post).await
+    }
+
     /// The stream that the node answers to a GET.
     pub(super) async fn follow(&self, path: &str) -> anyhow::Result<Streamed> {
         let node = self.node()?;
@@ -91,7 +100,10 @@ impl AdminFlags {
     fn node(&self) -> anyhow::Result<AdminAt> {
         Ok(match &self.token {
             Some(reference) => AdminAt {
-                token: Some(app::secret(reference)?),
+                token: Some(
+                    app::secret(reference)
+                        .context("the admin token of --token or LANDFALL_ADMIN_TOKEN")?,
+                ),
                 ..AdminAt::open(self.url())
             },
             None => AdminAt::found(self.url()),

@@ -7,10 +7,11 @@ use sha2::{Digest, Sha256};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::held;
 use super::query::{Cached, millis, received};
 use crate::state_column::StateColumn;
 use crate::steps::{Accepted, Fence, NewEvent, OpenState, SHARED_LEASE};
-use landfall_model::{DedupKey, DeliveryState, EventId};
+use landfall_model::{Admission, DedupKey, DeliveryState, EventId};
 
 /// Longer keys are stored as their digest.
 const KEY_BYTES_MAX: usize = 512;
@@ -40,6 +41,9 @@ pub(super) async fn accept(
     } = Keys::of(new);
     let order_key = new.order_key.as_deref().map(|key| indexed(key.as_bytes()));
     let timing = new.stored.timing();
+    // An event that waits has its order key when it may run, and no lease before.
+    let runs = new.admission == Admission::Run;
+    let (order_now, owner) = (order_key.as_ref().filter(|_| runs), owner.filter(|_| runs));
     let sql = "SELECT kind, other, delivery, state, wait, reply
                FROM accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, false, $16, $17)";
     let row = transaction
@@ -56,7 +60,7 @@ pub(super) async fn accept(
                 &key,
                 &body_key,
                 &window,
-                &order_key,
+                &order_now,
                 &millis(new.delay),
                 &owner,
                 &millis(SHARED_LEASE),
@@ -73,6 +77,9 @@ pub(super) async fn accept(
     let other = row
         .get::<_, Option<Uuid>>(1)
         .map(|id| EventId::from_bytes(id.into_bytes()));
+    if !runs && row.get::<_, i32>(0) != 1 {
+        held::admit(transaction, event, &new.admission, order_key.as_deref()).await?;
+    }
     Ok(match (row.get::<_, i32>(0), other) {
         (1, Some(of)) => Accepted::repeat(of, open_state(&row, 3), row.get(5)),
         (2, conflict) => Accepted::New { fence, conflict },
@@ -121,9 +128,15 @@ pub(super) fn open_state(row: &Row, at: usize) -> Option<OpenState> {
     let StateColumn(state) = row.get(at);
     let wait_ms = row.get::<_, Option<i64>>(at + 1).unwrap_or(0).max(0);
     match state {
-        DeliveryState::Pending => Some(OpenState::Pending(Duration::from_millis(wait_ms as u64))),
+        DeliveryState::Pending | DeliveryState::Waiting => {
+            Some(OpenState::Pending(Duration::from_millis(wait_ms as u64)))
+        }
         DeliveryState::Running => Some(OpenState::Running),
         DeliveryState::Dead => Some(OpenState::Replayed),
-        DeliveryState::Done | DeliveryState::Resolved | DeliveryState::Discarded => None,
+        DeliveryState::Done
+        | DeliveryState::Resolved
+        | DeliveryState::Discarded
+        | DeliveryState::Filtered
+        | DeliveryState::Superseded => None,
     }
 }

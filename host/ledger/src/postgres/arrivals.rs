@@ -7,6 +7,7 @@ use deadpool_postgres::Object;
 use uuid::Uuid;
 
 use super::accept::{Keys, open_state};
+use super::privacy;
 use super::query::{Cached, deferred, millis, received};
 use crate::steps::{Accepted, AlreadyEnded, Fence, Received, SHARED_LEASE, Started};
 use landfall_model::{DedupKey, EventId};
@@ -60,6 +61,9 @@ pub(super) async fn start(
             ],
         )
         .await?;
+    if let Some(cause) = new.stored.caused_by() {
+        privacy::set_cause_of_received(client, &event.id, cause).await?;
+    }
     let other = row
         .get::<_, Option<Uuid>>(5)
         .map(|id| EventId::from_bytes(id.into_bytes()));

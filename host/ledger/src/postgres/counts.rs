@@ -13,7 +13,7 @@ use super::query::{Cached, within};
 use crate::counts::{CountLine, add_up};
 use crate::error::LedgerError;
 use crate::shown::Count;
-use crate::state_column::{DONE, PENDING, RUNNING, StateColumn};
+use crate::state_column::{DONE, PENDING, RUNNING, StateColumn, WAITING};
 use landfall_model::{DeliveryState, lock};
 
 /// How often a node makes one row of the rows of each hook.
@@ -124,6 +124,7 @@ pub(super) async fn count(client: &Object) -> Result<Vec<Count>, Error> {
          FROM deliveries WHERE state < {DONE} AND order_key IS NOT NULL AND state = {PENDING} AND blocked GROUP BY hook
          UNION ALL SELECT hook, {PENDING}, count(*)
          FROM deliveries WHERE state = {PENDING} AND blocked AND order_key IS NULL GROUP BY hook
+         UNION ALL SELECT hook, {WAITING}, count(*) FROM deliveries WHERE state = {WAITING} GROUP BY hook
          UNION ALL SELECT hook, {RUNNING}, count(*) FROM deliveries WHERE state = {RUNNING} GROUP BY hook
          UNION ALL SELECT hook, state::integer, count(*) FROM deliveries WHERE state > {DONE} GROUP BY hook, state"
     );

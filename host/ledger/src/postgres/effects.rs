@@ -9,6 +9,7 @@ use deadpool_postgres::{Object, Transaction};
 
 use super::accept::accept;
 use super::finish::{self, Ended};
+use super::privacy;
 use super::query::{Cached, millis};
 use crate::error::LedgerError;
 use crate::steps::{AttemptRecord, Committed, Disposition, Fence, Refused, Results};
@@ -29,6 +30,8 @@ struct Change {
     /// `None`: the key is deleted.
     value: Option<KvValue>,
     until: Option<i64>,
+    /// The value is of this event alone: several may have added to a number.
+    is_of_event: bool,
 }
 
 /// Ends a lease and stores the results of its attempt. SQLite: `finish::finish`.
@@ -154,6 +157,7 @@ async fn prepare(
             key: key.as_bytes().to_vec(),
             value,
             until,
+            is_of_event: matches!(change, KvChange::Set(..)),
         });
     }
 
@@ -245,20 +249,28 @@ async fn store_results(
     }
 
     if !set.is_empty() {
-        let (mut keys, mut texts, mut values, mut untils) =
-            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for Change { key, value, until } in set {
+        let (mut keys, mut texts, mut values, mut untils, mut events) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for Change {
+            key,
+            value,
+            until,
+            is_of_event,
+        } in set
+        {
             let value = value.expect("partitioned");
+            events.push(is_of_event.then(|| event.id.uuid()));
             keys.push(key);
             texts.push(value.is_text);
             values.push(value.bytes.to_vec());
             untils.push(until);
         }
-        let sql = "INSERT INTO kv (hook, key, is_text, value, until)
-                   SELECT $1, * FROM unnest($2::bytea[], $3::boolean[], $4::bytea[], $5::bigint[])
-                   ON CONFLICT (hook, key) DO UPDATE SET is_text = excluded.is_text, value = excluded.value, until = excluded.until";
+        let sql = "INSERT INTO kv (hook, key, is_text, value, until, event_id)
+                   SELECT $1, * FROM unnest($2::bytea[], $3::boolean[], $4::bytea[], $5::bigint[], $6::uuid[])
+                   ON CONFLICT (hook, key) DO UPDATE SET is_text = excluded.is_text, value = excluded.value, until = excluded.until,
+                       event_id = excluded.event_id";
         transaction
-            .execute_cached(sql, &[&hook, &keys, &texts, &values, &untils])
+            .execute_cached(sql, &[&hook, &keys, &texts, &values, &untils, &events])
             .await?;
     }
 
@@ -279,6 +291,7 @@ async fn store_results(
 
     for new in &results.emitted {
         accept(transaction, new, None).await?;
+        privacy::set_cause(transaction, &new.stored.event().id, &event.id).await?;
     }
     Ok(())
 }

@@ -32,6 +32,7 @@ pub(super) async fn finish(
         Disposition::Retry(pause) | Disposition::Defer(pause) => {
             (DeliveryState::Pending, millis(*pause), Some(reason.clone()))
         }
+        Disposition::Split(why) => (DeliveryState::Pending, 0, Some(plain(why))),
         Disposition::Dead(why) => (DeliveryState::Dead, 0, Some(plain(why))),
     };
     let sql = "SELECT finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
@@ -62,6 +63,12 @@ pub(super) async fn finish(
         // The provider sends a refused event again, and that is no duplicate.
         let sql = "DELETE FROM dedup i USING deliveries d WHERE d.id = $1 AND i.event = d.event";
         transaction.execute_cached(sql, &[&fence.delivery]).await?;
+    }
+    if ended == Ended::Now && matches!(disposition, Disposition::Split(_)) {
+        let sql = "SELECT split_batch($1)";
+        transaction
+            .query_one_cached(sql, &[&fence.delivery])
+            .await?;
     }
     if ended == Ended::Now && matches!(disposition, Disposition::Defer(_)) {
         count_deferral(transaction, fence).await?;
@@ -110,7 +117,7 @@ pub(super) async fn record(
     let (id, hook): (_, &str) = (event.id.uuid(), &event.hook);
     let (state, why) = match disposition {
         Disposition::Done(_) => (DeliveryState::Done, None),
-        Disposition::Retry(_) | Disposition::Defer(_) => {
+        Disposition::Retry(_) | Disposition::Defer(_) | Disposition::Split(_) => {
             (DeliveryState::Dead, Some(attempt.outcome.to_owned()))
         }
         Disposition::Dead(why) => (DeliveryState::Dead, Some(plain(why))),

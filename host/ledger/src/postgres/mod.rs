@@ -6,17 +6,22 @@ mod accept;
 mod activity;
 mod arrivals;
 mod audit;
+mod candidates;
 mod connect;
 mod counts;
 mod effects;
 mod finish;
 mod grants;
 mod health;
+mod held;
 mod hints;
 mod lead;
 mod operator;
+mod privacy;
 mod query;
+mod raw;
 mod read;
+mod recordings;
 mod schema;
 mod tls;
 mod traits;
@@ -31,6 +36,7 @@ use uuid::Uuid;
 
 use super::commit_times::CommitTimes;
 use super::error::{LedgerError, OpenError};
+use super::held::NOT_HELD;
 use super::state_column::{PENDING, RUNNING};
 use super::steps::{Claimed, Fence, SHARED_LEASE};
 use connect::open_error;
@@ -204,7 +210,8 @@ impl Postgres {
     }
 }
 
-/// Leases due deliveries of one hook. Also returns when its next one is due. SQLite:
+/// Closes the groups of one hook that are due, and leases its due deliveries. Also returns when the
+/// next of either is due. SQLite:
 /// `leases::claim`.
 async fn claim(
     client: &Object,
@@ -213,6 +220,8 @@ async fn claim(
     owner: Uuid,
 ) -> Result<(Arc<str>, Vec<Claimed>, Option<LedgerTime>), tokio_postgres::Error> {
     let (name, lease): (&str, _) = (hook, millis(SHARED_LEASE));
+    held::close_due(client, name).await?;
+    landfall_model::kill_point!("group-closed");
     let sql = format!(
         "WITH due AS MATERIALIZED (
              SELECT id FROM deliveries
@@ -220,15 +229,18 @@ async fn claim(
              ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED),
          taken AS (
              UPDATE deliveries d SET state = {RUNNING}, attempt = d.attempt + 1, owner = $3, lease_until = now_ms() + $4
-             FROM due WHERE d.id = due.id RETURNING d.id, d.attempt, d.replayed, d.event, d.due, d.deferrals,
-                 d.deferred_since)
+             FROM due WHERE d.id = due.id RETURNING d.id, d.attempt, d.replayed, d.event, d.due,
+                 d.deferrals + d.batch_attempts AS deferrals, d.deferred_since, d.batch,
+                 coalesce(d.attempt = 1 AND d.reason = '{NOT_HELD}', false) AS unheld)
          SELECT t.id, t.attempt, t.replayed, e.id, e.hook, e.received_ms, e.head, e.body_digest, e.checksum, p.body,
-             t.due, t.deferrals, t.deferred_since
+             t.due, t.deferrals, t.deferred_since, t.batch, t.unheld
          FROM taken t LEFT JOIN events e ON e.seq = t.event LEFT JOIN payloads p ON p.event = t.event ORDER BY t.due"
     );
     let rows = client
         .query_cached(&sql, &[&name, &(max as i64), &owner, &lease])
         .await?;
+    let leaders: Vec<i64> = rows.iter().filter_map(leader).collect();
+    let mut members = held::members(client, &leaders).await?;
     let claimed = rows.iter().map(|row| Claimed {
         fence: Fence {
             delivery: row.get(0),
@@ -238,11 +250,21 @@ async fn claim(
         event: event_of(row, 3),
         replayed: row.get(2),
         due: LedgerTime(row.get(10)),
+        unheld: row.get(14),
+        members: members.remove(&row.get::<_, i64>(0)).unwrap_or_default(),
     });
+    let claimed = claimed.collect();
 
     let next = format!(
-        "SELECT min(due) FROM deliveries WHERE hook = $1 AND state = {PENDING} AND NOT blocked"
+        "SELECT least((SELECT min(due) FROM deliveries WHERE hook = $1 AND state = {PENDING} AND NOT blocked),
+                      (SELECT min(due) FROM held WHERE hook = $1))"
     );
     let next: Option<i64> = client.query_one_cached(&next, &[&name]).await?.get(0);
-    Ok((hook.clone(), claimed.collect(), next.map(LedgerTime)))
+    Ok((hook.clone(), claimed, next.map(LedgerTime)))
+}
+
+/// The number of a claimed delivery, if it carries a batch.
+fn leader(row: &tokio_postgres::Row) -> Option<i64> {
+    let (delivery, batch): (i64, Option<i64>) = (row.get(0), row.get(13));
+    (batch == Some(delivery)).then_some(delivery)
 }

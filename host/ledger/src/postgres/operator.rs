@@ -33,6 +33,7 @@ fn replayed(row: &Row) -> Replayed {
         3 => Replayed::Discarded,
         4 => Replayed::Repeated,
         5 => Replayed::Undecodable,
+        6 => Replayed::Erased,
         _ => Replayed::Unknown,
     }
 }
@@ -61,6 +62,8 @@ pub(super) async fn operate(
 
 /// One step of `History::purge`. SQLite: `operator::purge`.
 pub(super) async fn purge(client: &Object, hook: &str, limit: i32) -> Result<Purged, Error> {
+    let candidates = "DELETE FROM candidates WHERE hook = $1";
+    client.execute_cached(candidates, &[&hook]).await?;
     let sql = "SELECT removed, forgotten, rows_gone, values_gone FROM purge($1, $2)";
     Ok(purged(
         &client.query_one_cached(sql, &[&hook, &limit]).await?,

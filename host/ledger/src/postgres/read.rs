@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::query::{Cached, event_of};
 use crate::backlog::{self, BacklogLine, HookBacklog};
+use crate::held::waits_for;
 use crate::shown::{
     Content, Filter, Listed, Parts, Repeats, SINCE_EVENTS_MAX, Shown, ShownAttempt, StoredRow,
     StoredTiming, StoredValue, first_id_since, time_of_day,
@@ -19,7 +20,7 @@ use crate::state_column::{DEAD, PENDING, StateColumn};
 use landfall_model::clock::to_ms;
 use landfall_model::{DeliveryState, EventId, KvValue, LedgerTime};
 
-/// Hooks with pending deliveries, and when the first of each is due. SQLite:
+/// Hooks with pending deliveries or open groups, and when the first of each is due. SQLite:
 /// `leases::hooks_with_work`.
 pub(super) async fn hooks_with_work(client: &Object) -> Result<Vec<(String, LedgerTime)>, Error> {
     // The index leads from one hook to the next, however many deliveries each has.
@@ -29,10 +30,13 @@ pub(super) async fn hooks_with_work(client: &Object) -> Result<Vec<(String, Ledg
              UNION ALL
              SELECT (SELECT min(d.hook) FROM deliveries d
                      WHERE d.state = {PENDING} AND NOT d.blocked AND d.hook > names.hook)
-             FROM names WHERE names.hook IS NOT NULL)
-         SELECT hook, (SELECT min(due) FROM deliveries d
-                       WHERE d.hook = names.hook AND d.state = {PENDING} AND NOT d.blocked)
-         FROM names WHERE hook IS NOT NULL"
+             FROM names WHERE names.hook IS NOT NULL),
+         work AS (
+             SELECT hook, (SELECT min(due) FROM deliveries d
+                           WHERE d.hook = names.hook AND d.state = {PENDING} AND NOT d.blocked) AS due
+             FROM names WHERE hook IS NOT NULL
+             UNION ALL SELECT hook, min(due) FROM held GROUP BY hook)
+         SELECT hook, min(due) FROM work WHERE due IS NOT NULL GROUP BY hook"
     );
     let rows = client.query_cached(&sql, &[]).await?;
     Ok(rows
@@ -42,7 +46,14 @@ pub(super) async fn hooks_with_work(client: &Object) -> Result<Vec<(String, Ledg
 }
 
 const LISTED: &str = "d.id, e.id, d.hook, e.received_ms, d.state, d.attempt, d.due, d.reason, d.replayed, e.body_bytes,
-    e.duplicates, e.conflicts, d.replay_of, d.resolved_by, d.discarded, d.deferrals";
+    e.duplicates, e.conflicts, d.replay_of, d.resolved_by, d.discarded, d.deferrals, d.flow,
+    CASE WHEN d.debounced IS NOT NULL AND d.state = state_superseded() THEN (
+        SELECT r.id FROM deliveries o JOIN events r ON r.seq = o.event
+        WHERE o.debounced = d.debounced AND o.state <> state_superseded() LIMIT 1) END,
+    CASE WHEN d.batch IS NOT NULL THEN (
+        SELECT r.id FROM deliveries o JOIN events r ON r.seq = o.event WHERE o.id = d.batch) END,
+    CASE WHEN d.batch IS NOT NULL THEN (SELECT count(*) FROM deliveries o WHERE o.batch = d.batch) END,
+    e.erased_ms";
 
 /// The state in a column, for an operator. A damaged value counts as dead, so that the operator
 /// sees the delivery and can replay it.
@@ -61,7 +72,8 @@ fn listed(row: &Row, now: LedgerTime) -> Listed {
         received_at: time_of_day(row.get(3)),
         state,
         attempt: row.get::<_, i32>(5) as u32,
-        due_in_ms: (state == DeliveryState::Pending).then(|| now.until(due).as_millis() as u64),
+        due_in_ms: matches!(state, DeliveryState::Pending | DeliveryState::Waiting)
+            .then(|| now.until(due).as_millis() as u64),
         reason: row.get(7),
         replayed: row.get(8),
         body_bytes: row.get(9),
@@ -71,6 +83,12 @@ fn listed(row: &Row, now: LedgerTime) -> Listed {
         resolved_by: row.get(13),
         discarded: row.get(14),
         deferrals: row.get::<_, i32>(15) as u32,
+        waits_for: (state == DeliveryState::Waiting)
+            .then(|| waits_for(i64::from(row.get::<_, i16>(16)))),
+        superseded_by: event_id(row, 17),
+        batch: event_id(row, 18),
+        batch_size: row.get(19),
+        erased_at: row.get::<_, Option<i64>>(20).map(time_of_day),
     }
 }
 
@@ -362,6 +380,7 @@ pub(super) async fn kv_page(
         expires_in_ms: row
             .get::<_, Option<i64>>(4)
             .map(|left| left.max(0).unsigned_abs()),
+        damaged: false,
     };
     Ok(rows.iter().map(value).collect())
 }

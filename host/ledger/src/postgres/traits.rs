@@ -9,26 +9,31 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::query::{Cached, millis, split, within};
+use super::query::{Cached, millis, plain, split, within};
 use super::writer::Job;
 use super::{
-    PRUNE_STEP, Postgres, activity, arrivals, audit, claim, counts, effects, operator, read,
+    PRUNE_STEP, Postgres, activity, arrivals, audit, claim, counts, effects, held, operator,
+    privacy, raw, read, recordings,
 };
 use crate::activity::{Activity, ActivityQuery};
 use crate::audit::{AuditEntry, AuditFilter, NewAudit};
 use crate::backlog::LedgerUse;
 use crate::commit_times::CommitObserver;
+use crate::erase::{Erasure, Scrubbed};
 use crate::error::LedgerError;
+use crate::held::Stranded;
 use crate::lead::Lead;
+use crate::raw::{RawChange, RawCursor, RawKind, RawRecord};
+use crate::recordings::{NewRecording, RecordingFilter, StoredRecording};
 use crate::shown::{Content, Count, Filter, Listed, Parts, Purged, Shown, StoredRow, StoredValue};
 use crate::state_column::{PENDING, RUNNING};
 use crate::steps::{
     Accepted, AttemptRecord, Claimed, Committed, Disposition, Fence, NewEvent, Received,
     ReplayOrder, Replayed, SHARED_LEASE, Started, Step, UNFINISHED_MAX,
 };
-use crate::traits::{Deliveries, History, Kv, Notes};
+use crate::traits::{Deliveries, History, Kv, Notes, RawRecords};
 use landfall_model::stored_event::Stored;
-use landfall_model::{DedupKey, Event, EventId, KvValue, LedgerTime, lock};
+use landfall_model::{DedupKey, Event, EventId, HookRetentions, KvValue, LedgerTime, lock};
 
 #[async_trait]
 impl Deliveries for Postgres {
@@ -169,6 +174,24 @@ impl Deliveries for Postgres {
         .map(drop)
     }
 
+    async fn split(&self, fence: Fence, why: String) -> Result<(), LedgerError> {
+        let (number, why) = (fence.attempt as i32, plain(&why));
+        let split = self.ask(async |client| {
+            let sql = "SELECT split_lease($1, $2, $3)";
+            client
+                .query_one_cached(sql, &[&fence.delivery, &number, &why])
+                .await
+                .map(drop)
+        });
+        self.record_reachability(split.await)
+    }
+
+    async fn free_stranded(&self, after: Option<(String, i64)>) -> Result<Stranded, LedgerError> {
+        let after = after.unwrap_or_default();
+        self.ask(async |client| held::free_stranded(client, &after).await)
+            .await
+    }
+
     async fn release(&self, fences: Vec<Fence>, pause: Duration) -> Result<(), LedgerError> {
         let (deliveries, attempts) = split(&fences);
         let sql = format!(
@@ -256,27 +279,40 @@ impl Deliveries for Postgres {
             .try_queue(Job::record(Box::new(stored), attempt, disposition))
     }
 
-    async fn prune(&self) -> Result<usize, LedgerError> {
-        let (bodies, all) = (
-            millis(self.retention.bodies),
-            millis(self.retention.deliveries),
-        );
+    async fn store_recordings(&self, new: Vec<NewRecording>) -> Result<Vec<usize>, LedgerError> {
+        self.ask(async |client| recordings::store(client, &new).await)
+            .await
+    }
+
+    async fn prune(&self, hooks: HookRetentions) -> Result<usize, LedgerError> {
         let mut removed = 0;
         loop {
-            let sql = "SELECT prune($1, $2, $3)";
-            let step = self
-                .ask(async |client| {
-                    client
-                        .query_one_cached(sql, &[&bodies, &all, &PRUNE_STEP])
-                        .await?
-                        .try_get::<_, i32>(0)
-                })
-                .await?;
-            removed += step as usize;
-            if step < PRUNE_STEP {
-                return Ok(removed);
+            let step = self.ask(async |client| privacy::prune_expired(client, PRUNE_STEP).await);
+            let step = step.await?;
+            let limit = i64::from(PRUNE_STEP);
+            let expire = self.ask(async |client| recordings::expire(client, limit).await);
+            let expired = expire.await? as usize;
+            removed += step as usize + expired;
+            if step < PRUNE_STEP && expired < PRUNE_STEP as usize {
+                break;
             }
         }
+
+        for hook in self.ask(privacy::stored_hooks).await? {
+            let Some(kept) = self.retention.of(hooks.of(&hook)) else {
+                continue;
+            };
+            loop {
+                let step = self
+                    .ask(async |client| privacy::prune_hook(client, &hook, kept, PRUNE_STEP).await);
+                let step = step.await?;
+                removed += step as usize;
+                if step < PRUNE_STEP {
+                    break;
+                }
+            }
+        }
+        Ok(removed)
     }
 
     async fn put_own(
@@ -342,6 +378,34 @@ impl History for Postgres {
             .await
     }
 
+    async fn erase(
+        &self,
+        events: Vec<EventId>,
+        at_ms: i64,
+        dry_run: bool,
+    ) -> Result<Vec<Erasure>, LedgerError> {
+        let mut results = Vec::with_capacity(events.len());
+        for event in &events {
+            let erased =
+                self.ask(async |client| privacy::erase(client, event, at_ms, dry_run).await);
+            results.push(erased.await?);
+        }
+        Ok(results)
+    }
+
+    async fn emitted_by(
+        &self,
+        events: Vec<EventId>,
+        limit: usize,
+    ) -> Result<Vec<EventId>, LedgerError> {
+        self.ask(async |client| privacy::emitted_by(client, &events, limit).await)
+            .await
+    }
+
+    async fn scrub(&self) -> Result<Scrubbed, LedgerError> {
+        Ok(Scrubbed::Elsewhere)
+    }
+
     async fn purgeable(&self, hook: String) -> Result<Purged, LedgerError> {
         self.ask(async |client| operator::purgeable(client, &hook).await)
             .await
@@ -364,6 +428,14 @@ impl History for Postgres {
         parts: Parts,
     ) -> Result<HashMap<i64, Content>, LedgerError> {
         self.ask(async |client| read::contents(client, &deliveries, parts).await)
+            .await
+    }
+
+    async fn recordings(
+        &self,
+        filter: RecordingFilter,
+    ) -> Result<Vec<StoredRecording>, LedgerError> {
+        self.ask(async |client| recordings::list(client, &filter).await)
             .await
     }
 
@@ -492,5 +564,27 @@ impl Notes for Postgres {
                 .map(drop)
         });
         self.record_reachability(stored.await)
+    }
+}
+
+#[async_trait]
+impl RawRecords for Postgres {
+    async fn raw(
+        &self,
+        kind: RawKind,
+        after: Option<RawCursor>,
+        limit: usize,
+    ) -> Result<Vec<RawRecord>, LedgerError> {
+        let after = after.unwrap_or_default();
+        self.ask(async |client| raw::list(client, kind, &after, limit).await)
+            .await
+    }
+
+    async fn replace_raw(&self, changes: Vec<RawChange>) -> Result<usize, LedgerError> {
+        within(async {
+            let mut client = self.client().await?;
+            Ok(raw::replace(&mut client, &changes).await?)
+        })
+        .await
     }
 }

@@ -18,9 +18,10 @@ use super::finish::{Ended, finish, record};
 use super::query::{Cached, within};
 use crate::commit_times::CommitTimes;
 use crate::error::LedgerError;
+use crate::held::{BATCH, DEBOUNCE};
 use crate::steps::{Accepted, AttemptRecord, Committed, Disposition, Fence, NewEvent};
-use landfall_model::lock;
 use landfall_model::stored_event::Stored;
+use landfall_model::{Admission, lock};
 
 /// Jobs in a queue. Further callers wait until there is space, up to `QUEUE_TIMEOUT`.
 const WAITING_MAX: usize = 4096;
@@ -80,6 +81,16 @@ enum Written {
 
 /// When other nodes were last notified about a hook.
 type Notified = Arc<std::sync::Mutex<HashMap<String, Instant>>>;
+
+/// The place of a job in its batch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank<'a> {
+    hook: &'a str,
+    /// The step and the key of the group that the event joins.
+    group: (i64, &'a [u8]),
+    order_key: &'a str,
+    delivery: i64,
+}
 
 // === impl Writer ===
 
@@ -198,16 +209,20 @@ impl Job {
     }
 
     /// The order of jobs in a batch. All nodes sort alike, so that few deadlocks occur. Events of
-    /// one order key keep their order.
-    fn rank(&self) -> (&str, &str, i64) {
+    /// one order key or one group keep their order.
+    fn rank(&self) -> Rank<'_> {
         match &self.step {
-            JobStep::Accept { new, .. } => (
-                &new.stored.event().hook,
-                new.order_key.as_deref().unwrap_or_default(),
-                0,
-            ),
-            JobStep::Finish { fence, .. } => ("", "", fence.delivery),
-            JobStep::Record { .. } => ("", "", 0),
+            JobStep::Accept { new, .. } => Rank {
+                hook: &new.stored.event().hook,
+                group: group_of(&new.admission),
+                order_key: new.order_key.as_deref().unwrap_or_default(),
+                delivery: 0,
+            },
+            JobStep::Finish { fence, .. } => Rank {
+                delivery: fence.delivery,
+                ..Rank::default()
+            },
+            JobStep::Record { .. } => Rank::default(),
         }
     }
 
@@ -247,6 +262,20 @@ impl Job {
             }
             _ => None,
         }
+    }
+}
+
+/// The group whose row the event locks: its step and its key. Debounced groups are first, then
+/// batches, then order keys, as in the transaction that closes groups.
+fn group_of(admission: &Admission) -> (i64, &[u8]) {
+    const NONE: (i64, &[u8]) = (i64::MAX, &[]);
+    match admission {
+        Admission::Run | Admission::Filtered(_) => NONE,
+        Admission::Hold(hold) => match (&hold.debounce, &hold.batch) {
+            (Some(debounce), _) => (DEBOUNCE, &debounce.key[..]),
+            (None, Some(batch)) => (BATCH, &batch.key[..]),
+            (None, None) => NONE,
+        },
     }
 }
 

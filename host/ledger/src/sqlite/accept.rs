@@ -5,9 +5,9 @@ use rusqlite::Connection;
 
 use super::bound::SizeBound;
 use super::events::{self, Earlier, Known};
-use super::{deliveries, operator};
+use super::{deliveries, held, operator};
 use crate::steps::{Accepted, Fence, NewEvent, OpenState, Replayed};
-use landfall_model::{DedupKey, EventId, LedgerTime};
+use landfall_model::{Admission, DedupKey, EventId, LedgerTime};
 
 /// Stores a new event with its delivery, unless it repeats an earlier event. `None`: the ledger has
 /// reached its size limit and cannot make room. Without `bound`, the size is not checked. Postgres:
@@ -79,6 +79,12 @@ fn insert_delivery(
     let hook = &*new.stored.event().hook;
     let order_key = new.order_key.as_deref();
     let due = now.plus(new.delay);
+    if new.admission != Admission::Run {
+        let delivery = deliveries::insert(connection, event, hook, None, due, false)?;
+        held::admit(connection, delivery, hook, &new.admission, order_key, now)?;
+        return Ok((delivery, None));
+    }
+
     // Without an order key, no earlier delivery can block it.
     if new.run_now && order_key.is_none() {
         let fence = deliveries::insert_started(connection, event, hook, due, owner, now)?;

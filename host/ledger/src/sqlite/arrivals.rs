@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::bound::SizeBound;
 use super::events::Known;
-use super::{deliveries, events, leases, retention};
+use super::{deliveries, erase, events, leases, retention};
 use crate::state_column::{DISCARDED, PENDING, RUNNING, StateColumn};
 use crate::steps::{AlreadyEnded, Deferred, Fence, LEASE, OpenState, Received, Started};
 use landfall_model::{DedupKey, DeliveryState, LedgerTime};
@@ -70,6 +70,9 @@ fn start_new(
     }
 
     let seq = events::insert(connection, &new.stored)?;
+    if let Some(cause) = new.stored.caused_by() {
+        erase::set_cause(connection, &event.id, cause)?;
+    }
     if let Some(key) = key {
         events::remember(connection, hook, &key, seq, now)?;
     }

@@ -14,7 +14,7 @@ use rusqlite::{Connection, OpenFlags, params};
 use super::files::beside;
 use super::retention;
 use crate::error::{LedgerError, OverBound};
-use crate::state_column::{DISCARDED, DONE, StateColumn};
+use crate::state_column::{DONE, LAST, StateColumn};
 use landfall_model::{DeliveryState, lock};
 
 /// Deliveries that are removed in one step.
@@ -205,7 +205,7 @@ impl SizeBound {
         let sql = format!(
             "SELECT d.id, d.event, d.state, d.pruned, e.body_bytes, octet_length(e.head)
              FROM deliveries d JOIN events e ON e.seq = d.event
-             WHERE d.hook = ? AND d.state >= {DONE} AND d.state <= {DISCARDED} ORDER BY d.ended LIMIT ?"
+             WHERE d.hook = ? AND d.state >= {DONE} AND d.state <= {LAST} ORDER BY d.ended LIMIT ?"
         );
         let mut select = connection.prepare_cached(&sql)?;
         let mut rows = select.query(params![hook, STEP])?;
@@ -292,7 +292,7 @@ fn by_size(connection: &Connection) -> rusqlite::Result<Vec<HookUse>> {
 
 fn has_ended(connection: &Connection) -> rusqlite::Result<bool> {
     let sql = format!(
-        "SELECT EXISTS (SELECT 1 FROM deliveries WHERE state >= {DONE} AND state <= {DISCARDED})"
+        "SELECT EXISTS (SELECT 1 FROM deliveries WHERE state >= {DONE} AND state <= {LAST})"
     );
     connection
         .prepare_cached(&sql)?

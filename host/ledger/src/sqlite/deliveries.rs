@@ -125,11 +125,16 @@ pub(super) fn latest(
     };
 
     let open = match state {
-        DeliveryState::Pending => Some(OpenState::Pending(now.until(due))),
+        DeliveryState::Pending | DeliveryState::Waiting => Some(OpenState::Pending(now.until(due))),
         DeliveryState::Running => Some(OpenState::Running),
         DeliveryState::Dead => Some(OpenState::Replayed),
-        // A discarded event counts as handled: the operator decided so.
-        DeliveryState::Done | DeliveryState::Resolved | DeliveryState::Discarded => None,
+        // A discarded event counts as handled: the operator decided so. So does one that the flow of
+        // its hook keeps from running.
+        DeliveryState::Done
+        | DeliveryState::Resolved
+        | DeliveryState::Discarded
+        | DeliveryState::Filtered
+        | DeliveryState::Superseded => None,
     };
 
     Ok((open, reply))
@@ -229,17 +234,20 @@ pub(super) struct Links {
     pub has_order_key: bool,
     /// It repeats another delivery.
     pub is_repeat: bool,
+    /// It carries a batch.
+    pub is_batch: bool,
 }
 
 /// The links of a delivery. Reading its row is cheaper than an update that finds nothing to change.
 pub(super) fn links(connection: &Connection, delivery: i64) -> rusqlite::Result<Links> {
-    let sql = "SELECT order_key IS NOT NULL, replay_of IS NOT NULL FROM deliveries WHERE id = ?";
+    let sql = "SELECT order_key IS NOT NULL, replay_of IS NOT NULL, batch IS id FROM deliveries WHERE id = ?";
     connection
         .prepare_cached(sql)?
         .query_row([delivery], |row| {
             Ok(Links {
                 has_order_key: row.get(0)?,
                 is_repeat: row.get(1)?,
+                is_batch: row.get(2)?,
             })
         })
 }
@@ -258,7 +266,18 @@ pub(super) fn resolve_repeated(connection: &Connection, delivery: i64) -> rusqli
         .map(drop)
 }
 
-/// Lets the next delivery of the same order key run. Postgres: `unblock_next`.
+/// Whether another delivery of the same order key runs, or may run. Postgres: `is_order_open`.
+pub(super) fn is_order_open(connection: &Connection, delivery: i64) -> rusqlite::Result<bool> {
+    let sql = format!(
+        "SELECT 1 FROM deliveries d JOIN deliveries o ON o.hook = d.hook AND o.order_key = d.order_key
+         WHERE d.id = ? AND d.order_key IS NOT NULL AND o.id <> d.id AND o.state < {DONE}
+         AND (o.state = {RUNNING} OR o.blocked = 0) LIMIT 1"
+    );
+    connection.prepare_cached(&sql)?.exists([delivery])
+}
+
+/// Lets the next delivery of the same order key run. None of the key may be open. Postgres:
+/// `unblock_next`.
 pub(super) fn unblock_next(connection: &Connection, delivery: i64) -> rusqlite::Result<()> {
     let sql = format!(
         "UPDATE deliveries SET blocked = 0 WHERE id = (

@@ -223,3 +223,12 @@ fn read_checked(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Result<E
     let stored = (EventId::from_bytes(id), hook, received_ms);
     Ok(checked(stored, &head, &digest, &expected, body))
 }
+
+/// The event, if it belongs to this hook.
+pub(super) fn of_hook(event: Event, hook: &str) -> Result<Event, Corrupt> {
+    if &*event.hook == hook {
+        Ok(event)
+    } else {
+        Err(Corrupt)
+    }
+}

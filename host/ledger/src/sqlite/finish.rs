@@ -4,8 +4,8 @@
 use rusqlite::{Connection, params};
 
 use super::bound::SizeBound;
-use super::{accept, deliveries, events, kv, rows};
-use crate::state_column::{DEAD, RUNNING, StateColumn};
+use super::{accept, deliveries, erase, events, held, kv, rows};
+use crate::state_column::{DEAD, PENDING, RUNNING, StateColumn};
 use crate::steps::{AttemptRecord, Committed, Disposition, Fence, Refused, Results};
 use landfall_model::stored_event::Stored;
 use landfall_model::{DeliveryState, EventId, LedgerTime};
@@ -32,6 +32,7 @@ pub(super) fn finish(
             let reason = Some(attempt.reason.as_str());
             (DeliveryState::Pending, now.plus(*pause), reason, None)
         }
+        Disposition::Split(why) => (DeliveryState::Pending, now, Some(why.as_str()), None),
         Disposition::Dead(why) => (DeliveryState::Dead, now, Some(why.as_str()), Some(now.0)),
     };
     let reply = if let Disposition::Done(results) = disposition {
@@ -69,6 +70,7 @@ pub(super) fn finish(
     }
 
     deliveries::write_attempt(connection, fence, attempt)?;
+    end_batch(connection, fence.delivery, links, disposition, now)?;
     if let Disposition::Done(results) = disposition {
         store_results(connection, event, results, now)?;
         if attempt.refuses() {
@@ -84,6 +86,49 @@ pub(super) fn finish(
         deliveries::unblock_next(connection, fence.delivery)?;
     }
     Ok(Committed::Stored)
+}
+
+/// What the end of an attempt means for the other events of its batch. Postgres: in `finish`, and
+/// `split_batch`.
+fn end_batch(
+    connection: &Connection,
+    leader: i64,
+    links: Option<deliveries::Links>,
+    disposition: &Disposition,
+    now: LedgerTime,
+) -> rusqlite::Result<()> {
+    let is_batch = links.is_some_and(|links| links.is_batch);
+    match disposition {
+        Disposition::Split(_) => held::split(connection, leader, now),
+        Disposition::Done(_) if is_batch => held::finish_members(connection, leader, now),
+        // The dispatcher splits a batch with other events instead. Whatever ends it, they run.
+        Disposition::Dead(_) if is_batch => held::free_members(connection, leader, now),
+        _ => Ok(()),
+    }
+}
+
+/// Ends the lease of a batch as if its attempt had not begun, and lets each of its events run alone.
+/// Postgres: `split_lease`.
+pub(super) fn split(
+    connection: &Connection,
+    fence: Fence,
+    why: &str,
+    now: LedgerTime,
+) -> rusqlite::Result<()> {
+    let sql = format!(
+        "UPDATE deliveries SET state = {PENDING}, attempt = attempt - 1, due = ?, reason = ?, owner = NULL, lease_until = NULL
+         WHERE id = ? AND state = {RUNNING} AND attempt = ?"
+    );
+    let updated = connection.prepare_cached(&sql)?.execute(params![
+        now.0,
+        why,
+        fence.delivery,
+        fence.attempt
+    ])?;
+    if updated == 0 {
+        return Ok(());
+    }
+    held::split(connection, fence.delivery, now)
 }
 
 /// Why the results cannot be stored, if so. Postgres: `effects::prepare`.
@@ -119,12 +164,13 @@ fn store_results(
     now: LedgerTime,
 ) -> rusqlite::Result<()> {
     rows::append(connection, event, &results.effects.rows)?;
-    kv::write(connection, event.2, &results.effects.writes, now)?;
+    let writes = &results.effects.writes;
+    kv::write(connection, (event.2, Some(event.0)), writes, now)?;
     // The emitted events are only queued here, so that they need no owner.
-    results
-        .emitted
-        .iter()
-        .try_for_each(|new| accept::accept(connection, new, &[], now, None).map(drop))
+    results.emitted.iter().try_for_each(|new| {
+        accept::accept(connection, new, &[], now, None)?;
+        erase::set_cause(connection, &new.stored.event().id, event.0)
+    })
 }
 
 /// Makes a dead letter of a delivery whose event cannot be read back. Postgres: `finish`.
@@ -139,7 +185,9 @@ pub(super) fn dead_letter_unreadable(
          WHERE id = ? AND state = {RUNNING} AND attempt = ?"
     );
     let mut update = connection.prepare_cached(&sql)?;
-    update.execute(params![why, now.0, fence.delivery, fence.attempt])?;
+    if update.execute(params![why, now.0, fence.delivery, fence.attempt])? == 1 {
+        held::free_members(connection, fence.delivery, now)?;
+    }
     deliveries::unblock_next(connection, fence.delivery)
 }
 
@@ -167,7 +215,7 @@ pub(super) fn record(
     let seq = events::insert(connection, stored)?;
     let (state, reason) = match disposition {
         Disposition::Done(_) => (DeliveryState::Done, None),
-        Disposition::Retry(_) | Disposition::Defer(_) => {
+        Disposition::Retry(_) | Disposition::Defer(_) | Disposition::Split(_) => {
             (DeliveryState::Dead, Some(attempt.outcome))
         }
         Disposition::Dead(why) => (DeliveryState::Dead, Some(why.as_str())),

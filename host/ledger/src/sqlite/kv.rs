@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::shown::StoredValue;
 use crate::steps::Refused;
 use landfall_model::stored_event::checksum;
-use landfall_model::{Effects, KvChange, KvExpected, KvValue, KvWrite, LedgerTime, Quota};
+use landfall_model::{Effects, EventId, KvChange, KvExpected, KvValue, KvWrite, LedgerTime, Quota};
 
 /// The checksum of a value does not match.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +53,7 @@ fn stored_value(row: &rusqlite::Row<'_>) -> rusqlite::Result<(KvValue, Option<i6
     Ok((value, row.get(2)?, row.get(3)?))
 }
 
-fn sum(hook: &str, key: &str, value: &KvValue, until: Option<i64>) -> [u8; 8] {
+pub(super) fn sum(hook: &str, key: &str, value: &KvValue, until: Option<i64>) -> [u8; 8] {
     let until = until.unwrap_or(i64::MAX).to_le_bytes();
     checksum(&[
         hook.as_bytes(),
@@ -118,6 +118,7 @@ pub(super) fn page(
             bytes: row.get(2)?,
             beginning: row.get(3)?,
             expires_in_ms: until.map(|until| now.until(LedgerTime(until)).as_millis() as u64),
+            damaged: false,
         });
     }
     Ok(found)
@@ -170,10 +171,11 @@ pub(super) fn growth(
     Ok((values, rows))
 }
 
-/// Stores the changes. Postgres: `effects::store_results`.
+/// Stores the changes, with the event whose handler made them. A number to which several events may
+/// have added belongs to none. Postgres: `effects::store_results`.
 pub(super) fn write(
     connection: &Connection,
-    hook: &str,
+    (hook, event): (&str, Option<&EventId>),
     writes: &[KvWrite],
     now: LedgerTime,
 ) -> rusqlite::Result<()> {
@@ -194,17 +196,22 @@ pub(super) fn write(
             },
         };
         let mut insert = connection.prepare_cached(
-            "INSERT INTO kv (hook, key, is_text, value, until, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT (hook, key) DO UPDATE SET is_text = ?3, value = ?4, until = ?5, checksum = ?6",
+            "INSERT INTO kv (hook, key, is_text, value, until, checksum, event_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (hook, key) DO UPDATE SET is_text = ?3, value = ?4, until = ?5, checksum = ?6, event_id = ?7",
         )?;
         let sum = sum(hook, key, &value, until);
+        let event = match &write.change {
+            KvChange::Set(..) => event.map(EventId::as_bytes),
+            KvChange::Add(..) | KvChange::Delete => None,
+        };
         insert.execute(params![
             hook,
             key,
             value.is_text,
             &value.bytes[..],
             until,
-            sum
+            sum,
+            event
         ])?;
     }
     Ok(())

@@ -3,12 +3,12 @@
 
 use rusqlite::{Connection, params};
 
-use super::deliveries;
 use super::events::{self, COLUMNS};
+use super::{deliveries, held};
+use crate::held::NOT_HELD;
 use crate::state_column::{PENDING, RUNNING, StateColumn};
 use crate::steps::{AttemptRecord, Claimed, Deferred, Fence, LEASE, UNFINISHED_MAX};
-use landfall_model::stored_event::Corrupt;
-use landfall_model::{DeliveryState, Event, LedgerTime};
+use landfall_model::{DeliveryState, LedgerTime};
 
 /// Leases up to `max` due deliveries of a hook, the longest due first. Also returns when the next
 /// one is due. Postgres: `claim` in `postgres/mod.rs`.
@@ -19,13 +19,16 @@ pub(super) fn claim(
     owner: &[u8],
     now: LedgerTime,
 ) -> rusqlite::Result<(Vec<Claimed>, Option<LedgerTime>)> {
+    held::close_due(connection, hook, now)?;
     let sql = format!(
-        "SELECT d.id, d.attempt, d.replayed, d.due, d.deferrals, d.deferred_since, {COLUMNS} FROM deliveries d LEFT JOIN events e ON e.seq = d.event
+        "SELECT d.id, d.attempt, d.replayed, d.due, d.deferrals + d.batch_attempts, d.deferred_since, {COLUMNS},
+             d.batch IS d.id, d.attempt = 0 AND d.reason = '{NOT_HELD}'
+         FROM deliveries d LEFT JOIN events e ON e.seq = d.event
          LEFT JOIN payloads p ON p.event = e.seq
          WHERE d.hook = ? AND d.state = {PENDING} AND d.blocked = 0 AND d.due <= ? ORDER BY d.due LIMIT ?"
     );
     let mut select = connection.prepare_cached(&sql)?;
-    let claimed = select.query_map(params![hook, now.0, max as i64], |row| {
+    let found = select.query_map(params![hook, now.0, max as i64], |row| {
         // A damaged number must not stop the other deliveries.
         let attempt = row.get(1).unwrap_or(0);
         let fence = Fence {
@@ -33,39 +36,46 @@ pub(super) fn claim(
             attempt: attempt + 1,
         };
         // The hook in the delivery has no checksum; the hook in the event has one.
-        let event = events::read(row, 6)?.map(|event| event.and_then(|event| of_hook(event, hook)));
+        let event =
+            events::read(row, 6)?.map(|event| event.and_then(|event| events::of_hook(event, hook)));
         let due = LedgerTime(row.get(3).unwrap_or(0));
         let deferred = Deferred {
             count: row.get(4).unwrap_or(0),
             since: row.get(5).unwrap_or(None).map(LedgerTime),
         };
-        Ok(Claimed {
+        let claimed = Claimed {
             fence,
             deferred,
             event,
             replayed: row.get(2).unwrap_or(false),
             due,
-        })
+            unheld: row.get(14).unwrap_or(false),
+            members: Vec::new(),
+        };
+        Ok((claimed, row.get(13).unwrap_or(false)))
     })?;
-    let claimed: Vec<Claimed> = claimed.collect::<Result<_, _>>()?;
+    let found: Vec<(Claimed, bool)> = found.collect::<Result<_, _>>()?;
 
-    for one in &claimed {
+    let mut claimed = Vec::with_capacity(found.len());
+    for (mut one, is_batch) in found {
         deliveries::start_attempt(connection, one.fence, owner, now)?;
+        if is_batch {
+            one.members = held::members(connection, one.fence.delivery, hook)?;
+        }
+        claimed.push(one);
     }
 
-    Ok((claimed, deliveries::next_due(connection, hook)?))
+    Ok((claimed, next_due(connection, hook)?))
 }
 
-/// The event, if it belongs to this hook.
-fn of_hook(event: Event, hook: &str) -> Result<Event, Corrupt> {
-    if &*event.hook == hook {
-        Ok(event)
-    } else {
-        Err(Corrupt)
-    }
+/// When the next delivery or group of a hook is due.
+fn next_due(connection: &Connection, hook: &str) -> rusqlite::Result<Option<LedgerTime>> {
+    let delivery = deliveries::next_due(connection, hook)?;
+    let group = held::next_due(connection, hook)?;
+    Ok(delivery.into_iter().chain(group).min())
 }
 
-/// Hooks with pending deliveries, and when the first delivery of each is due. Postgres:
+/// Hooks with pending deliveries or open groups, and when the first of each is due. Postgres:
 /// `read::hooks_with_work`.
 pub(super) fn hooks_with_work(
     connection: &Connection,
@@ -80,11 +90,19 @@ pub(super) fn hooks_with_work(
     loop {
         let after = found.last().map_or("", |(hook, _)| hook);
         let Some(hook) = next.query_row([after], |row| row.get::<_, Option<String>>(0))? else {
-            return Ok(found);
+            break;
         };
         let due = deliveries::next_due(connection, &hook)?.unwrap_or(LedgerTime(0));
         found.push((hook, due));
     }
+
+    for (hook, due) in held::hooks(connection)? {
+        match found.iter_mut().find(|(name, _)| *name == hook) {
+            Some((_, first)) => *first = due.min(*first),
+            None => found.push((hook, due)),
+        }
+    }
+    Ok(found)
 }
 
 /// Ends leases as if their attempts had not started. Postgres: `release` in `postgres/traits.rs`.
@@ -151,7 +169,10 @@ pub(super) fn recover(
 
     let mut dead = 0;
     for (delivery, attempt, unfinished) in &lost {
-        let is_dead = *unfinished >= UNFINISHED_MAX;
+        let is_over = *unfinished >= UNFINISHED_MAX;
+        // One event of the batch may be at fault: each runs alone.
+        let is_split = is_over && held::has_members(connection, *delivery)?;
+        let is_dead = is_over && !is_split;
         let (state, reason, ended) = if is_dead {
             (DeliveryState::Dead, Some("crashed-host"), Some(now.0))
         } else {
@@ -186,6 +207,9 @@ pub(super) fn recover(
             },
             &record,
         )?;
+        if is_split {
+            held::split(connection, *delivery, now)?;
+        }
         if is_dead {
             dead += 1;
             deliveries::unblock_next(connection, *delivery)?;

@@ -7,19 +7,24 @@ mod arrivals;
 mod audit;
 mod backup;
 mod bound;
+mod candidates;
 mod clock;
 mod deliveries;
+mod erase;
 mod events;
 mod files;
 mod finish;
+mod held;
 mod integrity;
 mod kv;
 mod leases;
 mod open_files;
 mod operator;
 mod place;
+mod raw;
 mod read;
 mod readers;
+mod recordings;
 mod refusal;
 mod reserve;
 mod retention;
@@ -271,6 +276,8 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
         ("recursive_triggers", 1),
         ("trusted_schema", 0),
         ("cell_size_check", 1),
+        // What is deleted is overwritten.
+        ("secure_delete", 1),
     ] {
         connection.pragma_update(None, name, value)?;
     }

@@ -5,7 +5,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::read::state_at;
-use super::{deliveries, retention};
+use super::{deliveries, held, retention};
 use crate::shown::Purged;
 use crate::state_column::{DEAD, DISCARDED, PENDING, RUNNING};
 use crate::steps::{ReplayOrder, Replayed, Step, UNDECODABLE};
@@ -77,14 +77,22 @@ fn find(
         })
         .optional()?;
     let Some((seq, hook)) = found else {
-        return Ok(Err(Replayed::Unknown));
+        let erased = "SELECT 1 FROM events WHERE id = ? AND erased_ms IS NOT NULL";
+        let is_erased = connection
+            .prepare_cached(erased)?
+            .exists([event.as_bytes()])?;
+        return Ok(Err(if is_erased {
+            Replayed::Erased
+        } else {
+            Replayed::Unknown
+        }));
     };
     if hook == UNDECODABLE {
         return Ok(Err(Replayed::Undecodable));
     }
 
     let mut select = connection.prepare_cached(
-        "SELECT id, state, order_key, blocked FROM deliveries WHERE event = ? ORDER BY id",
+        "SELECT id, state, coalesce(order_key, held_order), blocked FROM deliveries WHERE event = ? ORDER BY id",
     )?;
     let rows = select.query_map([seq], |row| {
         Ok((row.get(0)?, state_at(row, 1), row.get(2)?, row.get(3)?))
@@ -92,9 +100,12 @@ fn find(
     let all: Vec<(i64, DeliveryState, Option<String>, bool)> = rows.collect::<Result<_, _>>()?;
     let order_key = all.first().and_then(|(_, _, key, _)| key.clone());
     let latest = all.last().map(|(id, state, ..)| (*id, *state));
-    let is_open = all
-        .iter()
-        .any(|(_, state, ..)| matches!(state, DeliveryState::Pending | DeliveryState::Running));
+    let is_open = all.iter().any(|(_, state, ..)| {
+        matches!(
+            state,
+            DeliveryState::Waiting | DeliveryState::Pending | DeliveryState::Running
+        )
+    });
     let is_held = all.iter().any(|(_, state, key, blocked)| {
         *state == DeliveryState::Pending && *blocked && key.is_none()
     });
@@ -163,6 +174,9 @@ fn discard(
     reason: &str,
     now: LedgerTime,
 ) -> rusqlite::Result<bool> {
+    let sql =
+        format!("SELECT 1 FROM deliveries WHERE id = ? AND state = {PENDING} AND blocked = 0");
+    let was_next = connection.prepare_cached(&sql)?.exists([delivery])?;
     let sql = format!(
         "UPDATE deliveries SET state = {DISCARDED}, discarded = ?, ended = coalesce(ended, ?)
          WHERE id = ? AND state IN ({PENDING}, {DEAD})"
@@ -170,24 +184,34 @@ fn discard(
     let mut update = connection.prepare_cached(&sql)?;
     let is_done = update.execute(params![reason, now.0, delivery])? == 1;
     if is_done {
-        deliveries::unblock_next(connection, delivery)?;
+        // Only this event of a batch is discarded.
+        held::free_members(connection, delivery, now)?;
+        // Behind one that was dead or blocked, another one of the order key may run already.
+        if was_next || !deliveries::is_order_open(connection, delivery)? {
+            deliveries::unblock_next(connection, delivery)?;
+        }
     }
     Ok(is_done)
 }
 
 /// Makes a pending delivery due now. One that waits for a broker (blocked, without an order key) is
-/// sent to the broker again, as a replay is. Postgres: `retry_now`.
+/// sent to the broker again, as a replay is. Of one that waits for others, the group is due.
+/// Postgres: `retry_now`.
 fn retry_now(connection: &Connection, delivery: i64, now: LedgerTime) -> rusqlite::Result<bool> {
     let sql = format!(
         "UPDATE deliveries SET due = ?1, replayed = replayed OR (blocked AND order_key IS NULL),
          blocked = blocked AND order_key IS NOT NULL WHERE id = ?2 AND state = {PENDING} AND due > ?1"
     );
     let mut update = connection.prepare_cached(&sql)?;
-    Ok(update.execute(params![now.0, delivery])? == 1)
+    Ok(
+        update.execute(params![now.0, delivery])? == 1
+            || held::make_due(connection, delivery, now)?,
+    )
 }
 
 /// One step of `History::purge`. Postgres: `purge`.
 pub(super) fn purge(connection: &Connection, hook: &str, limit: i64) -> rusqlite::Result<Purged> {
+    held::close_all(connection, hook)?;
     let sql = format!(
         "SELECT id, event FROM deliveries WHERE hook = ? AND state <> {RUNNING} ORDER BY id LIMIT ?"
     );
@@ -219,6 +243,9 @@ pub(super) fn purge(connection: &Connection, hook: &str, limit: i64) -> rusqlite
         .execute(params![hook, limit])?;
     connection
         .prepare_cached("DELETE FROM paused WHERE hook = ?")?
+        .execute([hook])?;
+    connection
+        .prepare_cached("DELETE FROM candidates WHERE hook = ?")?
         .execute([hook])?;
     Ok(Purged {
         deliveries: found.len() as i64,

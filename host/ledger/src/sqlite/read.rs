@@ -9,15 +9,28 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::events::{self, COLUMNS};
 use crate::backlog::{self, BacklogLine, HookBacklog};
 use crate::counts::{CountLine, add_up};
+use crate::held::waits_for;
 use crate::shown::{
     Content, Count, Filter, Listed, Parts, Repeats, SINCE_EVENTS_MAX, Shown, ShownAttempt,
     StoredTiming, first_id_since, time_of_day,
 };
-use crate::state_column::{DEAD, DONE, PENDING, RUNNING, StateColumn};
+use crate::state_column::{DEAD, DONE, PENDING, RUNNING, SUPERSEDED, StateColumn, WAITING};
 use landfall_model::{DeliveryState, EventId, LedgerTime};
 
 const LISTED: &str = "d.id, e.id, d.hook, e.received_ms, d.state, d.attempt, d.due, d.reason, d.replayed, e.body_bytes,
-    e.duplicates, e.conflicts, d.replay_of, d.resolved_by, d.discarded, d.deferrals";
+    e.duplicates, e.conflicts, d.replay_of, d.resolved_by, d.discarded, d.deferrals, d.flow,
+    CASE WHEN d.debounced IS NOT NULL AND d.state = state_superseded THEN (
+        SELECT r.id FROM deliveries o JOIN events r ON r.seq = o.event
+        WHERE o.debounced = d.debounced AND o.state <> state_superseded LIMIT 1) END,
+    CASE WHEN d.batch IS NOT NULL THEN (
+        SELECT r.id FROM deliveries o JOIN events r ON r.seq = o.event WHERE o.id = d.batch) END,
+    CASE WHEN d.batch IS NOT NULL THEN (SELECT count(*) FROM deliveries o WHERE o.batch = d.batch) END,
+    e.erased_ms";
+
+/// The columns for `listed`.
+fn listed_columns() -> String {
+    LISTED.replace("state_superseded", &SUPERSEDED.to_string())
+}
 
 /// A damaged row must not hide the others: columns that cannot be read get a default.
 fn listed(row: &rusqlite::Row<'_>, now: LedgerTime) -> rusqlite::Result<Listed> {
@@ -31,7 +44,8 @@ fn listed(row: &rusqlite::Row<'_>, now: LedgerTime) -> rusqlite::Result<Listed> 
         received_at: time_of_day(number(3)),
         state,
         attempt: row.get(5).unwrap_or_default(),
-        due_in_ms: (state == DeliveryState::Pending).then(|| now.until(due).as_millis() as u64),
+        due_in_ms: matches!(state, DeliveryState::Pending | DeliveryState::Waiting)
+            .then(|| now.until(due).as_millis() as u64),
         reason: text(row, 7),
         replayed: row.get(8).unwrap_or_default(),
         body_bytes: number(9),
@@ -41,7 +55,21 @@ fn listed(row: &rusqlite::Row<'_>, now: LedgerTime) -> rusqlite::Result<Listed> 
         resolved_by: row.get(13).unwrap_or_default(),
         discarded: text(row, 14),
         deferrals: row.get(15).unwrap_or_default(),
+        waits_for: (state == DeliveryState::Waiting).then(|| waits_for(number(16))),
+        superseded_by: id_at(row, 17),
+        batch: id_at(row, 18),
+        batch_size: row.get(19).unwrap_or_default(),
+        erased_at: row
+            .get::<_, Option<i64>>(20)
+            .unwrap_or_default()
+            .map(time_of_day),
     })
+}
+
+/// The id of an event in a column that may be NULL.
+fn id_at(row: &rusqlite::Row<'_>, at: usize) -> Option<String> {
+    let bytes: Option<[u8; 16]> = row.get(at).unwrap_or_default();
+    bytes.map(|bytes| EventId::from_bytes(bytes).to_string())
 }
 
 /// The state in a column, for an operator. A damaged value counts as dead, so that the operator
@@ -108,7 +136,8 @@ pub(super) fn list(
         .map(|(_, part)| *part)
         .collect();
     let sql = format!(
-        "SELECT {LISTED} FROM deliveries d JOIN events e ON e.seq = d.event WHERE {} ORDER BY d.id {order} LIMIT ?6",
+        "SELECT {} FROM deliveries d JOIN events e ON e.seq = d.event WHERE {} ORDER BY d.id {order} LIMIT ?6",
+        listed_columns(),
         asked.join(" AND ")
     );
     // Not cached: the SQL text has the numbers of the deliveries.
@@ -215,7 +244,8 @@ pub(super) fn show(
         .optional()?;
     let Some(event) = event else { return Ok(None) };
     let sql = format!(
-        "SELECT {LISTED} FROM events e JOIN deliveries d ON d.event = e.seq WHERE e.id = ? ORDER BY d.id DESC"
+        "SELECT {} FROM events e JOIN deliveries d ON d.event = e.seq WHERE e.id = ? ORDER BY d.id DESC",
+        listed_columns()
     );
     let mut select = connection.prepare_cached(&sql)?;
     let deliveries: Vec<Listed> = select
@@ -254,10 +284,6 @@ fn repeats(connection: &Connection, id: &EventId) -> rusqlite::Result<Repeats> {
     let mut select = connection.prepare_cached(
         "SELECT duplicates, last_duplicate_ms, last_duplicate, conflicts, last_conflict FROM events WHERE id = ?",
     )?;
-    let id_at = |row: &rusqlite::Row<'_>, at| {
-        let bytes: Option<[u8; 16]> = row.get(at).unwrap_or_default();
-        bytes.map(|bytes| EventId::from_bytes(bytes).to_string())
-    };
     select.query_row([id.as_bytes()], |row| {
         Ok(Repeats {
             duplicates: row.get(0).unwrap_or_default(),
@@ -326,6 +352,8 @@ pub(super) fn counts_sql() -> String {
          UNION ALL SELECT hook, {PENDING}, count(*)
          FROM deliveries INDEXED BY deliveries_brokered
          WHERE state = {PENDING} AND blocked = 1 AND order_key IS NULL GROUP BY hook
+         UNION ALL SELECT hook, {WAITING}, count(*)
+         FROM deliveries INDEXED BY deliveries_waiting WHERE state = {WAITING} GROUP BY hook
          UNION ALL SELECT hook, {RUNNING}, count(*)
          FROM deliveries INDEXED BY deliveries_running WHERE state = {RUNNING} GROUP BY hook
          UNION ALL SELECT hook, state, count(*)

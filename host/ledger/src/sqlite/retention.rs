@@ -4,9 +4,9 @@
 
 use rusqlite::{Connection, params};
 
-use super::kv;
+use super::{kv, recordings};
 use crate::state_column::{DEAD, DONE, RESOLVED};
-use landfall_model::{LedgerTime, Retention};
+use landfall_model::{HookRetentions, LedgerTime, Retention};
 
 /// Rows that one step removes at most.
 const STEP: i64 = 500;
@@ -17,18 +17,32 @@ const PAGES: i64 = 1000;
 pub(super) fn step(
     connection: &Connection,
     retention: &Retention,
+    hooks: &HookRetentions,
     now: LedgerTime,
 ) -> rusqlite::Result<usize> {
-    let forgotten = forget_ids(connection, now)? + kv::expire(connection, now, STEP)?;
-    let mut pruned = prune_bodies(connection, now.minus(retention.bodies))?;
-    landfall_model::kill_point!("pruning");
-    pruned += delete(connection, now.minus(retention.deliveries))?;
-    connection
-        .query_row(&format!("PRAGMA incremental_vacuum({PAGES})"), [], |_| {
-            Ok(())
-        })
-        .or_else(no_row)?;
+    let forgotten = forget_ids(connection, now)?
+        + kv::expire(connection, now, STEP)?
+        + recordings::expire(connection, now, STEP)?;
+    let mut pruned = 0;
+    for hook in stored_hooks(connection)? {
+        if let Some((bodies, deliveries)) = retention.of(hooks.of(&hook)) {
+            pruned += prune_bodies(connection, &hook, now.minus(bodies))?;
+            landfall_model::kill_point!("pruning");
+            pruned += delete(connection, &hook, now.minus(deliveries))?;
+        }
+        if is_whole_step(pruned) {
+            break;
+        }
+    }
+    return_free_pages(connection, PAGES)?;
     Ok(forgotten + pruned)
+}
+
+/// The hooks that have stored something.
+fn stored_hooks(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut select = connection.prepare_cached("SELECT hook FROM used")?;
+    let hooks = select.query_map([], |row| row.get(0))?;
+    hooks.collect()
 }
 
 /// Whether a step removed as much as one step may.
@@ -36,12 +50,13 @@ pub(super) fn is_whole_step(count: usize) -> bool {
     count as i64 >= STEP
 }
 
-fn no_row(error: rusqlite::Error) -> rusqlite::Result<()> {
-    if error == rusqlite::Error::QueryReturnedNoRows {
-        Ok(())
-    } else {
-        Err(error)
-    }
+/// Returns up to so many free pages to the file system. SQLite returns one in each step of the
+/// statement.
+pub(super) fn return_free_pages(connection: &Connection, pages: i64) -> rusqlite::Result<()> {
+    let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
+    let mut steps = vacuum.query([])?;
+    while steps.next()?.is_some() {}
+    Ok(())
 }
 
 /// Removes identities whose window is over.
@@ -81,12 +96,17 @@ pub(super) fn drop_event(connection: &Connection, event: i64) -> rusqlite::Resul
         .map(drop)
 }
 
-fn prune_bodies(connection: &Connection, before: LedgerTime) -> rusqlite::Result<usize> {
+fn prune_bodies(
+    connection: &Connection,
+    hook: &str,
+    before: LedgerTime,
+) -> rusqlite::Result<usize> {
     let sql = format!(
-        "SELECT id, event FROM deliveries WHERE state = {DONE} AND pruned = 0 AND ended < ? ORDER BY ended LIMIT ?"
+        "SELECT id, event FROM deliveries WHERE hook = ? AND state = {DONE} AND pruned = 0 AND ended < ?
+         ORDER BY ended LIMIT ?"
     );
     let mut select = connection.prepare_cached(&sql)?;
-    let found = select.query_map(params![before.0, STEP], |row| {
+    let found = select.query_map(params![hook, before.0, STEP], |row| {
         Ok((row.get(0)?, row.get(1)?))
     })?;
     let found: Vec<(i64, i64)> = found.collect::<Result<_, _>>()?;
@@ -105,12 +125,12 @@ fn prune_bodies(connection: &Connection, before: LedgerTime) -> rusqlite::Result
     Ok(found.len())
 }
 
-fn delete(connection: &Connection, before: LedgerTime) -> rusqlite::Result<usize> {
+fn delete(connection: &Connection, hook: &str, before: LedgerTime) -> rusqlite::Result<usize> {
     let sql = format!(
-        "SELECT id, event FROM deliveries WHERE state >= {DONE} AND ended < ? ORDER BY ended LIMIT ?"
+        "SELECT id, event FROM deliveries WHERE hook = ? AND state >= {DONE} AND ended < ? ORDER BY ended LIMIT ?"
     );
     let mut select = connection.prepare_cached(&sql)?;
-    let found = select.query_map(params![before.0, STEP], |row| {
+    let found = select.query_map(params![hook, before.0, STEP], |row| {
         Ok((row.get(0)?, row.get(1)?))
     })?;
     let found: Vec<(i64, i64)> = found.collect::<Result<_, _>>()?;

@@ -32,7 +32,7 @@ pub(super) fn append(
     Ok(())
 }
 
-fn sum(hook: &str, table: &str, id: &[u8], received_ms: i64, text: &str) -> [u8; 8] {
+pub(super) fn sum(hook: &str, table: &str, id: &[u8], received_ms: i64, text: &str) -> [u8; 8] {
     checksum(&[
         hook.as_bytes(),
         table.as_bytes(),

@@ -9,8 +9,8 @@ use crate::error::{LedgerError, OpenError};
 const APPLICATION_ID: i32 = 0x4c46_4c44;
 
 /// Each entry takes a ledger one version further.
-const STEPS: [&str; 10] = [
-    FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH, NINTH, TENTH,
+const STEPS: [&str; 11] = [
+    FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH, NINTH, TENTH, ELEVENTH,
 ];
 
 const FIRST: &str = "
@@ -269,6 +269,12 @@ CREATE INDEX deliveries_failed ON deliveries (hook, state, answered) WHERE state
 CREATE INDEX deliveries_brokered ON deliveries (hook) WHERE state = 0 AND blocked = 1 AND order_key IS NULL;
 ";
 
+const ELEVENTH: &str = concat!(
+    include_str!("tables/11_recordings.sql"),
+    include_str!("tables/11_candidates.sql"),
+    include_str!("tables/11_flow.sql"),
+    include_str!("tables/11_privacy.sql"),
+);
 /// Migrates the tables to this version.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     let failed = |error: rusqlite::Error| match LedgerError::from(error) {
@@ -384,7 +390,7 @@ mod tests {
         let version: i32 = old
             .pragma_query_value(None, "user_version", |row| row.get(0))
             .unwrap();
-        assert_eq!(version, 10);
+        assert_eq!(version, 11);
     }
 
     #[test]
@@ -432,7 +438,7 @@ mod tests {
         let why = migrate(&mut connection).unwrap_err();
         assert!(
             why.to_string()
-                .contains("newer Landfall (version 99, this one knows 10)"),
+                .contains("newer Landfall (version 99, this one knows 11)"),
             "{why}"
         );
         let mut other = Connection::open_in_memory().unwrap();

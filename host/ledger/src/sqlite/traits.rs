@@ -11,23 +11,29 @@ use rusqlite::Connection;
 
 use super::work::{Sync, WriteOptions};
 use super::{
-    OPERATOR_STEP, Sqlite, accept, activity, arrivals, audit, clock, events, files, finish, kv,
-    leases, operator, place, read, retention, rows, schema,
+    OPERATOR_STEP, Sqlite, accept, activity, arrivals, audit, clock, erase, events, files, finish,
+    held, kv, leases, operator, place, raw, read, recordings, retention, rows, schema,
 };
 use crate::activity::{Activity, ActivityQuery};
 use crate::audit::{AuditEntry, AuditFilter, NewAudit};
 use crate::backlog::LedgerUse;
 use crate::commit_times::CommitObserver;
+use crate::erase::{Erasure, Scrubbed};
 use crate::error::LedgerError;
+use crate::held::Stranded;
 use crate::lead::Lead;
+use crate::raw::{RawChange, RawCursor, RawKind, RawRecord};
+use crate::recordings::{NewRecording, RecordingFilter, StoredRecording};
 use crate::shown::{Content, Count, Filter, Listed, Parts, Purged, Shown, StoredRow, StoredValue};
 use crate::steps::{
     Accepted, AttemptRecord, Claimed, Committed, Disposition, Fence, NewEvent, Received,
     ReplayOrder, Replayed, Started, Step,
 };
-use crate::traits::{Deliveries, History, Kv, Notes};
+use crate::traits::{Deliveries, History, Kv, Notes, RawRecords};
 use landfall_model::stored_event::Stored;
-use landfall_model::{DedupKey, Event, EventId, KvChange, KvValue, KvWrite, LedgerTime};
+use landfall_model::{
+    DedupKey, Event, EventId, HookRetentions, KvChange, KvValue, KvWrite, LedgerTime,
+};
 
 #[async_trait]
 impl Deliveries for Sqlite {
@@ -184,6 +190,24 @@ impl Deliveries for Sqlite {
             .await
     }
 
+    async fn split(&self, fence: Fence, why: String) -> Result<(), LedgerError> {
+        let clock = self.clock;
+        self.writer
+            .write(WriteOptions::reclaim(Sync::Relaxed), move |tx| {
+                finish::split(tx, fence, &why, clock.now())
+            })
+            .await
+    }
+
+    async fn free_stranded(&self, after: Option<(String, i64)>) -> Result<Stranded, LedgerError> {
+        let (clock, after) = (self.clock, after.unwrap_or_default());
+        self.writer
+            .write(WriteOptions::reclaim(Sync::Relaxed), move |tx| {
+                held::free_stranded(tx, &after, clock.now())
+            })
+            .await
+    }
+
     async fn release(&self, fences: Vec<Fence>, pause: Duration) -> Result<(), LedgerError> {
         let clock = self.clock;
         self.writer
@@ -233,11 +257,21 @@ impl Deliveries for Sqlite {
         })
     }
 
-    async fn prune(&self) -> Result<usize, LedgerError> {
-        let (retention, clock) = (self.retention, self.clock);
+    async fn store_recordings(&self, new: Vec<NewRecording>) -> Result<Vec<usize>, LedgerError> {
+        let clock = self.clock;
+        self.writer
+            .write(WriteOptions::insert(Sync::Relaxed), move |tx| {
+                recordings::store(tx, &new, clock.now())
+            })
+            .await
+    }
+
+    async fn prune(&self, hooks: HookRetentions) -> Result<usize, LedgerError> {
+        let (retention, clock, hooks) = (self.retention, self.clock, Arc::new(hooks));
         let mut removed = 0;
         loop {
-            let act = move |tx: &Connection| retention::step(tx, &retention, clock.now());
+            let hooks = hooks.clone();
+            let act = move |tx: &Connection| retention::step(tx, &retention, &hooks, clock.now());
             let count = self
                 .writer
                 .write(WriteOptions::reclaim(Sync::Relaxed), act)
@@ -263,7 +297,7 @@ impl Deliveries for Sqlite {
         let writes = [KvWrite { key, change }];
         self.writer
             .write(WriteOptions::reclaim(Sync::Relaxed), move |tx| {
-                kv::write(tx, owner, &writes, clock.now()).map(|()| true)
+                kv::write(tx, (owner, None), &writes, clock.now()).map(|()| true)
             })
             .await
     }
@@ -357,6 +391,51 @@ impl History for Sqlite {
         Ok(sum)
     }
 
+    async fn erase(
+        &self,
+        events: Vec<EventId>,
+        at_ms: i64,
+        dry_run: bool,
+    ) -> Result<Vec<Erasure>, LedgerError> {
+        let erase_all = move |connection: &Connection, events: &[EventId]| {
+            let all = events.iter();
+            all.map(|event| erase::erase(connection, event, at_ms, dry_run))
+                .collect::<rusqlite::Result<Vec<_>>>()
+        };
+        if dry_run {
+            return self
+                .ask(move |connection| erase_all(connection, &events))
+                .await;
+        }
+
+        let mut results = Vec::with_capacity(events.len());
+        for events in events.chunks(OPERATOR_STEP) {
+            let events = events.to_vec();
+            let step = self
+                .writer
+                .write(WriteOptions::reclaim(Sync::Durable), move |tx| {
+                    erase_all(tx, &events)
+                })
+                .await?;
+            landfall_model::kill_point!("erasing");
+            results.extend(step);
+        }
+        Ok(results)
+    }
+
+    async fn emitted_by(
+        &self,
+        events: Vec<EventId>,
+        limit: usize,
+    ) -> Result<Vec<EventId>, LedgerError> {
+        self.ask(move |connection| erase::emitted_by(connection, &events, limit))
+            .await
+    }
+
+    async fn scrub(&self) -> Result<Scrubbed, LedgerError> {
+        self.writer.scrub().await
+    }
+
     async fn purgeable(&self, hook: String) -> Result<Purged, LedgerError> {
         self.ask(move |connection| operator::purgeable(connection, &hook))
             .await
@@ -379,6 +458,15 @@ impl History for Sqlite {
         parts: Parts,
     ) -> Result<HashMap<i64, Content>, LedgerError> {
         self.ask(move |connection| read::contents(connection, &deliveries, parts))
+            .await
+    }
+
+    async fn recordings(
+        &self,
+        filter: RecordingFilter,
+    ) -> Result<Vec<StoredRecording>, LedgerError> {
+        let now = self.now();
+        self.ask(move |connection| recordings::list(connection, &filter, now))
             .await
     }
 
@@ -515,8 +603,37 @@ impl Notes for Sqlite {
         }];
         self.writer
             .write(WriteOptions::insert(Sync::Durable), move |tx| {
-                kv::write(tx, part, &writes, clock.now())
+                kv::write(tx, (part, None), &writes, clock.now())
             })
             .await
+    }
+}
+
+#[async_trait]
+impl RawRecords for Sqlite {
+    async fn raw(
+        &self,
+        kind: RawKind,
+        after: Option<RawCursor>,
+        limit: usize,
+    ) -> Result<Vec<RawRecord>, LedgerError> {
+        let after = after.unwrap_or_default();
+        self.ask(move |connection| raw::list(connection, kind, &after, limit))
+            .await
+    }
+
+    async fn replace_raw(&self, changes: Vec<RawChange>) -> Result<usize, LedgerError> {
+        let mut replaced = 0;
+        for changes in changes.chunks(OPERATOR_STEP) {
+            let changes = changes.to_vec();
+            replaced += self
+                .writer
+                .write(WriteOptions::reclaim(Sync::Durable), move |tx| {
+                    raw::replace(tx, &changes)
+                })
+                .await?;
+            landfall_model::kill_point!("encrypting");
+        }
+        Ok(replaced)
     }
 }

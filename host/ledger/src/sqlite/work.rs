@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use crate::erase::Scrubbed;
 use crate::error::LedgerError;
 
 /// How safe a write is when its caller is answered.
@@ -38,6 +39,8 @@ pub(super) struct WriteOptions {
 /// A message to the thread.
 pub(super) enum Asked {
     Work(Box<dyn Work>),
+    /// Overwrites what removed data has left in the files.
+    Scrub(oneshot::Sender<Result<Scrubbed, LedgerError>>),
     /// The last message: the log is written back and the file closed.
     Close(oneshot::Sender<()>),
 }

@@ -14,6 +14,7 @@ use super::wal::Note;
 use super::work::{Asked, Call, Sync, WriteOptions};
 use super::writer_thread::WriterThread;
 use crate::commit_times::CommitTimes;
+use crate::erase::Scrubbed;
 use crate::error::LedgerError;
 
 /// Sends work to the thread.
@@ -52,6 +53,16 @@ impl Writer {
         let work = Box::new(Call::new(act, answer, options));
         self.waiting
             .send(Asked::Work(work))
+            .await
+            .map_err(|_| LedgerError::Stopped)?;
+        answered.await.map_err(|_| LedgerError::Busy)?
+    }
+
+    /// Overwrites what removed data has left in the files.
+    pub(super) async fn scrub(&self) -> Result<Scrubbed, LedgerError> {
+        let (answer, answered) = oneshot::channel();
+        self.waiting
+            .send(Asked::Scrub(answer))
             .await
             .map_err(|_| LedgerError::Stopped)?;
         answered.await.map_err(|_| LedgerError::Busy)?

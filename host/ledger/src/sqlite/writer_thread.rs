@@ -16,9 +16,11 @@ use super::open_files::OpenFiles;
 use super::place;
 use super::refusal::Refusal;
 use super::reserve::Reserve;
+use super::retention;
 use super::wal::Note;
 use super::work::{Asked, Sync, Work, WriteKind};
 use crate::commit_times::CommitTimes;
+use crate::erase::Scrubbed;
 use crate::error::{DATA_DIRECTORY, LedgerError};
 
 /// Work in the queue. Further callers wait until there is space.
@@ -36,6 +38,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 /// How often an idle ledger checks that its files still exist.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// Steps that return free pages in one scrub, and the pages of each.
+const VACUUM_STEPS_MAX: usize = 1000;
+const VACUUM_PAGES: i64 = 1000;
+/// How long a scrub waits for readers of an old state, and how long other steps do.
+const SCRUB_TIMEOUT: Duration = Duration::from_millis(300);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The time between two test writes while the ledger refuses events.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
 
@@ -103,6 +111,7 @@ impl WriterThread {
         let mut closed = None;
         while closed.is_none() && self.receive(&mut asked) {
             let mut batch: Vec<Box<dyn Work>> = Vec::with_capacity(asked.len());
+            let mut scrubs = Vec::new();
             for one in asked.drain(..) {
                 match one {
                     Asked::Work(work) if closed.is_none() && !work.options().is_cancelled() => {
@@ -110,6 +119,7 @@ impl WriterThread {
                     }
                     // Dropping the work tells its caller that there is no answer.
                     Asked::Work(_) => {}
+                    Asked::Scrub(answer) => scrubs.push(answer),
                     Asked::Close(answer) => closed = Some(answer),
                 }
             }
@@ -147,6 +157,16 @@ impl WriterThread {
             self.probe();
             self.shrink();
             self.checkpoint();
+            if !scrubs.is_empty() {
+                let scrubbed = self.scrub().map_err(|error| self.classify_error(error));
+                if let Err(error) = &scrubbed {
+                    self.report_if_fatal(error);
+                }
+                // A caller that is gone needs no answer.
+                for answer in scrubs {
+                    answer.send(scrubbed.clone()).ok();
+                }
+            }
         }
 
         match self.check_files() {
@@ -402,6 +422,49 @@ impl WriterThread {
         if let Err(error) = self.try_checkpoint() {
             self.report_if_fatal(&self.classify_error(error));
         }
+    }
+
+    /// Returns free pages to the file system, and empties the log.
+    fn scrub(&mut self) -> Result<Scrubbed, LedgerError> {
+        if let Some(error @ LedgerError::ReadOnly(_)) = self.refusal.get() {
+            return Err(error);
+        }
+        self.set_sync(Sync::Durable)?;
+        for _ in 0..VACUUM_STEPS_MAX {
+            let free: i64 = self
+                .connection
+                .pragma_query_value(None, "freelist_count", |row| row.get(0))?;
+            if free == 0 {
+                break;
+            }
+            retention::return_free_pages(&self.connection, VACUUM_PAGES)?;
+        }
+
+        self.try_checkpoint()?;
+        // An empty log has none of the noted frames. They are in the database from here on.
+        self.write_note_of(0)?;
+        self.connection.busy_timeout(SCRUB_TIMEOUT)?;
+        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let busy = self
+            .connection
+            .query_row(sql, [], |row| row.get::<_, i64>(0));
+        self.connection.busy_timeout(BUSY_TIMEOUT)?;
+        self.files
+            .written_back()
+            .map_err(|error| LedgerError::Disk(error.to_string()))?;
+        // The log gets a header again, which the checks of the files expect.
+        self.write_probe()?;
+        self.log_frames = self.frames().unwrap_or(self.log_frames);
+        Ok(match busy? {
+            0 => Scrubbed::Clean,
+            _ => Scrubbed::Busy,
+        })
+    }
+
+    fn write_note_of(&mut self, frames: u32) -> Result<(), LedgerError> {
+        let salts = self.files.check_log(frames)?;
+        self.note.write(&salts, frames).ok();
+        Ok(())
     }
 
     fn try_checkpoint(&mut self) -> Result<(), LedgerError> {

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::table::{Read, Table};
+use crate::run::FILTERED;
 use landfall_model::OUTCOME_WORDS;
 
 /// The expectations of a case. What is `None` is not compared.
@@ -28,10 +29,12 @@ impl Expect {
     pub(super) fn read(mut table: Table<'_>) -> Read<Expect> {
         let outcome = table.text("outcome")?;
         if let Some(word) = &outcome
+            && word != FILTERED
             && !OUTCOME_WORDS.contains(&word.as_str())
         {
             let known = OUTCOME_WORDS.join(", ");
-            return Err(table.error(&["outcome"], format!("`{word}` is not an outcome: {known}")));
+            let why = format!("`{word}` is not an outcome: {known}, {FILTERED}");
+            return Err(table.error(&["outcome"], why));
         }
 
         let expect = Expect {

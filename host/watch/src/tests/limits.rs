@@ -57,3 +57,29 @@ fn alarms_can_be_switched_off() {
     scene.pass(2 * HOUR);
     assert_eq!(scene.taken(), "-silence");
 }
+
+#[test]
+fn differences_of_shapes_open_once() {
+    let mut scene = Scene::new();
+    let differs = |open: u64| {
+        Some(ShapeReading {
+            open,
+            first: "/id is missing".to_owned(),
+        })
+    };
+    scene.reading.shape = differs(0);
+    scene.pass(HOUR);
+    assert_eq!(scene.taken(), "");
+    scene.reading.shape = differs(3);
+    scene.pass(HOUR);
+    assert_eq!(scene.taken(), "+shape");
+    assert_eq!(scene.sentence(), "/id is missing; and 2 other differences");
+
+    // A node that does not know it changes nothing.
+    scene.reading.shape = None;
+    scene.pass(HOUR);
+    assert_eq!(scene.taken(), "");
+    scene.reading.shape = differs(0);
+    scene.pass(HOUR);
+    assert_eq!(scene.taken(), "-shape");
+}

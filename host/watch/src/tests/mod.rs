@@ -10,7 +10,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use landfall_model::{AlarmKind, HookActivity};
 
-use super::{AlarmEvent, Backlog, Change, HookReading, HookRules, NodeReading, Watch};
+use super::{
+    AlarmEvent, Backlog, Change, HookReading, HookRules, NodeReading, ShapeReading, Watch,
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);

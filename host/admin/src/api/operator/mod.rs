@@ -2,6 +2,7 @@
 //! exists. A request handles one bounded page. If the response has `next`, the client repeats the
 //! request with `after` = `next` and the same `before`.
 
+pub(super) mod erase;
 mod errors;
 #[cfg(debug_assertions)]
 mod hold_point;

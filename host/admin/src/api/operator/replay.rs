@@ -40,6 +40,8 @@ pub(crate) struct Replayed {
     /// Number of events that were skipped because an operator had discarded them and `again` was
     /// not set.
     discarded: usize,
+    /// Number of events of which an operator has erased what they contained: nothing is left to run.
+    erased: usize,
     /// Ids that match no event.
     unknown: Vec<String>,
     /// The first of them, where this is a dry run.
@@ -151,6 +153,7 @@ async fn replay_page(events: &Events, order: Order) -> Result<Replayed, Refusal>
             Fate::Waiting => replayed.waiting += 1,
             Fate::Repeated => replayed.repeated += 1,
             Fate::Discarded => replayed.discarded += 1,
+            Fate::Erased => replayed.erased += 1,
             Fate::Undecodable => replayed.undecodable += 1,
             Fate::Unknown => replayed.unknown.push(id.to_string()),
         }

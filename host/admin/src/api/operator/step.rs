@@ -108,7 +108,8 @@ pub(crate) async fn retry_now(
 
 async fn retry_page(events: &Events, order: Order) -> Result<Stepped, Refusal> {
     let order = order.check("retry-now")?;
-    let stepped = step(events, &order, vec![DeliveryState::Pending], Step::RetryNow).await?;
+    let states = vec![DeliveryState::Pending, DeliveryState::Waiting];
+    let stepped = step(events, &order, states, Step::RetryNow).await?;
     if !order.dry_run {
         tracing::info!(
             deliveries = stepped.deliveries,

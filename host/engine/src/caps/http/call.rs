@@ -1,13 +1,12 @@
 //! One call of `landfall:http`, from the request to the recorded answer.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::context::{Http, Transferred, time_left};
+use super::context::{Caller, Http, Transferred, time_left};
 use super::record::CallRecord;
-use landfall_egress::{Client, Outgoing, OutgoingError, Received};
+use landfall_egress::{Outgoing, OutgoingError, Received};
 use landfall_model::{MemoryHold, TraceContext};
 
 /// What a component asks for.
@@ -38,7 +37,7 @@ struct PermittedCall {
     /// The time that the component gives the call.
     timeout: Option<Duration>,
     until: Instant,
-    client: Arc<Client>,
+    caller: Caller,
     transferred: Transferred,
     _held: MemoryHold,
 }
@@ -79,7 +78,7 @@ impl Http {
             idempotency_key,
             timeout: wanted.timeout,
             until: self.until,
-            client: self.client.clone(),
+            caller: self.caller.clone(),
             transferred: self.transferred.clone(),
             _held: held,
         })
@@ -92,7 +91,8 @@ impl PreparedCall {
     /// Makes the call and records how it ended, also if it is cut off.
     pub(super) async fn send(self) -> Result<Received, OutgoingError> {
         let running = self.record.start(self.method, self.url, self.trace);
-        running.set_body(&self.body);
+        let headers = self.call.as_ref().map(|call| &*call.outgoing.headers);
+        running.set_request(headers.unwrap_or_default(), &self.body);
         let result = match self.call {
             Ok(mut call) => {
                 running.pass_trace_on(&mut call.outgoing.headers);
@@ -118,7 +118,7 @@ impl PermittedCall {
             timeout: time_left(self.until, self.timeout),
             ..self.outgoing
         };
-        let received = self.client.send(outgoing, &self.idempotency_key).await?;
+        let received = self.caller.send(outgoing, &self.idempotency_key).await?;
         self.transferred.add(received.body.len())?;
         Ok(received)
     }

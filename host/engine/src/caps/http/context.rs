@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use super::record::CallRecord;
-use landfall_egress::{Client, OutgoingError};
-use landfall_metrics::OutboundMetrics;
+use crate::recorded_world::RecordedWorld;
+use landfall_egress::{Client, Outgoing, OutgoingError, Received};
 use landfall_model::{Event, MemoryBudget, OutboundCall, TraceContext};
 
 const CALLS_MAX: u32 = 64;
@@ -19,9 +19,17 @@ const BYTES_MAX: usize = 64 << 20;
 const KEY_DIGEST_BYTES: usize = 8;
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 
+/// What answers the calls of an attempt.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    pub(crate) client: Arc<Client>,
+    /// A recording, in place of the network.
+    pub(crate) world: Option<Arc<RecordedWorld>>,
+}
+
 /// The context of `http`.
 pub(crate) struct Http {
-    pub(super) client: Arc<Client>,
+    pub(super) caller: Caller,
     /// The event, whose content came from a sender.
     pub(super) untrusted: Option<Arc<Event>>,
     pub(super) memory: MemoryBudget,
@@ -47,19 +55,19 @@ pub(super) struct Transferred(Arc<AtomicUsize>);
 
 impl Http {
     pub(crate) fn new(
-        client: Arc<Client>,
+        caller: Caller,
         untrusted: Option<Arc<Event>>,
         until: Instant,
         memory: MemoryBudget,
-        metrics: Arc<OutboundMetrics>,
+        record: CallRecord,
         trace: Option<TraceContext>,
     ) -> Http {
         Http {
-            client,
+            caller,
             untrusted,
             memory,
             transferred: Transferred::default(),
-            record: CallRecord::new(metrics, until),
+            record,
             bodies: 0,
             until,
             calls: 0,
@@ -92,7 +100,7 @@ impl Http {
         }
         self.calls += 1;
         let key = self.idempotency_key(method, url);
-        self.client.check(method, url)?;
+        self.caller.client.check(method, url)?;
         Ok(key)
     }
 
@@ -146,6 +154,22 @@ fn call_key(event: &str, exported: &str, method: &str, url: &str, ordinal: u32) 
         "{event}-{}",
         hex::encode(&digest.finalize()[..KEY_DIGEST_BYTES])
     )
+}
+
+// === impl Caller ===
+
+impl Caller {
+    /// Makes a call for an event.
+    pub(super) async fn send(
+        &self,
+        outgoing: Outgoing,
+        idempotency_key: &str,
+    ) -> Result<Received, OutgoingError> {
+        match &self.world {
+            None => self.client.send(outgoing, idempotency_key).await,
+            Some(world) => world.answer(&self.client, outgoing).await,
+        }
+    }
 }
 
 // === impl Transferred ===

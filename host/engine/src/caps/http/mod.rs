@@ -7,7 +7,7 @@ mod record;
 mod resources;
 mod wasi;
 
-pub(crate) use context::Http;
+pub(crate) use context::{Caller, Http};
 pub(crate) use hook::{link, link_types};
-pub(crate) use record::{ANSWER_BYTES_MAX, SENT_BYTES_MAX};
+pub(crate) use record::{ANSWER_BYTES_MAX, CallRecord, SENT_BYTES_MAX};
 pub(crate) use resources::resource_bytes;

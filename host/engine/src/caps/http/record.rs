@@ -3,7 +3,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
+use crate::recorder::Recorder;
 use crate::text::bounded;
+use bytes::Bytes;
+
 use landfall_egress::{OutgoingError, Received};
 use landfall_metrics::OutboundMetrics;
 use landfall_model::{CallResult, CallTrace, OutboundCall, TRACEPARENT, TraceContext};
@@ -28,10 +31,12 @@ const PASSED_ON_BELOW: usize = 98;
 #[derive(Clone)]
 pub(crate) struct CallRecord {
     calls: Arc<Mutex<Calls>>,
-    /// Counts every call, also those beyond the limits of the record.
-    metrics: Arc<OutboundMetrics>,
+    /// Counts every call, also those beyond the limits of the record. `None`: a recording answers
+    /// the calls, and none leaves.
+    metrics: Option<Arc<OutboundMetrics>>,
     /// The deadline of the attempt.
     until: Instant,
+    recorder: Recorder,
 }
 
 #[derive(Default)]
@@ -48,6 +53,8 @@ struct CallStart {
     started: Instant,
     trace: Option<TraceContext>,
     sent: OnceLock<Sent>,
+    /// The place of the call in the recording of the attempt.
+    recorded: Option<usize>,
 }
 
 /// The body of a request.
@@ -86,9 +93,11 @@ impl RunningCall {
         }
     }
 
-    /// Keeps the beginning of the body, as the component wrote it: without the credentials that the
-    /// host adds. A call has one body.
-    pub(crate) fn set_body(&self, body: &[u8]) {
+    /// Keeps the request as the component wrote it: without the credentials that the host adds. Of
+    /// the body, the beginning. A call has one body.
+    pub(crate) fn set_request(&self, headers: &[(String, String)], body: &Bytes) {
+        let recorder = &self.record.recorder;
+        recorder.set_request(self.start.recorded, headers, body);
         self.start.sent.get_or_init(|| Sent {
             bytes: body.len(),
             beginning: landfall_egress::excerpt(body, SENT_BYTES_MAX + SECRET_BYTES_MAX),
@@ -97,23 +106,28 @@ impl RunningCall {
 
     /// Records the response.
     pub(crate) fn answered(self, received: &Received) {
+        let recorder = &self.record.recorder;
+        recorder.answered(self.start.recorded, received);
         let mut calls = self.record.lock();
         if let Some(duration) = calls.stop(&self.start) {
             calls.add_answer(&self.start, duration, received);
             drop(calls);
-            let metrics = &self.record.metrics;
-            metrics.answered(&self.start.url, received.status, duration);
+            if let Some(metrics) = &self.record.metrics {
+                metrics.answered(&self.start.url, received.status, duration);
+            }
         }
     }
 
     /// Records why there is no response.
     pub(crate) fn failed(self, error: &OutgoingError) {
+        self.record.recorder.failed(self.start.recorded, error);
         self.record.end(&self.start, error);
     }
 }
 
 impl Drop for RunningCall {
     fn drop(&mut self) {
+        self.record.record_cut_off(&self.start);
         let error = self
             .record
             .cut_off("the component dropped the call before its response");
@@ -125,11 +139,16 @@ impl Drop for RunningCall {
 
 impl CallRecord {
     /// `until`: the deadline of the attempt.
-    pub(crate) fn new(metrics: Arc<OutboundMetrics>, until: Instant) -> CallRecord {
+    pub(crate) fn new(
+        metrics: Option<Arc<OutboundMetrics>>,
+        until: Instant,
+        recorder: Recorder,
+    ) -> CallRecord {
         CallRecord {
             calls: Arc::default(),
             metrics,
             until,
+            recorder,
         }
     }
 
@@ -140,12 +159,14 @@ impl CallRecord {
         url: String,
         trace: Option<TraceContext>,
     ) -> RunningCall {
+        let recorded = self.recorder.begin_call(&method, &url);
         let start = Arc::new(CallStart {
             method,
             url,
             started: Instant::now(),
             trace,
             sent: OnceLock::new(),
+            recorded,
         });
         self.lock().running.push(start.clone());
         RunningCall {
@@ -159,6 +180,7 @@ impl CallRecord {
     pub(crate) fn take(&self) -> Vec<OutboundCall> {
         let running = self.lock().running.clone();
         for start in running {
+            self.record_cut_off(&start);
             let error = self.cut_off("the attempt ended before the response");
             self.end(&start, &error);
         }
@@ -171,7 +193,17 @@ impl CallRecord {
         if let Some(duration) = calls.stop(call) {
             calls.add_failure(call, duration, error);
             drop(calls);
-            self.metrics.failed(&call.url, error.word(), duration);
+            if let Some(metrics) = &self.metrics {
+                metrics.failed(&call.url, error.word(), duration);
+            }
+        }
+    }
+
+    /// The component receives no answer to a call, unless it has one already.
+    fn record_cut_off(&self, call: &CallStart) {
+        if call.recorded.is_some() {
+            let at_deadline = Instant::now() >= self.until;
+            self.recorder.cut_off(call.recorded, at_deadline);
         }
     }
 
@@ -278,7 +310,7 @@ mod tests {
 
     fn record(until: Instant) -> CallRecord {
         let metrics = OutboundMetrics::new(HookMetrics::detached("h"), &[]);
-        CallRecord::new(Arc::new(metrics), until)
+        CallRecord::new(Some(Arc::new(metrics)), until, Recorder::OFF)
     }
 
     fn start(record: &CallRecord, url: &str) -> RunningCall {
@@ -326,7 +358,7 @@ mod tests {
     fn calls_without_result_are_recorded() {
         let record = record(Instant::now() + LONG);
         let dropped = start(&record, "http://a.example/1");
-        dropped.set_body(b"sent");
+        dropped.set_request(&[], &Bytes::from_static(b"sent"));
         let running = start(&record, "http://a.example/2");
         drop(dropped);
 

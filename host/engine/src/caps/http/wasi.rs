@@ -14,12 +14,12 @@ use wasmtime_wasi_http::{
     WasiHttpHooks,
 };
 
-use super::context::{Http, Transferred};
+use super::context::{Caller, Http, Transferred};
 use super::record::RunningCall;
 use super::resources::header_bytes;
 use crate::caps::held::Held;
 use crate::state::FIELD_BYTES_MAX;
-use landfall_egress::{BODY_BYTES_MAX, Client, CollectError, Outgoing, OutgoingError, Received};
+use landfall_egress::{BODY_BYTES_MAX, CollectError, Outgoing, OutgoingError, Received};
 use landfall_model::{MemoryBudget, MemoryHold};
 
 /// The most bytes of one write to a body, as wasmtime has it by default: some runtimes write a
@@ -45,7 +45,7 @@ struct PendingCall {
     call: RunningCall,
     /// The call without its headers and its body.
     outgoing: Outgoing,
-    client: Arc<Client>,
+    caller: Caller,
     idempotency_key: String,
     memory: MemoryBudget,
     transferred: Transferred,
@@ -123,7 +123,7 @@ impl WasiHttpHooks for Http {
                 memory: Some(self.memory.clone()),
             },
             call,
-            client: self.client.clone(),
+            caller: self.caller.clone(),
             idempotency_key,
             memory: self.memory.clone(),
             transferred: self.transferred.clone(),
@@ -175,8 +175,8 @@ impl PendingCall {
             .add(body.len())
             .map_err(|error| (error, Error::HttpRequestBodySize(None)))?;
 
-        self.call.set_body(&body);
         self.outgoing.headers = headers_of(&head);
+        self.call.set_request(&self.outgoing.headers, &body);
         self.call.pass_trace_on(&mut self.outgoing.headers);
         self.outgoing.body = body;
         self.receive().await.map_err(|error| {
@@ -187,7 +187,7 @@ impl PendingCall {
 
     async fn receive(&self) -> Result<Received, OutgoingError> {
         let received = self
-            .client
+            .caller
             .send(self.outgoing.clone(), &self.idempotency_key)
             .await?;
         self.transferred.add(received.body.len())?;

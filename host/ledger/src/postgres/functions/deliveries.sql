@@ -4,7 +4,13 @@
 CREATE OR REPLACE FUNCTION lock_order(p_hook text, p_order bytea) RETURNS void LANGUAGE sql VOLATILE AS
     $$ SELECT pg_advisory_xact_lock(hashtextextended(p_hook || ' ' || encode(p_order, 'hex'), 4724)) $$;
 
--- Lets the next delivery of an order key run. SQLite: `deliveries::unblock_next`.
+-- Whether a delivery of an order key runs, or may run. SQLite: `deliveries::is_order_open`.
+CREATE OR REPLACE FUNCTION is_order_open(p_hook text, p_order bytea) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT 1 FROM deliveries o WHERE o.hook = p_hook AND o.order_key = p_order AND o.state < state_done()
+                   AND (o.state = state_running() OR NOT o.blocked))
+$$;
+
+-- Lets the next delivery of an order key run. None of the key may be open. SQLite: `deliveries::unblock_next`.
 CREATE OR REPLACE FUNCTION unblock_next(p_hook text, p_order bytea) RETURNS void LANGUAGE sql AS $$
     UPDATE deliveries SET blocked = false WHERE id = (
         SELECT min(id) FROM deliveries WHERE hook = p_hook AND order_key = p_order AND state < state_done())
@@ -43,14 +49,14 @@ $$;
 -- Refuses a value that is no state: nothing may be concluded from a damaged row. SQLite: `StateColumn::read`.
 CREATE OR REPLACE FUNCTION check_state(p_state integer, p_delivery bigint, p_event uuid) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    IF p_state NOT BETWEEN state_pending() AND state_discarded() THEN
+    IF p_state NOT BETWEEN state_waiting() AND state_superseded() THEN
         RAISE EXCEPTION 'the state of delivery % is damaged: %; look at it with `landfall events show %`, and run its event again with `landfall events replay %`',
             p_delivery, p_state, p_event, p_event;
     END IF;
 END $$;
 
--- The state of an event's latest delivery, and the ms until it is due. SQLite: `deliveries::latest`. Resolved and discarded deliveries
--- count as done. So does an event without deliveries: it was handed over to a broker.
+-- The state of an event's latest delivery, and the ms until it is due. SQLite: `deliveries::latest`. Resolved, discarded, filtered and
+-- superseded deliveries count as done. So does an event without deliveries: it was handed over to a broker.
 CREATE OR REPLACE FUNCTION latest(p_event bigint) RETURNS TABLE (state integer, wait bigint, reply bytea) LANGUAGE plpgsql AS $$
 DECLARE
     number bigint;
@@ -185,12 +191,17 @@ DECLARE
 BEGIN
     UPDATE deliveries SET state = p_state, due = now + p_pause, reason = p_why,
         ended = CASE WHEN p_state >= state_done() THEN now END, unfinished = 0, owner = NULL, lease_until = NULL
-    WHERE id = p_delivery AND state = state_running() AND attempt = p_number RETURNING hook, order_key INTO it;
+    WHERE id = p_delivery AND state = state_running() AND attempt = p_number RETURNING hook, order_key, batch INTO it;
     IF NOT FOUND THEN
         RETURN CASE WHEN EXISTS (SELECT 1 FROM attempts a WHERE a.delivery = p_delivery AND a.number = p_number
             AND a.started_ms = p_started AND a.duration_us = p_duration AND a.outcome = p_outcome) THEN 2 ELSE 0 END;
     END IF;
     PERFORM write_attempt(p_delivery, p_number, p_started, p_duration, p_outcome, p_reason, p_status, p_record);
+    IF p_state = state_done() AND it.batch = p_delivery THEN
+        PERFORM finish_members(p_delivery);
+    ELSIF p_state > state_done() AND it.batch = p_delivery THEN
+        PERFORM free_members(p_delivery);
+    END IF;
     IF p_state >= state_done() AND it.order_key IS NOT NULL THEN
         PERFORM lock_order(it.hook, it.order_key);
         PERFORM unblock_next(it.hook, it.order_key);
@@ -214,7 +225,7 @@ BEGIN
         it.unfinished := it.unfinished + CASE WHEN it.owner IS DISTINCT FROM p_owner THEN 1 ELSE 0 END;
         PERFORM write_attempt(it.id, it.attempt, 0, 0, 'unfinished', 'the process ended, or lost the lease, while it ran',
             NULL, '{}');
-        IF it.unfinished >= p_max THEN
+        IF it.unfinished >= p_max AND NOT has_members(it.id) THEN
             given_up := given_up + 1;
             UPDATE deliveries SET state = state_dead(), due = now, unfinished = it.unfinished, reason = 'crashed-host',
                 ended = now, owner = NULL, lease_until = NULL WHERE id = it.id;
@@ -225,6 +236,10 @@ BEGIN
         ELSE
             UPDATE deliveries SET state = state_pending(), due = now, unfinished = it.unfinished, reason = NULL,
                 owner = NULL, lease_until = NULL WHERE id = it.id;
+            IF it.unfinished >= p_max THEN
+                -- One event of the batch may be at fault: each runs alone.
+                PERFORM split_batch(it.id);
+            END IF;
         END IF;
     END LOOP;
     RETURN NEXT;

@@ -5,7 +5,8 @@ CREATE OR REPLACE FUNCTION lock_operators() RETURNS void LANGUAGE sql VOLATILE A
     $$ SELECT pg_advisory_xact_lock(4724, 1) $$;
 
 -- A new delivery of a stored event. SQLite: `operator::replay`. kind: 0 queued, 1 it is pending or running already, 2 the event or its
--- body is gone, 3 it is discarded and `p_again` is false, 4 it has a later delivery than `p_repeated`, 5 no node could decode it.
+-- body is gone, 3 it is discarded and `p_again` is false, 4 it has a later delivery than `p_repeated`, 5 no node could decode it, 6 it is
+-- erased.
 -- `p_dry` changes nothing.
 CREATE OR REPLACE FUNCTION replay(p_event uuid, p_delay bigint, p_again boolean DEFAULT false, p_repeated bigint DEFAULT NULL,
                        p_dry boolean DEFAULT false)
@@ -22,7 +23,7 @@ BEGIN
         PERFORM 1 FROM events e JOIN payloads p ON p.event = e.seq WHERE e.seq = it.seq FOR UPDATE OF e;
     END IF;
     IF NOT FOUND THEN
-        kind := 2;
+        kind := CASE WHEN EXISTS (SELECT 1 FROM events e WHERE e.id = p_event AND e.erased_ms IS NOT NULL) THEN 6 ELSE 2 END;
         RETURN NEXT;
         RETURN;
     END IF;
@@ -48,7 +49,8 @@ BEGIN
             UPDATE deliveries d SET blocked = false, replayed = true, due = now_ms() + p_delay
             WHERE d.event = it.seq AND d.state = state_pending() AND d.blocked AND d.order_key IS NULL;
         ELSE
-            SELECT d.order_key INTO first FROM deliveries d WHERE d.event = it.seq ORDER BY d.id LIMIT 1;
+            SELECT coalesce(d.order_key, d.held_order) AS order_key INTO first FROM deliveries d WHERE d.event = it.seq
+            ORDER BY d.id LIMIT 1;
             PERFORM insert_delivery(it.seq, it.hook, first.order_key, p_delay, true, NULL, 0);
         END IF;
     END IF;
@@ -92,6 +94,8 @@ WHEN (NEW.state = state_done() AND NEW.replay_of IS NOT NULL) EXECUTE FUNCTION r
 CREATE OR REPLACE FUNCTION discard(p_deliveries bigint[], p_reason text) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
 DECLARE
     it record;
+    chosen bigint[];
+    one bigint;
 BEGIN
     PERFORM lock_operators();
     -- Order keys before deliveries, as the end of an attempt takes them.
@@ -100,12 +104,19 @@ BEGIN
               AND d.order_key IS NOT NULL ORDER BY 1, 2 LOOP
         PERFORM lock_order(it.hook, it.order_key);
     END LOOP;
-    FOR it IN SELECT d.id, d.hook, d.order_key FROM deliveries d
-              WHERE d.id = ANY (p_deliveries) AND d.state IN (state_pending(), state_dead())
-              ORDER BY d.id FOR UPDATE SKIP LOCKED LOOP
+    -- All are locked first: a loop over the rows would pass over those that it has unblocked itself.
+    SELECT array_agg(l.id ORDER BY l.id) INTO chosen FROM (
+        SELECT d.id FROM deliveries d WHERE d.id = ANY (p_deliveries) AND d.state IN (state_pending(), state_dead())
+        ORDER BY d.id FOR UPDATE SKIP LOCKED) l;
+    FOREACH one IN ARRAY coalesce(chosen, '{}') LOOP
+        SELECT d.id, d.hook, d.order_key, d.state = state_pending() AND NOT d.blocked AS was_next INTO it
+        FROM deliveries d WHERE d.id = one;
         UPDATE deliveries d SET state = state_discarded(), discarded = p_reason, ended = coalesce(d.ended, now_ms())
         WHERE d.id = it.id;
-        IF it.order_key IS NOT NULL THEN
+        -- Only this event of a batch is discarded.
+        PERFORM free_members(it.id);
+        -- Behind one that was dead or blocked, another one of the order key may run already.
+        IF it.order_key IS NOT NULL AND (it.was_next OR NOT is_order_open(it.hook, it.order_key)) THEN
             PERFORM unblock_next(it.hook, it.order_key);
         END IF;
         RETURN NEXT it.id;
@@ -113,15 +124,30 @@ BEGIN
 END $$;
 
 -- Makes those of these deliveries due that are pending, and returns them. SQLite: `operator::retry_now`. One that waits for a broker
--- (blocked, without an order key) is sent to the broker again, as a replay is.
-CREATE OR REPLACE FUNCTION retry_now(p_deliveries bigint[]) RETURNS SETOF bigint LANGUAGE sql AS $$
-    WITH waiting AS MATERIALIZED (
+-- (blocked, without an order key) is sent to the broker again, as a replay is. Of one that waits for others, the group is due
+-- (`held::make_due`), unless an event is joining it.
+CREATE OR REPLACE FUNCTION retry_now(p_deliveries bigint[]) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN QUERY WITH later AS MATERIALIZED (
         SELECT d.id FROM deliveries d WHERE d.id = ANY (p_deliveries) AND d.state = state_pending() AND d.due > now_ms()
         ORDER BY d.id FOR UPDATE SKIP LOCKED)
     UPDATE deliveries d SET due = now_ms(), replayed = d.replayed OR (d.blocked AND d.order_key IS NULL),
         blocked = d.blocked AND d.order_key IS NOT NULL
-    FROM waiting WHERE d.id = waiting.id RETURNING d.id
-$$;
+    FROM later WHERE d.id = later.id RETURNING d.id;
+
+    RETURN QUERY WITH of_waiting AS MATERIALIZED (
+        SELECT h.hook, h.step, h.key, h.first, h.current FROM held h
+        WHERE h.due >= now_ms() AND (h.step, h.first) IN (
+            SELECT d.flow, CASE d.flow WHEN 1 THEN d.debounced ELSE d.batch END FROM deliveries d
+            WHERE d.id = ANY (p_deliveries) AND d.state = state_waiting())
+        FOR UPDATE OF h SKIP LOCKED),
+    closed AS (
+        UPDATE held h SET due = now_ms() FROM of_waiting g WHERE h.hook = g.hook AND h.step = g.step AND h.key = g.key),
+    members AS (
+        UPDATE deliveries d SET due = now_ms() FROM of_waiting g
+        WHERE (d.id = g.current OR d.batch = g.first) AND d.flow = g.step AND d.state = state_waiting() RETURNING d.id)
+    SELECT m.id FROM members m WHERE m.id = ANY (p_deliveries);
+END $$;
 
 -- Removes up to `p_limit` deliveries of a hook that do not run, and as many identities, rows and values: how many of each. SQLite:
 -- `operator::purge`.
@@ -132,6 +158,7 @@ DECLARE
 BEGIN
     removed := 0;
     forgotten := 0;
+    PERFORM close_all(p_hook);
     FOR it IN SELECT d.id, d.event FROM deliveries d WHERE d.hook = p_hook AND d.state <> state_running()
               ORDER BY d.id LIMIT p_limit FOR UPDATE SKIP LOCKED LOOP
         DELETE FROM attempts a WHERE a.delivery = it.id;

@@ -43,7 +43,7 @@ async fn damaged_states_are_refused() {
     accept(&ledger, first.clone()).await;
     let other = Connection::open(dir.path().join("ledger.db")).unwrap();
 
-    for damage in ["9", "-1", "'dead'"] {
+    for damage in ["99", "-2", "'dead'"] {
         let change = format!("UPDATE deliveries SET state = {damage}");
         other.execute_batch(&change).unwrap();
         let NewEvent { dedup, stored, .. } = repeated();

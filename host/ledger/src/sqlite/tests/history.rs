@@ -63,12 +63,12 @@ async fn backlogs_are_counted_by_partial_indexes() {
         .unwrap()
         .collect::<Result<_, _>>()
         .unwrap();
-    for index in ["due", "key", "running", "failed"] {
+    for index in ["due", "key", "waiting", "running", "failed"] {
         let scan = format!(" INDEX deliveries_{index}");
         assert!(plan.iter().any(|line| line.ends_with(&scan)), "{plan:?}");
     }
     let scans = plan.iter().filter(|line| line.contains("deliveries"));
-    assert_eq!(scans.count(), 4, "{plan:?}");
+    assert_eq!(scans.count(), 5, "{plan:?}");
 }
 
 #[tokio::test]

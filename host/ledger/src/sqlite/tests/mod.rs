@@ -3,9 +3,12 @@
 mod attempts;
 mod damage;
 mod duplicates;
+mod flow;
 mod history;
 mod lost_files;
+mod privacy;
 mod pruning;
+mod recordings;
 mod values;
 
 use super::*;
@@ -16,8 +19,8 @@ use crate::{
     Stored, StoredTiming,
 };
 use landfall_model::{
-    DeliveryState, Effects, Event, EventId, IdMatch, KvChange, KvExpected, KvValue, KvWrite, Quota,
-    Row, Timing,
+    Admission, DeliveryState, Effects, Event, EventId, IdMatch, KvChange, KvExpected, KvValue,
+    KvWrite, Quota, Row, Timing,
 };
 
 struct Opened {
@@ -93,6 +96,7 @@ fn new(stored: Stored) -> NewEvent {
         delay: Duration::ZERO,
         run_now: false,
         dead: None,
+        admission: Admission::Run,
     }
 }
 

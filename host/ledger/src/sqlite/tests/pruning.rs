@@ -35,7 +35,7 @@ async fn pruned_dead_events_are_forgotten() {
         finish(&ledger, one, ending).await;
     }
     tokio::time::sleep(Duration::from_millis(5)).await;
-    ledger.prune().await.unwrap();
+    ledger.prune(Default::default()).await.unwrap();
     assert!(states(&ledger).await.is_empty());
     assert_eq!(
         accept(&ledger, again("done")).await,
@@ -93,7 +93,7 @@ async fn done_bodies_are_pruned_first() {
             .unwrap()
             .map(|shown| shown.event.is_some())
     };
-    opened.ledger.prune().await.unwrap();
+    opened.ledger.prune(Default::default()).await.unwrap();
     assert_eq!(has_body(&opened.ledger, &done).await, Some(false));
     assert_eq!(
         opened
@@ -120,9 +120,9 @@ async fn done_bodies_are_pruned_first() {
             ..SETTINGS
         },
     );
-    opened.ledger.prune().await.unwrap();
+    opened.ledger.prune(Default::default()).await.unwrap();
     // The writer shrinks the file between two batches.
-    opened.ledger.prune().await.unwrap();
+    opened.ledger.prune(Default::default()).await.unwrap();
     assert_eq!(
         has_body(&opened.ledger, &dead).await,
         None,
@@ -282,8 +282,8 @@ async fn full_ledgers_name_the_largest_hook() {
     assert!(why.contains("hook `paused` uses most"), "{why}");
 
     // The writer looks after each step.
-    ledger.prune().await.unwrap();
-    ledger.prune().await.unwrap();
+    ledger.prune(Default::default()).await.unwrap();
+    ledger.prune(Default::default()).await.unwrap();
     assert!(!ledger.can_accept());
     let refusal = ledger.refusal().unwrap().to_string();
     assert!(refusal.contains("hook `paused` uses most"), "{refusal}");
@@ -295,8 +295,8 @@ async fn full_ledgers_name_the_largest_hook() {
         let one = claim(&ledger, "paused", 1).await.remove(0);
         finish(&ledger, one, well(Effects::default())).await;
     }
-    ledger.prune().await.unwrap();
-    ledger.prune().await.unwrap();
+    ledger.prune(Default::default()).await.unwrap();
+    ledger.prune(Default::default()).await.unwrap();
     assert!(ledger.can_accept());
 }
 

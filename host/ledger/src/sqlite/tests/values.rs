@@ -95,7 +95,7 @@ fn expired_values_free_their_quota() {
         key: "kéy".into(),
         change: KvChange::Set(KvValue::of_number(41), second),
     };
-    kv::write(&connection, "h", &[brief], LedgerTime(0)).unwrap();
+    kv::write(&connection, ("h", None), &[brief], LedgerTime(0)).unwrap();
     assert_eq!(used(&connection), 6);
     let add = KvWrite {
         key: "kéy".into(),
@@ -103,7 +103,7 @@ fn expired_values_free_their_quota() {
     };
     kv::write(
         &connection,
-        "h",
+        ("h", None),
         std::slice::from_ref(&add),
         LedgerTime(999),
     )
@@ -118,7 +118,7 @@ fn expired_values_free_their_quota() {
         (Some(42), None),
         "adding leaves the expiry"
     );
-    kv::write(&connection, "h", &[add], LedgerTime(2000)).unwrap();
+    kv::write(&connection, ("h", None), &[add], LedgerTime(2000)).unwrap();
     assert_eq!(
         (value(2000), value(i64::MAX)),
         (Some(1), Some(1)),
@@ -129,7 +129,13 @@ fn expired_values_free_their_quota() {
         key: "k".into(),
         change: KvChange::Set(KvValue::of_number(1), second),
     };
-    kv::write(&connection, "h", &[brief, set("l", "1")], LedgerTime(0)).unwrap();
+    kv::write(
+        &connection,
+        ("h", None),
+        &[brief, set("l", "1")],
+        LedgerTime(0),
+    )
+    .unwrap();
     assert_eq!(kv::expire(&connection, LedgerTime(1000), 100).unwrap(), 1);
     assert_eq!(used(&connection), 7);
 }

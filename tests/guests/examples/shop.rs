@@ -1,0 +1,5 @@
+//! Takes orders.
+
+const IS_NEXT: bool = false;
+
+include!("../src/shop.rs");

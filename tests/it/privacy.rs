@@ -342,7 +342,10 @@ async fn encrypted_ledgers_work_as_others() {
     let found = node.events("value=/user/id=42").await;
     assert_eq!((found.len(), &found[0]["event"]), (1, &json!(event)));
     let rows = node.rows("store", "t").await;
-    assert!(rows[0].to_string().contains(CANARY), "{rows:?}");
+    assert!(
+        rows.iter().any(|row| row.to_string().contains(CANARY)),
+        "{rows:?}"
+    );
 
     let (good, text) = run(&node, &["events", "replay", &event]);
     assert!(good, "{text}");

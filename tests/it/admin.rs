@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use landfall_tests::ports::blocking_listener;
 use landfall_tests::{Node, Receiver, Setup, eventually, guest, landfall};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -440,7 +441,7 @@ fn hooks_at(address: std::net::SocketAddr) -> String {
 
 #[test]
 fn broken_admin_connections_are_named() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = blocking_listener();
     let address = listener.local_addr().unwrap();
     let closing = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
@@ -453,6 +454,10 @@ fn broken_admin_connections_are_named() {
     );
     closing.join().unwrap();
 
+    // A child that another test is starting may hold a copy of the listener for a moment.
+    while std::net::TcpStream::connect(address).is_ok() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
     let said = hooks_at(address);
     assert!(said.contains("no node has its admin listener"), "{said}");
 }

@@ -160,14 +160,19 @@ fn telemetry_reports_each_kind_of_line() {
 }
 
 #[test]
-fn recording_reports_on_and_off() {
-    let report = measure(
-        &["recording", "--rounds", "1", "--connections", "4"],
-        "echo",
-    );
+fn settings_report_on_and_off() {
+    let report = measure(&["settings", "--rounds", "1", "--connections", "4"], "echo");
 
-    for (node, recorded) in ["off", "failures", "all"].into_iter().enumerate() {
-        assert_eq!(report["nodes"][node]["recorded"], recorded);
+    let names = [
+        "nothing",
+        "recordings of failures",
+        "recordings of all",
+        "shapes",
+        "encryption",
+        "defaults",
+    ];
+    for (node, name) in names.into_iter().enumerate() {
+        assert_eq!(report["nodes"][node]["on"], name);
         for number in ["requests_per_second", "processor_us", "ratio"] {
             assert_is_positive(&report, &format!("/nodes/{node}/{number}"));
         }

@@ -242,12 +242,8 @@ async fn only_proven_bodies_are_decoded() {
         (503, true),
         "only the decoded body can be verified"
     );
-    assert!(
-        node.log()
-            .contains("the request bodies in memory reach limits.body_memory"),
-        "{}",
-        node.log()
-    );
+    node.until_log("the request bodies in memory reach limits.body_memory")
+        .await;
 }
 
 #[tokio::test]

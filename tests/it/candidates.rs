@@ -4,6 +4,7 @@
 mod canary;
 mod cluster;
 mod example;
+mod gone;
 mod refused;
 mod shadow;
 

@@ -5,6 +5,7 @@ mod counts;
 mod database;
 mod lead;
 mod leases;
+mod retention;
 mod tail;
 
 use std::time::Duration;

@@ -13,6 +13,7 @@ mod requests;
 mod roles;
 mod scene;
 mod tamper;
+mod tries;
 
 use std::path::PathBuf;
 

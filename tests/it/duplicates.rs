@@ -131,13 +131,14 @@ async fn duplicates_are_among_the_refusals() {
         1,
         "{said}"
     );
-    assert_eq!(
-        node.log()
-            .matches("duplicate delivery, not run again")
-            .count(),
-        5,
-        "further log lines are held back"
-    );
+    // Further lines are held back: five in ten seconds, and a slow machine may need more than one
+    // such window.
+    let line = "duplicate delivery, not run again";
+    eventually("five lines are written", || async {
+        (node.log().matches(line).count() >= 5).then_some(())
+    })
+    .await;
+    assert!(node.log().matches(line).count() <= 20, "{}", node.log());
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ mod batch;
 mod debounce;
 mod filter;
 mod kills;
+mod ledger;
 mod nodes;
 mod page;
 mod transform;

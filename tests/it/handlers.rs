@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use landfall_tests::ports::free_port;
 use landfall_tests::require::missing;
 use landfall_tests::{Node, Setup, bundled, eventually, fixture, root};
 use serde_json::{Value, json};
@@ -34,6 +35,7 @@ impl Apis {
         let mut command = Command::new(python);
         command
             .args(["-B", "apis.py"])
+            .arg(free_port().to_string())
             .current_dir(root().join("tests/sdk"))
             .env("API_TOKEN", TOKEN);
         let mut child = command

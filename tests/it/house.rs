@@ -5,6 +5,7 @@
 mod crates;
 mod cycles;
 mod ledger;
+mod ports;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -17,7 +17,9 @@ const OPEN: &str = "[verify]\nscheme = \"none\"\n";
 /// A node with a hook whose events are done, one whose events are dead, and a token that only
 /// reads.
 async fn node() -> Node {
-    setup().serving("q").await
+    let node = setup().serving("q").await;
+    node.until("fails", "serving").await;
+    node
 }
 
 fn setup() -> Setup {

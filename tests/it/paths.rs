@@ -315,6 +315,7 @@ async fn one_component_serves_many_hooks() {
         .file("Bad Name.toml", OPEN)
         .serving("b")
         .await;
+    node.until("a", "serving").await;
     assert_eq!(node.post("/a", &[], "{}").await.0, 200);
     assert_eq!(node.post("/shop/7", &[], "{}").await.0, 200);
     let taken = node.until("c", "unavailable").await;

@@ -184,6 +184,29 @@ async fn unread_rules_are_waited_for() {
 }
 
 #[tokio::test]
+async fn rules_of_vanished_files_hold() {
+    let emits = format!("mode = \"async\"\n{OPEN}[allow]\nemit = [\"store\"]\n");
+    let rules = format!("mode = \"async\"\n{OPEN}{ROWS}[redact]\njson = [\"/a\"]\n");
+    let setup = storing("").hook("emits", &guest("emits"), &emits);
+    let node = setup
+        .file("store.toml", rules.clone())
+        .serving("store")
+        .await;
+    node.until("emits", "serving").await;
+    std::fs::remove_file(node.plugins().join("store.toml")).unwrap();
+    node.until("store", "unavailable").await;
+
+    let line = format!("store {{\"a\":\"{CANARY}\"}}");
+    node.deliver("/emits", &[], line).await;
+    node.until_states("emits", &["done"]).await;
+    node.put("store.toml", &rules);
+    node.until_states("store", &["done"]).await;
+    let row = &node.rows("store", "t").await[0];
+    assert!(row.to_string().contains("[redacted]"), "{row}");
+    assert!(!row.to_string().contains(CANARY), "{row}");
+}
+
+#[tokio::test]
 async fn stored_keys_cannot_be_redacted() {
     let file = format!(
         "mode = \"async\"\norder_by = {{ json = \"/user/id\" }}\n{OPEN}[redact]\njson = [\"/user\"]\n"
@@ -304,7 +327,12 @@ async fn a_hook_keeps_events_for_its_own_time() {
     send(&node, "{}").await;
     node.deliver("/short", &[], "{}").await;
     node.until_states("store", &["done"]).await;
-    node.until_states("short", &["done"]).await;
+    // A busy node may have removed it by then.
+    eventually("the short delivery is done", || async {
+        let all = node.deliveries("short").await;
+        all.iter().all(|one| one["state"] == "done").then_some(())
+    })
+    .await;
 
     // The node looks soon after its start.
     let node = node.killed().serving("short").await;
@@ -315,12 +343,72 @@ async fn a_hook_keeps_events_for_its_own_time() {
     assert_eq!(node.deliveries("store").await.len(), 1);
 }
 
+#[tokio::test]
+async fn vanished_hooks_keep_their_events() {
+    let short = format!("mode = \"async\"\nretention = \"1s\"\n{OPEN}");
+    let long = format!("mode = \"async\"\n{OPEN}");
+    let setup = Setup::new().hook("short", &bundled("echo"), &short);
+    let node = setup
+        .hook("vanished", &bundled("echo"), &long)
+        .serving("vanished")
+        .await;
+    node.until("short", "serving").await;
+    node.deliver("/short", &[], "{}").await;
+    node.deliver("/vanished", &[], "{}").await;
+    node.until_states("vanished", &["done"]).await;
+
+    // The node itself keeps nothing for long. It looks soon after its start.
+    let setup = node.killed().env("LANDFALL_LEDGER_RETENTION", "1s");
+    for file in ["vanished.toml", "vanished.wasm"] {
+        std::fs::remove_file(setup.plugins().join(file)).unwrap();
+    }
+    let node = setup.serving("short").await;
+    eventually("the short delivery is gone", || async {
+        node.deliveries("short").await.is_empty().then_some(())
+    })
+    .await;
+    assert_eq!(node.deliveries("vanished").await.len(), 1);
+    let metrics = node.metrics().await;
+    let goes_on = "landfall_ledger_retention_stopped 0";
+    assert!(metrics.contains(goes_on), "{metrics}");
+}
+
 /// With these keys, the first of which encrypts.
 fn with_keys(setup: Setup, keys: &str) -> Setup {
     setup
         .env("LANDFALL_LEDGER_ENCRYPTION_KEYS", keys)
         .env("OLD_LEDGER_KEY", OLD_KEY)
         .env("NEW_LEDGER_KEY", NEW_KEY)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_without_the_key_say_so() {
+    let Some(setup) = storing("").on_postgres() else {
+        return;
+    };
+    let plain = setup.copy().serving("store").await;
+    let node = with_keys(setup.copy(), "env:OLD_LEDGER_KEY");
+    let node = node.serving("store").await;
+    let event = send(&node, &format!("{{\"c\":\"{CANARY}\"}}")).await;
+    node.until_states("store", &["done"]).await;
+
+    let shown = plain.ask(&format!("/api/v1/events/{event}")).await;
+    let problem = shown["event"]["problem"].as_str().unwrap();
+    assert!(problem.starts_with("encrypted"), "{shown}");
+    let row = plain.rows("store", "t").await.remove(0);
+    let text = row["row"].as_str().unwrap();
+    assert!(
+        text.starts_with("(encrypted: this node does not have the key"),
+        "{row}"
+    );
+    let (_, said) = run(&plain, &["events", "show", &event]);
+    assert!(
+        said.contains("encrypted: this node does not have the key"),
+        "{said}"
+    );
+    for shown in [shown.to_string(), row.to_string(), said] {
+        assert!(!shown.contains("landfall-seal"), "{shown}");
+    }
 }
 
 #[tokio::test]
@@ -353,6 +441,24 @@ async fn encrypted_ledgers_work_as_others() {
     let (good, text) = run(&node, &["events", "erase", &event, "--yes"]);
     assert!(good && text.contains("1 event"), "{text}");
     assert!(node.ask(&format!("/api/v1/events/{event}")).await["event"]["problem"].is_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forgotten_shapes_leave_the_files() {
+    let setup = with_keys(storing(""), "env:OLD_LEDGER_KEY");
+    let setup = setup.env("LANDFALL_SHAPE_INTERVAL", "100ms");
+    let node = setup.serving("store").await;
+    send(&node, &format!("{{\"{CANARY}\":1}}")).await;
+    node.until_states("store", &["done"]).await;
+    eventually("the name is learned", || async {
+        let (_, said) = run(&node, &["shape", "store", "--type", ""]);
+        said.contains(CANARY).then_some(())
+    })
+    .await;
+
+    let (_, said) = run(&node, &["shape", "store", "--forget"]);
+    assert_eq!(said, "store: done\n");
+    assert_eq!(files_with(&node.data(), CANARY), Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -297,15 +297,21 @@ async fn noise_hides_no_other_refusal() {
     );
     let lines = node.log().matches("\"reason\":\"unknown_path\"").count();
     assert!(lines < 20, "{lines} lines");
-    let line = node.logged("the rest is counted", |line| {
-        line["suppressed"].as_u64().is_some_and(|count| count > 300)
-    });
-    assert!(
-        line.await["message"]
-            .as_str()
-            .unwrap()
-            .contains("more in the last 10 s)")
-    );
+    // A slow machine may need more than one such window.
+    eventually("the rest is counted", || async {
+        (suppressed(&node) > 300).then_some(())
+    })
+    .await;
+    node.until_log("more in the last 10 s)").await;
+}
+
+/// How many lines the log says that it has held back.
+fn suppressed(node: &Node) -> u64 {
+    let log = node.log();
+    let lines = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines.filter_map(|line| line["suppressed"].as_u64()).sum()
 }
 
 #[tokio::test]

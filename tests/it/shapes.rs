@@ -223,6 +223,104 @@ async fn hook_files_switch_learning() {
     assert_eq!(node.admin_get(path).send().await.unwrap().status(), 404);
 }
 
+/// What a command that fails says.
+async fn refusal(node: &Node, args: &[&str]) -> String {
+    let mut command = node.command();
+    command.arg("shape").args(args);
+    let output = tokio::task::spawn_blocking(move || command.output());
+    let output = output.await.unwrap().unwrap();
+    assert!(!output.status.success(), "{output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_shapes_say_why() {
+    let node = learning()
+        .hook("shop", &guest("answers_one"), OPEN)
+        .hook(
+            "off",
+            &guest("answers_one"),
+            &format!("{OPEN}[shape]\nlearn = false\n"),
+        )
+        .serving("shop")
+        .await;
+    node.until("off", "serving").await;
+    for (hook, parts) in [
+        ("shp", ["no hook has this name", "did you mean `shop`?"]),
+        ("other", ["no hook has this name", "`landfall hooks`"]),
+        (
+            "shop",
+            ["nothing was learned of this hook yet", "`landfall send`"],
+        ),
+        (
+            "off",
+            [
+                "the events of this hook are not learned",
+                "`learn` under [shape]",
+            ],
+        ),
+    ] {
+        let said = refusal(&node, &[hook]).await;
+        for part in parts {
+            assert!(said.contains(part), "{hook}: {said}");
+        }
+    }
+
+    assert_eq!(node.post("/shop", &[], "{\"a\":1}").await.0, 200);
+    learned(&node, "shop", |_| true).await;
+    let said = refusal(&node, &["shop", "--type", "absent"]).await;
+    assert!(said.contains("lists those that are known"), "{said}");
+}
+
+/// Twelve event types of about 4,000 places each are listed, and written one at a time.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_shapes_are_written_by_type() {
+    const TYPES: usize = 12;
+    let github = "[verify]\nprovider = \"github\"\nsecret = \"env:SECRET\"\n";
+    let node = learning()
+        .hook("shop", &guest("answers_one"), github)
+        .env("SECRET", SECRET)
+        .serving("shop")
+        .await;
+    let fields: Vec<String> = (0..250).map(|field| format!("\"f{field}\":1")).collect();
+    let object = format!("{{{}}}", fields.join(","));
+    let objects: Vec<String> = (0..15)
+        .map(|name| format!("\"o{name}\":{object}"))
+        .collect();
+    let body = format!("{{{}}}", objects.join(","));
+    let signature = sign(SECRET, body.as_bytes());
+    for number in 0..TYPES {
+        let event_type = format!("type.{number}");
+        let headers = [
+            ("content-type", "application/json"),
+            ("x-github-event", event_type.as_str()),
+            ("x-hub-signature-256", signature.as_str()),
+        ];
+        assert_eq!(node.post("/shop", &headers, body.clone()).await.0, 200);
+    }
+
+    let path = "/api/v1/hooks/shop/shape";
+    let shapes = eventually(&format!("all are learned\n{}", node.log()), || async {
+        let answer = node.admin_get(path).send().await.unwrap();
+        let shapes: Value = answer.json().await.unwrap();
+        let count = shapes["types"].as_array().map_or(0, Vec::len);
+        (count == TYPES).then_some(shapes)
+    })
+    .await;
+    assert_eq!(shapes["types"][0]["event_type"], "type.0", "{shapes}");
+    assert!(
+        shapes["types"][0]["bytes"].as_u64() > Some(50_000),
+        "{shapes}"
+    );
+    assert!(shapes["types"][0].get("fields").is_none());
+
+    let said = refusal(&node, &["shop", "--ts"]).await;
+    assert!(said.contains("answers 422"), "{said}");
+    assert!(said.contains("--type TYPE"), "{said}");
+    let written = printed(&node, &["shop", "--type", "type.7", "--ts"]).await;
+    assert!(written.contains("f249: number;"), "{}", written.len());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn forgotten_shapes_are_learned_anew() {
     let node = learning()

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use landfall_tests::faults::faults;
+use landfall_tests::ports::listener;
 use landfall_tests::{Node, Setup, guest};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -22,7 +23,7 @@ struct Forbidden {
 
 /// A socket on loopback, on both families where there are both.
 async fn forbidden() -> Forbidden {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = listener();
     let port = listener.local_addr().unwrap().port();
     let accepted = Arc::new(AtomicUsize::new(0));
     let sixth = TcpListener::bind(("::1", port)).await.ok();
@@ -225,7 +226,7 @@ async fn ungranted_addresses_of_names_are_refused() {
 #[tokio::test]
 async fn redirects_reach_only_granted_urls() {
     let socket = forbidden().await;
-    let redirects = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let redirects = listener();
     let from: SocketAddr = redirects.local_addr().unwrap();
     assert_eq!(from.ip(), IpAddr::V4(Ipv4Addr::LOCALHOST));
     let port = socket.port;

@@ -1,6 +1,7 @@
 //! Recorded runs, and `landfall try`: another component runs recorded attempts without an effect.
 
 mod page;
+mod published;
 mod recorded;
 mod secrets;
 
@@ -98,6 +99,54 @@ fn groups(report: &Value) -> Vec<(String, String, u64)> {
         (text(&group["kind"]), text(&group["place"]), attempts)
     });
     counted.collect()
+}
+
+/// The answer to a call names a part of its URL a secret, so that the recording has that masked. The
+/// same component does not know that yet when it makes the call.
+#[tokio::test]
+async fn values_learned_later_are_matched() {
+    let receiver = Receiver::start().await;
+    receiver.say("{\"charge\":\"ch_1\",\"access_token\":\"terminal-77\"}");
+    let top = "mode = \"sync\"\n[record]\nrate = 1.0\n";
+    let file = shop_file(top, &receiver.url("/terminal-77"));
+    let node = Setup::new()
+        .hook("shop", &guest("shop"), &file)
+        .serving("shop")
+        .await;
+    let node = Arc::new(node);
+    order(&node, 0..5).await;
+    until_recorded(&node, "shop", 5).await;
+
+    let (same, code) = report(&node, &guest("shop"), &["--hook", "shop"]);
+    assert!(groups(&same).is_empty(), "{same}");
+    assert_eq!((&same["same"], code), (&json!(5), Some(0)), "{same}");
+    assert!(!same.to_string().contains("terminal-77"), "{same}");
+}
+
+/// The event has a value that the recorded attempt knew to be secret from `kv`. In a run, `kv` answers with
+/// the masked value, so that the component is the only one that has it.
+#[tokio::test]
+async fn secrets_in_results_are_matched() {
+    let file = format!(
+        "mode = \"sync\"\n[record]\nrate = 1.0\n{OPEN}[allow]\nkv = true\ntable = [\"t\"]\n"
+    );
+    let node = Setup::new()
+        .hook("keeps", &guest("keeps_script"), &file)
+        .serving("keeps")
+        .await;
+    let key = "canary-of-a-kept-key";
+    for calls in [
+        json!([["set", "api_key", key]]),
+        json!([["get", "api_key"], ["append", "t", { "k": key, "n": 1 }], ["set", key, "1"]]),
+    ] {
+        let answer = node.post("/keeps", &[], calls.to_string()).await;
+        assert_eq!(answer.0, 200, "{answer:?}");
+    }
+    until_recorded(&node, "keeps", 2).await;
+
+    let (same, code) = report(&node, &guest("keeps_script"), &["--hook", "keeps"]);
+    assert_eq!((&same["same"], code), (&json!(2), Some(0)), "{same}");
+    assert!(!same.to_string().contains(key), "{same}");
 }
 
 #[tokio::test]
@@ -212,8 +261,22 @@ async fn clean_candidates_are_promoted() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let served = std::fs::read(node.plugins().join("shop.wasm")).unwrap();
     assert_eq!(served, std::fs::read(guest("shop_next")).unwrap());
-    let kept = std::fs::read(node.plugins().join("shop.wasm.previous")).unwrap();
-    assert_eq!(kept, before);
+    let kept = || std::fs::read(node.plugins().join("shop.wasm.previous")).unwrap();
+    assert_eq!(kept(), before);
+
+    // The same command again, and one that fails, lose nothing of that.
+    let output = try_component(&node, &guest("shop_next"), &arguments);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(kept(), before);
+    let file = std::fs::read_to_string(node.plugins().join("shop.toml")).unwrap();
+    let unpinned = file.replace("digest", "# digest") + "[candidate]\ncomponent = \"new.wasm\"\n";
+    node.put("shop.toml", unpinned);
+    let output = try_component(&node, &guest("shop"), &arguments);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("not promoted: nothing was changed"), "{said}");
+    assert_eq!(kept(), before);
+    node.put("shop.toml", file);
     eventually("the new version serves", || async {
         let body = json!({ "number": 101 }).to_string();
         let answer = node.post("/shop", &[], body).await;

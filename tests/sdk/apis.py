@@ -3,7 +3,8 @@
 Google's APIs are judged by the discovery documents that google-api-python-client ships: path, method, every field and its type.
 OAuth 1.0a is checked by oauthlib, SigV4 by botocore, Slack's blocks by slack_sdk, Standard Webhooks by standardwebhooks, uploads
 to Cloud Storage by the standard library's reader of multipart messages.
-Prints `PORT N`, then serves until standard input closes. `GET /seen` lists what was accepted."""
+The argument is its port. Prints `PORT N` when it listens, and serves until standard input closes. `GET /seen` lists what was
+accepted."""
 
 import email
 import json
@@ -233,7 +234,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(*google("POST", path, body, headers))
 
 
-server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 print(f"PORT {server.server_port}", flush=True)
 sys.stdin.read()

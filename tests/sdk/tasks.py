@@ -4,7 +4,8 @@ Calls are judged by the discovery document of cloudtasks v2. Tasks are kept in m
 pause until a node answers 2xx; names are taken once. Calls carry an ID token that google-auth signs; `/certs` has the key.
 A request to `/_landfall/push` (from a task, or from the Pub/Sub emulator, which signs nothing) is forwarded to one of the nodes, with
 such a token. The nodes are set by `PUT /nodes`, faults by `PUT /fault`: `down` refuses what is created, `unknown` keeps it and says
-that it has not; `GET /told` says what was counted. Prints `PORT N`, then serves until standard input closes."""
+that it has not; `GET /told` says what was counted. The argument is its port.
+Prints `PORT N` when it listens, and serves until standard input closes."""
 
 import base64
 import json
@@ -151,7 +152,10 @@ class Handler(BaseHTTPRequestHandler):
         return self.answer(404, {"error": {"code": 404, "message": "not found"}})
 
     def do_PUT(self):
-        told = json.loads(self.body())
+        raw = self.body()
+        if self.path not in ("/nodes", "/fault"):
+            return self.answer(404)
+        told = json.loads(raw)
         with STATE:
             if self.path == "/nodes":
                 NODES[:] = told
@@ -184,7 +188,7 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 512
 
 
-server = Server(("127.0.0.1", 0), Handler)
+server = Server(("127.0.0.1", int(sys.argv[1])), Handler)
 for _ in range(32):
     threading.Thread(target=work, daemon=True).start()
 threading.Thread(target=server.serve_forever, daemon=True).start()

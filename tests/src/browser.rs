@@ -14,7 +14,7 @@ use crate::ports::free_port;
 use crate::require::missing;
 
 /// No page of a test needs longer, also on a busy machine.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// How a browser shows pages.
 #[derive(Debug, Clone, Copy)]

@@ -215,6 +215,7 @@ impl Front {
         let mut command = Command::new(python);
         command
             .args(["-B", "tasks.py"])
+            .arg(free_port().to_string())
             .current_dir(root().join("tests/sdk"));
         let mut child = command
             .stdin(Stdio::piped())

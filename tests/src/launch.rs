@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::log::Log;
 use crate::mount::Mount;
+use crate::ports::free_port;
 use crate::{Node, Setup, compiled, eventually, landfall};
 
 /// How the process is started, each time.
@@ -37,14 +38,14 @@ impl Launch {
         let binary = self.binary.as_deref().unwrap_or_else(|| landfall());
         let mut words = self.under.iter().map(OsString::from).chain([binary.into()]);
         let mut command = Command::new(words.next().expect("a binary at least"));
-        let any = ("127.0.0.1:0".to_owned(), "127.0.0.1:0".to_owned());
-        let (public, admin) = self.listen.as_ref().unwrap_or(&any);
+        let listen = self.listen.clone();
+        let (public, admin) = listen.unwrap_or_else(|| (any_address(), any_address()));
         let format = self.format.as_deref().unwrap_or("json");
 
         command
             .args(words)
             .arg("serve")
-            .args(["--listen", public, "--admin-listen", admin])
+            .args(["--listen", &public, "--admin-listen", &admin])
             .args(["--log-format", format])
             .arg("--plugins")
             .arg(dir.join("plugins"))
@@ -62,6 +63,10 @@ impl Launch {
             .stderr(Stdio::piped());
         command
     }
+}
+
+fn any_address() -> String {
+    format!("127.0.0.1:{}", free_port())
 }
 
 // === impl Setup ===

@@ -40,7 +40,7 @@ impl Log {
     /// The text of a process that has ended, to its last line.
     pub(crate) async fn last_words(&self) -> String {
         // A child of the process may hold the pipe for longer.
-        for _ in 0..100 {
+        for _ in 0..500 {
             if Arc::strong_count(&self.0) == 1 {
                 break;
             }

@@ -24,7 +24,7 @@ pub struct Node {
     /// For the public listener. It keeps connections, and closes idle ones before the node does.
     pub client: reqwest::Client,
     /// For the admin listener. It opens a connection for each request, so that none is sent on a connection that is being closed.
-    pub(crate) admin_client: reqwest::Client,
+    pub admin_client: reqwest::Client,
 }
 
 // === impl Node ===

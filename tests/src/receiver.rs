@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use tokio::sync::watch;
 
 use crate::eventually;
+use crate::ports::listener;
 
 /// A request that came.
 #[derive(Debug, Clone)]
@@ -44,9 +45,7 @@ pub struct Receiver {
 impl Receiver {
     /// Listens on a free loopback port and answers 200.
     pub async fn start() -> Receiver {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("a free port");
+        let listener = listener();
         let address = listener.local_addr().expect("bound");
         let receiver = Receiver {
             got: Arc::default(),

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::faults::Random;
+use crate::ports::listener;
 
 /// How the line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +44,7 @@ struct Answers {
 impl Relay {
     /// To a port of this machine.
     pub async fn to(port: u16) -> Relay {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let listener = listener();
         let own = listener.local_addr().expect("bound").port();
         let (line, seen) = watch::channel(Line::Whole);
         let swallowed = Arc::new(AtomicUsize::new(0));
@@ -130,7 +131,7 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut muted: Option
 
 /// A line that delays what it passes on; now and then it cuts a connection, or one direction of it. Where it listens.
 pub async fn bad_line(to: u16) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let listener = listener();
     let port = listener.local_addr().expect("bound").port();
     tokio::spawn(async move {
         let random = Arc::new(Mutex::new(Random::new(11)));

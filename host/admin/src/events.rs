@@ -76,6 +76,12 @@ impl Events {
             .is_some_and(|(_, hooks)| hooks.named(hook).is_none())
     }
 
+    /// The running node runs no delivery of the hook, because an operator has paused it.
+    pub(crate) fn is_paused(&self, hook: &str) -> bool {
+        let running = self.running.as_ref();
+        running.is_some_and(|(dispatcher, _)| dispatcher.hook_status(hook).is_paused)
+    }
+
     /// Other nodes use the same ledger.
     pub(crate) fn is_shared(&self) -> bool {
         let running = self.running.as_ref();

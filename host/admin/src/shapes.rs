@@ -4,18 +4,23 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use landfall_ledger::LedgerError;
-use landfall_shape::Shape;
+use landfall_shape::{Shape, Summary};
 
 /// The learned shapes. The crate `landfall` implements it, so that this one does not know how they
-/// are stored.
+/// are stored. Shapes can be large: they are read one at a time.
 #[async_trait]
 pub trait Shapes: Send + Sync {
-    /// What was learned of a hook, or of one of its event types. `None`: nothing.
-    async fn read(
-        &self,
-        hook: &str,
-        event_type: Option<&str>,
-    ) -> Result<Option<LearnedHook>, LedgerError>;
+    /// Whether the events of a hook are learned now.
+    fn is_learned(&self, hook: &str) -> bool;
+
+    /// What was learned of a hook, by the names of its event types. `None`: nothing.
+    async fn learned(&self, hook: &str) -> Result<Option<LearnedHook>, LedgerError>;
+
+    /// What was learned of an event type, without its places. `None`: nothing.
+    async fn summary(&self, hook: &str, event_type: &str) -> Result<Option<Summary>, LedgerError>;
+
+    /// What was learned of an event type. `None`: nothing.
+    async fn shape(&self, hook: &str, event_type: &str) -> Result<Option<Shape>, LedgerError>;
 
     /// Changes what was learned of a hook, or of one of its event types. Returns whether that is
     /// done. If not, the node that learns does it at its next look.
@@ -42,10 +47,8 @@ pub enum ShapeChange {
 /// What was learned of a hook.
 #[derive(Debug, Clone)]
 pub struct LearnedHook {
-    /// Whether its events are learned now.
-    pub is_learned: bool,
-    /// By event type; the type is empty for events without one.
-    pub types: Vec<(String, Shape)>,
+    /// The event types, in the order of their names; empty for events without one. At most 64.
+    pub types: Vec<String>,
     /// Events whose type was not learned.
     pub untyped: u64,
 }

@@ -1,32 +1,33 @@
 //! `durable`: how many events per second a node stores before it answers, and how many of them it
-//! also runs, beside SQLite with group commit and the number of syncs per second of the disk alone.
+//! also runs; accepting alone, beside SQLite with group commit; mode `auto` beside `async`; and the
+//! number of syncs per second of the disk alone.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::accepting::{self, Accepting};
+use crate::async_hook::{HOOK_FILE, ended_attempts, pause, wait_for_ended};
 use crate::env::{Admin, BenchEnv};
 use crate::flags::RunFlags;
-use crate::group_commit::{self, GroupCommit};
 use crate::load::{self, Measured};
+use crate::modes::{self, Modes};
 use crate::page;
-use crate::report::{measured_as_json, ms, round};
+use crate::report::{ms, round};
 use crate::request::{self, DURABLE_BODY_BYTES};
 use crate::server::Server;
 
 const CONNECTIONS: [usize; 4] = [1, 16, 64, 256];
-pub(crate) const HOOK_FILE: &str = "mode = \"async\"\naccepted.status = 200\n";
+const HOOK: &str = "bench";
 /// The hook that is paused while events wait for it.
 const PAUSED_HOOK: &str = "waits";
 const BACKLOG_CONNECTIONS: usize = 64;
 const BACKLOG_STEP: Duration = Duration::from_millis(500);
 const HEALTHY_CONNECTIONS: usize = 16;
 const FAILING_CONNECTIONS: usize = 4;
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(300);
-const DRAIN_INTERVAL: Duration = Duration::from_millis(20);
 const SYNC_TIME: Duration = Duration::from_secs(1);
 const SYNC_BYTES: usize = 4096;
 
@@ -45,18 +46,10 @@ pub(crate) struct DurableFlags {
 struct Report {
     syncs_per_second: f64,
     rounds: Vec<Round>,
-    /// SQLite without Landfall, at the same numbers of connections.
-    sqlite: Vec<Sqlite>,
+    accepting: Vec<Accepting>,
+    modes: Option<Modes>,
     poison: Option<Poison>,
     backlogs: Vec<Backlog>,
-}
-
-/// The same body in SQLite with group commit.
-struct Sqlite {
-    /// Behind plain axum, with the HMAC checked.
-    behind_axum: Measured,
-    /// As many tasks in one process, without HTTP.
-    alone: Measured,
 }
 
 struct Round {
@@ -83,9 +76,9 @@ struct Backlog {
 pub(crate) async fn measure(flags: &RunFlags, durable: &DurableFlags) -> anyhow::Result<()> {
     let env = BenchEnv::create(flags, "echo", HOOK_FILE, "")?;
     add_paused_hook(&env)?;
-    let plain = env.start_storing_server().await?;
     let mut report = Report {
         syncs_per_second: syncs_per_second(&env)?,
+        accepting: accepting::measure(flags, &CONNECTIONS).await?,
         ..Report::default()
     };
 
@@ -93,10 +86,8 @@ pub(crate) async fn measure(flags: &RunFlags, durable: &DurableFlags) -> anyhow:
     for connections in CONNECTIONS {
         let round = measure_round(flags, &env, &node, &admin, connections).await?;
         report.rounds.push(round);
-        let sqlite = measure_sqlite(flags, &env, &plain, connections).await?;
-        report.sqlite.push(sqlite);
     }
-    plain.stop().await?;
+    report.modes = Some(modes::measure(flags, &env, &node, &admin).await?);
     if durable.poison {
         report.poison = Some(measure_poison(flags, &env, &node).await?);
     }
@@ -140,34 +131,14 @@ async fn measure_round(
 ) -> anyhow::Result<Round> {
     let request = env.request_with(&request::padded_body());
     let time = Duration::from_secs(flags.seconds);
-    let (started, before) = (Instant::now(), ended_attempts(admin).await?);
+    let (started, before) = (Instant::now(), ended_attempts(admin, HOOK).await?);
     let accepted = load::run(node.address, &request, connections, time).await?;
-    wait_for_ended(admin, before + accepted.count()).await?;
+    wait_for_ended(admin, HOOK, before + accepted.count()).await?;
 
     Ok(Round {
         connections,
         whole_cycle_per_second: accepted.count() as f64 / started.elapsed().as_secs_f64(),
         accepted,
-    })
-}
-
-/// SQLite without Landfall: first behind plain axum, then without HTTP.
-async fn measure_sqlite(
-    flags: &RunFlags,
-    env: &BenchEnv,
-    plain: &Server,
-    connections: usize,
-) -> anyhow::Result<Sqlite> {
-    let body = request::padded_body();
-    let time = Duration::from_secs(flags.seconds);
-    let request = env.request_with(&body);
-    let behind_axum = load::run(plain.address, &request, connections, time).await?;
-
-    let file = env.path().join(format!("alone-{connections}.sqlite"));
-    let writer = GroupCommit::open(&file)?;
-    Ok(Sqlite {
-        behind_axum,
-        alone: group_commit::run_alone(&writer, &body, connections, time).await?,
     })
 }
 
@@ -226,10 +197,7 @@ pub(crate) async fn add_backlog(
 ) -> anyhow::Result<u64> {
     let request = request::post(&format!("/{PAUSED_HOOK}"), &[], &request::padded_body());
     load::wait_for_200(node.address, &request).await?;
-    let (status, text) = admin
-        .post(&format!("/api/v1/hooks/{PAUSED_HOOK}/pause"))
-        .await?;
-    ensure!(status == 200, "the hook cannot be paused: {status} {text}");
+    pause(admin, PAUSED_HOOK).await?;
 
     let mut count = pending;
     while count < events {
@@ -257,41 +225,19 @@ fn syncs_per_second(env: &BenchEnv) -> anyhow::Result<f64> {
     Ok(f64::from(count) / started.elapsed().as_secs_f64())
 }
 
-/// The number of successful attempts since the start of the node.
-pub(crate) async fn ended_attempts(admin: &Admin) -> anyhow::Result<u64> {
-    let (_, text) = admin.get("/metrics").await?;
-    let count = text.lines().find_map(|line| {
-        line.strip_prefix("landfall_attempts_total{hook=\"bench\",outcome=\"done\"} ")
-    });
-    Ok(count.and_then(|count| count.parse().ok()).unwrap_or(0))
-}
-
-pub(crate) async fn wait_for_ended(admin: &Admin, count: u64) -> anyhow::Result<()> {
-    let until = Instant::now() + DRAIN_TIMEOUT;
-    while ended_attempts(admin).await? < count {
-        ensure!(
-            Instant::now() < until,
-            "the node has not run all events after {} s",
-            DRAIN_TIMEOUT.as_secs()
-        );
-        tokio::time::sleep(DRAIN_INTERVAL).await;
-    }
-
-    Ok(())
-}
-
 // === impl Report ===
 
 impl Report {
     fn as_json(&self) -> Value {
         let rounds: Vec<Value> = self.rounds.iter().map(Round::as_json).collect();
-        let sqlite: Vec<Value> = self.sqlite.iter().map(Sqlite::as_json).collect();
+        let accepting: Vec<Value> = self.accepting.iter().map(Accepting::as_json).collect();
         let backlogs: Vec<Value> = self.backlogs.iter().map(Backlog::as_json).collect();
         json!({
             "syncs_per_second": self.syncs_per_second.round(),
             "body_bytes": DURABLE_BODY_BYTES,
             "rounds": rounds,
-            "sqlite": sqlite,
+            "accepting": accepting,
+            "modes": self.modes.as_ref().map(Modes::as_json),
             "poison": self.poison.as_ref().map(Poison::as_json),
             "backlogs": backlogs,
         })
@@ -307,12 +253,10 @@ impl Report {
             text.extend(backlog.rounds.iter().map(|round| round.row(backlog.events)));
         }
 
-        text.push_str(
-            "\n| connections | SQLite alone/s | p99 | behind plain axum/s | p99 | Landfall to SQLite alone | \
-             to SQLite behind axum |\n|--:|--:|--:|--:|--:|--:|--:|\n",
-        );
-        let both = self.rounds.iter().zip(&self.sqlite);
-        text.extend(both.map(|(round, sqlite)| sqlite.row(round)));
+        text.push_str(&format!("\n{}", accepting::table(&self.accepting)));
+        if let Some(modes) = &self.modes {
+            text.push_str(&format!("\n{}", modes.table(flags)));
+        }
 
         text.push_str(&format!(
             "\nBodies of {DURABLE_BODY_BYTES} bytes; runs of {} s. The disk alone completed {:.0} synced writes of \
@@ -335,32 +279,6 @@ impl Report {
             ));
         }
         text
-    }
-}
-
-// === impl Sqlite ===
-
-impl Sqlite {
-    /// Beside the round of the node with as many connections.
-    fn row(&self, round: &Round) -> String {
-        let accepted = round.accepted.per_second;
-        format!(
-            "| {} | {:.0} | {:.2} ms | {:.0} | {:.2} ms | {:.2} | {:.2} |\n",
-            round.connections,
-            self.alone.per_second,
-            ms(self.alone.p99),
-            self.behind_axum.per_second,
-            ms(self.behind_axum.p99),
-            accepted / self.alone.per_second,
-            accepted / self.behind_axum.per_second
-        )
-    }
-
-    fn as_json(&self) -> Value {
-        json!({
-            "alone": measured_as_json(&self.alone),
-            "behind_axum": measured_as_json(&self.behind_axum),
-        })
     }
 }
 

@@ -33,7 +33,11 @@ pub(crate) struct BenchEnv {
     /// The data directory of the node.
     data: PathBuf,
     landfall: PathBuf,
+    variables: Variables,
 }
+
+/// Names and values of environment variables.
+pub(crate) type Variables = &'static [(&'static str, &'static str)];
 
 /// What a node logs.
 pub(crate) struct LogSettings {
@@ -96,6 +100,7 @@ impl BenchEnv {
             dir,
             data,
             landfall,
+            variables: &[],
         };
 
         std::fs::create_dir(env.plugins())?;
@@ -151,6 +156,11 @@ impl BenchEnv {
     /// The sender that the hooks of `add_github_hook` know.
     pub(crate) fn github_sender(&self) -> GithubSender {
         GithubSender { secret: SECRET }
+    }
+
+    /// Starts nodes with these environment variables.
+    pub(crate) fn with_variables(self, variables: Variables) -> BenchEnv {
+        BenchEnv { variables, ..self }
     }
 
     /// Uses a data directory that stays.
@@ -385,7 +395,8 @@ impl BenchEnv {
             .arg("--data")
             .arg(data)
             // Hooks that do not load are reported by `interference`, and do not stop it.
-            .env("LANDFALL_READINESS", "any");
+            .env("LANDFALL_READINESS", "any")
+            .envs(self.variables.iter().copied());
         if self.compiled().is_dir() {
             command.arg("--bundled").arg(self.compiled());
         }

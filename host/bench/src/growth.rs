@@ -8,7 +8,8 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::Value;
 
-use crate::durable::{self, add_backlog, ended_attempts, wait_for_ended};
+use crate::async_hook::{HOOK_FILE, ended_attempts, wait_for_ended};
+use crate::durable::{self, add_backlog};
 use crate::env::{Admin, BenchEnv};
 use crate::flags::RunFlags;
 use crate::load::{self, Measured};
@@ -161,7 +162,7 @@ async fn median_run(
 
 /// Events in mode `async`, from the request to the end of their attempt.
 async fn of_backlog(flags: &RunFlags, numbers: &[u64]) -> anyhow::Result<Vec<Point>> {
-    let env = BenchEnv::create(flags, "echo", durable::HOOK_FILE, "")?;
+    let env = BenchEnv::create(flags, "echo", HOOK_FILE, "")?;
     durable::add_paused_hook(&env)?;
     let (node, admin) = env.start_node_with_admin().await?;
     let (mut points, mut pending) = (Vec::new(), 0);
@@ -195,9 +196,9 @@ async fn whole_cycle(
 ) -> anyhow::Result<ServerRun> {
     let request = env.request_with(&request::padded_body());
     let time = Duration::from_secs(flags.seconds);
-    let (ended, used) = (ended_attempts(admin).await?, node.processor_time());
+    let (ended, used) = (ended_attempts(admin, "bench").await?, node.processor_time());
     let measured = load::run(node.address, &request, flags.connections, time).await?;
-    wait_for_ended(admin, ended + measured.count()).await?;
+    wait_for_ended(admin, "bench", ended + measured.count()).await?;
     let used = node.processor_time().saturating_sub(used);
 
     Ok(ServerRun {

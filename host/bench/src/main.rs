@@ -5,6 +5,8 @@
 
 #![deny(unsafe_code)]
 
+mod accepting;
+mod async_hook;
 mod binary;
 mod durable;
 mod env;
@@ -19,15 +21,16 @@ mod languages;
 mod live;
 mod load;
 mod memory;
+mod modes;
 mod neighbours;
 mod page;
 mod plain_server;
 mod plot;
-mod recording;
 mod report;
 mod request;
 mod search;
 mod server;
+mod settings;
 mod start;
 mod sync;
 mod telemetry;
@@ -56,8 +59,8 @@ struct Cli {
 enum Measurement {
     /// A component in mode `sync` beside plain axum with the same work (the default).
     Sync(sync::SyncFlags),
-    /// Events stored before the answer, in mode `async`, at 1, 16, 64 and 256 connections, beside
-    /// SQLite with group commit.
+    /// Events stored before the answer, in mode `async`, at 1, 16, 64 and 256 connections; also
+    /// accepting alone, beside SQLite with group commit, and mode `auto` over `--connections`.
     Durable(durable::DurableFlags),
     /// The bundled `forward` beside a relay in plain axum and reqwest.
     Forward,
@@ -89,8 +92,9 @@ enum Measurement {
     Search(search::SearchFlags),
     /// What log lines cost of the processor time of a request in mode `sync`.
     Telemetry,
-    /// What recorded attempts cost of the processor time of a request in mode `sync`.
-    Recording,
+    /// What recorded attempts, shapes and encryption cost of the processor time of a request in
+    /// mode `sync`.
+    Settings,
     /// Write standard input into a section of a page.
     #[command(hide = true)]
     Page {
@@ -141,7 +145,7 @@ async fn main() -> anyhow::Result<()> {
         Measurement::Languages(flags) => languages::measure(&run, &flags).await,
         Measurement::Search(flags) => search::measure(&run, &flags).await,
         Measurement::Telemetry => telemetry::measure(&run).await,
-        Measurement::Recording => recording::measure(&run).await,
+        Measurement::Settings => settings::measure(&run).await,
         Measurement::PlainServer {
             listen,
             secret,

@@ -204,6 +204,12 @@ impl ServerRun {
             measured,
         })
     }
+
+    pub(crate) fn as_json(&self) -> Value {
+        let mut run = measured_as_json(&self.measured);
+        run["processor_us"] = us(self.processor).into();
+        run
+    }
 }
 
 // === impl Side ===
@@ -218,8 +224,7 @@ impl Side {
     }
 
     fn as_json(&self) -> Value {
-        let mut side = measured_as_json(&self.run.measured);
-        side["processor_us"] = us(self.run.processor).into();
+        let mut side = self.run.as_json();
         side["memory_mib"] = self.memory_mib.into();
         side
     }

@@ -33,6 +33,13 @@ impl Counts {
         self.times[class] += 1;
     }
 
+    /// A counted success was a failure. False, and nothing changes: there is none.
+    pub fn take_back(&mut self) -> bool {
+        let has_success = self.failed < self.runs;
+        self.failed += u64::from(has_success);
+        has_success
+    }
+
     /// Adds the counts of another node or time.
     pub fn merge(&mut self, other: &Counts) {
         self.runs += other.runs;

@@ -28,6 +28,9 @@ pub struct CandidateState {
     /// The newest first.
     #[serde(default)]
     pub decisions: Vec<Decision>,
+    /// Since when no node has the hook, in ms of ledger time. `None`: a node has it.
+    #[serde(default)]
+    pub gone_ms: Option<i64>,
 }
 
 /// A version that is tried.
@@ -35,8 +38,11 @@ pub struct CandidateState {
 pub struct Running {
     /// The version.
     pub digest: String,
-    /// When that began, in ms since 1970.
+    /// When that began, in ms since 1970. For people: the rules go by `age_ms`.
     pub since_ms: i64,
+    /// For how long nodes have tried it, by clocks that only go forward. It is noted now and then.
+    #[serde(default)]
+    pub age_ms: u64,
     /// Whether events run on it. The time of a shadow does not count for the rules of a canary.
     #[serde(default)]
     pub is_canary: bool,
@@ -100,6 +106,29 @@ impl CandidateState {
         Some(running.since_ms)
     }
 
+    /// For how long a version has been tried, as far as that is noted.
+    pub fn age_ms(&self, digest: &str) -> Option<u64> {
+        let running = self.running.iter().find(|one| one.digest == digest)?;
+        Some(running.age_ms)
+    }
+
+    /// Notes for how long a version has been tried. False, and nothing changes: it is not tried, or
+    /// another node has tried it for as long.
+    pub fn note_age(&mut self, digest: &str, age_ms: u64) -> bool {
+        let mut running = self.running.iter_mut();
+        let running = running.find(|one| one.digest == digest && one.age_ms < age_ms);
+        let Some(running) = running else {
+            return false;
+        };
+        running.age_ms = age_ms;
+        true
+    }
+
+    /// Whether one more trial would end another one.
+    pub fn is_full(&self) -> bool {
+        self.running.len() >= RUNNING_MAX
+    }
+
     /// Whether a version was rolled back.
     pub fn is_rejected(&self, digest: &str) -> bool {
         self.rejected.iter().any(|rejected| rejected == digest)
@@ -131,12 +160,13 @@ impl CandidateState {
             return false;
         }
         self.running.retain(|one| one.digest != digest);
-        if self.running.len() >= RUNNING_MAX {
+        if self.is_full() {
             self.running.remove(0);
         }
         self.running.push(Running {
             digest: digest.to_owned(),
             since_ms: now_ms,
+            age_ms: 0,
             is_canary,
         });
         let reason = "the hook file names it as a candidate";
@@ -144,12 +174,22 @@ impl CandidateState {
         true
     }
 
-    /// Ends all trials without a decision: the hook file names no candidate any more. False: there
-    /// was none.
-    pub fn stop(&mut self) -> bool {
-        let has_trial = !self.running.is_empty();
-        self.running.clear();
-        has_trial
+    /// Ends the trial of a version without a decision: no node has it as a candidate any more.
+    /// False, and nothing changes: it was not tried.
+    pub fn stop(&mut self, digest: &str) -> bool {
+        let before = self.running.len();
+        self.running.retain(|one| one.digest != digest);
+        self.running.len() < before
+    }
+
+    /// Notes that the hook is gone since this ledger time, or that it is there. False: that is
+    /// known.
+    pub fn set_gone(&mut self, gone_ms: Option<i64>) -> bool {
+        let is_known = self.gone_ms.is_some() == gone_ms.is_some();
+        if !is_known {
+            self.gone_ms = gone_ms;
+        }
+        !is_known
     }
 
     /// Makes a version the serving one, in place of the component's file `file`. `serving` has
@@ -279,9 +319,36 @@ mod tests {
         assert_eq!((state.since_ms("bb"), state.running.len()), (Some(3), 1));
 
         // A trial that was ended begins anew.
-        assert!(state.stop() && !state.stop());
+        assert!(state.note_age("bb", 7) && state.age_ms("bb") == Some(7));
+        assert!(state.stop("bb") && !state.stop("bb"));
         assert!(state.start("bb", true, 4));
-        assert_eq!(state.since_ms("bb"), Some(4));
+        assert_eq!(
+            (state.since_ms("bb"), state.age_ms("bb")),
+            (Some(4), Some(0))
+        );
+    }
+
+    #[test]
+    fn ages_only_grow() {
+        let mut state = CandidateState::default();
+        assert!(!state.note_age("bb", 5), "it is not tried");
+        state.start("bb", true, 1);
+        state.start("cc", true, 1);
+        assert!(state.note_age("bb", 5));
+        assert!(!state.note_age("bb", 5) && !state.note_age("bb", 4));
+        assert_eq!((state.age_ms("bb"), state.age_ms("cc")), (Some(5), Some(0)));
+        assert!(state.stop("bb"));
+        assert_eq!((state.age_ms("bb"), state.age_ms("cc")), (None, Some(0)));
+    }
+
+    #[test]
+    fn the_first_absence_counts() {
+        let mut state = CandidateState::default();
+        assert!(!state.set_gone(None));
+        assert!(state.set_gone(Some(5)) && !state.set_gone(Some(9)));
+        assert_eq!(state.gone_ms, Some(5));
+        assert!(state.set_gone(None) && state.set_gone(Some(9)));
+        assert_eq!(state.gone_ms, Some(9));
     }
 
     #[test]

@@ -54,12 +54,19 @@ impl Pair {
             Version::Serving => self.serving.add(is_failed, duration),
         }
     }
+
+    fn take_back(&mut self, version: Version) -> bool {
+        match version {
+            Version::Candidate => self.candidate.take_back(),
+            Version::Serving => self.serving.take_back(),
+        }
+    }
 }
 
 // === impl Tally ===
 
 impl Tally {
-    /// Counts an attempt that ended at this time of day.
+    /// Counts an attempt that ended at this time, by a clock that only goes forward.
     pub fn add(&mut self, version: Version, is_failed: bool, duration: Duration, now_ms: i64) {
         self.whole.add(version, is_failed, duration);
 
@@ -72,6 +79,16 @@ impl Tally {
         }
         if let Some((_, slice)) = self.slices.back_mut() {
             slice.add(version, is_failed, duration);
+        }
+    }
+
+    /// An attempt that was counted as a success has failed: its results are not stored.
+    pub fn take_back(&mut self, version: Version) {
+        self.whole.take_back(version);
+        for (_, slice) in self.slices.iter_mut().rev() {
+            if slice.take_back(version) {
+                return;
+            }
         }
     }
 
@@ -112,6 +129,23 @@ mod tests {
         assert_eq!((recent.candidate.runs, recent.serving.runs), (5, 5));
         assert_eq!(recent.candidate.failed, 0);
         assert_eq!(tally.recent(2 * 3_600_000), Pair::default());
+    }
+
+    #[test]
+    fn successes_are_taken_back() {
+        let mut tally = Tally::default();
+        tally.take_back(Version::Candidate);
+        tally.add(Version::Candidate, false, MS, 0);
+        // The next slice has begun before the results of the attempt were refused.
+        tally.add(Version::Serving, false, MS, SLICE_MS);
+        for _ in 0..2 {
+            tally.take_back(Version::Candidate);
+        }
+        let recent = tally.recent(SLICE_MS);
+        for pair in [tally.whole(), &recent] {
+            assert_eq!((pair.candidate.runs, pair.candidate.failed), (1, 1));
+            assert_eq!((pair.serving.runs, pair.serving.failed), (1, 0));
+        }
     }
 
     #[test]

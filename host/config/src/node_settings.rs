@@ -414,7 +414,9 @@ settings! {
         /// The alarm on candidates that a rule has rolled back, or that cannot be tried
         candidate: bool = true,
 
-        /// The alarm on events that differ from the shape that was learned
+        /// The alarm on events that differ from the shape that was learned, for hooks that verify
+        /// their senders. Hooks with `scheme = "none"` need `shape = true` under `[watch]` of their
+        /// files
         shape: bool = true,
     }
     tables {}

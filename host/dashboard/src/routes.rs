@@ -8,7 +8,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::pages::{
     audit, bulk, component, data, event, events, failures, help, missed, overview, recordings,
-    send, shape, why,
+    send, shape, tries, why,
 };
 use crate::series::SAMPLE_INTERVAL;
 use crate::state::{Dashboard, Setup};
@@ -43,6 +43,7 @@ pub fn router(setup: Setup) -> Router {
         .route("/hooks/{hook}/{command}", post(overview::operate))
         .route("/reload", post(overview::reload))
         .route("/recordings", get(recordings::page))
+        .route("/tries/{hook}/{id}", get(tries::page))
         .route("/shape", get(shape::page))
         .route("/shape-file", get(shape::file))
         .route("/shape/{hook}", post(shape::change))

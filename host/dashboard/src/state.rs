@@ -17,10 +17,13 @@ use crate::heads::Heads;
 use crate::jobs::Jobs;
 use crate::series::Series;
 use crate::session::{Session, Sessions};
+use crate::text;
 
 /// Pages that are updated live at a time, over all browsers. Fewer than the connections of the
 /// listener.
 const STREAMS_MAX: usize = 24;
+/// The most characters of the name of a hook.
+const HOOK_MAX: usize = 64;
 
 /// Sends a signed sample to the public listener. Returns status and body of the answer.
 pub type SendSample = Arc<
@@ -85,6 +88,17 @@ impl Dashboard {
             commands: Mutex::default(),
             setup,
         })
+    }
+
+    /// Why there is no page of this hook, and where the hooks are.
+    pub(crate) fn no_hook(&self, typed: &str) -> String {
+        match self.setup.admin.hooks.nearest_name(typed) {
+            Some(near) => format!(
+                "no hook has this name: did you mean {}?",
+                text::line(&near, HOOK_MAX)
+            ),
+            None => "no hook has this name: the overview lists the hooks".to_owned(),
+        }
     }
 
     /// The session of a request. `None` without a login with a present token.

@@ -220,6 +220,24 @@ mod tests {
         assert_eq!(field("a\u{202e}\u{0}"), "a⟨U+202E⟩\u{2400}");
     }
 
+    #[derive(askama::Template)]
+    #[template(path = "words.html")]
+    struct Words {
+        words: Vec<Part>,
+    }
+
+    #[test]
+    fn words_of_commands_stay_whole() {
+        let page = Words {
+            words: sentence("run `landfall shape q --accept` well-nigh now"),
+        };
+        let html = askama::Template::render(&page).unwrap();
+        assert_eq!(
+            html.trim_end(),
+            "run <code>landfall shape q <span class=\"unbroken\">--accept</span></code> well-nigh now"
+        );
+    }
+
     #[test]
     fn sentences_have_code() {
         let shown = |text| -> Vec<(String, bool)> {

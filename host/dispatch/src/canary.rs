@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use landfall_candidate::Version;
 use landfall_engine::{Candidate, Handler, Target};
-use landfall_model::{Attempt, Clock, Event, LogLine, Outcome, Trial};
+use landfall_model::{Attempt, Event, LogLine, Outcome, Trial};
 
-use super::finish::dead_reason;
+use super::dead_reason::dead_reason;
+use super::panics::{caught, panicked, text_of};
 use super::shadow::Shadows;
 
 /// An attempt that is to run.
@@ -41,7 +42,7 @@ pub(crate) struct Ran {
 impl NextRun<'_> {
     /// Runs the attempt on the version that the event belongs to. If the candidate is a shadow, it
     /// repeats the attempt later.
-    pub(crate) async fn run(self, shadows: &Shadows, clock: Clock) -> Ran {
+    pub(crate) async fn run(self, shadows: &Shadows) -> Ran {
         let Some(candidate) = self.target.candidate.get() else {
             let NextRun {
                 target,
@@ -58,10 +59,10 @@ impl NextRun<'_> {
             return Box::pin(self.with_shadow(candidate, shadows)).await;
         }
         if self.is_last() || !candidate.takes(&self.event.id) {
-            let attempt = self.on_serving(&candidate, self.limit, clock).await;
+            let attempt = self.on_serving(&candidate, self.limit).await;
             return Ran::serving(self.target, attempt);
         }
-        Box::pin(self.on_candidate(candidate, clock)).await
+        Box::pin(self.on_candidate(candidate)).await
     }
 
     /// A delivery that fails now is dead. An only attempt is as good as a first one: otherwise hooks
@@ -70,13 +71,7 @@ impl NextRun<'_> {
         !self.is_sync && self.number > 1 && self.number >= self.target.retry.attempts
     }
 
-    /// The canary that would run the attempt now.
-    pub(crate) fn canary(&self) -> Option<Arc<Candidate>> {
-        let candidate = self.target.candidate.get()?;
-        (!self.is_last() && candidate.takes(&self.event.id)).then_some(candidate)
-    }
-
-    async fn on_candidate(self, candidate: Arc<Candidate>, clock: Clock) -> Ran {
+    async fn on_candidate(self, candidate: Arc<Candidate>) -> Ran {
         let started = Instant::now();
         // Time is left for the serving version if the candidate does not end.
         let first_limit = if self.is_sync {
@@ -85,15 +80,23 @@ impl NextRun<'_> {
             self.limit
         };
         let handler = candidate.handler.clone();
-        let run = handler.run(self.event.clone(), self.number, first_limit);
-        let attempt = run.await;
+        let run = async {
+            landfall_model::kill_point!("candidate-runs");
+            let event = self.event.clone();
+            handler.run(event, self.number, first_limit).await
+        };
+        let (attempt, has_panicked) = match caught(run).await {
+            Ok(attempt) => (attempt, false),
+            Err(panic) => (panicked(&text_of(&*panic), started.elapsed()), true),
+        };
         let outcome = &attempt.outcome;
-        candidate.count(Version::Candidate, outcome, attempt.duration, clock.now());
+        candidate.count(Version::Candidate, outcome, attempt.duration);
         let metrics = self.target.handler.metrics();
         metrics.count_candidate_attempt(outcome.word());
 
         let left = self.limit.saturating_sub(started.elapsed());
-        if !may_run_again(&attempt) || left.is_zero() {
+        // After a panic, it is not known which calls were made.
+        if has_panicked || !may_run_again(&attempt) || left.is_zero() {
             return Ran {
                 attempt,
                 handler,
@@ -112,7 +115,7 @@ impl NextRun<'_> {
             level: "warn",
             text: format!("the candidate {digest} failed before: {why}"),
         };
-        let mut again = self.on_serving(&candidate, left, clock).await;
+        let mut again = self.on_serving(&candidate, left).await;
         again.log.insert(0, line);
         Ran {
             is_repeated: true,
@@ -129,7 +132,7 @@ impl NextRun<'_> {
             ..
         } = self;
         let handler = &target.handler;
-        let Some(place) = shadows.reserve(event.body.len()) else {
+        let Some(place) = shadows.reserve(&event.hook, &candidate, event.body.len()) else {
             candidate.drop_shadow();
             handler.metrics().count_shadow_run("dropped");
             let attempt = handler.run(event, number, limit).await;
@@ -142,11 +145,14 @@ impl NextRun<'_> {
         Ran::serving(target, attempt)
     }
 
-    async fn on_serving(&self, candidate: &Candidate, limit: Duration, clock: Clock) -> Attempt {
-        let handler = &self.target.handler;
-        let attempt = handler.run(self.event.clone(), self.number, limit).await;
-        let (outcome, duration) = (&attempt.outcome, attempt.duration);
-        candidate.count(Version::Serving, outcome, duration, clock.now());
+    async fn on_serving(&self, candidate: &Candidate, limit: Duration) -> Attempt {
+        let (handler, started) = (&self.target.handler, Instant::now());
+        let run = handler.run(self.event.clone(), self.number, limit);
+        let attempt = match caught(run).await {
+            Ok(attempt) => attempt,
+            Err(panic) => panicked(&text_of(&*panic), started.elapsed()),
+        };
+        candidate.count(Version::Serving, &attempt.outcome, attempt.duration);
         attempt
     }
 }
@@ -154,25 +160,6 @@ impl NextRun<'_> {
 // === impl Ran ===
 
 impl Ran {
-    /// An attempt of a canary that has panicked in the host.
-    pub(crate) fn panicked(
-        candidate: &Candidate,
-        target: &Target,
-        attempt: Attempt,
-        clock: Clock,
-    ) -> Ran {
-        let (outcome, duration) = (&attempt.outcome, attempt.duration);
-        candidate.count(Version::Candidate, outcome, duration, clock.now());
-        let metrics = target.handler.metrics();
-        metrics.count_candidate_attempt(outcome.word());
-        Ran {
-            attempt,
-            handler: candidate.handler.clone(),
-            version: Version::Candidate,
-            is_repeated: false,
-        }
-    }
-
     /// An attempt of the version that serves.
     pub(crate) fn serving(target: &Target, attempt: Attempt) -> Ran {
         Ran {
@@ -181,6 +168,18 @@ impl Ran {
             version: Version::Serving,
             is_repeated: false,
         }
+    }
+}
+
+/// The results of an attempt that was done are not stored: for the rules of a canary, it has failed.
+/// `handler` has run it.
+pub(crate) fn take_back(target: &Target, handler: &Arc<Handler>, version: Version) {
+    let Some(candidate) = target.candidate.get() else {
+        return;
+    };
+    // Another candidate may be tried now.
+    if version == Version::Serving || Arc::ptr_eq(&candidate.handler, handler) {
+        candidate.take_back(version);
     }
 }
 

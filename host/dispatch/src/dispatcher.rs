@@ -25,8 +25,9 @@ use super::work::Work;
 pub trait Targets: Send + Sync {
     /// The hook of that name, if it can run now.
     fn find(&self, hook: &str) -> Option<Target>;
-    /// The event as its hook stores it: without the values that `[redact]` names.
-    fn redacted(&self, event: Event) -> Event;
+    /// The event as its hook stores it: without the values that `[redact]` names. Fails if nobody
+    /// knows what it removes: then nothing may be stored.
+    fn redacted(&self, event: Event) -> Result<Event, String>;
     /// Why nobody knows what `[redact]` of a hook removes, so that nothing may be stored for it.
     /// `None`: it is known, or the hook has no file.
     fn unread(&self, hook: &str) -> Option<String>;

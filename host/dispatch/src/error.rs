@@ -12,6 +12,9 @@ pub enum DispatchError {
     /// The broker refused, or did not answer.
     #[error(transparent)]
     Broker(#[from] BrokerError),
+    /// The `[redact]` of its hook is not known, so that nothing may be stored for it.
+    #[error("{0}")]
+    UnknownRules(String),
 }
 
 // === impl DispatchError ===

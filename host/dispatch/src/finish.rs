@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use landfall_candidate::Version;
 use landfall_engine::Target;
 use landfall_ledger::{
     Committed, Deferred, Disposition, LedgerError, NewEvent, RecordedAttempt, Refused, Results,
@@ -12,8 +13,11 @@ use landfall_metrics::HookMetrics;
 use landfall_model::{Attempt, Event, Outcome, Reply, RetrySpec};
 use tokio::sync::oneshot;
 
+use super::canary::take_back;
+use super::dead_reason::dead_reason;
 use super::dispatcher::Dispatcher;
 use super::lease::Lease;
+use super::results::unread_outcome;
 use super::{record, reply_format};
 
 /// Attempts that lost a key to another handler are spread over this time before they run again.
@@ -42,6 +46,7 @@ impl Dispatcher {
     /// committed.
     pub(crate) async fn finish(&self, mut lease: Lease, mut done: RanAttempt) {
         let metrics = done.target.handler.metrics().clone();
+        let was_done = matches!(done.attempt.outcome, Outcome::Done(_));
         self.refuse_unread(&done.event, &mut done.attempt);
         self.report(&metrics, &done.event, done.number, &done.attempt);
 
@@ -49,7 +54,18 @@ impl Dispatcher {
         let recording = done.attempt.recording.take();
         let recorded = RecordedAttempt::OfLease(lease.fence());
         let effects = std::mem::take(&mut done.attempt.effects);
-        let mut results = self.results(&done.event, effects, &done.target);
+        let mut results = match self.results(&done.event, effects, &done.target) {
+            Ok(results) => results,
+            Err(why) => {
+                if matches!(done.attempt.outcome, Outcome::Done(_)) {
+                    done.attempt.outcome = unread_outcome(&done.event, &why);
+                }
+                Results::empty(done.target.quota)
+            }
+        };
+        if was_done && !matches!(done.attempt.outcome, Outcome::Done(_)) {
+            done.take_back();
+        }
         loop {
             let (disposition, emitted) = self.disposition(&done, lease.deferred(), results);
             let (pause, end) = (disposition.pause(), DeliveryEnd::of(&disposition));
@@ -74,6 +90,7 @@ impl Dispatcher {
                 }
                 Ok(Committed::Refused(why, same)) => {
                     lease = same;
+                    done.take_back();
                     done.attempt.outcome = refused_outcome(&done.event, why);
                     results = Results::empty(done.target.quota);
                 }
@@ -206,6 +223,16 @@ impl RanAttempt {
         let metrics = self.target.handler.metrics();
         metrics.count_attempt(self.attempt.outcome.word());
     }
+
+    /// What it leaves is not stored.
+    fn take_back(&self) {
+        let version = if self.is_candidate {
+            Version::Candidate
+        } else {
+            Version::Serving
+        };
+        take_back(&self.target, &self.target.handler, version);
+    }
 }
 
 /// What follows from an attempt, for the metrics.
@@ -324,14 +351,6 @@ fn is_judged(outcome: &Outcome, is_own: bool, is_candidate: bool) -> bool {
 
 fn is_success(reply: &Reply) -> bool {
     (200..=299).contains(&reply.status)
-}
-
-pub(crate) fn dead_reason(word: &str, reason: &str) -> String {
-    if reason.is_empty() {
-        word.to_owned()
-    } else {
-        format!("{word}: {reason}")
-    }
 }
 
 /// The outcome of an attempt whose results cannot be stored.

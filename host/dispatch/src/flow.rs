@@ -29,7 +29,8 @@ impl Dispatcher {
         }
     }
 
-    /// Counts and logs what became of a stored event.
+    /// Logs what the flow of its hook makes of a stored event. The ledger decides whether an event
+    /// waits, and counts that (`Work::count_flow`).
     pub(crate) fn record_admission(&self, hook: &Arc<str>, event: EventId, admission: &Admission) {
         match admission {
             Admission::Run => {}
@@ -37,16 +38,9 @@ impl Dispatcher {
                 // The reason has the value, which is data of the sender.
                 let place = filtered_place(why);
                 tracing::info!(hook = &**hook, %event, place, "the event is filtered: it does not run");
-                self.count_flow(hook, "filtered");
             }
-            Admission::Hold(hold) => {
-                let step = if hold.debounce.is_some() {
-                    "debounced"
-                } else {
-                    "batched"
-                };
-                tracing::debug!(hook = &**hook, %event, step, "the event waits");
-                self.count_flow(hook, step);
+            Admission::Hold(_) => {
+                tracing::debug!(hook = &**hook, %event, "the event waits, if the hook may have its group");
             }
         }
     }

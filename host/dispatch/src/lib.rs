@@ -8,20 +8,22 @@
 #![warn(unreachable_pub)]
 
 mod accept;
+mod awaited_run;
 mod broker_queue;
 mod canary;
 mod circuit;
 mod consume;
+mod dead_reason;
 mod dispatcher;
 mod due;
 mod error;
 mod finish;
 mod flow;
 mod gate;
-mod last_retentions;
 mod lease;
 mod outcome_format;
 mod own_event;
+mod panics;
 mod rate;
 mod record;
 mod record_budget;
@@ -34,6 +36,7 @@ mod run;
 mod schedule;
 mod shadow;
 mod shadow_lines;
+mod shadow_queue;
 mod stranded;
 mod sync;
 mod trace;

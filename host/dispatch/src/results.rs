@@ -29,33 +29,34 @@ impl Dispatcher {
             return;
         };
 
-        let reason = format!("emit: {why}");
-        let (hook, event) = (&*by.hook, by.id);
-        tracing::warn!(hook, %event, reason = &*reason, "the results of the attempt are not stored");
         attempt.effects = Effects::default();
-        attempt.outcome = Outcome::Retry {
-            reason,
-            after: None,
-        };
+        attempt.outcome = unread_outcome(by, &why);
     }
 
-    /// The results of an attempt on the event `by`.
-    pub(crate) fn results(&self, by: &Event, mut effects: Effects, target: &Target) -> Results {
+    /// The results of an attempt on the event `by`. Fails if the rules of a hook that it emits to
+    /// are not known any more.
+    pub(crate) fn results(
+        &self,
+        by: &Event,
+        mut effects: Effects,
+        target: &Target,
+    ) -> Result<Results, String> {
         let emissions = std::mem::take(&mut effects.emissions);
         let emitted = emissions
             .into_iter()
             .map(|emission| self.emitted(by, emission))
-            .collect();
-        Results {
+            .collect::<Result<_, _>>()?;
+        Ok(Results {
             effects,
             emitted,
             quota: target.quota,
             reply: None,
-        }
+        })
     }
 
     /// The scheduler looks when these events are due.
     pub(crate) fn mark_emitted_due(&self, emitted: &[NewEvent]) {
+        self.work.count_flow();
         for new in emitted {
             if new.dead.is_some()
                 && let Some(metrics) = self.metrics.find(&new.stored.event().hook)
@@ -63,12 +64,14 @@ impl Dispatcher {
                 metrics.count_dead_letter(LOOP);
             }
             let event = new.stored.event();
-            self.record_admission(&event.hook, event.id, &new.admission);
+            if new.dead.is_none() {
+                self.record_admission(&event.hook, event.id, &new.admission);
+            }
             self.work.mark_due_in(&event.hook, new.delay);
         }
     }
 
-    fn emitted(&self, by: &Event, emission: Emission) -> NewEvent {
+    fn emitted(&self, by: &Event, emission: Emission) -> Result<NewEvent, String> {
         let hops = by
             .attribute("hops")
             .and_then(|hops| hops.parse().ok())
@@ -81,18 +84,19 @@ impl Dispatcher {
                 .map(|value| ("traceparent".to_owned(), value.to_owned())),
         );
         let dead = (hops > HOPS_MAX).then_some(LOOP);
-        NewEvent {
+        Ok(NewEvent {
             dead,
-            ..self.new_event(emission, attributes)
-        }
+            ..self.new_event(emission, attributes)?
+        })
     }
 
-    /// The event of an emission, with these attributes.
+    /// The event of an emission, with these attributes. Fails, and nothing may be stored, if nobody
+    /// knows what `[redact]` of its hook removes.
     pub(crate) fn new_event(
         &self,
         emission: Emission,
         mut attributes: Vec<(String, String)>,
-    ) -> NewEvent {
+    ) -> Result<NewEvent, String> {
         let Emission {
             id,
             hook,
@@ -126,7 +130,7 @@ impl Dispatcher {
                 .iter()
                 .map(|key| ("order-key".to_owned(), key.clone())),
         );
-        let event = self.targets.redacted(event);
+        let event = self.targets.redacted(event)?;
         let admission = match handles
             .as_ref()
             .map(|target| self.admit(&target.flow, &event))
@@ -143,7 +147,7 @@ impl Dispatcher {
             id_match: IdMatch::Id,
             window,
         });
-        NewEvent {
+        Ok(NewEvent {
             stored: Stored::new(event),
             dedup,
             order_key,
@@ -151,7 +155,18 @@ impl Dispatcher {
             run_now: false,
             dead: None,
             admission,
-        }
+        })
+    }
+}
+
+/// The outcome of an attempt that emits to a hook whose `[redact]` is not known.
+pub(crate) fn unread_outcome(by: &Event, why: &str) -> Outcome {
+    let reason = format!("emit: {why}");
+    let (hook, event) = (&*by.hook, by.id);
+    tracing::warn!(hook, %event, reason = &*reason, "the results of the attempt are not stored");
+    Outcome::Retry {
+        reason,
+        after: None,
     }
 }
 

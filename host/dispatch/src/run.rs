@@ -1,18 +1,19 @@
 //! Runs one attempt under a lease.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use landfall_candidate::Version;
 use landfall_engine::{Permit, Target};
 use landfall_model::clock::to_ms;
-use landfall_model::{Attempt, Event, Outcome};
+use landfall_model::{Event, Outcome};
 use tokio::sync::oneshot;
 
 use super::canary::{NextRun, Ran};
 use super::dispatcher::Dispatcher;
 use super::finish::RanAttempt;
 use super::lease::Lease;
+use super::panics::panicked;
 use super::trace::{self, AttemptStart};
 
 impl Dispatcher {
@@ -45,14 +46,6 @@ impl Dispatcher {
         }
         landfall_model::kill_point!("before-run");
 
-        let canary = NextRun {
-            target: &target,
-            event: input.clone(),
-            number,
-            limit: target.deadline,
-            is_sync: false,
-        }
-        .canary();
         // In a task of its own, so that a panic of the host ends the attempt and nothing else.
         let running = {
             let (target, dispatcher) = (target.clone(), self.clone());
@@ -65,7 +58,7 @@ impl Dispatcher {
                     is_sync: false,
                     target: &target,
                 };
-                next.run(&dispatcher.shadows, dispatcher.clock).await
+                next.run(&dispatcher.shadows).await
             };
             flow.spawn(attempt)
         };
@@ -77,11 +70,8 @@ impl Dispatcher {
         } = match running.await {
             Ok(ran) => ran,
             Err(error) => {
-                let attempt = panicked(&error, started.elapsed());
-                match canary {
-                    Some(candidate) => Ran::panicked(&candidate, &target, attempt, self.clock),
-                    None => Ran::serving(&target, attempt),
-                }
+                let attempt = panicked(&error.to_string(), started.elapsed());
+                Ran::serving(&target, attempt)
             }
         };
         target.handler = handler;
@@ -128,12 +118,4 @@ fn marked_replayed(event: &Event) -> Event {
     let mut event = event.clone();
     event.attributes.push(("replayed".into(), "true".into()));
     event
-}
-
-fn panicked(error: &tokio::task::JoinError, duration: Duration) -> Attempt {
-    tracing::error!(%error, "an attempt panicked in the host");
-    Attempt::of_host(
-        Outcome::HostFault("a host function panicked".into()),
-        duration,
-    )
 }

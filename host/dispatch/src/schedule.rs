@@ -9,7 +9,6 @@ use landfall_engine::{Permit, Target};
 use landfall_ledger::{HEARTBEAT_INTERVAL, LedgerError};
 
 use super::dispatcher::Dispatcher;
-use super::last_retentions::{KEPT_FOR, LastRetentions};
 
 /// The most attempts of one hook that start in one round, so that every hook gets its turn.
 const ROUND_MAX: usize = 16;
@@ -102,24 +101,16 @@ impl Dispatcher {
 
     /// Removes what is old.
     pub async fn run_pruning(self: Arc<Self>) {
-        let (mut pause, mut last) = (PRUNE_FIRST, LastRetentions::new(Instant::now()));
-        let mut is_first = true;
+        let (mut pause, mut is_first) = (PRUNE_FIRST, true);
         loop {
             tokio::time::sleep(pause).await;
             // What a hook keeps longer than the node must not be removed.
             let Some(retentions) = self.targets.retentions() else {
                 continue;
             };
-            let retentions = last.with(retentions, Instant::now());
-            pause = PRUNE_EVERY;
-            if std::mem::take(&mut is_first) {
-                let (hooks, hours) = (retentions.named.len(), KEPT_FOR.as_secs() / 3600);
-                tracing::info!(
-                    hooks,
-                    hours,
-                    "for some hours, events are removed by age only of hooks that are in the plugins directory"
-                );
-            }
+            // The first call of a shared ledger announces the retentions.
+            let announces = std::mem::take(&mut is_first) && self.ledger().is_shared();
+            pause = if announces { PRUNE_FIRST } else { PRUNE_EVERY };
             match self.ledger().prune(retentions).await {
                 Ok(0) => {}
                 Ok(count) => tracing::info!(count, "old deliveries and ids were removed"),
@@ -181,6 +172,10 @@ impl Dispatcher {
     fn permits(&self) -> HashMap<Arc<str>, (Target, Vec<Permit>)> {
         let mut all = HashMap::new();
         for hook in self.work.hooks_due() {
+            // Each of its new events wakes the scheduler, and none starts.
+            if self.gate.status(&hook).is_paused {
+                continue;
+            }
             let Some(target) = self.targets.find(&hook) else {
                 continue;
             };

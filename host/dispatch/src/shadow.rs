@@ -1,27 +1,29 @@
 //! Shadow runs: a candidate repeats recorded attempts of the serving version, without effects. They
-//! use the time that the node has left: one runs at a time, on threads of the lowest priority, and
-//! an attempt is not repeated while too many wait.
+//! use the time that the node has left: few run at a time and one of a hook, on threads of the lowest
+//! priority, and an attempt is not repeated while too many wait.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use landfall_engine::{Candidate, Target};
+use landfall_engine::{Candidate, ShadowRun, Target};
 use landfall_flow::is_batch;
-use landfall_model::recording::{Tolerance, compare};
+use landfall_model::recording::{Comparison, RecordedRun, Tolerance, compare};
 use landfall_model::{Attempt, Event, EventId, PendingRecording, Recording, lock};
-use tokio::sync::mpsc::{self, OwnedPermit};
+use tokio::task::JoinSet;
 
 use super::shadow_lines::ShadowLines;
+use super::shadow_queue::{Place, ShadowQueue, Turn};
 
-/// Attempts that wait to be repeated, or that run and will be.
-const WAITING_MAX: usize = 64;
-/// The bytes of their events.
-const WAITING_BYTES_MAX: usize = 32 << 20;
-/// A shadow run has at least this time: it gets only what the other work leaves.
-const LIMIT_MIN: Duration = Duration::from_secs(60);
-/// A shadow run has so many times the limit of its attempt.
-const LIMIT_FACTOR: u32 = 10;
+/// The most runs at a time, each of another hook. Each has the memory of an attempt.
+const RUNNING_MAX: usize = 4;
+/// A shadow run has twice the limit of its attempt, because it gets only what the other work leaves;
+/// and at least and at most these.
+const LIMIT_FACTOR: u32 = 2;
+const LIMIT_MIN: Duration = Duration::from_secs(10);
+const LIMIT_MAX: Duration = Duration::from_secs(60);
+/// After a run that has used up its limit, nothing of its candidate is repeated for so many times
+/// the limit.
+const PAUSE_FACTOR: u32 = 10;
 /// A shadow run is slower than the attempt, because of its priority: its duration says nothing.
 const TOLERANCE: Tolerance = Tolerance {
     duration_factor: 1.0,
@@ -32,32 +34,28 @@ const TOLERANCE: Tolerance = Tolerance {
 
 /// The attempts of a node that wait to be repeated.
 pub(crate) struct Shadows {
-    queue: mpsc::Sender<ShadowRun>,
-    /// Taken once.
-    waiting: Mutex<Option<mpsc::Receiver<ShadowRun>>>,
-    bytes: Arc<AtomicUsize>,
+    queue: ShadowQueue<Repetition>,
 }
 
 /// The right to repeat one attempt.
-pub(crate) struct ShadowPlace {
-    queue: OwnedPermit<ShadowRun>,
-    hold: BytesHold,
-}
-
-/// The bytes of an event that waits.
-struct BytesHold {
-    bytes: usize,
-    all: Arc<AtomicUsize>,
-}
+pub(crate) struct ShadowPlace(Place<Repetition>);
 
 /// An attempt that is to be repeated.
-struct ShadowRun {
+struct Repetition {
     candidate: Arc<Candidate>,
     event: Arc<Event>,
     recording: Box<dyn PendingRecording>,
     /// Of the attempt.
     limit: Duration,
-    _hold: BytesHold,
+}
+
+/// The end of a repetition.
+enum Ended {
+    Same,
+    Differs(Differing),
+    /// The run was ended before it could be compared.
+    TooLong,
+    Panicked,
 }
 
 /// What the log says of a run that differs.
@@ -85,42 +83,48 @@ struct RecordingOwner(Arc<SharedRecording>);
 
 impl Shadows {
     pub(crate) fn new() -> Shadows {
-        let (queue, waiting) = mpsc::channel(WAITING_MAX);
         Shadows {
-            queue,
-            waiting: Mutex::new(Some(waiting)),
-            bytes: Arc::default(),
+            queue: ShadowQueue::new(),
         }
     }
 
-    /// The right to repeat the next attempt, whose event has so many bytes. `None`: too many wait.
-    pub(crate) fn reserve(&self, bytes: usize) -> Option<ShadowPlace> {
-        let queue = self.queue.clone().try_reserve_owned().ok()?;
-        let hold = BytesHold {
-            bytes,
-            all: self.bytes.clone(),
-        };
-        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        (before + bytes <= WAITING_BYTES_MAX).then_some(ShadowPlace { queue, hold })
+    /// The right to repeat the next attempt of a hook on its candidate. `bytes`: of its event.
+    /// `None`: too many wait, or the candidate has been too slow.
+    pub(crate) fn reserve(
+        &self,
+        hook: &Arc<str>,
+        candidate: &Candidate,
+        bytes: usize,
+    ) -> Option<ShadowPlace> {
+        let place = self.queue.reserve(hook, candidate.id(), bytes);
+        place.map(ShadowPlace)
     }
 
     /// Repeats attempts, until the process ends. `current` is the candidate of a hook that is tried
     /// now.
     pub(crate) async fn run(&self, current: impl Fn(&str) -> Option<Arc<Candidate>> + Send + Sync) {
-        let Some(mut waiting) = lock(&self.waiting).take() else {
-            return;
-        };
         let mut lines = ShadowLines::default();
-        while let Some(run) = waiting.recv().await {
-            let candidate = current(&run.event.hook);
-            if candidate.is_none_or(|candidate| !Arc::ptr_eq(&candidate, &run.candidate)) {
-                continue;
+        // In tasks of their own, so that a panic of the host ends a run and nothing else.
+        let mut running = JoinSet::new();
+        loop {
+            while running.len() < RUNNING_MAX
+                && let Some(mut turn) = self.queue.next()
+            {
+                let Some(run) = turn.take() else { continue };
+                let candidate = current(&run.event.hook);
+                if candidate.is_some_and(|candidate| Arc::ptr_eq(&candidate, &run.candidate)) {
+                    running.spawn(run.run(turn));
+                }
             }
-            // In a task of its own, so that a panic of the host ends this run and nothing else.
-            match tokio::spawn(run.run()).await {
-                Ok(Some(differing)) => differing.log(&mut lines),
-                Ok(None) => {}
-                Err(error) => tracing::error!(%error, "a shadow run panicked in the host"),
+
+            tokio::select! {
+                Some(ended) = running.join_next() => match ended {
+                    Ok(Ended::Differs(differing)) => differing.log(&mut lines),
+                    Ok(Ended::Same | Ended::TooLong) => {}
+                    Ok(Ended::Panicked) => tracing::error!("a shadow run panicked in the host"),
+                    Err(error) => tracing::error!(%error, "a shadow run panicked in the host"),
+                },
+                () = self.queue.changed() => {}
             }
         }
     }
@@ -148,55 +152,96 @@ impl ShadowPlace {
             attempt.recording = Some(kept);
             recording = repeated;
         }
-        let run = ShadowRun {
+        self.0.push(Repetition {
             candidate,
             event,
             recording,
             limit,
-            _hold: self.hold,
-        };
-        drop(self.queue.send(run));
+        });
     }
 }
 
-// === impl BytesHold ===
+// === impl Repetition ===
 
-impl Drop for BytesHold {
-    fn drop(&mut self) {
-        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
-// === impl ShadowRun ===
-
-impl ShadowRun {
-    async fn run(self) -> Option<Differing> {
-        let ShadowRun {
+impl Repetition {
+    /// `turn` lasts until the run has ended.
+    async fn run(self, turn: Turn<Repetition>) -> Ended {
+        let Repetition {
             candidate,
             event,
             recording,
-            limit,
-            _hold,
+            limit: attempt_limit,
         } = self;
         // Masking reads everything that was recorded.
         let finished = tokio::task::spawn_blocking(move || recording.finish()).await;
-        let recording = finished.ok()?;
-        let recording = Arc::new(recording);
-        let limit = LIMIT_MIN.max(limit * LIMIT_FACTOR);
+        let Ok(recording) = finished.map(Arc::new) else {
+            return Ended::Panicked;
+        };
         let handler = &candidate.handler;
-        let run = handler.run_shadow(&event, recording.clone(), limit).await;
+        // A run on it proves nothing, and may wait for an answer that was cut until its limit.
+        if !recording.is_whole() {
+            let comparison = compare(&recording, &RecordedRun::default(), &TOLERANCE);
+            return compared(&candidate, &event, comparison);
+        }
+        let limit = limit_of(attempt_limit);
+        let run = handler.run_shadow(event.clone(), recording.clone(), limit);
+        let Some(ShadowRun {
+            run,
+            own_time,
+            is_over,
+        }) = run.await
+        else {
+            return Ended::Panicked;
+        };
 
-        let comparison = compare(&recording, &run, &TOLERANCE);
-        let verdict = candidate.add_shadow(&event.id, &comparison);
-        handler.metrics().count_shadow_run(verdict.word());
-        let first = comparison.differences.into_iter().next()?;
-        Some(Differing {
-            hook: event.hook.clone(),
-            event: event.id,
-            kind: first.kind.word(),
-            place: first.place,
-        })
+        if is_over {
+            let waiting = turn.pause(candidate.id(), limit * PAUSE_FACTOR);
+            let dropped = waiting.len();
+            waiting.iter().for_each(Repetition::count_dropped);
+            let (hook, event, limit) = (&*event.hook, event.id, limit.as_secs());
+            tracing::warn!(hook, %event, limit, dropped, "a shadow run has used up its limit in seconds: attempts are not repeated for ten times that");
+            // It proves nothing if it waited for a processor, or if the attempt had more time.
+            if own_time < attempt_limit {
+                candidate.drop_shadow();
+                handler.metrics().count_shadow_run("dropped");
+                return Ended::TooLong;
+            }
+        }
+
+        let comparing = tokio::task::spawn_blocking(move || compare(&recording, &run, &TOLERANCE));
+        let Ok(comparison) = comparing.await else {
+            return Ended::Panicked;
+        };
+        compared(&candidate, &event, comparison)
     }
+
+    fn count_dropped(&self) {
+        self.candidate.drop_shadow();
+        let metrics = self.candidate.handler.metrics();
+        metrics.count_shadow_run("dropped");
+    }
+}
+
+/// Adds what a repetition has shown to the findings of the candidate.
+fn compared(candidate: &Candidate, event: &Event, comparison: Comparison) -> Ended {
+    let verdict = candidate.add_shadow(&event.id, &comparison);
+    let metrics = candidate.handler.metrics();
+    metrics.count_shadow_run(verdict.word());
+    let Some(first) = comparison.differences.into_iter().next() else {
+        return Ended::Same;
+    };
+    Ended::Differs(Differing {
+        hook: event.hook.clone(),
+        event: event.id,
+        kind: first.kind.word(),
+        place: first.place,
+    })
+}
+
+/// The limit of a shadow run of an attempt with this limit.
+fn limit_of(attempt_limit: Duration) -> Duration {
+    let limit = attempt_limit.saturating_mul(LIMIT_FACTOR);
+    limit.clamp(LIMIT_MIN, LIMIT_MAX)
 }
 
 // === impl Differing ===
@@ -277,20 +322,12 @@ mod tests {
         assert_eq!(two.finish().component, "sha256:aa");
     }
 
-    #[tokio::test]
-    async fn what_waits_is_bounded() {
-        let shadows = Shadows::new();
-        let places: Vec<_> = (0..WAITING_MAX + 5)
-            .filter_map(|_| shadows.reserve(1))
-            .collect();
-        assert_eq!(places.len(), WAITING_MAX);
-        assert!(shadows.reserve(1).is_none());
-        drop(places);
-
-        let large = shadows.reserve(WAITING_BYTES_MAX);
-        assert!(large.is_some() && shadows.reserve(1).is_none());
-        drop(large);
-        assert!(shadows.reserve(1).is_some());
-        assert_eq!(shadows.bytes.load(Ordering::Relaxed), 0);
+    #[test]
+    fn limits_have_bounds() {
+        for (attempt_s, shadow_s) in [(1, 10), (8, 16), (30, 60), (3_600, 60)] {
+            let limit = limit_of(Duration::from_secs(attempt_s));
+            assert_eq!(limit, Duration::from_secs(shadow_s), "{attempt_s}");
+        }
+        assert_eq!(limit_of(Duration::MAX), LIMIT_MAX);
     }
 }

@@ -1,5 +1,5 @@
-//! A repair: deliveries that wait for a group or a batch that does not exist run alone. There
-//! should be none. This makes a delay of what would otherwise be a loss.
+//! A repair: deliveries that wait for a group or a batch that does not exist, or was damaged, run
+//! alone. There should be none. This makes a delay of what would otherwise be a loss.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +14,12 @@ const STEPS_MAX: usize = 100;
 type Place = (String, i64);
 
 impl Dispatcher {
-    /// Looks at once and then every minute. Returns when the process stops.
+    /// Looks at once, then every minute, and when a damaged group was found. Returns when the process stops.
     pub async fn run_repair(self: Arc<Self>) {
         let mut after = None;
         loop {
             after = self.free_stranded(after).await;
-            tokio::time::sleep(EVERY).await;
+            self.work.wait_for_repair(EVERY).await;
         }
     }
 
@@ -33,6 +33,7 @@ impl Dispatcher {
                     return after;
                 }
             };
+            self.work.count_flow();
             for (hook, count) in step.freed {
                 tracing::warn!(
                     hook,

@@ -1,13 +1,9 @@
-//! Mode `sync`: the event runs now, and its caller gets the outcome. A run that waits becomes a task
-//! of its own, so that a caller who hangs up does not interrupt the handler. The attempt is recorded
-//! after the answer, unless it has effects: those are stored before it.
+//! Mode `sync`: the event runs now, and its caller gets the outcome. The run of a caller who hangs up
+//! becomes a task of its own, so that its handler is not interrupted. The attempt is recorded after
+//! the answer, unless it has effects: those are stored before it.
 
-use std::any::Any;
-use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use landfall_engine::{Permit, Target, timeout};
@@ -15,9 +11,11 @@ use landfall_ledger::{Committed, Disposition, LedgerError, RecordedAttempt, Resu
 use landfall_model::clock::to_ms;
 use landfall_model::{Attempt, Effects, Event, Outcome, RetrySpec, Stored, Timing};
 
-use super::canary::{NextRun, Ran};
+use super::awaited_run::AwaitedRun;
+use super::canary::{NextRun, Ran, take_back};
+use super::dead_reason::dead_reason;
 use super::dispatcher::Dispatcher;
-use super::finish::{Past, dead_reason, next_disposition, refused_outcome};
+use super::finish::{Past, next_disposition, refused_outcome};
 use super::record;
 use super::trace::{self, AttemptStart};
 
@@ -29,32 +27,28 @@ impl Dispatcher {
     /// held until the run has ended.
     pub async fn run_sync(
         self: &Arc<Self>,
-        target: Arc<Target>,
+        target: &Arc<Target>,
         event: Event,
         timing: Timing,
         permit: Permit,
         limit: Duration,
     ) -> Outcome {
-        let dispatcher = self.clone();
-        let flow = target.permits.request_flow().clone();
-        let mut run = Box::pin(async move {
-            let _permit = permit;
-            let outcome = dispatcher.sync_attempt(&target, event, timing, limit).await;
-            target.handler.metrics().count_attempt(outcome.word());
-            outcome
-        });
+        let run = {
+            let (dispatcher, target) = (self.clone(), target.clone());
+            Box::pin(async move {
+                let _permit = permit;
+                let outcome = dispatcher.sync_attempt(&target, event, timing, limit).await;
+                target.handler.metrics().count_attempt(outcome.word());
+                outcome
+            })
+        };
+        let run = AwaitedRun::new(run, target.permits.request_flow());
 
-        // Most handlers do not wait, and need neither a task nor a timer.
-        match poll_once(run.as_mut()).await {
-            Ok(Poll::Ready(outcome)) => return outcome,
-            Ok(Poll::Pending) => {}
-            Err(panic) => return panicked(&text_of(&*panic)),
-        }
-
-        match timeout(limit + GRACE, pin!(flow.spawn(run))).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(error)) => panicked(&error.to_string()),
-            // The machine is too busy even to end the attempt, which is recorded when it has ended.
+        // Most handlers do not wait, and need no timer.
+        match timeout(limit + GRACE, pin!(run)).await {
+            Ok(outcome) => outcome,
+            // The machine is too busy even to end the attempt, which goes on and is recorded when it
+            // has ended.
             Err(_) => Outcome::Timeout,
         }
     }
@@ -85,10 +79,14 @@ impl Dispatcher {
             mut attempt,
             handler,
             is_repeated,
-            ..
-        } = next.run(&self.shadows, self.clock).await;
+            version,
+        } = next.run(&self.shadows).await;
         let digest = &handler.component().digest;
+        let was_done = matches!(attempt.outcome, Outcome::Done(_));
         self.refuse_unread(&event, &mut attempt);
+        if was_done && !matches!(attempt.outcome, Outcome::Done(_)) {
+            take_back(target, &handler, version);
+        }
         self.report(metrics, &event, 1, &attempt);
         if let Some(span) = &span {
             let start = AttemptStart {
@@ -116,6 +114,7 @@ impl Dispatcher {
                 .await;
             match committed {
                 Ok(Committed::Refused(why, ())) => {
+                    take_back(target, &handler, version);
                     attempt.outcome = refused_outcome(stored.event(), why);
                 }
                 Ok(Committed::Stored | Committed::LeaseLost) => {
@@ -143,7 +142,9 @@ impl Dispatcher {
         effects: Effects,
         started_ms: i64,
     ) -> Result<Committed, LedgerError> {
-        let results = self.results(stored.event(), effects, target);
+        let results = self
+            .results(stored.event(), effects, target)
+            .map_err(LedgerError::Other)?;
         let emitted = results.emitted.clone();
         let record = record::build(attempt, started_ms, digest, &emitted);
 
@@ -184,29 +185,6 @@ impl Dispatcher {
             self.metrics.count_dropped_record();
         }
     }
-}
-
-/// Polls a run once. Its caller cannot hang up in between.
-async fn poll_once<F: Future>(
-    mut run: Pin<&mut F>,
-) -> Result<Poll<F::Output>, Box<dyn Any + Send>> {
-    poll_fn(|context| {
-        let polled = catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(context)));
-        Poll::Ready(polled)
-    })
-    .await
-}
-
-fn panicked(error: &str) -> Outcome {
-    tracing::error!(error, "an attempt panicked in the host");
-    Outcome::HostFault("a host function panicked".into())
-}
-
-/// The text of a panic, if it has one.
-fn text_of(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without text".to_owned())
 }
 
 fn not_stored(why: &str) -> Outcome {

@@ -16,14 +16,14 @@ pub(crate) struct UnheldLog(Mutex<HashMap<Arc<str>, (Instant, usize)>>);
 // === impl UnheldLog ===
 
 impl UnheldLog {
-    /// Counts an event. How many there were since the last line, if one is due now.
-    pub(crate) fn count(&self, hook: &Arc<str>, now: Instant) -> Option<usize> {
+    /// Counts so many events. How many there were since the last line, if one is due now.
+    pub(crate) fn count(&self, hook: &Arc<str>, count: usize, now: Instant) -> Option<usize> {
         let mut hooks = lock(&self.0);
         let Some((logged, since)) = hooks.get_mut(hook) else {
             hooks.insert(hook.clone(), (now, 0));
-            return Some(1);
+            return Some(count);
         };
-        *since += 1;
+        *since += count;
         if now.duration_since(*logged) < EVERY {
             return None;
         }
@@ -40,10 +40,10 @@ mod tests {
     fn one_line_a_minute() {
         let (log, start) = (UnheldLog::default(), Instant::now());
         let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
-        assert_eq!(log.count(&a, start), Some(1));
-        assert_eq!(log.count(&a, start), None);
-        assert_eq!(log.count(&b, start), Some(1));
-        assert_eq!(log.count(&a, start + EVERY), Some(2));
-        assert_eq!(log.count(&a, start + EVERY), None);
+        assert_eq!(log.count(&a, 1, start), Some(1));
+        assert_eq!(log.count(&a, 1, start), None);
+        assert_eq!(log.count(&b, 5, start), Some(5));
+        assert_eq!(log.count(&a, 2, start + EVERY), Some(3));
+        assert_eq!(log.count(&a, 1, start + EVERY), None);
     }
 }

@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use landfall_broker::Broker;
 use landfall_ledger::{
-    Accepted, Claimed, Deferred, Fence, Ledger, LedgerError, NewEvent, OpenState,
+    Accepted, Claimed, Deferred, Fence, FlowCount, FlowStep, Ledger, LedgerError, NewEvent,
+    OpenState,
 };
 use landfall_metrics::Metrics;
 use landfall_model::{Admission, Clock, Corrupt, Event, LedgerTime};
+use tokio::sync::Notify;
 
 use super::broker_queue::{BrokerQueue, InFlight};
 use super::due::DueHooks;
@@ -31,6 +33,7 @@ pub(crate) struct Work {
     broker: Option<Arc<BrokerQueue>>,
     metrics: Arc<Metrics>,
     unheld: UnheldLog,
+    repair: Notify,
 }
 
 /// A delivery to run now.
@@ -58,6 +61,7 @@ impl Work {
             due: DueHooks::default(),
             metrics,
             unheld: UnheldLog::default(),
+            repair: Notify::new(),
         };
         work.look().await?;
         Ok(work)
@@ -101,21 +105,24 @@ impl Work {
             return Ok((queue.accept(new, cancelled).await?, None));
         }
 
-        let event = new.stored.event().clone();
+        let hook = new.stored.event().hook.clone();
+        // Only what starts at once gets a lease.
+        let event = new.run_now.then(|| new.stored.event().clone());
         let accepted = self.ledger.accept(new, cancelled).await?;
+        self.count_flow();
         match &accepted {
             Accepted::New {
                 fence: Some(fence), ..
             } => {
-                let lease = self.lease(*fence, Deferred::default(), event, None);
-                return Ok((accepted, Some(lease)));
+                let lease = event.map(|event| self.lease(*fence, Deferred::default(), event, None));
+                return Ok((accepted, lease));
             }
             Accepted::New { fence: None, .. } if is_filtered => {}
             Accepted::New { fence: None, .. }
             | Accepted::Joined {
                 state: OpenState::Replayed,
                 ..
-            } => self.mark_due(&event.hook),
+            } => self.mark_due(&hook),
             Accepted::Joined { .. } | Accepted::Duplicate { .. } => {}
         }
 
@@ -186,7 +193,10 @@ impl Work {
     ) -> Result<Vec<(Arc<str>, Vec<DueDelivery>)>, LedgerError> {
         let names: Vec<Arc<str>> = hooks.iter().map(|(hook, _)| hook.clone()).collect();
         self.due.clear(&names);
-        let claims = match self.ledger.claim(hooks).await {
+        let claims = self.ledger.claim(hooks).await;
+        // Groups may have been closed even if nothing was claimed.
+        self.count_flow();
+        let claims = match claims {
             Ok(claims) => claims,
             Err(error) => {
                 for hook in &names {
@@ -222,12 +232,8 @@ impl Work {
                 event,
                 replayed,
                 members,
-                unheld,
                 ..
             } = one;
-            if unheld {
-                self.record_unheld(hook);
-            }
             let members = readable(members);
             let needs_key = event.iter().flatten().any(Event::is_sealed)
                 || members.iter().flatten().any(|member| member.is_sealed());
@@ -252,18 +258,37 @@ impl Work {
         due
     }
 
-    /// Counts and logs an event that did not wait because of the limit of open groups.
-    fn record_unheld(&self, hook: &Arc<str>) {
-        if let Some(metrics) = self.metrics.find(hook) {
-            metrics.count_flow("unheld");
+    /// Counts what the flow of hooks has done in committed transactions since the last call, and logs
+    /// the limit of open groups. A damaged group calls for the repair.
+    pub(crate) fn count_flow(&self) {
+        for FlowCount { hook, step, count } in self.ledger.take_flow_counts() {
+            let hook: Arc<str> = hook.into();
+            if let Some(metrics) = self.metrics.find(&hook) {
+                metrics.count_flows(step.word(), count);
+            }
+            match step {
+                FlowStep::Unheld => self.log_unheld(&hook, count),
+                FlowStep::Damaged => self.repair.notify_one(),
+                FlowStep::Filtered | FlowStep::Debounced | FlowStep::Batched => {}
+            }
         }
-        if let Some(count) = self.unheld.count(hook, Instant::now()) {
+    }
+
+    fn log_unheld(&self, hook: &Arc<str>, count: usize) {
+        if let Some(count) = self.unheld.count(hook, count, Instant::now()) {
             tracing::warn!(
                 hook = &**hook,
                 count,
                 "the hook has as many open groups as it may have: events do not wait for others"
             );
         }
+    }
+
+    /// Returns when a damaged group was found, or after this time.
+    pub(crate) async fn wait_for_repair(&self, longest: Duration) {
+        tokio::time::timeout(longest, self.repair.notified())
+            .await
+            .ok();
     }
 
     /// Gives back a delivery whose event is encrypted with a key that this node does not have.

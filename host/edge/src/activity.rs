@@ -201,8 +201,8 @@ impl ConnectionActivity {
     }
 
     /// Records that the answer was sent.
-    pub(crate) fn start_idle(&self) {
-        *lock(&self.last) = Instant::now();
+    pub(crate) fn start_idle(&self, now: Instant) {
+        *lock(&self.last) = now;
         self.set_reading(Reading::Idle);
     }
 

@@ -147,10 +147,6 @@ impl BodyBuffer {
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Appends bytes. The caller has checked that the result is within `max`.
     pub(crate) fn extend(&mut self, more: &[u8]) -> Result<(), BudgetExhausted> {
         let new = self.len() + more.len();

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use http::request::Parts;
-use http::{HeaderValue, Method, Uri};
+use http::{HeaderName, HeaderValue, Method, Uri};
 use http_body::Body;
 use hyper::body::Incoming;
 use ipnet::IpNet;
@@ -14,6 +14,8 @@ use landfall_telemetry::OpenSpan;
 
 use super::activity::OnConnection;
 use super::client;
+
+static TRACEPARENT_HEADER: HeaderName = HeaderName::from_static(TRACEPARENT);
 
 /// Longer paths are truncated in the log.
 const PATH_CHARS_MAX: usize = 120;
@@ -65,7 +67,7 @@ impl Caller {
             proxy: (address == peer && client::is_forwarded(&head.headers)).then_some(address),
             announced: body.size_hint().lower(),
             connection,
-            traceparent: head.headers.get(TRACEPARENT).cloned(),
+            traceparent: head.headers.get(&TRACEPARENT_HEADER).cloned(),
             span: None,
         }
     }

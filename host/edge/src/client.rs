@@ -3,11 +3,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::HeaderMap;
+use http::header::FORWARDED;
+use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
-const FORWARDED: &str = "forwarded";
-const X_FORWARDED_FOR: &str = "x-forwarded-for";
+static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The client, or the proxy if the client is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub(crate) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Cl
         };
     }
 
-    let hops = if headers.contains_key(X_FORWARDED_FOR) {
+    let hops = if headers.contains_key(&X_FORWARDED_FOR) {
         x_forwarded_for(headers)
     } else {
         forwarded(headers)
@@ -67,12 +67,12 @@ pub(crate) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
 
 /// Whether a proxy forwarded the request.
 pub(crate) fn is_forwarded(headers: &HeaderMap) -> bool {
-    headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(FORWARDED)
+    headers.contains_key(&X_FORWARDED_FOR) || headers.contains_key(FORWARDED)
 }
 
 /// The entries in order; `None` for an entry that is not an address.
 fn x_forwarded_for(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
-    let lines = headers.get_all(X_FORWARDED_FOR).iter();
+    let lines = headers.get_all(&X_FORWARDED_FOR).iter();
     lines
         .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
         .map(|entry| node(entry.trim_ascii()))

@@ -228,7 +228,7 @@ mod tests {
         assert_eq!(is_closing(&slots), [false, true, false]);
         // One that has become idle is closed first.
         drop(running);
-        slots[0].activity.start_idle();
+        slots[0].activity.start_idle(Instant::now());
         connections.close_one();
         assert_eq!(is_closing(&slots), [true, true, false]);
         connections.close_one();

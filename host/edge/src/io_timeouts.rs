@@ -242,10 +242,10 @@ impl AsyncRead for IoTimeouts {
                 read
             }
             Reading::Answered => {
-                let keep_alive = self.limits.keep_alive;
-                self.deadline.set(Instant::now() + keep_alive);
+                let (now, keep_alive) = (Instant::now(), self.limits.keep_alive);
+                self.deadline.set(now + keep_alive);
                 self.has_started = false;
-                self.activity.start_idle();
+                self.activity.start_idle(now.into());
                 self.read_idle(cx, buf)
             }
             Reading::Idle => self.read_idle(cx, buf),

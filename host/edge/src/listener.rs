@@ -143,6 +143,7 @@ async fn connection(
     stream.set_nodelay(true).ok();
     let io = TokioIo::new(IoTimeouts::new(stream, &limits, activity.clone()));
     let observer = activity.clone();
+    let service = Arc::new(service);
     let service = service_fn(move |request: http::Request<Incoming>| {
         let in_flight = observer.start_request(request.version());
         let is_chunked = request.headers().contains_key(TRANSFER_ENCODING);

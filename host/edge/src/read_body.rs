@@ -70,7 +70,7 @@ async fn pieces(
 ) -> Result<(Bytes, Option<StreamingMac>, BodyReservation), Rejection> {
     // Most bodies arrive in one piece, which is not copied.
     let (mut first, mut of_first) = (Bytes::new(), edge.bodies.reserve());
-    let mut joined = BodyBuffer::new(edge.bodies.reserve(), max);
+    let mut joined: Option<BodyBuffer> = None;
     loop {
         let next = timeout(edge.limits.head_timeout, pin!(body.frame())).await;
         let frame = match next.map_err(|_| Rejection::SlowBody)? {
@@ -82,7 +82,8 @@ async fn pieces(
             continue;
         };
 
-        let bytes = first.len() + joined.len() + piece.len();
+        let joined_bytes = joined.as_ref().map_or(0, BodyBuffer::len);
+        let bytes = first.len() + joined_bytes + piece.len();
         if bytes > max {
             return Err(Rejection::TooLarge);
         }
@@ -91,23 +92,25 @@ async fn pieces(
             mac.update(&piece);
         }
 
-        if first.is_empty() && joined.is_empty() {
-            of_first.grow_to(piece.len())?;
-            first = piece;
-        } else {
-            if !first.is_empty() {
-                joined.extend(&std::mem::take(&mut first))?;
-                of_first = edge.bodies.reserve();
+        match &mut joined {
+            Some(joined) => joined.extend(&piece)?,
+            None if first.is_empty() => {
+                of_first.grow_to(piece.len())?;
+                first = piece;
             }
-
-            joined.extend(&piece)?;
+            None => {
+                let mut both = BodyBuffer::new(edge.bodies.reserve(), max);
+                both.extend(&std::mem::take(&mut first))?;
+                of_first.shrink_to(0);
+                both.extend(&piece)?;
+                joined = Some(both);
+            }
         }
     }
 
-    let (body, reservation) = if joined.is_empty() {
-        (first, of_first)
-    } else {
-        joined.into_bytes()
+    let (body, reservation) = match joined {
+        None => (first, of_first),
+        Some(joined) => joined.into_bytes(),
     };
 
     Ok((body, mac, reservation))

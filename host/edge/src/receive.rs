@@ -49,7 +49,8 @@ pub(crate) async fn receive(
     peer: SocketAddr,
     connection: OnConnection,
 ) -> Response {
-    // The future is moved several times for each request, so steps that few requests need are boxed.
+    // The future is moved several times for each request, so its largest step is boxed, and the
+    // steps that few requests need.
     let started = Instant::now();
     let (head, mut body) = request.into_parts();
     let mut caller = Caller::of(&head, &body, peer, connection, &edge.trusted_proxies);
@@ -70,7 +71,7 @@ pub(crate) async fn receive(
                 duration: started.elapsed(),
                 reason: None,
             };
-            running.answered(answered.outcome, answered.status);
+            running.answered(answered.outcome, answered.status, answered.duration);
             edge.request_log.write(&caller, &answered);
             edge.trace_request(&caller, started, &answered);
             answer.response
@@ -100,7 +101,7 @@ pub(crate) async fn receive(
                 reason,
             };
             match running {
-                Some(running) => running.answered(outcome, answered.status),
+                Some(running) => running.answered(outcome, answered.status, answered.duration),
                 None => edge.metrics.count_request(outcome, answered.status),
             }
             // A scanner cannot fill the log: after some lines, refusals of one kind are counted.
@@ -161,9 +162,7 @@ async fn handle(
     if let Err(rejection) = head::check(&head) {
         let found = edge.hooks.table().find(head.uri.path());
         let hook = found.map(|found| found.hook);
-        let running = hook
-            .as_ref()
-            .map(|hook| hook.metrics.start_request(started));
+        let running = hook.as_ref().map(|hook| hook.metrics.start_request());
         let request = excerpt::of_head(caller, hook.as_deref(), &head.headers);
         return Err(Refused {
             rejected: Rejected {
@@ -186,7 +185,7 @@ async fn handle(
                 hook: None,
                 running: None,
             })?;
-    let running = hook.metrics.start_request(started);
+    let running = hook.metrics.start_request();
     match handle_for(edge, &hook, caller, params, head, body).await {
         Ok(answer) => Ok(Handled {
             hook,
@@ -229,18 +228,19 @@ async fn handle_for(
         params,
         ..without_body(head)
     };
-    let (verified, timing, _reservation) =
-        match authenticated(edge, hook, caller, head, body, method_check).await? {
-            Authenticated::Event(verified, timing, reservation) => (verified, timing, reservation),
-            Authenticated::Challenge(response) => {
-                return Ok(HookAnswer {
-                    response,
-                    outcome: RequestOutcome::Challenge,
-                    event: None,
-                    bytes: None,
-                });
-            }
-        };
+    // It would be two thirds of the future of a request, which is moved several times.
+    let authenticated = Box::pin(authenticated(edge, hook, caller, head, body, method_check));
+    let (verified, timing, _reservation) = match authenticated.await? {
+        Authenticated::Event(verified, timing, reservation) => (verified, timing, reservation),
+        Authenticated::Challenge(response) => {
+            return Ok(HookAnswer {
+                response,
+                outcome: RequestOutcome::Challenge,
+                event: None,
+                bytes: None,
+            });
+        }
+    };
 
     let dedup = match hook.spec.mode {
         Mode::Sync => None,
@@ -434,7 +434,7 @@ async fn run_now(
         .map_err(|_| Rejection::Busy("concurrency"))?;
     let outcome = edge
         .dispatcher
-        .run_sync(target.clone(), event, timing, permit, hook.sync_limit())
+        .run_sync(target, event, timing, permit, hook.sync_limit())
         .await;
     let outcome = with_counted_reply(edge, caller, outcome).map_err(|over| {
         edge.metrics.count_dropped_reply(over.reason());

@@ -19,9 +19,10 @@ use super::{push, receive};
 
 /// Answers the requests of a listener.
 pub(crate) trait Service: Clone + Send + Sync + 'static {
-    /// The answer to one request, which the peer has sent on this connection.
+    /// The answer to one request, which the peer has sent on this connection. Each connection has an
+    /// `Arc` of its own, so that the processors do not share its reference count.
     fn answer(
-        self,
+        self: Arc<Self>,
         request: Request<Incoming>,
         peer: SocketAddr,
         connection: OnConnection,
@@ -36,7 +37,7 @@ pub(crate) struct PublicService {
 
 impl Service for PublicService {
     async fn answer(
-        self,
+        self: Arc<Self>,
         request: Request<Incoming>,
         peer: SocketAddr,
         connection: OnConnection,
@@ -55,13 +56,14 @@ impl Service for PublicService {
 
 impl Service for Router {
     async fn answer(
-        self,
+        self: Arc<Self>,
         mut request: Request<Incoming>,
         peer: SocketAddr,
         _: OnConnection,
     ) -> Response {
         request.extensions_mut().insert(Peer(peer));
-        let response = self.oneshot(request.map(Body::new)).await;
+        let router = Router::clone(&self);
+        let response = router.oneshot(request.map(Body::new)).await;
         response.unwrap_or_else(|never| match never {})
     }
 }

@@ -1,17 +1,18 @@
 //! The HTTP client of one hook: it sends a call within the hook's grants and one time limit, with the
 //! operator's credentials, and follows redirects.
 
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use http_body_util::Full;
-use url::Url;
 
 use super::call::Call;
 use super::collect::BODY_BYTES_MAX;
 use super::credentials::{Added, Credentials};
 use super::exchange::{Outgoing, OutgoingError, Received};
+use super::permitted::Permitted;
 use super::policy::Policy;
 use super::pool::{self, Pool};
 use super::streamed::Streamed;
@@ -20,6 +21,7 @@ use landfall_model::{
     Clock, Credential, MemoryBudget, Secret, SecretError, SecretRef, SecretSource,
 };
 
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const USER_AGENT: &str = concat!("landfall/", env!("CARGO_PKG_VERSION"));
 
 /// The HTTP client of one hook.
@@ -98,27 +100,46 @@ impl Client {
         idempotency_key: &str,
     ) -> Result<Received, OutgoingError> {
         request_headers::forbid(&outgoing.headers)?;
-        let key = ("idempotency-key".to_owned(), idempotency_key.to_owned());
+        let permitted = self.permit(&outgoing.method, &outgoing.url)?;
+        self.send_permitted(outgoing, permitted, idempotency_key)
+            .await
+    }
+
+    /// As `send`, for a call whose method and URL `permit` of this client has allowed.
+    pub async fn send_permitted(
+        &self,
+        mut outgoing: Outgoing,
+        permitted: Permitted,
+        idempotency_key: &str,
+    ) -> Result<Received, OutgoingError> {
+        request_headers::forbid(&outgoing.headers)?;
         let has_key = outgoing
             .headers
             .iter()
-            .any(|(name, _)| name.eq_ignore_ascii_case("idempotency-key"));
-        let headers = outgoing
-            .headers
-            .into_iter()
-            .chain((!has_key).then_some(key))
-            .collect();
-        self.send_own(Outgoing {
-            headers,
-            ..outgoing
-        })
-        .await
+            .any(|(name, _)| name.eq_ignore_ascii_case(IDEMPOTENCY_KEY));
+        if !has_key {
+            let key = (IDEMPOTENCY_KEY.to_owned(), idempotency_key.to_owned());
+            outgoing.headers.push(key);
+        }
+
+        self.send_in_time(outgoing, permitted).await
     }
 
     /// Sends a call of the host itself, which may unlock a metadata server.
     pub async fn send_own(&self, outgoing: Outgoing) -> Result<Received, OutgoingError> {
+        let permitted = self.permit(&outgoing.method, &outgoing.url)?;
+        self.send_in_time(outgoing, permitted).await
+    }
+
+    async fn send_in_time(
+        &self,
+        outgoing: Outgoing,
+        permitted: Permitted,
+    ) -> Result<Received, OutgoingError> {
         let timeout = outgoing.timeout;
-        match tokio::time::timeout(timeout, self.follow(outgoing)).await {
+        // The future is large: it is not moved into the one with the timer.
+        let call = pin!(self.follow(outgoing, permitted));
+        match tokio::time::timeout(timeout, call).await {
             Ok(result) => result,
             Err(_) => Err(OutgoingError::Timeout(format!(
                 "no complete answer within {} ms",
@@ -132,7 +153,8 @@ impl Client {
     /// only for a client that adds none.
     pub async fn stream(&self, outgoing: Outgoing) -> Result<Streamed, OutgoingError> {
         let timeout = outgoing.timeout;
-        let (request, _) = self.request(outgoing)?;
+        let permitted = self.permit(&outgoing.method, &outgoing.url)?;
+        let (request, _) = self.request(&outgoing, permitted)?;
         let pool = self.pool.get_or_init(|| pool::new(self.policy.clone()));
         match tokio::time::timeout(timeout, transport::open(pool, request)).await {
             Ok(result) => result,
@@ -144,11 +166,15 @@ impl Client {
     }
 
     /// Follows as many redirects as the hook may. Each is checked like the first call.
-    async fn follow(&self, mut outgoing: Outgoing) -> Result<Received, OutgoingError> {
+    async fn follow(
+        &self,
+        mut outgoing: Outgoing,
+        mut permitted: Permitted,
+    ) -> Result<Received, OutgoingError> {
         let mut left = self.policy.redirects();
         loop {
             let is_redirected = left < self.policy.redirects();
-            let result = self.exchange(&outgoing).await;
+            let result = self.exchange(&outgoing, permitted).await;
             let (mut received, added) = match result {
                 Err(error) if is_redirected => return Err(after_redirect(error)),
                 result => result?,
@@ -169,6 +195,9 @@ impl Client {
             match redirect::next(&outgoing, &received) {
                 Some(next) if left > 0 => {
                     left -= 1;
+                    permitted = self
+                        .permit(&next.method, &next.url)
+                        .map_err(after_redirect)?;
                     outgoing = next;
                 }
                 _ => return Ok(received),
@@ -176,8 +205,12 @@ impl Client {
         }
     }
 
-    async fn exchange(&self, outgoing: &Outgoing) -> Result<(Received, Added), OutgoingError> {
-        let (request, added) = self.request(outgoing.clone())?;
+    async fn exchange(
+        &self,
+        outgoing: &Outgoing,
+        permitted: Permitted,
+    ) -> Result<(Received, Added), OutgoingError> {
+        let (request, added) = self.request(outgoing, permitted)?;
         let memory = outgoing.memory.as_ref();
         let received = match &self.answerer {
             Some(answer) => held_by(answer(outgoing)?, memory)?,
@@ -189,18 +222,12 @@ impl Client {
         Ok((received, added))
     }
 
-    /// Whether the hook may make a call with this method to this URL. The addresses of the host are
-    /// checked when it connects.
-    pub fn check(&self, method: &str, url: &str) -> Result<(), OutgoingError> {
-        self.permitted(method, url).map(drop)
-    }
-
     /// Checks a call of a component like `send`, and makes none.
     pub fn check_call(&self, outgoing: &Outgoing) -> Result<(), OutgoingError> {
         request_headers::forbid(&outgoing.headers)?;
-        self.permitted(&outgoing.method, &outgoing.url)?;
+        self.permit(&outgoing.method, &outgoing.url)?;
         self.check_body(&outgoing.body)?;
-        request_headers::checked(outgoing.headers.clone()).map(drop)
+        request_headers::checked(&outgoing.headers).map(drop)
     }
 
     fn check_body(&self, body: &Bytes) -> Result<(), OutgoingError> {
@@ -213,7 +240,9 @@ impl Client {
         Ok(())
     }
 
-    fn permitted(&self, method: &str, url: &str) -> Result<(Method, Url), OutgoingError> {
+    /// Checks that the hook may make a call with this method to this URL. The addresses of the host
+    /// are checked when it connects.
+    pub fn permit(&self, method: &str, url: &str) -> Result<Permitted, OutgoingError> {
         let url = urls::checked(url)?;
         let method = Method::from_bytes(method.as_bytes())
             .ok()
@@ -232,22 +261,23 @@ impl Client {
             return Err(OutgoingError::Denied(why));
         }
 
-        Ok((method, url))
+        Ok(Permitted { method, url })
     }
 
     fn request(
         &self,
-        outgoing: Outgoing,
+        outgoing: &Outgoing,
+        permitted: Permitted,
     ) -> Result<(http::Request<Full<Bytes>>, Added), OutgoingError> {
-        let (method, mut url) = self.permitted(&outgoing.method, &outgoing.url)?;
+        let Permitted { method, mut url } = permitted;
         self.check_body(&outgoing.body)?;
 
-        let mut headers = request_headers::checked(outgoing.headers)?;
+        let mut headers = request_headers::checked(&outgoing.headers)?;
         headers
             .entry(header::USER_AGENT)
             .or_insert(HeaderValue::from_static(USER_AGENT));
 
-        let mut body = outgoing.body;
+        let mut body = outgoing.body.clone();
         let untrusted = outgoing.untrusted.as_deref();
         let mut call = Call {
             method: &method,

@@ -98,11 +98,11 @@ impl Credentials {
     pub(crate) fn add(&self, call: &mut Call<'_>) -> Result<Added, NotAdded> {
         let mut added = Added::default();
         let marked = take_marks(call.headers);
-        let called = call.url.clone();
+        let called = &*call.url;
         let (signing, plain): (Vec<_>, Vec<_>) = self
             .list
             .iter()
-            .filter(|credential| credential.target.covers(&called))
+            .filter(|credential| credential.target.covers(called))
             .map(|credential| &credential.kind)
             .partition(|kind| is_signature(kind));
         if signing.is_empty() && plain.is_empty() {
@@ -412,6 +412,10 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: &[u8]) -> Result<(), Cr
 
 /// Removes the placeholder headers. Each names one placeholder.
 fn take_marks(headers: &mut HeaderMap) -> Vec<String> {
+    if !headers.contains_key(PLACEHOLDER_HEADER) {
+        return Vec::new();
+    }
+
     let marks = headers
         .get_all(PLACEHOLDER_HEADER)
         .iter()

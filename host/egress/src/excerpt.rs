@@ -42,8 +42,10 @@ pub fn excerpt(body: &[u8], bytes_max: usize) -> String {
 
     if text.contains('"') {
         of_json(text)
-    } else {
+    } else if text.contains('=') {
         of_form(text)
+    } else {
+        text.to_owned()
     }
 }
 

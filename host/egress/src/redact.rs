@@ -1,6 +1,5 @@
 //! Removes secrets from responses, in the forms in which a server may repeat them.
 
-use std::borrow::Cow;
 use std::cmp::Reverse;
 
 use base64::Engine as _;
@@ -11,19 +10,26 @@ use memchr::memmem;
 
 use super::replace::replaced;
 use super::spelling::{SPELLINGS, Spelling, contains_any, decode};
-use landfall_model::Secret;
 
 /// Shorter secrets occur everywhere by chance and are not searched.
-const SECRET_MIN: usize = 4;
+pub(crate) const SECRET_MIN: usize = 4;
 /// Shorter secrets have too few characters of their own within the base64 of a larger text.
 const INNER_MIN: usize = 8;
 pub(crate) const REDACTED: &str = "[redacted]";
 
 /// One form of a secret that is searched.
-struct Form {
+pub(crate) struct Form {
     bytes: Vec<u8>,
     /// Whether this is the secret itself, which is also searched in other spellings.
     is_plain: bool,
+}
+
+// === impl Form ===
+
+impl Form {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// Removes the secrets from a response. Longer forms go first, so that no rest of a longer secret
@@ -44,29 +50,8 @@ pub(crate) fn answer(secrets: &[&[u8]], headers: &mut HeaderMap, body: &mut Byte
     }
 }
 
-/// Removes the secrets from a text.
-pub fn text<'a>(secrets: &[Secret], text: &'a str) -> Cow<'a, str> {
-    if secrets.is_empty() {
-        return Cow::Borrowed(text);
-    }
-
-    let secrets: Vec<&[u8]> = secrets.iter().map(Secret::expose).collect();
-    let mut body = Bytes::copy_from_slice(text.as_bytes());
-    answer(&secrets, &mut HeaderMap::new(), &mut body);
-    Cow::Owned(String::from_utf8_lossy(&body).into_owned())
-}
-
-/// Removes the secrets from a body, which need not be text.
-pub fn bytes(secrets: &[Secret], mut body: Bytes) -> Bytes {
-    if !secrets.is_empty() {
-        let secrets: Vec<&[u8]> = secrets.iter().map(Secret::expose).collect();
-        answer(&secrets, &mut HeaderMap::new(), &mut body);
-    }
-    body
-}
-
 /// All forms of all secrets, the longest first.
-fn forms(secrets: &[&[u8]]) -> Vec<Form> {
+pub(crate) fn forms(secrets: &[&[u8]]) -> Vec<Form> {
     let mut secrets: Vec<&[u8]> = secrets
         .iter()
         .copied()
@@ -89,7 +74,8 @@ fn forms(secrets: &[&[u8]]) -> Vec<Form> {
     forms
 }
 
-fn clean(bytes: &Bytes, forms: &[Form]) -> Bytes {
+/// Searches for each form.
+pub(crate) fn clean(bytes: &Bytes, forms: &[Form]) -> Bytes {
     let mut clean = bytes.clone();
     for form in forms {
         clean = if form.is_plain {

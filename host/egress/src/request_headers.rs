@@ -23,15 +23,24 @@ const METADATA_PREFIXES: [&str; 2] = ["x-aws-ec2-metadata-", "x-aliyun-ecs-metad
 /// Whether a component may not send this header: the host writes it, or a metadata server requires
 /// it.
 fn is_forbidden(name: &str) -> bool {
-    let name = name.trim().to_ascii_lowercase();
-    HOST_HEADERS.contains(&&*name) || unlocks_metadata(&name)
+    let name = name.trim();
+    is_one_of(name, &HOST_HEADERS) || unlocks_metadata(name)
 }
 
 fn unlocks_metadata(name: &str) -> bool {
-    METADATA_HEADERS.contains(&name)
+    is_one_of(name, &METADATA_HEADERS)
         || METADATA_PREFIXES
             .iter()
-            .any(|prefix| name.starts_with(prefix))
+            .any(|prefix| begins_with(name, prefix))
+}
+
+fn begins_with(name: &str, prefix: &str) -> bool {
+    let beginning = name.as_bytes().get(..prefix.len());
+    beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(prefix.as_bytes()))
+}
+
+fn is_one_of(name: &str, names: &[&str]) -> bool {
+    names.iter().any(|one| one.eq_ignore_ascii_case(name))
 }
 
 /// Refuses a list with a header that a component may not send.
@@ -54,7 +63,7 @@ pub(crate) fn forbid(list: &[(String, String)]) -> Result<(), OutgoingError> {
 }
 
 /// The headers as HTTP carries them. A name or a value that it cannot carry is an error.
-pub(crate) fn checked(list: Vec<(String, String)>) -> Result<HeaderMap, OutgoingError> {
+pub(crate) fn checked(list: &[(String, String)]) -> Result<HeaderMap, OutgoingError> {
     if list.len() > HEADERS_MAX {
         return Err(OutgoingError::Limit(format!(
             "a request may have {HEADERS_MAX} headers"
@@ -64,7 +73,7 @@ pub(crate) fn checked(list: Vec<(String, String)>) -> Result<HeaderMap, Outgoing
     let mut headers = HeaderMap::with_capacity(list.len() + 4);
     for (name, value) in list {
         let parsed = name.parse::<HeaderName>().ok();
-        let value = HeaderValue::from_str(&value).ok();
+        let value = HeaderValue::from_str(value).ok();
         let (Some(parsed), Some(value)) = (parsed, value) else {
             let why = format!("header `{}` cannot be sent", name.escape_debug());
             return Err(OutgoingError::Invalid(why));

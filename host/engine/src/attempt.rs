@@ -1,5 +1,6 @@
 //! The end of an attempt: the outcome of a failed call, and the record that is kept of the attempt.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use wasmtime::Store;
@@ -127,5 +128,9 @@ fn redact_and_cut(text: &mut String, bytes_max: usize, lines: &Lines) {
 }
 
 fn redact(text: &mut String, lines: &Lines) {
-    *text = lines.redacted(text).into_owned();
+    let redacted = match lines.redacted(text) {
+        Cow::Borrowed(_) => return,
+        Cow::Owned(redacted) => redacted,
+    };
+    *text = redacted;
 }

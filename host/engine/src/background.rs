@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use thread_priority::unix::{
     NormalThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
@@ -20,8 +20,8 @@ use thread_priority::{ThreadPriority, ThreadSchedulePolicy};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::poll_budget::{PollBudget, SlowHistory};
-use super::run_queue::{QueueId, RunQueue, TimeSlice};
+use super::poll_budget::{PollBudget, SlowHistory, thread_ns};
+use super::run_queue::{QueueId, Rank, RunQueue, TimeSlice};
 
 /// The nice value of the one thread that runs even when the machine is never idle. It gets about a
 /// quarter of a core beside the executor's threads, which have 0.
@@ -36,12 +36,15 @@ pub(crate) struct BackgroundPool {
 pub(crate) struct HandlerSchedule {
     history: SlowHistory,
     queue: QueueId,
+    /// Of its late attempts.
+    late_queue: QueueId,
 }
 
 /// An attempt that has left the executor, for one poll or more.
 struct Offloaded<F: Future> {
     future: Pin<Box<F>>,
     queue: QueueId,
+    rank: Rank,
     budget: Arc<PollBudget>,
     wakes: Arc<Wakes>,
     runtime: Handle,
@@ -111,12 +114,14 @@ impl BackgroundPool {
             }
         }
 
-        let output = self.run_offloaded(schedule.queue, budget, attempt).await;
+        let queue = (schedule.queue, Rank::Normal);
+        let output = self.run_offloaded(queue, budget, attempt).await;
         schedule.history.record(budget.was_exceeded());
         output
     }
 
-    /// Runs an attempt to its end in the pool: in time that nothing else needs.
+    /// Runs an attempt to its end in the pool: in time that nothing else needs, neither the executor
+    /// nor other attempts in the pool. The budget has its own time.
     ///
     /// # Panics
     ///
@@ -131,12 +136,13 @@ impl BackgroundPool {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.run_offloaded(schedule.queue, budget, attempt).await
+        let queue = (schedule.late_queue, Rank::Late);
+        self.run_offloaded(queue, budget, attempt).await
     }
 
     async fn run_offloaded<F>(
         &self,
-        queue: QueueId,
+        (queue, rank): (QueueId, Rank),
         budget: &Arc<PollBudget>,
         mut future: Pin<Box<F>>,
     ) -> F::Output
@@ -150,6 +156,7 @@ impl BackgroundPool {
             self.queue.push(Box::new(Offloaded {
                 future,
                 queue,
+                rank,
                 budget: budget.clone(),
                 wakes: wakes.clone(),
                 runtime: Handle::current(),
@@ -160,7 +167,11 @@ impl BackgroundPool {
                 Polled::Done(output) => return output,
                 Polled::Waits(waiting) => future = waiting,
             }
+            let waits_since = Instant::now();
             poll_fn(|context| wakes.poll(context)).await;
+            if rank == Rank::Late {
+                budget.add_own_time(waits_since.elapsed());
+            }
         }
     }
 }
@@ -178,6 +189,7 @@ impl HandlerSchedule {
         HandlerSchedule {
             history: SlowHistory::new(),
             queue: QueueId::next(),
+            late_queue: QueueId::next(),
         }
     }
 }
@@ -198,9 +210,14 @@ where
         let entered = self.runtime.enter();
         self.wakes.is_woken.store(false, Ordering::SeqCst);
         let waker = Waker::from(self.wakes.clone());
+        let started_ns = (self.rank == Rank::Late).then(thread_ns);
         let polled = self
             .budget
             .poll(self.future.as_mut(), &mut Context::from_waker(&waker));
+        if let Some(started_ns) = started_ns {
+            let used_ns = thread_ns().saturating_sub(started_ns);
+            self.budget.add_own_time(Duration::from_nanos(used_ns));
+        }
         let is_exceeded = self.budget.check_exceeded();
 
         match polled {
@@ -221,6 +238,10 @@ where
 
     fn queue(&self) -> QueueId {
         self.queue
+    }
+
+    fn rank(&self) -> Rank {
+        self.rank
     }
 }
 
@@ -270,8 +291,6 @@ fn lower_priority(is_nice: bool) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::super::poll_budget::SLICE;
     use super::*;
 
@@ -283,6 +302,7 @@ mod tests {
         HandlerSchedule {
             history: SlowHistory::slow(),
             queue: QueueId::next(),
+            late_queue: QueueId::next(),
         }
     }
 
@@ -350,6 +370,23 @@ mod tests {
         tokio::time::timeout(PATIENCE, pool.run(&schedule, &budget, Box::pin(waits)))
             .await
             .expect("no wake-up is lost");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn late_attempts_have_own_time() {
+        let (pool, schedule) = (BackgroundPool::start().unwrap(), HandlerSchedule::new());
+        let (budget, pause) = (PollBudget::new(LIMIT, SLICE), Duration::from_millis(50));
+        let attempt = Box::pin(async move {
+            tokio::time::sleep(pause).await;
+            is_in_background()
+        });
+        assert!(pool.run_late(&schedule, &budget, attempt).await);
+        // It has waited by itself, at least for most of that.
+        assert!(budget.own_time() >= pause / 2, "{:?}", budget.own_time());
+
+        let idle = PollBudget::new(LIMIT, SLICE);
+        pool.run_late(&schedule, &idle, Box::pin(async {})).await;
+        assert!(idle.own_time() < LIMIT / 2);
     }
 
     #[tokio::test]

@@ -1,14 +1,14 @@
 //! The candidate of a hook, beside the handler that serves. All versions of the hook share one cell,
 //! so that a candidate begins and ends at once for every attempt that starts afterwards.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 
 use super::handler::Handler;
 use landfall_candidate::{Pair, ShadowFindings, Tally, Version, is_chosen};
-use landfall_model::clock::to_ms;
 use landfall_model::recording::{Comparison, Verdict};
 use landfall_model::{EventId, Outcome, ShadowReport, Trial, lock};
 
@@ -22,6 +22,9 @@ pub struct Candidate {
     pub handler: Arc<Handler>,
     /// How it is tried.
     pub trial: Trial,
+    id: u64,
+    /// The minutes of the tally count from here, so that no step of the time of day moves them.
+    begun: Instant,
     tally: Mutex<Tally>,
     shadow: Mutex<ShadowFindings>,
 }
@@ -45,12 +48,20 @@ impl CandidateCell {
 impl Candidate {
     /// A candidate of which nothing is counted yet.
     pub fn new(handler: Arc<Handler>, trial: Trial) -> Candidate {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         Candidate {
             handler,
             trial,
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            begun: Instant::now(),
             tally: Mutex::default(),
             shadow: Mutex::default(),
         }
+    }
+
+    /// Tells it from all other candidates of this process.
+    pub fn id(&self) -> u64 {
+        self.id
     }
 
     /// Whether this event runs on the candidate. It is the same for each attempt of the event.
@@ -62,9 +73,14 @@ impl Candidate {
     }
 
     /// Counts an attempt that has ended now.
-    pub fn count(&self, version: Version, outcome: &Outcome, duration: Duration, now: SystemTime) {
+    pub fn count(&self, version: Version, outcome: &Outcome, duration: Duration) {
         let is_failed = !matches!(outcome, Outcome::Done(_) | Outcome::Defer { .. });
-        lock(&self.tally).add(version, is_failed, duration, to_ms(now));
+        lock(&self.tally).add(version, is_failed, duration, self.age_ms());
+    }
+
+    /// An attempt that was counted as a success has failed: its results are not stored.
+    pub fn take_back(&self, version: Version) {
+        lock(&self.tally).take_back(version);
     }
 
     /// Adds a shadow run that has ended.
@@ -88,7 +104,11 @@ impl Candidate {
     }
 
     /// What was counted in the last minutes.
-    pub fn recent(&self, now: SystemTime) -> Pair {
-        lock(&self.tally).recent(to_ms(now))
+    pub fn recent(&self) -> Pair {
+        lock(&self.tally).recent(self.age_ms())
+    }
+
+    fn age_ms(&self) -> i64 {
+        i64::try_from(self.begun.elapsed().as_millis()).unwrap_or(i64::MAX)
     }
 }

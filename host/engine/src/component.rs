@@ -1,12 +1,15 @@
 //! A loaded component: what its bytes say, and its machine code.
 
+use std::sync::Arc;
+
+use super::cache::code::Cached;
 use super::inspect::Inspected;
 
 /// A component that is checked and compiled. Clones share the machine code.
 #[derive(Clone)]
 pub struct Component {
     pub(super) inspected: Inspected,
-    pub(super) code: wasmtime::component::Component,
+    pub(super) loaded: Arc<Cached>,
 }
 
 // === impl Component ===

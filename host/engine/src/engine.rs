@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::background::BackgroundPool;
-use super::cache::{self, Cache, Cached};
+use super::cache::{self, Cache};
 use super::compile;
 use super::component::Component;
 use super::environment::Environment;
@@ -21,7 +21,8 @@ use super::poll_budget::SLICE;
 use super::recorder::RecordingMemory;
 use super::run_slots::RunSlots;
 use super::runtime::Runtime;
-use super::{settings, ticker};
+use super::settings;
+use super::ticker::Ticker;
 use landfall_egress::{Client, Policy};
 use landfall_metrics::{HookMetrics, Metrics};
 use landfall_model::{Clock, ComponentLimits, HookSpec, SecretSource, Sizes};
@@ -61,6 +62,9 @@ pub struct EngineSettings {
     /// `landfall dev` keeps them: on a node with components of several authors, nothing that one
     /// component's compiler has written may reach another component.
     pub functions: Option<PathBuf>,
+    /// The records of outbound calls have the beginnings of the bodies that were sent. Only
+    /// `landfall dev` shows them.
+    pub keeps_sent: bool,
     /// Outbound calls pass on the trace of their event, in the header `traceparent`.
     pub passes_traces: bool,
 }
@@ -87,22 +91,19 @@ impl Engine {
         settings: EngineSettings,
         ledger: Option<Arc<dyn landfall_ledger::Kv>>,
     ) -> anyhow::Result<Engine> {
-        let engine = Engine::start(settings, ledger, SLICE)?;
-        ticker::start(engine.runtime.wasm.weak())?;
-        Ok(engine)
+        Engine::start(settings, ledger, true)
     }
 
     /// An engine that interrupts no component, so that an attempt takes the same instructions each
     /// time. For counting them: nothing stops a component that computes for ever.
     pub fn uninterrupted(settings: EngineSettings) -> anyhow::Result<Engine> {
-        Engine::start(settings, None, Duration::MAX)
+        Engine::start(settings, None, false)
     }
 
-    /// `slice`: the CPU time of an attempt before it yields.
     fn start(
         settings: EngineSettings,
         ledger: Option<Arc<dyn landfall_ledger::Kv>>,
-        slice: Duration,
+        interrupts: bool,
     ) -> anyhow::Result<Engine> {
         let EngineSettings {
             running,
@@ -125,8 +126,14 @@ impl Engine {
         if let Some(dir) = &settings.functions {
             cache = cache.keeping_functions(dir)?;
         }
+        let (ticker, slice) = if interrupts {
+            (Ticker::start(wasm.weak())?, SLICE)
+        } else {
+            (Ticker::never(), Duration::MAX)
+        };
         let runtime = Runtime {
             wasm,
+            ticker: Arc::new(ticker),
             limits,
             background: Arc::new(BackgroundPool::start()?),
             slice,
@@ -134,6 +141,7 @@ impl Engine {
             clock,
             fixed: None,
             recordings: Some(RecordingMemory::default()),
+            keeps_sent: settings.keeps_sent,
             passes_traces: settings.passes_traces,
         };
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
@@ -158,17 +166,17 @@ impl Engine {
             .await
             .map_err(|error| LoadError::passing(file, format!("cannot be inspected: {error}")))??;
 
-        let Cached { code, init } = self
+        let loaded = self
             .cache
             .code(&self.runtime.wasm, &inspected, bytes)
             .await?;
-        if let (Some(of_bytes), Some(report)) = (&mut inspected.init, init) {
+        if let (Some(of_bytes), Some(report)) = (&mut inspected.init, &loaded.init) {
             if report.memory_bytes > 0 {
                 inspected.memory_bytes = report.memory_bytes;
             }
-            of_bytes.report = Some(Arc::new(report));
+            of_bytes.report = Some(report.clone());
         }
-        Ok(Component { inspected, code })
+        Ok(Component { inspected, loaded })
     }
 
     /// Links a component by the grants of a hook and creates one instance to test it. The handler

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+use landfall_egress::Redactor;
 use landfall_model::{
     CredentialPart, EnvironmentVariable, Secret, SecretError, SecretRef, SecretSource,
 };
@@ -11,6 +13,8 @@ use landfall_model::{
 pub(crate) struct Environment {
     variables: Vec<EnvironmentVariable>,
     secrets: Arc<dyn SecretSource>,
+    /// Of the values that the secrets had last.
+    redactor: ArcSwap<Redactor>,
 }
 
 /// The environment of one attempt.
@@ -18,8 +22,8 @@ pub(crate) struct Environment {
 pub(crate) struct Resolved {
     /// Names and values, as the component reads them.
     pub(crate) variables: Vec<(String, String)>,
-    /// The values that are removed from logs.
-    pub(crate) secrets: Arc<[Secret]>,
+    /// Removes the values of secrets from logs and recordings.
+    pub(crate) redactor: Arc<Redactor>,
 }
 
 /// A variable has no usable value.
@@ -42,7 +46,11 @@ impl Environment {
         variables: Vec<EnvironmentVariable>,
         secrets: Arc<dyn SecretSource>,
     ) -> Environment {
-        Environment { variables, secrets }
+        Environment {
+            variables,
+            secrets,
+            redactor: ArcSwap::default(),
+        }
     }
 
     /// The present values. Fails if one variable has no value.
@@ -54,7 +62,7 @@ impl Environment {
         }
         Ok(Resolved {
             variables,
-            secrets: shared(secrets),
+            redactor: self.redactor(secrets),
         })
     }
 
@@ -69,8 +77,20 @@ impl Environment {
         }
         Resolved {
             variables,
-            secrets: shared(secrets),
+            redactor: self.redactor(secrets),
         }
+    }
+
+    /// The forms of secrets are made once for each set of values.
+    fn redactor(&self, secrets: Vec<Secret>) -> Arc<Redactor> {
+        let last = self.redactor.load();
+        if **last.secrets() == *secrets {
+            return Arc::clone(&last);
+        }
+
+        let redactor = Arc::new(Redactor::new(secrets.into()));
+        self.redactor.store(redactor.clone());
+        redactor
     }
 
     fn value(
@@ -102,15 +122,6 @@ impl Environment {
                 name: name.to_owned(),
                 error,
             })
-    }
-}
-
-/// Most attempts have none, and an empty list allocates nothing.
-fn shared(secrets: Vec<Secret>) -> Arc<[Secret]> {
-    if secrets.is_empty() {
-        Arc::default()
-    } else {
-        secrets.into()
     }
 }
 

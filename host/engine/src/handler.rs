@@ -1,34 +1,37 @@
 //! A component that is linked for one hook: it runs each attempt in a fresh store, within a
 //! wall-clock limit.
 
+mod recorded;
+mod store;
+mod surroundings;
+mod world;
+
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use wasmtime::Store;
 use wasmtime::component::{ComponentExportIndex, InstancePre};
-use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
-use super::attempt::{self, DeadlinePassed, MemoryOverdrawn};
+pub use self::recorded::ShadowRun;
+use self::world::World;
+use super::attempt;
 use super::background::HandlerSchedule;
 use super::bindings::{Hook, HookPre, Responder, ResponderPre};
-use super::caps::Capabilities;
-use super::caps::capability::AttemptContext;
-use super::caps::http::{CallRecord, Caller, Http};
+use super::cache::code::Cached;
 use super::caps::settings::Settings;
 use super::component::Component;
-use super::environment::{Environment, EnvironmentError, Resolved};
+use super::environment::{Environment, EnvironmentError};
 use super::guest_event::EventText;
 use super::inspect::Inspected;
-use super::limits::{self, ResourceLimits};
+use super::limits;
 use super::load_error::LoadError;
-use super::masking::{self, Masking};
 use super::poll_budget::PollBudget;
 use super::recorded_world::RecordedWorld;
 use super::recorder::Recorder;
-use super::recording::{Given, Unmasked};
+use super::recording::Unmasked;
 use super::runtime::Runtime;
-use super::sources::Sources;
 use super::state::AttemptState;
 use super::text::bounded;
 use super::timeout::{TimedOut, timeout_at};
@@ -37,13 +40,10 @@ use landfall_egress::Client;
 use landfall_flow::Shape;
 use landfall_metrics::{HookMetrics, OutboundMetrics};
 use landfall_model::{
-    Attempt, CallResult, Event, Grants, HookSpec, MemoryBudget, OutboundCall, Outcome, RecordSpec,
-    RecordedRun, Recording, Redact, Reply, Sizes, TRACEPARENT, TraceContext,
+    Attempt, CallResult, Event, Grants, HookSpec, OutboundCall, Outcome, RecordSpec, Redact, Reply,
+    Sizes,
 };
 
-/// The bytes that a guest may pass to the host in one call.
-const HOSTCALL_BYTES_MAX: usize = 16 << 20;
-const HANDLES_MAX: usize = 1024;
 /// What wasmtime says of an interface or a function that is not in the linker.
 const NOT_THERE: &str = "implementation is missing";
 const PROBE_TIME_MAX: Duration = Duration::from_secs(5);
@@ -57,6 +57,8 @@ pub struct Handler {
     /// Runs at the start of each event.
     init: Option<ComponentExportIndex>,
     inspected: Inspected,
+    /// Shared with the other hooks as long as one of them keeps it.
+    _loaded: Arc<Cached>,
     sizes: Sizes,
     /// The form in which the component receives events.
     shape: Shape,
@@ -72,15 +74,6 @@ pub struct Handler {
     client: Arc<Client>,
     metrics: Arc<HookMetrics>,
     outbound: Arc<OutboundMetrics>,
-}
-
-/// What surrounds one attempt, and whether it is recorded.
-struct World {
-    recorder: Recorder,
-    /// The attempt is recorded even if it ends as `done`.
-    keeps_success: bool,
-    /// The recording that answers the component. `None`: the world itself.
-    recorded: Option<Arc<RecordedWorld>>,
 }
 
 /// The export that receives the events.
@@ -108,8 +101,9 @@ impl Handler {
         check_environment(&inspected, spec)?;
 
         let linker = link::linker(&runtime.wasm, component, &spec.allow)?;
-        let pre: InstancePre<AttemptState> =
-            linker.instantiate_pre(&component.code).map_err(mismatch)?;
+        let pre: InstancePre<AttemptState> = linker
+            .instantiate_pre(&component.loaded.code)
+            .map_err(mismatch)?;
         let responder = if inspected.has_responder() {
             Some(ResponderPre::new(pre.clone()).map_err(mismatch)?)
         } else {
@@ -129,6 +123,7 @@ impl Handler {
             responder,
             init: initialise::init_of_each_event(component),
             inspected,
+            _loaded: component.loaded.clone(),
             sizes,
             shape: Shape::of(&spec.flow, sizes.max_body),
             settings: Settings::new(spec.settings.clone()),
@@ -189,65 +184,6 @@ impl Handler {
         self.run_in(world, event, number, limit).await
     }
 
-    /// Runs an event on the recording of one of its attempts: outbound calls, `kv`, clocks, random
-    /// numbers, settings and environment are the recorded ones, and no effect is applied. `event`
-    /// is the stored event. The grants are those of this handler.
-    pub async fn run_recorded(
-        self: &Arc<Self>,
-        event: &Event,
-        recording: Arc<Recording>,
-        limit: Duration,
-    ) -> RecordedRun {
-        let number = recording.attempt;
-        let (world, recorded) = self.recorded_world(event, recording);
-        let event = Arc::new(recorded.event(event));
-        let attempt = self.run_in(world, event, number, limit).await;
-        recorded_run(attempt, &recorded)
-    }
-
-    /// As `run_recorded`, in time that nothing else needs. Takes no permit: one runs at a time.
-    pub async fn run_shadow(
-        self: &Arc<Self>,
-        event: &Event,
-        recording: Arc<Recording>,
-        limit: Duration,
-    ) -> RecordedRun {
-        let number = recording.attempt;
-        let (world, recorded) = self.recorded_world(event, recording);
-        let event = Arc::new(recorded.event(event));
-        let budget = PollBudget::new(limit, self.runtime.slice);
-        let attempt = self.clone().attempt(world, event, number, budget.clone());
-        let attempt = Box::pin(attempt);
-        let pool = &self.runtime.background;
-        let attempt = pool.run_late(&self.schedule, &budget, attempt).await;
-        recorded_run(attempt, &recorded)
-    }
-
-    /// Whether `[record]` of the hook keeps the recording of an attempt with this outcome.
-    pub fn keeps_recording(&self, outcome: &Outcome) -> bool {
-        match outcome {
-            Outcome::Done(_) => self.record.takes_success(chance),
-            _ => self.record.failures || self.record.takes_success(chance),
-        }
-    }
-
-    fn recorded_world(
-        &self,
-        event: &Event,
-        recording: Arc<Recording>,
-    ) -> (World, Arc<RecordedWorld>) {
-        let masking = Masking::new(&[masking::placeholder()], self.redaction.clone());
-        let settings = self.settings.table();
-        let recorded = RecordedWorld::new(recording, event, settings, masking);
-        let memory = self.runtime.recordings.clone().unwrap_or_default();
-        let world = World {
-            recorder: Recorder::new(&memory),
-            keeps_success: true,
-            recorded: Some(recorded.clone()),
-        };
-        (world, recorded)
-    }
-
     async fn run_in(
         self: &Arc<Self>,
         world: World,
@@ -287,26 +223,6 @@ impl Handler {
         None
     }
 
-    /// The world of an attempt of a node. That of a batch is not recorded: its recording would belong
-    /// to one of its events.
-    fn world(&self, event: &Event) -> World {
-        if landfall_flow::is_batch(event) {
-            return World::UNRECORDED;
-        }
-
-        let keeps_success = self.record.takes_success(chance);
-        let memory = self.runtime.recordings.as_ref();
-        let recorder = match memory.filter(|_| keeps_success || self.record.failures) {
-            Some(memory) => Recorder::new(memory),
-            None => Recorder::OFF,
-        };
-        World {
-            recorder,
-            keeps_success,
-            recorded: None,
-        }
-    }
-
     async fn attempt(
         self: Arc<Self>,
         world: World,
@@ -325,7 +241,8 @@ impl Handler {
             Err(why) => (event.clone(), Some(why)),
         };
 
-        let mut store = self.store(Some(input.clone()), environment, budget, &world);
+        let guest = self.runtime.ticker.guest();
+        let mut store = self.store(&guest, Some(input.clone()), environment, budget, &world);
         let outcome = match refusal {
             Some(why) => Outcome::reject(why),
             None => {
@@ -339,7 +256,7 @@ impl Handler {
         if !world.keeps(&outcome) {
             return attempt::record(outcome, duration, store);
         }
-        let given = self.given(&store, event, number);
+        let given = self.given(&store, &world, event, number);
         let mut attempt = attempt::record(outcome, duration, store);
         if let Some(parts) = world.recorder.close() {
             let recording = Unmasked::new(parts, given, &attempt);
@@ -375,31 +292,6 @@ impl Handler {
         }
     }
 
-    /// The environment of the component.
-    fn environment_in(&self, world: &World) -> Result<Resolved, EnvironmentError> {
-        match &world.recorded {
-            None => self.environment.resolve(),
-            Some(recorded) => Ok(Resolved {
-                variables: recorded.environment(),
-                secrets: Arc::new([masking::placeholder()]),
-            }),
-        }
-    }
-
-    /// What the attempt in this store was given.
-    fn given(&self, store: &Store<AttemptState>, event: Arc<Event>, number: u32) -> Given {
-        let state = store.data();
-        Given {
-            event,
-            number,
-            component: self.inspected.digest.to_string(),
-            settings: state.settings.table().clone(),
-            environment: state.environment().to_vec(),
-            secrets: state.log.lines().secrets(),
-            redaction: self.redaction.clone(),
-        }
-    }
-
     async fn attempt_to_respond(
         self: Arc<Self>,
         responder: ResponderPre<AttemptState>,
@@ -412,7 +304,8 @@ impl Handler {
             Err(error) => return retry(&error),
         };
 
-        let mut store = self.store(Some(event.clone()), environment, budget, &World::UNRECORDED);
+        let (guest, world) = (self.runtime.ticker.guest(), World::UNRECORDED);
+        let mut store = self.store(&guest, Some(event.clone()), environment, budget, &world);
         store.data_mut().http.serve_responder();
         let ended = {
             let init = self.init.as_ref();
@@ -469,7 +362,8 @@ impl Handler {
         let file = &self.inspected.file;
         let environment = self.environment.resolve_present();
         let budget = PollBudget::new(PROBE_TIME_MAX, self.runtime.slice);
-        let mut store = self.store(None, environment, budget, &World::UNRECORDED);
+        let guest = self.runtime.ticker.guest();
+        let mut store = self.store(&guest, None, environment, budget, &World::UNRECORDED);
 
         let instantiate = self.export.instantiate(&mut store);
         match tokio::time::timeout(PROBE_TIME_MAX, instantiate).await {
@@ -496,114 +390,6 @@ impl Handler {
         } else {
             mismatch(file, error)
         }
-    }
-
-    /// The trace that outbound calls pass on.
-    fn trace_of(&self, event: &Event) -> Option<TraceContext> {
-        if !self.runtime.passes_traces {
-            return None;
-        }
-        event.attribute(TRACEPARENT).and_then(TraceContext::parse)
-    }
-
-    /// The clocks and the random numbers of the component.
-    fn sources_in(&self, world: &World) -> Sources {
-        let recorder = &world.recorder;
-        match (&world.recorded, self.runtime.fixed) {
-            (Some(recorded), _) => Sources::Recorded(recorded.clone(), recorder.clone()),
-            (None, Some(fixed)) => Sources::Fixed(fixed),
-            (None, None) if recorder.is_on() => {
-                Sources::Recording(recorder.clone(), self.runtime.clock)
-            }
-            (None, None) => Sources::Machine,
-        }
-    }
-
-    fn settings_in(&self, world: &World) -> Settings {
-        match &world.recorded {
-            None => self.settings.clone(),
-            Some(recorded) => Settings::new(recorded.settings(self.settings.table())),
-        }
-    }
-
-    fn store(
-        &self,
-        event: Option<Arc<Event>>,
-        environment: Resolved,
-        budget: Arc<PollBudget>,
-        world: &World,
-    ) -> Store<AttemptState> {
-        let until = budget.until();
-        let memory = MemoryBudget::new(self.sizes.memory);
-        let trace = event.as_ref().and_then(|event| self.trace_of(event));
-        let recorded = world.recorded.clone();
-        let recorded = recorded.map(|recorded| recorded as Arc<dyn landfall_ledger::Kv>);
-        let capabilities = Capabilities::new(&AttemptContext {
-            hook: &self.hook,
-            grants: &self.grants,
-            memory: &memory,
-            clock: self.runtime.clock,
-            fixed: self.runtime.fixed,
-            ledger: recorded.as_ref().or(self.runtime.ledger.as_ref()),
-            recorder: &world.recorder,
-            world: world.recorded.as_ref(),
-        });
-        let caller = Caller {
-            client: self.client.clone(),
-            world: world.recorded.clone(),
-        };
-        let metrics = match world.recorded {
-            None => Some(self.outbound.clone()),
-            Some(_) => None,
-        };
-        let record = CallRecord::new(metrics, until, world.recorder.clone());
-        let state = AttemptState::new(
-            ResourceLimits::new(memory.clone(), self.runtime.limits),
-            environment,
-            self.sources_in(world),
-            self.settings_in(world),
-            Http::new(caller, event, until, memory.clone(), record, trace),
-            capabilities,
-        );
-
-        let mut store = Store::new(&self.runtime.wasm, state);
-        store.limiter(|state| &mut state.limits);
-        store.set_hostcall_fuel(HOSTCALL_BYTES_MAX.max(self.sizes.max_body * 2));
-        store.set_max_component_handles(HANDLES_MAX);
-
-        // A guest that computes for long yields, so that it does not block a thread of the
-        // executor.
-        store.epoch_deadline_callback(move |mut store| {
-            store.data_mut().count_resources();
-            if Instant::now() >= until {
-                Err(wasmtime::Error::new(DeadlinePassed))
-            } else if memory.is_overdrawn() {
-                Err(wasmtime::Error::new(MemoryOverdrawn))
-            } else if budget.check_exceeded() {
-                Ok(UpdateDeadline::Yield(1))
-            } else {
-                Ok(UpdateDeadline::Continue(1))
-            }
-        });
-        store.set_epoch_deadline(1);
-        store
-    }
-}
-
-// === impl World ===
-
-impl World {
-    /// The world itself, of which nothing is recorded.
-    const UNRECORDED: World = World {
-        recorder: Recorder::OFF,
-        keeps_success: false,
-        recorded: None,
-    };
-
-    /// Whether the recording of an attempt with this outcome is kept.
-    fn keeps(&self, outcome: &Outcome) -> bool {
-        let is_success = matches!(outcome, Outcome::Done(_));
-        self.recorder.is_on() && (self.keeps_success || !is_success)
     }
 }
 
@@ -654,25 +440,10 @@ fn check_environment(inspected: &Inspected, spec: &HookSpec) -> Result<(), LoadE
     Err(LoadError::lasting(&inspected.file, message))
 }
 
-/// The run of an attempt on a recording, masked.
-fn recorded_run(attempt: Attempt, recorded: &RecordedWorld) -> RecordedRun {
-    let recording = attempt.recording.map(|recording| recording.finish());
-    RecordedRun {
-        recording: recording.unwrap_or_default(),
-        missing: recorded.missing(),
-    }
-}
-
 /// `[redact]` of the hook, if it has any.
 fn redaction_of(spec: &HookSpec) -> Option<Arc<dyn Redact>> {
     let redact = &spec.redact;
     (!redact.is_empty()).then(|| Arc::new(redact.clone()) as Arc<dyn Redact>)
-}
-
-/// A random number from 0 to 1, without 1.
-fn chance() -> f64 {
-    let number = u32::from_le_bytes(landfall_model::random_bytes());
-    f64::from(number) / (f64::from(u32::MAX) + 1.0)
 }
 
 fn retry(error: &EnvironmentError) -> Outcome {

@@ -17,8 +17,11 @@ pub(crate) fn init_of_each_event(component: &Component) -> Option<ComponentExpor
     }
 
     let export = init.export.as_str();
-    let interface = component.code.get_export_index(None, export)?;
-    component.code.get_export_index(Some(&interface), FUNCTION)
+    let interface = component.loaded.code.get_export_index(None, export)?;
+    component
+        .loaded
+        .code
+        .get_export_index(Some(&interface), FUNCTION)
 }
 
 /// An instance whose `init` has run. An error is a trap.

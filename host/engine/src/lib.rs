@@ -7,6 +7,7 @@
 #![warn(unreachable_pub)]
 
 mod address_space;
+mod alike;
 mod attempt;
 mod background;
 mod bindings;
@@ -46,6 +47,7 @@ mod run_slots;
 mod run_slots_tests;
 mod runtime;
 mod settings;
+mod shared_code;
 mod snapshot;
 mod sources;
 mod state;
@@ -66,7 +68,7 @@ pub use confine::Confinement;
 pub use contract::grant_for;
 pub use engine::{Engine, EngineSettings, Surroundings, precompile};
 pub use fixed::Fixed;
-pub use handler::Handler;
+pub use handler::{Handler, ShadowRun};
 pub use inspect::{COMPONENT_BYTES_MAX, Init, Inspected, inspect};
 pub use load_error::LoadError;
 pub use permits::{NoPermit, Permit, Permits};

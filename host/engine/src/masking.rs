@@ -4,21 +4,25 @@
 //! what is recorded.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
+use landfall_egress::Redactor;
 use landfall_model::recording::is_secret_header;
 use landfall_model::{Event, MASKED, Redact, Secret};
 
 /// What stands in the place of a value.
-const REDACTED: &str = "[redacted]";
+pub(crate) const REDACTED: &str = "[redacted]";
 /// Shorter values occur everywhere by chance.
-const VALUE_BYTES_MIN: usize = 6;
+pub(crate) const VALUE_BYTES_MIN: usize = 6;
 const VALUE_BYTES_MAX: usize = 8 << 10;
 /// The most values that are learned from the bodies of one attempt.
 const VALUES_MAX: usize = 64;
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// What serde_json says of a text with more levels than it reads.
+const TOO_DEEP: &str = "recursion limit exceeded";
 /// The ends of names whose values are secret. `token_endpoint` is not one of them.
 const SECRET_ENDS: [&str; 15] = [
     "token",
@@ -42,9 +46,12 @@ const SECRET_PARAMETERS: [&str; 3] = ["key", "sig", "signature"];
 
 /// Masks the texts and bodies of one attempt.
 pub(crate) struct Masking {
-    secrets: Vec<Secret>,
+    /// What the component knows.
+    known: Arc<Redactor>,
+    learned: Vec<Secret>,
+    /// Of both, since the last value was learned.
+    all: OnceLock<Redactor>,
     redaction: Option<Arc<dyn Redact>>,
-    learned: usize,
     /// A value was found that exceeds a limit, and is not masked.
     is_full: bool,
 }
@@ -52,19 +59,31 @@ pub(crate) struct Masking {
 // === impl Masking ===
 
 impl Masking {
-    /// `secrets`: what the component knows. `redaction`: `[redact]` of the hook.
-    pub(crate) fn new(secrets: &[Secret], redaction: Option<Arc<dyn Redact>>) -> Masking {
+    /// `known`: the secrets that the component knows. `redaction`: `[redact]` of the hook.
+    pub(crate) fn new(known: Arc<Redactor>, redaction: Option<Arc<dyn Redact>>) -> Masking {
         Masking {
-            secrets: secrets.to_vec(),
+            known,
+            learned: Vec::new(),
+            all: OnceLock::new(),
             redaction,
-            learned: 0,
             is_full: false,
         }
     }
 
+    /// What removes the values. It is made once, after the last value was learned.
+    fn redactor(&self) -> &Redactor {
+        if self.learned.is_empty() {
+            return &self.known;
+        }
+        self.all.get_or_init(|| {
+            let known = self.known.secrets().iter();
+            Redactor::new(known.chain(&self.learned).cloned().collect())
+        })
+    }
+
     /// How many values were learned.
     pub(crate) fn learned(&self) -> usize {
-        self.learned
+        self.learned.len()
     }
 
     /// Whether a value is not masked, because there are too many or it is too long: what was
@@ -88,13 +107,31 @@ impl Masking {
 
     /// Learns the values of a body that may not be stored.
     pub(crate) fn learn(&mut self, body: &[u8], content_type: Option<&str>) {
-        if let Ok(json) = serde_json::from_slice::<Value>(body) {
+        let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+        if let Ok(json) = serde_json::from_slice::<Value>(text) {
             self.learn_names(&json);
-            self.learn_redacted(&json, body, content_type);
-        } else if let Ok(text) = std::str::from_utf8(body)
-            && content_type.is_some_and(|kind| kind.contains("form-urlencoded"))
-        {
-            self.learn_pairs(text, &[]);
+            self.learn_redacted(&json, text, content_type);
+        } else if let Ok(text) = std::str::from_utf8(text) {
+            if content_type.is_some_and(|kind| kind.contains("form-urlencoded")) {
+                self.learn_pairs(text, &[]);
+            }
+            if text.trim_start().starts_with(['{', '[']) {
+                self.learn_documents(text);
+            }
+        }
+    }
+
+    /// Learns the values of several documents, such as one in each line, up to one that is broken.
+    fn learn_documents(&mut self, text: &str) {
+        for document in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
+            match document {
+                Ok(json) => self.learn_names(&json),
+                Err(error) => {
+                    // What is deeper may have values, and nobody has seen them.
+                    self.is_full |= error.to_string().starts_with(TOO_DEEP);
+                    return;
+                }
+            }
         }
     }
 
@@ -179,6 +216,7 @@ impl Masking {
     fn learn_named(&mut self, name: &str, value: &Value) {
         match value {
             Value::String(text) if is_secret_name(name) => self.learn_secret(text),
+            Value::Array(list) => list.iter().for_each(|one| self.learn_named(name, one)),
             other => self.learn_names(other),
         }
     }
@@ -227,26 +265,32 @@ impl Masking {
         }
     }
 
-    fn learn_secret(&mut self, text: &str) {
+    /// Learns a value that may not be stored.
+    pub(crate) fn learn_secret(&mut self, text: &str) {
         let is_masked = text.contains(REDACTED) || text.contains(MASKED);
-        if text.len() < VALUE_BYTES_MIN || is_masked || text.contains("://") {
+        if text.len() < VALUE_BYTES_MIN || is_masked {
+            return;
+        }
+        // A URL stays, apart from what is secret in it.
+        if text.contains("://") {
+            self.learn_url(text);
             return;
         }
         let secret = Secret::new(text.as_bytes().to_vec());
-        if self.secrets.contains(&secret) {
+        if self.known.secrets().contains(&secret) || self.learned.contains(&secret) {
             return;
         }
-        if text.len() > VALUE_BYTES_MAX || self.learned >= VALUES_MAX {
+        if text.len() > VALUE_BYTES_MAX || self.learned.len() >= VALUES_MAX {
             self.is_full = true;
             return;
         }
-        self.secrets.push(secret);
-        self.learned += 1;
+        self.learned.push(secret);
+        self.all.take();
     }
 
     /// A text without what may not be stored.
     pub(crate) fn text(&self, text: &str) -> String {
-        landfall_egress::redacted(&self.secrets, text).into_owned()
+        self.redactor().text(text).into_owned()
     }
 
     /// A body without what may not be stored.
@@ -258,7 +302,7 @@ impl Masking {
             },
             None => body.clone(),
         };
-        landfall_egress::redacted_bytes(&self.secrets, body)
+        self.redactor().bytes(body)
     }
 
     /// The body of an outbound call or of its answer, without what may not be stored.
@@ -283,10 +327,12 @@ impl Masking {
     }
 }
 
-/// What a component receives in a run on a recording in place of a secret. It is masked like a
-/// secret, so that it has one spelling, however the component encodes it.
-pub(crate) fn placeholder() -> Secret {
-    Secret::new(REDACTED)
+/// Removes what a component receives in a run on a recording in place of a secret. It is masked like
+/// a secret, so that it has one spelling, however the component encodes it.
+pub(crate) fn placeholder() -> Arc<Redactor> {
+    static PLACEHOLDER: LazyLock<Arc<Redactor>> =
+        LazyLock::new(|| Arc::new(Redactor::new([Secret::new(REDACTED)].into())));
+    PLACEHOLDER.clone()
 }
 
 fn is_secret_name(name: &str) -> bool {
@@ -325,7 +371,7 @@ mod tests {
 
     #[test]
     fn secret_names_are_learned() {
-        let mut masking = Masking::new(&[], None);
+        let mut masking = Masking::new(Arc::default(), None);
         let body = br#"{"access_token":"canary-1","token_type":"Bearer","token_endpoint":"https://a.example/x"}"#;
         masking.learn(body, None);
         masking.learn(
@@ -346,8 +392,43 @@ mod tests {
     }
 
     #[test]
+    fn secrets_are_learned_wherever_they_are() {
+        let mut masking = Masking::new(Arc::default(), None);
+        for body in [
+            "{\"refresh_token\":[\"canary-1\",{\"secret\":\"canary-2\"}]}",
+            "\u{feff}{\"token\":\"canary-3\"}",
+            "{\"token\":\"canary-4\"}\n{\"token\":\"canary-5\"}\n",
+            "{\"db_secret\":\"postgres://user:canary-6@db.example/x?sig=canary-7\"}",
+        ] {
+            masking.learn(body.as_bytes(), None);
+        }
+        let text = (1..=7).map(|number| format!("canary-{number}"));
+        let text = masking.text(&text.collect::<Vec<_>>().join(" "));
+        assert_eq!(text, [REDACTED; 7].join(" "));
+        assert!(masking.text("postgres://user").contains("postgres"));
+        assert!(!masking.is_full());
+
+        let deep = "[".repeat(130) + "{\"token\":\"canary-8\"}" + &"]".repeat(130);
+        masking.learn(deep.as_bytes(), None);
+        assert!(masking.is_full(), "what cannot be read is not stored");
+    }
+
+    /// What was made before a value was learned does not outlive that.
+    #[test]
+    fn later_values_are_removed_too() {
+        let mut masking = Masking::new(Arc::default(), None);
+        for number in 0..3 {
+            let (value, next) = (format!("canary-{number}"), format!("canary-{}", number + 1));
+            masking.learn_variable("API_TOKEN", &value);
+            assert_eq!(masking.text(&value), REDACTED);
+            assert_eq!(masking.text(&next), next);
+        }
+        assert_eq!(masking.text("canary-0 canary-2"), "[redacted] [redacted]");
+    }
+
+    #[test]
     fn redacted_values_go_everywhere() {
-        let mut masking = Masking::new(&[], Some(Arc::new(WithoutEmail)));
+        let mut masking = Masking::new(Arc::default(), Some(Arc::new(WithoutEmail)));
         masking.learn(br#"{"email":"a@canary.example","n":1}"#, None);
         let row = Bytes::from_static(br#"{"contact":"a@canary.example"}"#);
         assert_eq!(masking.body(&row, None), r#"{"contact":"[redacted]"}"#);
@@ -357,7 +438,7 @@ mod tests {
 
     #[test]
     fn received_headers_are_learned() {
-        let mut masking = Masking::new(&[], None);
+        let mut masking = Masking::new(Arc::default(), None);
         masking.learn_header("set-cookie", "sid=canary-1; Path=/; SameSite=Strict");
         masking.learn_header("authorization", "Bearer canary-2");
         masking.learn_header("location", "/back?code=plain-1#access_token=canary-3");
@@ -376,21 +457,22 @@ mod tests {
                 .map(|number| serde_json::json!({ "token": format!("canary-{number:03}") }));
             Value::from_iter(tokens).to_string()
         };
-        let mut masking = Masking::new(&[], None);
+        let mut masking = Masking::new(Arc::default(), None);
         masking.learn(list(VALUES_MAX).as_bytes(), None);
         masking.learn(list(VALUES_MAX).as_bytes(), None);
         assert!(!masking.is_full());
         masking.learn(list(VALUES_MAX + 1).as_bytes(), None);
         assert!(masking.is_full());
 
-        let mut masking = Masking::new(&[], None);
+        let mut masking = Masking::new(Arc::default(), None);
         masking.learn_variable("API_TOKEN", &"x".repeat(VALUE_BYTES_MAX + 1));
         assert!(masking.is_full());
     }
 
     #[test]
     fn secret_headers_are_masked() {
-        let masking = Masking::new(&[Secret::new(b"canary".to_vec())], None);
+        let known = [Secret::new(b"canary".to_vec())];
+        let masking = Masking::new(Arc::new(Redactor::new(known.into())), None);
         let masked = masking.headers([
             ("set-cookie", "id=1"),
             ("authorization", "Bearer x"),

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::run_slots::{Flow, RunSlots};
 
 /// The permits of one hook.
 #[derive(Clone)]
 pub struct Permits {
-    hook: Arc<Semaphore>,
-    node: Arc<Semaphore>,
+    places: Arc<Places>,
     waiting: Arc<AtomicUsize>,
     concurrency: usize,
     requests: Flow,
@@ -22,9 +21,13 @@ pub struct Permits {
 
 /// The right to run one attempt. It is released on drop.
 #[derive(Debug)]
-pub struct Permit {
-    _hook: OwnedSemaphorePermit,
-    _node: OwnedSemaphorePermit,
+pub struct Permit(Arc<Places>);
+
+/// The free places of the hook and of the node. A permit has one of both.
+#[derive(Debug)]
+struct Places {
+    hook: Semaphore,
+    node: Arc<Semaphore>,
 }
 
 /// No permit became free in time, or too many requests wait already.
@@ -37,8 +40,10 @@ pub struct NoPermit;
 impl Permits {
     pub(super) fn new(node: Arc<Semaphore>, slots: &RunSlots, concurrency: usize) -> Permits {
         Permits {
-            hook: Arc::new(Semaphore::new(concurrency)),
-            node,
+            places: Arc::new(Places {
+                hook: Semaphore::new(concurrency),
+                node,
+            }),
             waiting: Arc::default(),
             concurrency,
             requests: slots.flow(),
@@ -48,14 +53,13 @@ impl Permits {
 
     /// How many attempts of the hook can start now.
     pub fn free(&self) -> usize {
-        self.hook
-            .available_permits()
-            .min(self.node.available_permits())
+        let Places { hook, node } = &*self.places;
+        hook.available_permits().min(node.available_permits())
     }
 
     /// How many attempts of the hook run now.
     pub fn in_use(&self) -> usize {
-        let free = self.hook.available_permits();
+        let free = self.places.hook.available_permits();
         self.concurrency.saturating_sub(free)
     }
 
@@ -81,18 +85,15 @@ impl Permits {
 
     /// A permit, if one is free now.
     pub fn try_acquire(&self) -> Option<Permit> {
-        let hook = self.hook.clone().try_acquire_owned().ok()?;
-        let node = self.node.clone().try_acquire_owned().ok()?;
-        Some(Permit {
-            _hook: hook,
-            _node: node,
-        })
+        let hook = self.places.hook.try_acquire().ok()?;
+        let node = self.places.node.try_acquire().ok()?;
+        Some(self.permit(hook, node))
     }
 
     /// A permit for a responder: only of the node, so that it does not wait for attempts of its
     /// hook.
     pub async fn acquire_quick(&self, wait: Duration) -> Option<OwnedSemaphorePermit> {
-        tokio::time::timeout(wait, self.node.clone().acquire_owned())
+        tokio::time::timeout(wait, self.places.node.clone().acquire_owned())
             .await
             .ok()?
             .ok()
@@ -111,14 +112,23 @@ impl Permits {
     }
 
     async fn acquire_both(&self) -> Result<Permit, NoPermit> {
-        let hook = self.hook.clone().acquire_owned();
-        let hook = hook.await.map_err(|_| NoPermit)?;
-        let node = self.node.clone().acquire_owned();
-        let node = node.await.map_err(|_| NoPermit)?;
-        Ok(Permit {
-            _hook: hook,
-            _node: node,
-        })
+        let hook = self.places.hook.acquire().await.map_err(|_| NoPermit)?;
+        let node = self.places.node.acquire().await.map_err(|_| NoPermit)?;
+        Ok(self.permit(hook, node))
+    }
+
+    /// One reference count for both semaphores: the processors share the cache line of each count.
+    fn permit(&self, hook: SemaphorePermit<'_>, node: SemaphorePermit<'_>) -> Permit {
+        hook.forget();
+        node.forget();
+        Permit(self.places.clone())
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.hook.add_permits(1);
+        self.0.node.add_permits(1);
     }
 }
 

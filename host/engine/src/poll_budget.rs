@@ -25,6 +25,8 @@ pub(crate) struct PollBudget {
     /// The most CPU time that the polling thread had used when the current poll started.
     cpu_started_ns: AtomicU64,
     was_exceeded: AtomicBool,
+    /// See `own_time`.
+    own_ns: AtomicU64,
 }
 
 /// Whether the last attempts of a handler were slow.
@@ -46,6 +48,7 @@ impl PollBudget {
             poll_started_ns: AtomicU64::new(0),
             cpu_started_ns: AtomicU64::new(0),
             was_exceeded: AtomicBool::new(false),
+            own_ns: AtomicU64::new(0),
         })
     }
 
@@ -76,6 +79,17 @@ impl PollBudget {
     /// Whether any poll of the attempt has exceeded the slice.
     pub(crate) fn was_exceeded(&self) -> bool {
         self.was_exceeded.load(Ordering::Relaxed)
+    }
+
+    /// The processor time that the attempt has used and the time for which it has waited by itself,
+    /// as far as that was added. It excludes the time for which it waited for a processor.
+    pub(crate) fn own_time(&self) -> Duration {
+        Duration::from_nanos(self.own_ns.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn add_own_time(&self, time: Duration) {
+        let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.own_ns.fetch_add(ns, Ordering::Relaxed);
     }
 
     /// Polls the attempt and measures this poll from now on.

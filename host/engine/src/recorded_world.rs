@@ -8,27 +8,34 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
-use super::masking::{Masking, content_type};
+use super::masking::{self, Masking, REDACTED, VALUE_BYTES_MIN, content_type};
 use super::recording::comparable;
-use landfall_egress::{Client, Outgoing, OutgoingError, Received};
+use landfall_egress::{Client, Outgoing, OutgoingError, Received, Redactor};
 use landfall_ledger::LedgerError;
-use landfall_model::recording::{Missing, RandomSeeds, RecordedAnswer, Recording};
-use landfall_model::{Event, EventId, KvValue, MASKED};
+use landfall_model::recording::{
+    Missing, RandomSeeds, RecordedAnswer, RecordedBody, RecordedCall, Recording,
+};
+use landfall_model::{Event, EventId, KvValue, MASKED, Redact, Secret};
 
 /// The most questions without an answer that are kept.
 const MISSING_MAX: usize = 100;
 const NANOSECONDS_PER_MS: u64 = 1_000_000;
 const NO_ANSWER: &str = "no recorded call has this method, URL and body";
-/// What stands in place of a masked setting.
-const REDACTED: &str = "[redacted]";
+/// What ends a value in a URL.
+const URL_ENDS: [char; 4] = ['/', '?', '&', '#'];
+/// The most values that are kept which stood in places of masked ones.
+const FILLED_MAX: usize = 64;
 
 /// What surrounds a component in a run on a recording.
 pub(crate) struct RecordedWorld {
     recording: Arc<Recording>,
     received_at: SystemTime,
+    /// Knows nothing of the run.
+    bare: Masking,
     state: Mutex<State>,
     /// How many readings of each clock were given.
     wall_clock: AtomicUsize,
@@ -42,33 +49,51 @@ struct State {
     used: Vec<bool>,
     missing: Vec<Missing>,
     masking: Masking,
+    /// What stood in this run where the recording has a masked value.
+    filled: Vec<Secret>,
+}
+
+/// A call as the recording may have it.
+struct Asked {
+    method: String,
+    url: String,
+    body: RecordedBody,
 }
 
 // === impl RecordedWorld ===
 
 impl RecordedWorld {
-    /// `masking` has learned nothing yet. `present`: `[settings]` of the hook.
+    /// `present`: `[settings]` of the hook. `redaction`: its `[redact]`.
     pub(crate) fn new(
         recording: Arc<Recording>,
         event: &Event,
         present: &Map<String, Value>,
-        mut masking: Masking,
+        redaction: Option<Arc<dyn Redact>>,
     ) -> Arc<RecordedWorld> {
+        let bare = Masking::new(masking::placeholder(), redaction.clone());
+        let mut masking = Masking::new(masking::placeholder(), redaction);
         masking.learn_event(event);
         masking.learn_settings(present);
         let state = State {
             used: vec![false; recording.calls.len()],
             missing: Vec::new(),
             masking,
+            filled: Vec::new(),
         };
         Arc::new(RecordedWorld {
             received_at: event.received_at,
+            bare,
             state: Mutex::new(state),
             wall_clock: AtomicUsize::new(0),
             monotonic: AtomicUsize::new(0),
             deadline: Notify::new(),
             recording,
         })
+    }
+
+    /// The recording.
+    pub(crate) fn recording(&self) -> &Recording {
+        &self.recording
     }
 
     /// What the component asked for and the recording does not have.
@@ -116,27 +141,57 @@ impl RecordedWorld {
     }
 
     /// The next recorded call with this method, URL and body. Each is used once.
+    ///
+    /// The recording was masked when all values of its attempt were known. At this place of the run,
+    /// some are not known yet, and others that only this run has taught would be masked in excess.
+    /// So the call is also compared as it is, and then a masked value in the recording stands for
+    /// any value.
     fn find(&self, outgoing: &Outgoing) -> Option<&RecordedAnswer> {
         let mut state = landfall_model::lock(&self.state);
         let kind = content_type(&outgoing.headers);
         state.masking.learn_url(&outgoing.url);
         state.masking.learn(&outgoing.body, kind);
-        let method = state.masking.text(&outgoing.method);
-        let url = state.masking.text(&outgoing.url);
-        let body = comparable(&state.masking.message(&outgoing.body, kind));
+        let masked = Asked::of(outgoing, kind, &state.masking);
+        let bare = Asked::of(outgoing, kind, &self.bare);
 
-        let found = self.recording.calls.iter().enumerate().find(|(at, call)| {
-            !state.used[*at]
-                && call.method.eq_ignore_ascii_case(&method)
-                && call.url == url
-                && call.body == body
-        });
-        if let Some((at, call)) = found {
-            state.used[at] = true;
-            return Some(&call.answer);
+        let calls = &self.recording.calls;
+        let free = |place: &usize| !state.used[*place];
+        let mut places = (0..calls.len()).filter(free);
+        let equal = places.find(|place| masked.is(&calls[*place]));
+        let mut places = (0..calls.len()).filter(free);
+        let equal = equal.or_else(|| places.find(|place| bare.is(&calls[*place])));
+        let mut places = (0..calls.len()).filter(free);
+        let like = || places.find_map(|place| Some((place, bare.fills(&calls[place])?)));
+        let found = equal.map(|place| (place, Vec::new())).or_else(like);
+
+        let Some((place, filled)) = found else {
+            let Asked { method, url, body } = masked;
+            state.note(Missing::Call { method, url, body });
+            return None;
+        };
+        state.used[place] = true;
+        state.fill(filled);
+        Some(&calls[place].answer)
+    }
+
+    /// Removes these secrets, and what stood in this run in places of masked values. The recording
+    /// of this run is masked like the first one.
+    pub(crate) fn with_filled(&self, known: Arc<Redactor>) -> Arc<Redactor> {
+        let state = landfall_model::lock(&self.state);
+        if state.filled.is_empty() {
+            return known;
         }
-        state.note(Missing::Call { method, url, body });
-        None
+        let all = known.secrets().iter().chain(&state.filled).cloned();
+        Arc::new(Redactor::new(all.collect()))
+    }
+
+    /// What stands in `text` in the places of masked values of `recorded`. The outer `None`: they are
+    /// not the same.
+    fn same(&self, state: &State, recorded: &str, text: &str) -> Option<Vec<String>> {
+        if state.masking.text(text) == recorded {
+            return Some(Vec::new());
+        }
+        fillings(recorded, &self.bare.text(text))
     }
 
     /// The output of a run, or `None` as soon as the recorded deadline cuts it off.
@@ -220,13 +275,21 @@ fn next_reading(readings: &[u64], first: u64, given: &AtomicUsize) -> u64 {
 impl landfall_ledger::Kv for RecordedWorld {
     async fn get(&self, _: Arc<str>, key: String) -> Result<Option<KvValue>, LedgerError> {
         let mut state = landfall_model::lock(&self.state);
-        let key = state.masking.text(&key);
-        let recorded = self.recording.values.get(&key);
-        let value = recorded.map(|value| value.as_ref().and_then(|body| body.bytes()));
-        match value {
-            Some(value) => Ok(value.map(KvValue::of)),
+        let values = &self.recording.values;
+        let (masked, bare) = (state.masking.text(&key), self.bare.text(&key));
+        let equal = values.get(&masked).or_else(|| values.get(&bare));
+        let like = || {
+            let mut values = values.iter();
+            values.find_map(|(recorded, value)| Some((value, fillings(recorded, &bare)?)))
+        };
+        match equal.map(|value| (value, Vec::new())).or_else(like) {
+            Some((value, filled)) => {
+                state.fill(filled);
+                let bytes = value.as_ref().and_then(|body| body.bytes());
+                Ok(bytes.map(KvValue::of))
+            }
             None => {
-                state.note(Missing::Value { key });
+                state.note(Missing::Value { key: masked });
                 Err(not_recorded())
             }
         }
@@ -239,18 +302,23 @@ impl landfall_ledger::Kv for RecordedWorld {
         after: String,
         limit: usize,
     ) -> Result<Vec<String>, LedgerError> {
-        let (prefix, after) = {
-            let state = landfall_model::lock(&self.state);
-            (state.masking.text(&prefix), state.masking.text(&after))
-        };
-        let pages = self.recording.key_pages.iter();
-        let mut pages = pages.filter(|page| page.prefix == prefix && page.after == after);
+        let mut state = landfall_model::lock(&self.state);
         // A page with fewer keys than its limit has all of them.
-        let page = pages.find(|page| limit <= page.limit || page.keys.len() < page.limit);
+        let pages = self.recording.key_pages.iter();
+        let mut pages = pages.filter(|page| limit <= page.limit || page.keys.len() < page.limit);
+        let page = pages.find_map(|page| {
+            let mut filled = self.same(&state, &page.prefix, &prefix)?;
+            filled.extend(self.same(&state, &page.after, &after)?);
+            Some((page, filled))
+        });
         match page {
-            Some(page) => Ok(page.keys.iter().take(limit).cloned().collect()),
+            Some((page, filled)) => {
+                state.fill(filled);
+                Ok(page.keys.iter().take(limit).cloned().collect())
+            }
             None => {
-                landfall_model::lock(&self.state).note(Missing::Keys { prefix });
+                let prefix = state.masking.text(&prefix);
+                state.note(Missing::Keys { prefix });
                 Err(not_recorded())
             }
         }
@@ -265,6 +333,108 @@ impl State {
             self.missing.push(missing);
         }
     }
+
+    /// Masks these values from now on, as the recording does.
+    fn fill(&mut self, values: Vec<String>) {
+        for value in values {
+            self.masking.learn_secret(&value);
+            let value = Secret::new(value);
+            if self.filled.len() < FILLED_MAX && !self.filled.contains(&value) {
+                self.filled.push(value);
+            }
+        }
+    }
+}
+
+// === impl Asked ===
+
+impl Asked {
+    fn of(outgoing: &Outgoing, kind: Option<&str>, masking: &Masking) -> Asked {
+        Asked {
+            method: masking.text(&outgoing.method),
+            url: masking.text(&outgoing.url),
+            body: comparable(&masking.message(&outgoing.body, kind)),
+        }
+    }
+
+    fn is(&self, call: &RecordedCall) -> bool {
+        call.method.eq_ignore_ascii_case(&self.method)
+            && call.url == self.url
+            && call.body == self.body
+    }
+
+    /// What stands in the places of masked values of the recorded call. `None`: the calls differ
+    /// elsewhere.
+    fn fills(&self, call: &RecordedCall) -> Option<Vec<String>> {
+        if !call.method.eq_ignore_ascii_case(&self.method) {
+            return None;
+        }
+        let mut filled = fillings(&call.url, &self.url)?;
+        if filled.iter().any(|value| value.contains(URL_ENDS)) {
+            return None;
+        }
+        match (&call.body, &self.body) {
+            (RecordedBody::Text(recorded), RecordedBody::Text(text)) => {
+                let ends_value = ends_of(recorded, content_type(&call.headers));
+                let values = fillings(recorded, text)?;
+                if values.iter().any(|value| ends_value(value)) {
+                    return None;
+                }
+                filled.extend(values);
+            }
+            (recorded, body) if recorded == body => {}
+            _ => return None,
+        }
+        Some(filled)
+    }
+}
+
+/// Whether a text that would stand in the place of a masked value of this body goes beyond the value:
+/// then it has more, such as a field that the recorded body does not have.
+fn ends_of(recorded: &str, kind: Option<&str>) -> fn(&str) -> bool {
+    if serde_json::from_str::<IgnoredAny>(recorded).is_ok() {
+        return |value| serde_json::from_str::<String>(&format!("\"{value}\"")).is_err();
+    }
+    if kind.is_some_and(|kind| kind.contains("form-urlencoded")) {
+        return |value| value.contains('&');
+    }
+    |_| false
+}
+
+/// What stands in `text` in the places of masked values of `recorded`. `None`: the texts differ
+/// elsewhere, or something shorter stands there than values that are masked, or a masked value with
+/// more around it.
+pub(crate) fn fillings(recorded: &str, text: &str) -> Option<Vec<String>> {
+    let mut parts = recorded.split(REDACTED);
+    let mut rest = text.strip_prefix(parts.next()?)?;
+    let mut parts = parts.peekable();
+    let mut filled = Vec::new();
+    while let Some(part) = parts.next() {
+        let is_last = parts.peek().is_none();
+        let is_masked = rest.strip_prefix(REDACTED).is_some_and(|after| {
+            after.starts_with(part) && (!is_last || after.len() == part.len())
+        });
+        let end = if is_masked {
+            REDACTED.len()
+        } else if !is_last {
+            let from = rest.ceil_char_boundary(VALUE_BYTES_MIN);
+            from + rest[from..].find(part)?
+        } else {
+            rest.strip_suffix(part)?.len()
+        };
+        if end < VALUE_BYTES_MIN {
+            return None;
+        }
+        let value = &rest[..end];
+        if value != REDACTED {
+            if value.contains(REDACTED) {
+                return None;
+            }
+            filled.push(value.to_owned());
+        }
+        rest = &rest[end + part.len()..];
+    }
+    rest.is_empty().then_some(filled)
 }
 
 fn not_recorded() -> LedgerError {
@@ -311,6 +481,95 @@ mod tests {
             let error = error_of(word, "why".into());
             assert_eq!((error.word(), error.guest_text()), (word, "why".to_owned()));
         }
+    }
+
+    #[test]
+    fn masked_values_stand_for_any() {
+        for (recorded, text, expected) in [
+            ("/a", "/a", Some(vec![])),
+            ("/a", "/ab", None),
+            ("/a/[redacted]", "/a/order-1", Some(vec!["order-1"])),
+            ("/a/[redacted]", "/b/order-1", None),
+            ("/a/[redacted]", "/a/7", None),
+            ("/[redacted]/x", "/order-1/x", Some(vec!["order-1"])),
+            ("/[redacted]/x", "/order-1/y", None),
+            (
+                "?a=[redacted]&b=[redacted]&c=1",
+                "?a=value-1&b=value-2&c=1",
+                Some(vec!["value-1", "value-2"]),
+            ),
+            ("?a=[redacted]&b=2", "?a=[redacted]&b=2", Some(vec![])),
+            ("[redacted][redacted]", "äöüäöü", Some(vec!["äöü", "äöü"])),
+            (
+                "[redacted][redacted]",
+                "[redacted]order-1",
+                Some(vec!["order-1"]),
+            ),
+            // More stands there than what was masked.
+            ("paid [redacted]", "paid [redacted] and more", None),
+            ("[redacted], paid", "seen [redacted], paid", None),
+            ("[redacted]", "", None),
+        ] {
+            let found = fillings(recorded, text);
+            let expected: Option<Vec<String>> =
+                expected.map(|list: Vec<&str>| list.into_iter().map(str::to_owned).collect());
+            assert_eq!(found, expected, "{recorded} {text}");
+        }
+    }
+
+    fn call(url: &str, body: &str) -> RecordedCall {
+        RecordedCall {
+            method: "GET".into(),
+            url: url.into(),
+            headers: Vec::new(),
+            body: RecordedBody::new(body.as_bytes()),
+            overlaps: false,
+            answer: RecordedAnswer::CutOff { at_deadline: false },
+        }
+    }
+
+    /// Exactly equal calls come first, so that a masked value takes no answer of another call.
+    #[test]
+    fn calls_are_compared_like_with_like() {
+        let asked = |url: &str, body: &str| Asked {
+            method: "get".into(),
+            url: url.into(),
+            body: RecordedBody::new(body.as_bytes()),
+        };
+        // What was learned after the call is masked in the recording.
+        let recorded = call("https://a.example/[redacted]", "{\"id\":\"[redacted]\"}");
+        let same = asked("https://a.example/order-1", "{\"id\":\"order-1\"}");
+        assert!(!same.is(&recorded));
+        assert_eq!(same.fills(&recorded), Some(vec!["order-1".to_owned(); 2]));
+        let other = asked("https://a.example/order-1", "{\"id\":1}");
+        assert_eq!(other.fills(&recorded), None);
+        // A masked value stands for no further parameter, part of the path or field.
+        for url in ["order-1?x=1", "order-1&x=1", "order-1/x", "order-1#x"] {
+            let more = asked(&format!("https://a.example/{url}"), "{\"id\":\"order-1\"}");
+            assert_eq!(more.fills(&recorded), None, "{url}");
+        }
+        let more = asked(
+            "https://a.example/order-1",
+            "{\"id\":\"order-1\",\"x\":\"1\"}",
+        );
+        assert_eq!(more.fills(&recorded), None);
+        let quoted = asked("https://a.example/order-1", "{\"id\":\"order-1\\\"x\"}");
+        assert!(quoted.fills(&recorded).is_some());
+        let mut form = call("https://a.example/", "id=[redacted]");
+        let kind = (
+            "content-type".to_owned(),
+            "application/x-www-form-urlencoded".to_owned(),
+        );
+        form.headers.push(kind);
+        let more = asked("https://a.example/", "id=order-1&x=1");
+        assert_eq!(more.fills(&form), None);
+        assert!(
+            asked("https://a.example/", "id=order-1")
+                .fills(&form)
+                .is_some()
+        );
+        let whole = call("https://a.example/order-1", "");
+        assert!(asked("https://a.example/order-1", "").is(&whole));
     }
 
     #[test]

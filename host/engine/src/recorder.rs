@@ -1,6 +1,7 @@
 //! Records one attempt while it runs: what the component asks of the host, and what it receives.
 //! Nothing is copied that can be shared, and nothing is masked yet.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,10 +21,21 @@ const NODE_BYTES_MAX: usize = 64 << 20;
 const READINGS_MAX: usize = 1024;
 /// What an entry occupies beside its content.
 const ENTRY_BYTES: usize = 64;
+/// The most recordings without content that a thread keeps for its next attempts.
+const SPARE_MAX: usize = 32;
 
 /// Records an attempt, or does nothing. Clones record the same attempt.
 #[derive(Clone, Default)]
-pub(crate) struct Recorder(Option<Arc<Mutex<Parts>>>);
+pub(crate) struct Recorder(Option<SharedParts>);
+
+type SharedParts = Arc<Mutex<Parts>>;
+
+thread_local! {
+    /// Recordings of attempts that have ended, without their content. Only failures are recorded
+    /// by default, so that most attempts need one for nothing: they take it from here, and allocate
+    /// only what they record.
+    static SPARE: RefCell<Vec<SharedParts>> = const { RefCell::new(Vec::new()) };
+}
 
 /// The memory of all recordings of a node.
 #[derive(Clone, Default)]
@@ -48,7 +60,8 @@ pub(crate) struct Parts {
 #[derive(Default)]
 pub(crate) struct RecordingHold {
     bytes: usize,
-    memory: RecordingMemory,
+    /// `None`: nothing is recorded.
+    memory: Option<RecordingMemory>,
 }
 
 /// A call, not masked.
@@ -85,14 +98,10 @@ impl Recorder {
     pub(crate) const OFF: Recorder = Recorder(None);
 
     pub(crate) fn new(memory: &RecordingMemory) -> Recorder {
-        let parts = Parts {
-            hold: RecordingHold {
-                bytes: 0,
-                memory: memory.clone(),
-            },
-            ..Parts::default()
-        };
-        Recorder(Some(Arc::new(Mutex::new(parts))))
+        let spare = SPARE.try_with(|spare| spare.borrow_mut().pop());
+        let parts = spare.ok().flatten().unwrap_or_default();
+        landfall_model::lock(&parts).hold.memory = Some(memory.clone());
+        Recorder(Some(parts))
     }
 
     pub(crate) fn is_on(&self) -> bool {
@@ -260,14 +269,33 @@ impl Recorder {
     }
 }
 
+impl Drop for Recorder {
+    /// The last one of an attempt leaves its recording, without content, to the next attempt.
+    fn drop(&mut self) {
+        let Some(mut shared) = self.0.take() else {
+            return;
+        };
+        let Some(Ok(parts)) = Arc::get_mut(&mut shared).map(Mutex::get_mut) else {
+            return;
+        };
+        *parts = Parts::default();
+        let keep = |spare: &RefCell<Vec<SharedParts>>| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < SPARE_MAX {
+                spare.push(shared);
+            }
+        };
+        SPARE.try_with(keep).ok();
+    }
+}
+
 // === impl Parts ===
 
 impl Parts {
     /// Counts bytes of a part. False, and the part is marked: they exceed a limit.
     pub(crate) fn take(&mut self, bytes: usize, part: RecordedPart) -> bool {
         let hold = &mut self.hold;
-        if hold.bytes + bytes <= ATTEMPT_BYTES_MAX && hold.memory.take(bytes) {
-            hold.bytes += bytes;
+        if hold.bytes + bytes <= ATTEMPT_BYTES_MAX && hold.take(bytes) {
             return true;
         }
         self.mark_truncated(part);
@@ -277,12 +305,7 @@ impl Parts {
     /// Counts bytes that are in memory beside the recording, such as the event: within the limit of
     /// the node alone. False: they exceed it.
     pub(crate) fn hold(&mut self, bytes: usize) -> bool {
-        let hold = &mut self.hold;
-        let fits = hold.memory.take(bytes);
-        if fits {
-            hold.bytes += bytes;
-        }
-        fits
+        self.hold.take(bytes)
     }
 
     pub(crate) fn mark_truncated(&mut self, part: RecordedPart) {
@@ -296,9 +319,27 @@ impl Parts {
     }
 }
 
+// === impl RecordingHold ===
+
+impl RecordingHold {
+    /// False: the node has no memory for so many bytes more.
+    fn take(&mut self, bytes: usize) -> bool {
+        let fits = self
+            .memory
+            .as_ref()
+            .is_some_and(|memory| memory.take(bytes));
+        if fits {
+            self.bytes += bytes;
+        }
+        fits
+    }
+}
+
 impl Drop for RecordingHold {
     fn drop(&mut self) {
-        self.memory.release(self.bytes);
+        if let Some(memory) = &self.memory {
+            memory.release(self.bytes);
+        }
     }
 }
 
@@ -407,6 +448,34 @@ mod tests {
         assert_eq!(memory.used(), large);
         drop(parts);
         assert_eq!(memory.used(), 0);
+    }
+
+    #[test]
+    fn recordings_are_used_again() {
+        let memory = RecordingMemory::default();
+        let spare = || SPARE.with(|spare| spare.borrow().len());
+        SPARE.with(|spare| spare.borrow_mut().clear());
+        for ends_recorded in [false, true, false] {
+            let recorder = Recorder::new(&memory);
+            let clone = recorder.clone();
+            clone.value("key", None);
+            assert!(memory.used() > 0);
+            if ends_recorded {
+                let parts = recorder.close().unwrap();
+                assert_eq!(Vec::from_iter(parts.values.keys()), ["key"]);
+            }
+            drop(recorder);
+            assert_eq!(spare(), 0, "a clone may still record");
+            drop(clone);
+            assert_eq!((spare(), memory.used()), (1, 0));
+        }
+        // Nothing is left of the attempt before.
+        let next = Recorder::new(&memory);
+        assert!(next.close().unwrap().values.is_empty());
+
+        let many: Vec<Recorder> = (0..SPARE_MAX + 5).map(|_| Recorder::new(&memory)).collect();
+        drop(many);
+        assert!(spare() <= SPARE_MAX);
     }
 
     #[test]

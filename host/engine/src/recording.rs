@@ -1,7 +1,6 @@
 //! The end of a recorded attempt: what was recorded and what the component made of it become a
 //! masked recording.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,13 +9,14 @@ use serde_json::{Map, Value};
 
 use super::masking::{Masking, content_type};
 use super::recorder::{PartAnswer, PartCall, Parts};
+use landfall_egress::Redactor;
 use landfall_model::recording::{
     RECORDING_VERSION, RecordedAnswer, RecordedBody, RecordedCall, RecordedChange,
     RecordedEmission, RecordedKeys, RecordedPart, RecordedReply, RecordedRow, RunResult,
 };
 use landfall_model::{
-    Attempt, Emission, Event, KvChange, KvWrite, Outcome, PROOF_ATTRIBUTE, PendingRecording,
-    Recording, Redact, Row, Secret,
+    Attempt, Emission, Event, KvChange, KvExpected, KvWrite, Outcome, PROOF_ATTRIBUTE,
+    PendingRecording, Recording, Redact, Row,
 };
 
 /// A longer body that is only compared is stored as its digest.
@@ -30,7 +30,7 @@ pub(crate) struct Given {
     pub(crate) settings: Arc<Map<String, Value>>,
     pub(crate) environment: Vec<(String, String)>,
     /// What the component knows of the secrets of its environment.
-    pub(crate) secrets: Arc<[Secret]>,
+    pub(crate) secrets: Arc<Redactor>,
     pub(crate) redaction: Option<Arc<dyn Redact>>,
 }
 
@@ -44,8 +44,8 @@ pub(crate) struct Unmasked {
     is_withheld: bool,
     rows: Vec<Row>,
     writes: Vec<KvWrite>,
-    /// The keys of those that are only applied to the value that the attempt expected.
-    compared: BTreeSet<String>,
+    /// The values that must be unchanged for the writes to be applied.
+    expected: Vec<KvExpected>,
     emissions: Vec<Emission>,
     duration_us: u64,
     memory_bytes: u64,
@@ -71,10 +71,9 @@ impl Unmasked {
             .take_while(|write| parts.take(write_bytes(write), RecordedPart::Result))
             .cloned()
             .collect();
-        let written: BTreeSet<&str> = writes.iter().map(|write| &*write.key).collect();
-        let compared = effects.expected.iter().map(|expected| &expected.key);
-        let compared = compared
-            .filter(|key| written.contains(key.as_str()))
+        let expected = effects.expected.iter();
+        let expected = expected
+            .take_while(|expected| parts.take(expected_bytes(expected), RecordedPart::Result))
             .cloned()
             .collect();
         let emissions = effects.emissions.iter();
@@ -100,7 +99,7 @@ impl Unmasked {
             is_withheld,
             rows,
             writes,
-            compared,
+            expected,
             emissions,
             duration_us: attempt.duration.as_micros() as u64,
             memory_bytes: attempt.memory_peak_bytes as u64,
@@ -112,7 +111,7 @@ impl Unmasked {
     /// Everything that the attempt has read or written may name a value that must not be stored.
     fn masking(&self) -> Masking {
         let given = &self.given;
-        let mut masking = Masking::new(&given.secrets, given.redaction.clone());
+        let mut masking = Masking::new(given.secrets.clone(), given.redaction.clone());
         masking.learn_event(&given.event);
         masking.learn_settings(&given.settings);
         for (name, value) in &given.environment {
@@ -152,6 +151,11 @@ impl Unmasked {
         for write in &self.writes {
             if let KvChange::Set(value, _) = &write.change {
                 masking.learn_value(&write.key, &value.bytes);
+            }
+        }
+        for KvExpected { key, value } in &self.expected {
+            if let Some(value) = value {
+                masking.learn_value(key, &value.bytes);
             }
         }
         for emission in &self.emissions {
@@ -197,10 +201,14 @@ impl Unmasked {
             table: row.table.clone(),
             row: comparable(&masking.body(&Bytes::from(row.text.clone()), None)),
         });
-        let writes = self.writes.iter().map(|write| {
-            let is_compared = self.compared.contains(&write.key);
-            let change = change(&write.change, is_compared, masking);
-            (masking.text(&write.key), change)
+        let writes = self
+            .writes
+            .iter()
+            .map(|write| (masking.text(&write.key), change(&write.change, masking)));
+        let conditions = self.expected.iter().map(|expected| {
+            let value = expected.value.as_ref();
+            let value = value.map(|value| comparable(&masking.body(&value.bytes, None)));
+            (masking.text(&expected.key), value)
         });
         let emitted = self.emissions.iter().map(|one| RecordedEmission {
             id: one.id.to_string(),
@@ -218,6 +226,7 @@ impl Unmasked {
             reply,
             rows: rows.collect(),
             kv: writes.collect(),
+            conditions: conditions.collect(),
             emitted: emitted.collect(),
             duration_us: self.duration_us,
             memory_bytes: self.memory_bytes,
@@ -262,6 +271,10 @@ impl PendingRecording for Unmasked {
             .map(|(name, value)| (name.clone(), masking.text(value)));
         let environment = given.environment.iter();
         let environment = environment.map(|(name, value)| (name.clone(), masking.text(value)));
+        // Secrets of the environment are not learned, because they are known.
+        let variables = given.environment.iter();
+        let has_secret = |value: &str| given.secrets.text(value) != value;
+        let masked_variables = variables.filter(|(_, value)| has_secret(value)).count();
 
         Recording {
             version: RECORDING_VERSION,
@@ -277,7 +290,7 @@ impl PendingRecording for Unmasked {
             monotonic_ns: parts.monotonic_ns,
             random: parts.random,
             result,
-            masked_values: masking.learned(),
+            masked_values: masking.learned() + masked_variables,
             truncated: parts.truncated,
         }
     }
@@ -336,12 +349,11 @@ fn masked_settings(settings: &Map<String, Value>, masking: &Masking) -> Map<Stri
     masked.collect()
 }
 
-fn change(change: &KvChange, is_compared: bool, masking: &Masking) -> RecordedChange {
+fn change(change: &KvChange, masking: &Masking) -> RecordedChange {
     match change {
         KvChange::Set(value, expires_in) => RecordedChange::Set {
             value: comparable(&masking.body(&value.bytes, None)),
             expires_in_s: expires_in.map(|time| time.as_secs()),
-            is_compared,
         },
         KvChange::Delete => RecordedChange::Delete,
         KvChange::Add(by, expires_in) => RecordedChange::Add {
@@ -368,6 +380,11 @@ fn write_bytes(write: &KvWrite) -> usize {
         KvChange::Delete | KvChange::Add(..) => 0,
     };
     write.key.len() + value
+}
+
+fn expected_bytes(expected: &KvExpected) -> usize {
+    let value = expected.value.as_ref();
+    expected.key.len() + value.map_or(0, |value| value.bytes.len())
 }
 
 fn emission_bytes(emission: &Emission) -> usize {

@@ -10,6 +10,15 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct QueueId(u64);
 
+/// When slices get a thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rank {
+    /// In turn with other handlers.
+    Normal,
+    /// When no normal slice waits.
+    Late,
+}
+
 /// One poll of one attempt.
 pub(crate) trait TimeSlice: Send {
     /// Polls the attempt. Returns the slice again if the attempt has more to compute.
@@ -18,6 +27,10 @@ pub(crate) trait TimeSlice: Send {
     fn is_late(&self) -> bool;
     /// The queue of its handler.
     fn queue(&self) -> QueueId;
+    /// The same for all slices of a queue.
+    fn rank(&self) -> Rank {
+        Rank::Normal
+    }
 }
 
 /// The slices that wait for a thread.
@@ -33,6 +46,8 @@ struct Queues {
     by_handler: HashMap<QueueId, VecDeque<Box<dyn TimeSlice>>>,
     /// The handlers in the order of their turns.
     order: VecDeque<QueueId>,
+    /// The same of rank `Late`.
+    late_order: VecDeque<QueueId>,
     is_closed: bool,
 }
 
@@ -49,13 +64,13 @@ impl QueueId {
 
 impl RunQueue {
     pub(crate) fn push(&self, slice: Box<dyn TimeSlice>) {
-        let id = slice.queue();
+        let (id, rank) = (slice.queue(), slice.rank());
         let mut queues = self.lock();
         let queue = queues.by_handler.entry(id).or_default();
 
         queue.push_back(slice);
         if queue.len() == 1 {
-            queues.order.push_back(id);
+            queues.order_of(rank).push_back(id);
         }
         drop(queues);
 
@@ -108,13 +123,20 @@ impl RunQueue {
 
 impl Queues {
     fn must_wait(&self) -> bool {
-        self.order.is_empty() && !self.is_closed
+        self.order.is_empty() && self.late_order.is_empty() && !self.is_closed
+    }
+
+    fn order_of(&mut self, rank: Rank) -> &mut VecDeque<QueueId> {
+        match rank {
+            Rank::Normal => &mut self.order,
+            Rank::Late => &mut self.late_order,
+        }
     }
 
     /// Takes a slice of the handler whose turn it is: a late one first, since it only has to report
     /// its end.
     fn pop(&mut self) -> Option<Box<dyn TimeSlice>> {
-        let id = self.order.pop_front()?;
+        let (id, rank) = self.next_turn()?;
         let queue = self.by_handler.get_mut(&id)?;
         let late = queue.iter().position(|slice| slice.is_late());
         let slice = queue.remove(late.unwrap_or(0));
@@ -122,8 +144,76 @@ impl Queues {
         if queue.is_empty() {
             self.by_handler.remove(&id);
         } else {
-            self.order.push_back(id);
+            self.order_of(rank).push_back(id);
         }
         slice
+    }
+
+    /// Those of rank `Late` come last, but one that has passed its deadline need not wait to say so.
+    fn next_turn(&mut self) -> Option<(QueueId, Rank)> {
+        let overdue = self.late_order.iter().position(|id| {
+            let queue = self.by_handler.get(id);
+            queue.is_some_and(|queue| queue.iter().any(|slice| slice.is_late()))
+        });
+        if let Some(id) = overdue.and_then(|place| self.late_order.remove(place)) {
+            return Some((id, Rank::Late));
+        }
+        if let Some(id) = self.order.pop_front() {
+            return Some((id, Rank::Normal));
+        }
+        self.late_order.pop_front().map(|id| (id, Rank::Late))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Slice {
+        queue: QueueId,
+        rank: Rank,
+        is_late: bool,
+    }
+
+    impl TimeSlice for Slice {
+        fn run(self: Box<Self>) -> Option<Box<dyn TimeSlice>> {
+            None
+        }
+
+        fn is_late(&self) -> bool {
+            self.is_late
+        }
+
+        fn queue(&self) -> QueueId {
+            self.queue
+        }
+
+        fn rank(&self) -> Rank {
+            self.rank
+        }
+    }
+
+    #[test]
+    fn late_ranks_come_last() {
+        let queue = RunQueue::default();
+        let ids: Vec<QueueId> = (0..4).map(|_| QueueId::next()).collect();
+        for (place, rank, is_late) in [
+            (0, Rank::Late, false),
+            (1, Rank::Normal, false),
+            (2, Rank::Late, true),
+            (0, Rank::Late, false),
+            (3, Rank::Normal, false),
+            (1, Rank::Normal, false),
+        ] {
+            queue.push(Box::new(Slice {
+                queue: ids[place],
+                rank,
+                is_late,
+            }));
+        }
+        queue.close();
+        let order = std::iter::from_fn(|| queue.next()).map(|slice| slice.queue());
+        let order: Vec<QueueId> = order.collect();
+        assert_eq!(order, [2, 1, 3, 1, 0, 0].map(|place: usize| ids[place]));
     }
 }

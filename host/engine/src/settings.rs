@@ -11,8 +11,15 @@ const STACK_BYTES: usize = 512 << 10;
 const PROBES: u32 = 2;
 /// The instance of a shadow run, which takes no permit from the other attempts.
 const SHADOWS: u32 = 1;
+/// Memories of ended attempts that wait for the next attempt of the same code. Beyond them, each
+/// attempt of further code maps a memory anew, which takes three times as long as an event. A memory
+/// that waits keeps `MEMORY_KEPT_BYTES` at most, so that these keep 250 MiB. Tables are not bound to
+/// code: the next attempt takes any.
+const WARM_MEMORIES_MAX: u32 = 1000;
 /// Includes the host functions that a guest calls.
 const ASYNC_STACK_BYTES: usize = 1 << 20;
+/// What stays of a memory whose attempt has ended.
+const MEMORY_KEPT_BYTES: usize = 256 << 10;
 
 /// For the process that serves: a pool for `running` attempts at a time. `clear_stacks`: the stack
 /// of an attempt is cleared before another one gets it.
@@ -55,10 +62,10 @@ fn pool(running: usize, limits: ComponentLimits) -> PoolingAllocationConfig {
         .max_core_instance_size(2 << 20)
         .max_memory_size(MEMORY_BYTES_MAX)
         .table_elements(limits.table_elements)
-        .linear_memory_keep_resident(256 << 10)
+        .linear_memory_keep_resident(MEMORY_KEPT_BYTES)
         .table_keep_resident(1 << 20)
         .async_stack_keep_resident(32 << 10)
-        .max_unused_warm_slots(100)
+        .max_unused_warm_slots(WARM_MEMORIES_MAX)
         .pagemap_scan(Enabled::Auto);
     pool
 }

@@ -58,8 +58,11 @@ impl AttemptState {
         http: Http,
         capabilities: Capabilities,
     ) -> AttemptState {
-        let Resolved { variables, secrets } = environment;
-        let lines = SharedLines::new(limits.memory().clone(), secrets);
+        let Resolved {
+            variables,
+            redactor,
+        } = environment;
+        let lines = SharedLines::new(limits.memory().clone(), redactor);
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(RESOURCES_MAX);
 

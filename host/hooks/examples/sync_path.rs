@@ -95,6 +95,7 @@ fn engine(cache: &str) -> anyhow::Result<Engine> {
         clock: Clock::fixed_at(NOW),
         metrics: Arc::default(),
         functions: None,
+        keeps_sent: false,
         passes_traces: false,
     };
     Engine::uninterrupted(settings)

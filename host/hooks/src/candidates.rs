@@ -96,10 +96,28 @@ impl Candidates {
         })
     }
 
+    /// The hooks with a promoted version.
+    pub fn promoted(&self) -> Vec<String> {
+        let entries = self.entries();
+        let promoted = entries
+            .iter()
+            .filter(|(_, entry)| entry.promotion.is_some());
+        promoted.map(|(hook, _)| hook.to_string()).collect()
+    }
+
     /// Sets or removes the promoted version of a hook. It takes effect at the next scan.
     pub fn set_promotion(&self, hook: &str, promotion: Option<Promotion>) {
-        if let Ok(hook) = hook.parse() {
-            self.entries().entry(hook).or_default().promotion = promotion;
+        let Ok(hook) = hook.parse::<HookName>() else {
+            return;
+        };
+        let mut entries = self.entries();
+        if promotion.is_some() {
+            entries.entry(hook).or_default().promotion = promotion;
+        } else if let Some(entry) = entries.get_mut(&hook) {
+            entry.promotion = None;
+            if entry.is_unused() {
+                entries.remove(&hook);
+            }
         }
     }
 
@@ -165,6 +183,11 @@ impl Candidates {
         }
     }
 
+    /// Drops what is left of hooks that are gone.
+    pub fn drop_unused(&self) {
+        self.entries().retain(|_, entry| !entry.is_unused());
+    }
+
     /// Why the candidate of a hook cannot be tried.
     pub(crate) fn problem(&self, hook: &HookName) -> Option<String> {
         let found = self.found(hook)?;
@@ -179,6 +202,20 @@ impl Candidates {
 
     fn entries(&self) -> MutexGuard<'_, BTreeMap<HookName, Entry>> {
         lock(&self.0)
+    }
+}
+
+// === impl Entry ===
+
+impl Entry {
+    /// Whether nothing of the hook is left: neither files, nor a promoted version, nor a version of
+    /// it that may still run.
+    fn is_unused(&self) -> bool {
+        self.promotion.is_none()
+            && self.found.is_none()
+            && !self.is_loading
+            && self.own_file.is_none()
+            && Arc::strong_count(&self.cell) == 1
     }
 }
 
@@ -263,9 +300,30 @@ mod tests {
         assert_eq!(bytes(&newer), b"three");
         assert!(newer.over.is_none() && newer.is_bundled);
 
+        assert_eq!(candidates.promoted(), ["app"]);
         candidates.set_promotion("app", None);
         let mut same = files(b"one");
         candidates.promote(&hook, &mut same);
         assert_eq!(bytes(&same), b"one");
+        assert!(candidates.promoted().is_empty());
+    }
+
+    #[test]
+    fn nothing_is_left_of_gone_hooks() {
+        let (candidates, hook) = (Candidates::default(), "app".parse::<HookName>().unwrap());
+        let cell = candidates.cell(&hook);
+        candidates.promote(&hook, &mut files(b"one"));
+        candidates.forget(&hook);
+        candidates.drop_unused();
+        assert!(candidates.cell_of("app").is_some(), "a version may run");
+        drop(cell);
+
+        let promotion = Promotion::new("aa".into(), b"two".to_vec(), None);
+        candidates.set_promotion("app", Some(promotion));
+        candidates.drop_unused();
+        assert_eq!(candidates.promoted(), ["app"]);
+        candidates.set_promotion("app", None);
+        candidates.drop_unused();
+        assert!(candidates.cell_of("app").is_none());
     }
 }

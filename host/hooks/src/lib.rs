@@ -32,6 +32,7 @@ mod served;
 mod status;
 mod table;
 mod trust;
+mod vanished;
 mod watch;
 
 pub use candidates::{Candidates, FoundCandidate, Promotion, VersionFile};

@@ -1,6 +1,6 @@
-//! Finds the path of a hook that is most like a requested path, for a hint to the operator.
+//! Finds the path or the name of a hook that is most like another one, for a hint to the operator.
 
-/// Longer paths are not compared.
+/// Longer paths and names are not compared.
 const PATH_BYTES_MAX: usize = 256;
 
 /// The path that is most like the requested one. `None` if no path is like it.
@@ -15,6 +15,25 @@ pub(crate) fn nearest<'a>(
         .filter_map(|path| Some((distance(requested, path)?, path)))
         .min()?;
     Some(path)
+}
+
+/// The name that is most like another one. `None` if no name is like it.
+pub(crate) fn nearest_name<'a>(
+    typed: &str,
+    names: impl Iterator<Item = &'a str>,
+) -> Option<&'a str> {
+    if typed.len() > PATH_BYTES_MAX {
+        return None;
+    }
+    let typed = typed.to_ascii_lowercase();
+    let (distance, name) = names
+        .map(|name| {
+            let distance = strsim::damerau_levenshtein(&typed, &name.to_ascii_lowercase());
+            (distance, name)
+        })
+        .min()?;
+    // With as many edits as letters, they have nothing in common.
+    (distance <= 1 + name.len() / 4 && distance < name.chars().count()).then_some(name)
 }
 
 /// How different a requested path is from a hook's path. `None` if they have nothing in common.
@@ -55,6 +74,21 @@ fn normalized(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mistyped_names_are_near() {
+        let names = ["github", "q", "shop", "shop-eu"];
+        for (typed, near) in [
+            ("githup", Some("github")),
+            ("Shop", Some("shop")),
+            ("shop_eu", Some("shop-eu")),
+            ("stripe", None),
+            ("-", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest_name(typed, names.into_iter()), near, "{typed}");
+        }
+    }
 
     #[test]
     fn common_mistakes_are_near() {

@@ -9,9 +9,11 @@ use tokio::sync::Notify;
 
 use super::hook::Hook;
 use super::load::Loader;
+use super::nearest::nearest_name;
 use super::readiness::ReadinessGate;
 use super::status::{HookState, HookStatus};
 use super::table::Table;
+use super::vanished::VanishedRules;
 
 /// The served hooks and their statuses.
 #[derive(Clone, Default)]
@@ -20,6 +22,7 @@ pub struct Hooks {
     statuses: Arc<Mutex<Vec<HookStatus>>>,
     gate: Arc<ReadinessGate>,
     scan_now: Arc<Notify>,
+    vanished: Arc<VanishedRules>,
     /// The names of proofs in the packs that are available.
     proof_names: Arc<ArcSwap<ProofNames>>,
     /// What makes hooks from files. `None` if nothing does.
@@ -56,7 +59,11 @@ impl Hooks {
     /// Why nobody knows what `[redact]` of the hook removes, so that nothing may be stored for it.
     /// `None`: it is known, or the hook has no file.
     pub fn unread(&self, name: &str) -> Option<String> {
-        match self.named(name) {
+        self.unread_rules(name, self.named(name).as_deref())
+    }
+
+    fn unread_rules(&self, name: &str, hook: Option<&Hook>) -> Option<String> {
+        match hook {
             Some(hook) if hook.spec.redact.is_unknown() => Some(format!(
                 "{name}.toml cannot be read, and its [redact] may remove values: correct the file"
             )),
@@ -68,6 +75,22 @@ impl Hooks {
                 format!("{name}.toml is not served, and its [redact] may remove values: `landfall hooks` says why")
             }),
         }
+    }
+
+    /// An event that cannot be refused, such as an emitted one, as its hook stores it: without the
+    /// values that `[redact]` names. Fails, and nothing may be stored, if nobody knows what it
+    /// removes.
+    pub fn redacted(&self, event: Event) -> Result<Event, String> {
+        let hook = self.named(&event.hook);
+        if let Some(why) = self.unread_rules(&event.hook, hook.as_deref()) {
+            return Err(why);
+        }
+
+        let event = self.vanished.redacted(event);
+        Ok(match hook {
+            Some(hook) => hook.redacted_or_head(event),
+            None => event,
+        })
     }
 
     fn has_file(&self, name: &str) -> bool {
@@ -94,6 +117,13 @@ impl Hooks {
     /// The names of the hooks.
     pub fn names(&self) -> Vec<Arc<str>> {
         self.table().names()
+    }
+
+    /// The name of a hook that is most like this one, for a hint to the operator.
+    pub fn nearest_name(&self, name: &str) -> Option<String> {
+        let statuses = self.lock_statuses();
+        let names = statuses.iter().map(|status| status.name.as_str());
+        nearest_name(name, names).map(str::to_owned)
     }
 
     /// The status of each hook and of each file that cannot be one.
@@ -147,6 +177,12 @@ impl Hooks {
             let since = old.and_then(|old| old.since.clone());
             status.since = Some(since.unwrap_or_else(|| now.to_owned()));
         }
+        let has_file = |name: &str| {
+            let mut statuses = statuses.iter();
+            statuses.any(|status| status.has_file && status.name == name)
+        };
+        self.vanished
+            .update(self.table.load().redact_rules(), has_file);
         if table.complete {
             // Before the table: readers of a complete table ask the gate.
             self.gate.update(not_served(&statuses));

@@ -8,7 +8,7 @@ use super::hook::Hook;
 use super::managed::ManagedHook;
 use super::nearest::nearest;
 use super::routes::{RouteError, Routes, unnamed as route};
-use landfall_model::HookName;
+use landfall_model::{HookName, RedactSpec};
 
 /// Paths and their hooks.
 #[derive(Default)]
@@ -63,6 +63,12 @@ impl Table {
     /// The names of the hooks in the table.
     pub fn names(&self) -> Vec<Arc<str>> {
         self.entries.keys().map(HookName::shared).collect()
+    }
+
+    /// What `[redact]` of each hook removes.
+    pub(crate) fn redact_rules(&self) -> impl Iterator<Item = (Arc<str>, &RedactSpec)> {
+        let entries = self.entries.iter();
+        entries.map(|(name, entry)| (name.shared(), &entry.hook.spec.redact))
     }
 
     /// The hook for a path. The path is matched as it was sent, not decoded.

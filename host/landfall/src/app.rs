@@ -12,7 +12,7 @@ use landfall_dispatch::{Dispatcher, Observer, Targets};
 use landfall_edge::{Edge, EdgeSetup, Why, serve_router};
 use landfall_engine::{Confinement, Engine, EngineSettings, Target};
 use landfall_hooks::Candidates;
-use landfall_ledger::{Kv, LedgerError, UnsealedValues};
+use landfall_ledger::{Kv, LedgerError};
 use landfall_metrics::Metrics;
 use landfall_model::{Clock, EdgeLimits, Event, HookRetentions, PushSpec, SecretRef};
 use landfall_reconcile::Reconciler;
@@ -36,8 +36,7 @@ use crate::samples::Samples;
 use crate::setup::{
     admin_token, bind, engine_settings, exposed_files, keep_memory_private, prepare_dirs, setup,
 };
-use crate::shape_admin::ShapesOfNode;
-use crate::shapes::Shapes;
+use crate::shapes::{Shapes, ShapesOfNode};
 use crate::shutdown::Shutdown;
 use crate::watcher::{Watched, Watcher};
 
@@ -155,13 +154,11 @@ impl App {
         let (tracer, exporter) = telemetry(&config, &secrets, &metrics).await;
         let settings = EngineSettings {
             functions,
+            keeps_sent: is_for_author,
             passes_traces: tracer.is_on(),
             ..engine_settings(&config, metrics.clone())?
         };
-        let values: Arc<dyn Kv> = match encryption {
-            Some(_) => ledger.clone(),
-            None => UnsealedValues::of(ledger.clone()),
-        };
+        let values: Arc<dyn Kv> = ledger.clone();
         let engine = Arc::new(Engine::new(settings, Some(values))?);
         // Only after the engine has opened the map of its own pages, because later no process may
         // open it.
@@ -570,11 +567,8 @@ impl Targets for Served {
             .map(|target| Target::clone(target))
     }
 
-    fn redacted(&self, event: Event) -> Event {
-        match self.0.named(&event.hook) {
-            Some(hook) => hook.redacted_or_head(event),
-            None => event,
-        }
+    fn redacted(&self, event: Event) -> Result<Event, String> {
+        self.0.redacted(event)
     }
 
     fn unread(&self, hook: &str) -> Option<String> {
@@ -589,7 +583,7 @@ impl Targets for Served {
         let names = self.0.names().into_iter();
         self.0.is_complete().then(|| HookRetentions {
             named: names.filter_map(retention).collect(),
-            ..HookRetentions::default()
+            missing_for: HookRetentions::MISSING_FOR,
         })
     }
 

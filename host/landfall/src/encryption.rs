@@ -122,5 +122,10 @@ impl EncryptionJob {
             "Records that the last pass of the encryption could not read or replace.",
             last.left as f64,
         );
+        gauges.set(
+            "landfall_ledger_encryption_keys",
+            "Keys that the ledger needs, at the end of the last pass of the encryption.",
+            last.keys as f64,
+        );
     }
 }

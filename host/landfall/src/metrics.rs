@@ -115,6 +115,11 @@ impl Scraper {
             "Ended deliveries that were removed because of ledger.max_size.",
             self.dispatcher.ledger().removed_by_size() as u64,
         );
+        gauges.set(
+            "landfall_ledger_retention_stopped",
+            "1 if nothing is removed by age, because the nodes of a shared ledger cannot agree on the retention, otherwise 0.",
+            f64::from(self.dispatcher.ledger().is_retention_stopped()),
+        );
         gauges.count(
             "landfall_cache_evictions_total",
             "Compiled components that were removed because of cache.max_size.",

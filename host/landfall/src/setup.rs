@@ -92,6 +92,7 @@ pub(crate) fn engine_settings(
         clock: Clock::System,
         metrics,
         functions: None,
+        keeps_sent: false,
         passes_traces: false,
     })
 }

@@ -44,6 +44,7 @@ pub async fn try_component(file: &Path) -> anyhow::Result<Inspected> {
         clock: Clock::System,
         metrics: Arc::default(),
         functions: None,
+        keeps_sent: false,
         passes_traces: false,
     };
     let engine = Engine::new(settings, None)?;

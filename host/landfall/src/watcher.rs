@@ -223,8 +223,10 @@ impl Watcher {
     fn rules(&self, hook: &Hook) -> HookRules {
         let (spec, node) = (&hook.spec.watch, &self.settings);
         let is_on = |kind: &AlarmKind| {
+            // What anyone sends to an open hook says nothing about its provider.
+            let is_usual = *kind != AlarmKind::Shape || !hook.verifier.is_open();
             let switch = spec.alarms.get(*kind);
-            switch.unwrap_or_else(|| node.is_on(*kind))
+            switch.unwrap_or_else(|| is_usual && node.is_on(*kind))
         };
         let answer_within = hook.verifier.answer_within().or(hook.spec.answer_within);
         let node_max_age = node.secret_max_age.map(|time| time.0);

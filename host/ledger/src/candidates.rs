@@ -39,6 +39,10 @@ pub trait Candidates: Send + Sync {
         json: String,
     ) -> Result<bool, LedgerError>;
 
+    /// Removes the document of a hook on stable storage, if its version is still this one. False,
+    /// and nothing is removed: another node has changed it.
+    async fn remove_candidate(&self, hook: String, version: i64) -> Result<bool, LedgerError>;
+
     /// Stores a component under a name, such as its digest.
     async fn keep_component(&self, name: String, bytes: Bytes) -> Result<(), LedgerError>;
 

@@ -14,6 +14,14 @@ pub(crate) const PASSED: i64 = 5;
 pub(crate) const NOT_HELD: &str =
     "it did not wait: the hook has as many open groups as it may have (docs/FLOW.md)";
 
+/// Why an event that waited runs alone.
+pub(crate) const STRANDED: &str =
+    "it waited for a group that is lost or was damaged: it runs alone (docs/FLOW.md)";
+
+/// No group is open for longer: `[debounce] maximum` and `[batch] time` are at most 7 days. A group
+/// that would be due later is due now: its time is damaged, or the clock was set back since.
+pub(crate) const LONGEST_MS: i64 = 8 * 86_400_000;
+
 /// The most waiting deliveries that one step of `Deliveries::free_stranded` looks at.
 pub(crate) const STRANDED_STEP: usize = 1000;
 

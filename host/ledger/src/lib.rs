@@ -16,8 +16,10 @@ mod commit_times;
 mod counts;
 mod erase;
 mod error;
+mod flow_counts;
 mod held;
 mod lead;
+mod missing;
 mod postgres;
 mod raw;
 mod recordings;
@@ -27,6 +29,7 @@ mod sqlite;
 mod state_column;
 mod steps;
 mod traits;
+mod tries;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -39,6 +42,7 @@ pub use candidates::{Candidates, StoredCandidate};
 pub use commit_times::CommitObserver;
 pub use erase::{ErasedParts, Erasure, Scrubbed};
 pub use error::{LedgerError, OpenError, OverBound};
+pub use flow_counts::{FlowCount, FlowStep};
 pub use held::Stranded;
 pub use landfall_model::{Corrupt, DedupKey, Stored};
 pub use lead::Lead;
@@ -46,8 +50,7 @@ pub use postgres::PostgresSettings;
 pub use raw::{RawChange, RawCursor, RawKind, RawRecord};
 pub use recordings::{NewRecording, RecordedAttempt, RecordingFilter, StoredRecording};
 pub use seal::{
-    Encryption, EncryptionError, EncryptionProgress, KeyError, KeyId, LedgerKeys, UnsealedValues,
-    with_keys,
+    Encryption, EncryptionError, EncryptionProgress, KeyError, KeyId, LedgerKeys, with_keys,
 };
 pub use shown::{
     Content, Count, Filter, Listed, Parts, Pick, Purged, Repeats, Shown, ShownAttempt, StoredRow,
@@ -60,6 +63,7 @@ pub use steps::{
     Results, SHARED_LEASE, Started, Step, UNDECODABLE, UNFINISHED_MAX,
 };
 pub use traits::{Deliveries, History, Kv, Ledger, Notes, RawRecords};
+pub use tries::{NewTry, NewTryGroup, TryPart, TryParts};
 
 use postgres::Postgres;
 use sqlite::Sqlite;

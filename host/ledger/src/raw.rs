@@ -17,6 +17,8 @@ pub enum RawKind {
     Values,
     /// Parts: the recording.
     Recordings,
+    /// Only identities with a plain digest of a body. Parts: the key.
+    Identities,
 }
 
 /// The place of a record in its table.
@@ -26,10 +28,10 @@ pub struct RawCursor {
     pub id: i64,
     /// The number of an attempt, or of the attempt of a recording.
     pub number: i64,
-    /// The hook of a value.
+    /// The hook of a value or an identity.
     pub hook: String,
-    /// The key of a value.
-    pub key: String,
+    /// The key of a value or an identity.
+    pub key: Vec<u8>,
 }
 
 /// One record.
@@ -37,7 +39,7 @@ pub struct RawCursor {
 pub struct RawRecord {
     /// Its place.
     pub cursor: RawCursor,
-    /// The event that it belongs to. Values have none.
+    /// The event that it belongs to. Values and identities have none.
     pub event: Option<EventId>,
     /// The hook.
     pub hook: String,
@@ -48,6 +50,8 @@ pub struct RawRecord {
     pub at_ms: Option<i64>,
     /// Of values: whether it is text.
     pub is_text: bool,
+    /// Of attempts, deliveries and recordings: whether the delivery is a replay.
+    pub is_replay: bool,
     /// What is stored, in the order that the kind says.
     pub parts: Vec<Option<Vec<u8>>>,
 }
@@ -67,13 +71,14 @@ pub struct RawChange {
 
 impl RawKind {
     /// Every kind.
-    pub const ALL: [RawKind; 6] = [
+    pub const ALL: [RawKind; 7] = [
         RawKind::Events,
         RawKind::Attempts,
         RawKind::Deliveries,
         RawKind::Rows,
         RawKind::Values,
         RawKind::Recordings,
+        RawKind::Identities,
     ];
 
     /// The word in metrics and log lines.
@@ -85,6 +90,7 @@ impl RawKind {
             RawKind::Rows => "rows",
             RawKind::Values => "values",
             RawKind::Recordings => "recordings",
+            RawKind::Identities => "identities",
         }
     }
 }

@@ -58,6 +58,8 @@ pub struct StoredRecording {
     pub outcome: String,
     /// When the attempt began, in ms since 1970.
     pub started_ms: i64,
+    /// Whether the delivery is a replay.
+    pub is_replay: bool,
     /// JSON.
     pub recording: Vec<u8>,
     /// The event. `None` if its body has been pruned, or it is damaged.

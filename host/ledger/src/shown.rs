@@ -172,6 +172,8 @@ pub struct Content {
 pub struct Shown {
     /// The event. `None` if its body has been pruned.
     pub event: Option<Result<Event, Corrupt>>,
+    /// The event is encrypted with a key that this node does not have. `event` is an error then.
+    pub lacks_key: bool,
     /// Newest first.
     pub deliveries: Vec<Listed>,
     /// In ascending order.
@@ -217,7 +219,8 @@ pub struct StoredRow {
     pub received_at: String,
     /// The JSON that the handler stored.
     pub row: serde_json::Value,
-    /// The checksum of the row does not match.
+    /// The checksum of the row does not match, or it is encrypted and cannot be read, which `row`
+    /// says.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub damaged: bool,
 }

@@ -23,6 +23,10 @@ const _: () = assert!(SHARED_LEASE.as_secs() + HEARTBEAT_INTERVAL.as_secs() < 10
 // A late heartbeat does not lose the leases.
 const _: () = assert!(SHARED_LEASE.as_secs() >= 3 * HEARTBEAT_INTERVAL.as_secs());
 
+/// After a damaged row has kept the deliveries of a hook from being claimed, they are claimed again
+/// after this.
+pub(crate) const CLAIM_AGAIN: Duration = Duration::from_secs(5);
+
 /// Attempts in a row that ended with the process. After so many, the delivery is a dead letter.
 pub const UNFINISHED_MAX: i64 = 3;
 
@@ -120,9 +124,6 @@ pub struct Claimed {
     pub replayed: bool,
     /// When it was due.
     pub due: LedgerTime,
-    /// It did not wait for others, because the hook had `OPEN_GROUPS_MAX` open groups. Only before
-    /// its first attempt.
-    pub unheld: bool,
     /// The other events of its batch, in the order of their arrival, in the same form as `event`.
     pub members: Vec<Option<Result<Event, Corrupt>>>,
 }

@@ -16,6 +16,7 @@ use super::candidates::Candidates;
 use super::commit_times::CommitObserver;
 use super::erase::{Erasure, Scrubbed};
 use super::error::LedgerError;
+use super::flow_counts::FlowCount;
 use super::held::Stranded;
 use super::lead::Lead;
 use super::raw::{RawChange, RawCursor, RawKind, RawRecord};
@@ -25,6 +26,7 @@ use super::steps::{
     Accepted, AttemptRecord, Claimed, Committed, Disposition, Fence, NewEvent, Received,
     ReplayOrder, Replayed, Started, Step,
 };
+use super::tries::{NewTry, TryPart, TryParts};
 use landfall_model::{DedupKey, Event, EventId, HookRetentions, KvValue, LedgerTime, Stored};
 
 /// An open ledger.
@@ -54,6 +56,12 @@ pub trait Deliveries: Send + Sync {
     /// has no such bound.
     fn removed_by_size(&self) -> usize {
         0
+    }
+
+    /// Whether nothing is removed by age now, because the nodes of a shared ledger cannot agree on
+    /// the retention. The log has the reason.
+    fn is_retention_stopped(&self) -> bool {
+        false
     }
 
     /// Reports the time of each durable commit from now on. Only the first call has an effect.
@@ -111,12 +119,16 @@ pub trait Deliveries: Send + Sync {
     ) -> Result<(), LedgerError>;
 
     /// Closes the groups of these hooks that are due. Leases due deliveries, of each hook up to its
-    /// number. Leases none while the ledger takes no
-    /// writes. Returns with each hook when its next delivery or group is due.
+    /// number. Leases none while the ledger takes no writes, and none of a hook with a damaged row
+    /// that cannot be removed. Returns with each hook when its next delivery or group is due.
     async fn claim(
         &self,
         hooks: Vec<(Arc<str>, usize)>,
     ) -> Result<Vec<(Arc<str>, Vec<Claimed>, Option<LedgerTime>)>, LedgerError>;
+
+    /// What the flow of hooks has done in committed transactions of this node since the last call:
+    /// in `accept`, `claim`, `finish`, `record` and `free_stranded`.
+    fn take_flow_counts(&self) -> Vec<FlowCount>;
 
     /// Ends a lease with the result of its attempt.
     async fn finish(
@@ -136,7 +148,8 @@ pub trait Deliveries: Send + Sync {
 
     /// One step of a repair: of a bounded number of waiting deliveries behind this one (hook and
     /// number; `None`: from the first), makes those due, alone, that no open group and no batch
-    /// that is pending or runs will ever make due.
+    /// that is pending or runs will ever make due. The first step also removes open groups whose
+    /// rows are damaged, and makes those due that are due later than any setting allows.
     async fn free_stranded(&self, after: Option<(String, i64)>) -> Result<Stranded, LedgerError>;
 
     /// Ends leases as if their attempts had not begun. The deliveries are due after the pause.
@@ -158,7 +171,9 @@ pub trait Deliveries: Send + Sync {
     /// ledger does not have: it is not stored yet, or has been removed.
     async fn store_recordings(&self, new: Vec<NewRecording>) -> Result<Vec<usize>, LedgerError>;
 
-    /// Removes what is older than its retention. Returns how many items it removed.
+    /// Removes what is older than its retention. Returns how many items it removed. The nodes of a
+    /// shared ledger agree on the longest retention of each hook; the first call of a node only
+    /// announces its own. Calls note for how long a hook has had no file: see `missing_for`.
     async fn prune(&self, hooks: HookRetentions) -> Result<usize, LedgerError>;
 
     /// Stores a value of the node itself under a name that no hook can have, such as `_watch`.
@@ -246,6 +261,16 @@ pub trait History: Send + Sync {
         &self,
         filter: RecordingFilter,
     ) -> Result<Vec<StoredRecording>, LedgerError>;
+
+    /// Stores a report of `landfall try` on stable storage. Groups whose event the ledger does not
+    /// have under this hook, or has erased, are left out. Returns how many groups are stored.
+    async fn put_try(&self, new: NewTry) -> Result<usize, LedgerError>;
+
+    /// Parts of stored reports, at most 1000.
+    async fn try_parts(&self, parts: TryParts) -> Result<Vec<TryPart>, LedgerError>;
+
+    /// Removes a report.
+    async fn remove_try(&self, hook: String, id: EventId) -> Result<(), LedgerError>;
 
     /// Up to `limit` events with ids between these two, in order.
     async fn find_ids(

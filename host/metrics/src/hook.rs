@@ -1,12 +1,12 @@
 //! What is counted and measured for one hook.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use landfall_model::{CALL_ERROR_WORDS, HookActivity, OUTCOME_WORDS};
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
-use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
+use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge};
 
 use super::activity::ActivityCounters;
 use super::buckets;
@@ -14,6 +14,7 @@ use super::granted::GrantedHosts;
 use super::keys::KeyCounters;
 use super::requests::{RequestCounters, RequestOutcome};
 use super::series::OfHook;
+use super::sharded_histogram::ShardedHistogram;
 use super::words::WordCounters;
 
 /// The outcome of the last attempt of a dead delivery. `loop`: a chain of events that emit events
@@ -43,8 +44,9 @@ const SHADOW_WORDS: [&str; 5] = ["same", "differs", "unanswered", "truncated", "
 const RECORDING_WORDS: [&str; 3] = ["stored", "truncated", "dropped"];
 /// What the flow of a hook has done: an event is `filtered`, was not filtered because the filter could
 /// not decide (`undecided`), waits (`debounced`, `batched`), did not because of the limit of open
-/// groups (`unheld`), or was freed by a repair (`stranded`); a batch was `split`.
-const FLOW_WORDS: [&str; 7] = [
+/// groups (`unheld`), or was freed by a repair (`stranded`); a batch was `split`; the row of an open
+/// group was `damaged`, and removed.
+const FLOW_WORDS: [&str; 8] = [
     "filtered",
     "undecided",
     "debounced",
@@ -52,6 +54,7 @@ const FLOW_WORDS: [&str; 7] = [
     "split",
     "unheld",
     "stranded",
+    "damaged",
 ];
 /// Events from which `[redact]` has removed values, or the whole body because it could not read it.
 const REDACTED_WORDS: [&str; 2] = ["values", "body"];
@@ -63,8 +66,8 @@ pub struct HookMetrics {
     activity: ActivityCounters,
     requests: RequestCounters,
     in_flight: IntGauge,
-    answer_time: Histogram,
-    verify_time: Histogram,
+    answer_time: ShardedHistogram,
+    verify_time: ShardedHistogram,
     verified: KeyCounters,
     refused: IntCounterVec,
     challenges: IntCounter,
@@ -73,10 +76,10 @@ pub struct HookMetrics {
     conflicts: IntCounter,
     reconciled: WordCounters,
     redacted: WordCounters,
-    queue_wait: Histogram,
+    queue_wait: ShardedHistogram,
     attempts: WordCounters,
-    run_time: Histogram,
-    memory: Histogram,
+    run_time: ShardedHistogram,
+    memory: ShardedHistogram,
     retries: IntCounter,
     deferrals: IntCounter,
     dead_letters: WordCounters,
@@ -105,7 +108,6 @@ pub struct HookTotals {
 /// A request that is being answered. It counts as `hung-up` if it is dropped without an answer.
 pub struct RunningRequest {
     hook: Arc<HookMetrics>,
-    started: Instant,
     is_answered: bool,
 }
 
@@ -252,7 +254,8 @@ impl HookMetrics {
                 of.counters(
                     "landfall_flow_total",
                     "Events that were filtered, or not filtered because the filter could not decide, or that wait for \
-                     others, or do not because of the limit of open groups; batches that were split; events that a repair freed.",
+                     others, or do not because of the limit of open groups; batches that were split; events that a repair freed; \
+                     groups whose damaged rows were removed.",
                     &["step"],
                 ),
                 &FLOW_WORDS,
@@ -285,12 +288,11 @@ impl HookMetrics {
         Arc::new(HookMetrics::new(hook))
     }
 
-    /// A request that began at this time.
-    pub fn start_request(self: &Arc<Self>, started: Instant) -> RunningRequest {
+    /// A request begins.
+    pub fn start_request(self: &Arc<Self>) -> RunningRequest {
         self.in_flight.inc();
         RunningRequest {
             hook: self.clone(),
-            started,
             is_answered: false,
         }
     }
@@ -484,10 +486,9 @@ pub(crate) const REFUSED: (&str, &str) =
 // === impl RunningRequest ===
 
 impl RunningRequest {
-    /// The request is answered.
-    pub fn answered(mut self, outcome: RequestOutcome, status: u16) {
+    /// The request is answered, this long after it began.
+    pub fn answered(mut self, outcome: RequestOutcome, status: u16, time: Duration) {
         self.is_answered = true;
-        let time = self.started.elapsed();
         self.hook.requests.inc(outcome, Some(status));
         self.hook.answer_time.observe(time.as_secs_f64());
         self.hook.activity.answered(time, status);

@@ -17,6 +17,7 @@ mod outbound;
 mod process;
 mod requests;
 mod series;
+mod sharded_histogram;
 mod snapshot;
 mod words;
 

@@ -296,11 +296,10 @@ mod tests {
     fn dropped_requests_have_hung_up() {
         let metrics = Metrics::new();
         let hook = metrics.hook(&"one".into());
-        let now = std::time::Instant::now();
-        hook.start_request(now)
-            .answered(RequestOutcome::Replied, 200);
-        drop(hook.start_request(now));
-        let _running = hook.start_request(now);
+        hook.start_request()
+            .answered(RequestOutcome::Replied, 200, Duration::ZERO);
+        drop(hook.start_request());
+        let _running = hook.start_request();
 
         let shown = text(&metrics);
         for line in [

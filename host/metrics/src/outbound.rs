@@ -49,19 +49,19 @@ impl OutboundMetrics {
         }
     }
 
-    /// A call with a response.
-    pub fn answered(&self, url: &str, status: u16, duration: Duration) {
-        self.count(url, Some(status), duration);
+    /// A call with a response. `called` is the host of its URL, in lower case.
+    pub fn answered(&self, called: &str, status: u16, duration: Duration) {
+        self.count(self.host(called), Some(status), duration);
     }
 
     /// A call that was denied, or had no response. `error` is one of the words for that.
     pub fn failed(&self, url: &str, error: &str, duration: Duration) {
         self.hook.failed_calls.inc(error);
-        self.count(url, None, duration);
+        self.count(self.host_of(url), None, duration);
     }
 
-    fn count(&self, url: &str, status: Option<u16>, duration: Duration) {
-        let (host, class) = (self.host_of(url), class(status));
+    fn count(&self, host: &HostMetrics, status: Option<u16>, duration: Duration) {
+        let class = class(status);
         host.calls[class]
             .get_or_init(|| {
                 let values = [host.label.as_str(), CLASSES[class]];
@@ -73,14 +73,16 @@ impl OutboundMetrics {
             .observe(duration.as_secs_f64());
     }
 
-    /// A host that is named counts before a star that covers it.
     fn host_of(&self, url: &str) -> &HostMetrics {
         let Ok(url) = Url::parse(url) else {
             return &self.other;
         };
-        let Some(called) = url.host_str() else {
-            return &self.other;
-        };
+        url.host_str()
+            .map_or(&self.other, |called| self.host(called))
+    }
+
+    /// A host that is named counts before a star that covers it.
+    fn host(&self, called: &str) -> &HostMetrics {
         let named = self.hosts.iter().find(|host| host.label == called);
         named
             .or_else(|| self.hosts.iter().find(|host| host.covers(called)))
@@ -145,7 +147,7 @@ mod tests {
         };
         let call = |version: &OutboundMetrics, host: &str| {
             let url = format!("https://{host}/");
-            version.answered(&url, 200, Duration::ZERO);
+            version.answered(host, 200, Duration::ZERO);
             version.failed(&url, "timeout", Duration::ZERO);
         };
 

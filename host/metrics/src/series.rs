@@ -4,6 +4,8 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
 };
 
+use super::sharded_histogram::ShardedHistogram;
+
 const VALID: &str = "constant names are valid";
 
 /// Makes metrics whose series have the label `hook`.
@@ -25,8 +27,14 @@ impl OfHook<'_> {
         IntGauge::with_opts(self.opts(name, help)).expect(VALID)
     }
 
-    pub(crate) fn histogram(self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
-        Histogram::with_opts(self.histogram_opts(name, help, buckets)).expect(VALID)
+    pub(crate) fn histogram(
+        self,
+        name: &str,
+        help: &str,
+        buckets: &'static [f64],
+    ) -> ShardedHistogram {
+        let opts = self.histogram_opts(name, help, buckets);
+        ShardedHistogram::new(Histogram::with_opts(opts).expect(VALID), buckets)
     }
 
     pub(crate) fn histograms(

@@ -86,7 +86,7 @@ pub struct OutboundCall {
     pub url: String,
     /// The length of the body that the handler sent.
     pub sent_bytes: usize,
-    /// The beginning of that body without secrets, if it is text.
+    /// The beginning of that body without secrets, if it is text and the engine keeps it.
     pub sent: String,
     /// From the handler's request to the last byte of the response.
     pub duration: Duration,

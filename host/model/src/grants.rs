@@ -78,10 +78,18 @@ impl Grants {
     }
 
     /// The names for which the capability is granted.
-    pub fn names(&self, key: &str) -> Arc<[String]> {
+    pub fn names(&self, key: &str) -> &[String] {
         match self.0.get(key) {
-            Some(Grant::Names(names)) => names.clone(),
-            Some(Grant::Whole) | None => Arc::default(),
+            Some(Grant::Names(names)) => names,
+            Some(Grant::Whole) | None => &[],
+        }
+    }
+
+    /// As `names`, to keep. `None`: for no name.
+    pub fn shared_names(&self, key: &str) -> Option<Arc<[String]>> {
+        match self.0.get(key) {
+            Some(Grant::Names(names)) => Some(names.clone()),
+            Some(Grant::Whole) | None => None,
         }
     }
 

@@ -32,6 +32,31 @@ pub fn printable(text: &str) -> String {
     printable
 }
 
+/// As `printable`, in at most `max` characters: for a text of a sender in a log line or in a
+/// sentence. `…` stands for the rest.
+pub fn printable_start(text: &str, max: usize) -> String {
+    let (mut start, mut room) = (String::new(), max);
+    for c in text.chars() {
+        let length = if is_hidden(c) {
+            c.escape_debug().count()
+        } else {
+            1
+        };
+        if length > room {
+            start.push('…');
+            break;
+        }
+        room -= length;
+        if is_hidden(c) {
+            start.extend(c.escape_debug());
+        } else {
+            start.push(c);
+        }
+    }
+
+    start
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,5 +86,24 @@ mod tests {
             "write public_url = \"https://é\"\\u{1b}[2J"
         );
         assert_eq!(printable("a\u{202e}b\u{200b}"), "a\\u{202e}b\\u{200b}");
+    }
+
+    #[test]
+    fn starts_are_bounded_and_escaped() {
+        for (text, start) in [
+            ("", ""),
+            ("éé🙂", "éé🙂"),
+            ("abcd", "abc…"),
+            ("a\n", "a\\n"),
+            ("ab\n", "ab…"),
+            ("\u{1b}", "…"),
+        ] {
+            assert_eq!(printable_start(text, 3), start, "{text:?}");
+        }
+        let long = printable_start(&"\u{e0041}".repeat(10_000), 100);
+        assert!(long.chars().count() <= 101, "{long}");
+        // What is escaped stays as it is.
+        let escaped = printable_start("a\u{1b}[2J\n", 50);
+        assert_eq!(printable_start(&escaped, 50), escaped);
     }
 }

@@ -43,6 +43,9 @@ impl HttpGrant {
 
     /// Whether this entry allows a call of this URL with some method.
     pub fn covers_url(&self, url: &Url) -> bool {
+        if !self.is_suffix {
+            return self.prefix.covers(url);
+        }
         self.prefix_for(url)
             .is_some_and(|prefix| prefix.covers(url))
     }

@@ -91,7 +91,7 @@ pub use flow::{
     Keep, OPEN_GROUPS_MAX, TransformSpec,
 };
 pub use grants::{GrantForm, GrantKey, Grants, LedgerWrites};
-pub use hidden::{is_hidden, printable};
+pub use hidden::{is_hidden, printable, printable_start};
 pub use hook::{AcceptedSpec, Allow, DedupId, DedupSpec, EnvironmentVariable, HookSpec, Mode};
 pub use hook_name::{HookName, HookNameError, is_table_name};
 pub use hop_by_hop::remove_hop_by_hop;

@@ -33,8 +33,9 @@ pub struct HookRetention {
 pub struct HookRetentions {
     /// Those of the hooks that have a file.
     pub named: HashMap<Arc<str>, HookRetention>,
-    /// That of all other hooks.
-    pub others: HookRetention,
+    /// A hook without a file has the retention of the node when it has been missing at every node
+    /// for so long. Until then, nothing of it is removed by age: the file may be away for a moment.
+    pub missing_for: Duration,
 }
 
 // === impl Retention ===
@@ -52,9 +53,12 @@ impl Retention {
 // === impl HookRetentions ===
 
 impl HookRetentions {
-    /// The retention of a hook.
-    pub fn of(&self, hook: &str) -> &HookRetention {
-        self.named.get(hook).unwrap_or(&self.others)
+    /// `missing_for` of a node.
+    pub const MISSING_FOR: Duration = Duration::from_secs(86_400);
+
+    /// The retention of a hook. `None`: it has no file.
+    pub fn of(&self, hook: &str) -> Option<&HookRetention> {
+        self.named.get(hook)
     }
 }
 
@@ -94,12 +98,9 @@ mod tests {
             bodies: Some(day),
             ..HookRetention::default()
         };
-        let mut hooks = HookRetentions::default();
-        hooks.named.insert("own".into(), own);
-        assert_eq!(node.of(hooks.of("other")), Some((7 * day, 30 * day)));
-        assert_eq!(node.of(hooks.of("own")), Some((day, 30 * day)));
-        hooks.others = HookRetention::UNKNOWN;
-        assert_eq!(node.of(hooks.of("other")), None);
-        assert_eq!(node.of(hooks.of("own")), Some((day, 30 * day)));
+        let usual = node.of(&HookRetention::default());
+        assert_eq!(usual, Some((7 * day, 30 * day)));
+        assert_eq!(node.of(&own), Some((day, 30 * day)));
+        assert_eq!(node.of(&HookRetention::UNKNOWN), None);
     }
 }

@@ -6,29 +6,54 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use super::clock::{from_ms, to_ms};
 use super::event::{Event, EventId};
 use super::timing::Timing;
 
-/// An event without its body.
-#[derive(Debug, Serialize, Deserialize)]
+/// Space for a usual head, so that its buffer grows once at most.
+const HEAD_BYTES: usize = 1024;
+
+/// An event without its body, as it is read.
+#[derive(Debug, Deserialize)]
 struct Head {
     method: String,
     path: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     query: Option<String>,
     headers: Vec<(String, Value)>,
     attributes: Vec<(String, String)>,
 }
 
 /// Bytes that are mostly text.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Value {
     Text(String),
+    Binary { base64: String },
+}
+
+/// A `Head` as it is written, without a copy of the event.
+#[derive(Serialize)]
+struct HeadOf<'a> {
+    method: &'a str,
+    path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    query: Option<&'a str>,
+    headers: HeadersOf<'a>,
+    attributes: &'a [(String, String)],
+}
+
+/// Pairs of name and value, in the order of the map.
+struct HeadersOf<'a>(&'a HeaderMap);
+
+/// A `Value` as it is written.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ValueOf<'a> {
+    Text(&'a str),
     Binary { base64: String },
 }
 
@@ -54,24 +79,7 @@ pub struct Corrupt;
 impl Stored {
     /// Serialises the head and computes the digest of the body.
     pub fn new(event: Event) -> Stored {
-        let value = |bytes: &HeaderValue| match bytes.to_str() {
-            Ok(text) => Value::Text(text.to_owned()),
-            Err(_) => Value::Binary {
-                base64: STANDARD.encode(bytes.as_bytes()),
-            },
-        };
-        let head = Head {
-            method: event.method.to_string(),
-            path: event.path.clone(),
-            query: event.query.clone(),
-            headers: event
-                .headers
-                .iter()
-                .map(|(name, bytes)| (name.to_string(), value(bytes)))
-                .collect(),
-            attributes: event.attributes.clone(),
-        };
-        let head = serde_json::to_vec(&head).expect("text and lists are JSON");
+        let head = head_of(&event);
         let digest = Sha256::digest(&event.body).into();
         Stored {
             caused_by: cause(&event),
@@ -164,6 +172,42 @@ impl Stored {
     }
 }
 
+/// The event without its body, as JSON.
+fn head_of(event: &Event) -> Vec<u8> {
+    let head = HeadOf {
+        method: event.method.as_str(),
+        path: &event.path,
+        query: event.query.as_deref(),
+        headers: HeadersOf(&event.headers),
+        attributes: &event.attributes,
+    };
+    let mut bytes = Vec::with_capacity(HEAD_BYTES);
+    serde_json::to_writer(&mut bytes, &head).expect("text and lists are JSON");
+    bytes
+}
+
+// === impl HeadersOf ===
+
+impl Serialize for HeadersOf<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let pairs = self.0.iter();
+        serializer.collect_seq(pairs.map(|(name, value)| (name.as_str(), ValueOf::of(value))))
+    }
+}
+
+// === impl ValueOf ===
+
+impl<'a> ValueOf<'a> {
+    fn of(value: &'a HeaderValue) -> ValueOf<'a> {
+        match value.to_str() {
+            Ok(text) => ValueOf::Text(text),
+            Err(_) => ValueOf::Binary {
+                base64: STANDARD.encode(value.as_bytes()),
+            },
+        }
+    }
+}
+
 fn cause(event: &Event) -> Option<EventId> {
     event.attribute(CAUSED_BY)?.parse().ok()
 }
@@ -239,4 +283,40 @@ pub fn checksum<const BYTES: usize>(parts: &[&[u8]]) -> [u8; BYTES] {
     hash.finalize()[..BYTES]
         .try_into()
         .expect("a SHA-256 has 32 bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    #[test]
+    fn heads_are_read_as_written() {
+        let mut headers = HeaderMap::new();
+        headers.append("x-a", HeaderValue::from_static("one \"two\""));
+        headers.append("x-a", HeaderValue::from_static("three"));
+        headers.append("x-b", HeaderValue::from_bytes(b"\xff").unwrap());
+        let event = Event {
+            id: EventId::from_bytes([7; 16]),
+            hook: "h".into(),
+            received_at: UNIX_EPOCH,
+            method: http::Method::POST,
+            path: "/h".into(),
+            query: None,
+            headers,
+            body: Bytes::from_static(b"{}"),
+            attributes: vec![("caused-by".into(), "nobody".into())],
+        };
+        let stored = Stored::new(event);
+        let head = std::str::from_utf8(stored.head()).unwrap();
+        let expected = r#"{"method":"POST","path":"/h","headers":[["x-a","one \"two\""],["x-a","three"],["x-b",{"base64":"/w=="}]],"#;
+        let attributes = r#""attributes":[["caused-by","nobody"]]}"#;
+        assert_eq!(head, format!("{expected}{attributes}"));
+
+        let id = (stored.event().id, "h".to_owned(), 0);
+        let read = with_head(id, stored.head(), b"{}".to_vec()).unwrap();
+        assert_eq!(read.headers, stored.event().headers);
+        assert_eq!(read.attributes, stored.event().attributes);
+    }
 }

@@ -47,7 +47,7 @@ impl UrlPrefix {
     /// this one, after dot segments are resolved. A path with an encoded slash is never below
     /// another path.
     pub fn covers(&self, url: &Url) -> bool {
-        self.url.origin() == url.origin() && self.covers_path(url.path())
+        has_same_origin(&self.url, url) && self.covers_path(url.path())
     }
 
     /// Whether this prefix lies at or below `base`.
@@ -92,6 +92,15 @@ impl UrlPrefix {
             None => false,
         }
     }
+}
+
+/// Whether two URLs have the same origin, and it is one of `http` or `https`. Copies nothing, as
+/// `Url::origin` would.
+fn has_same_origin(one: &Url, other: &Url) -> bool {
+    matches!(one.scheme(), "http" | "https")
+        && one.scheme() == other.scheme()
+        && one.host() == other.host()
+        && one.port_or_known_default() == other.port_or_known_default()
 }
 
 impl FromStr for UrlPrefix {

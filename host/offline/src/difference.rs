@@ -55,7 +55,7 @@ pub(crate) fn diff_of(recorded: &Value, found: &Value) -> String {
 }
 
 /// JSON over several lines, texts without quotes.
-fn pretty(value: &Value) -> String {
+pub(crate) fn pretty(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Array(list) if list.iter().all(Value::is_string) => {

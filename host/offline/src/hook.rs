@@ -83,6 +83,7 @@ impl OfflineEngine {
             clock,
             metrics: Arc::default(),
             functions: None,
+            keeps_sent: false,
             passes_traces: false,
         };
         let engine = Engine::new(settings, None)

@@ -3,7 +3,11 @@
 
 use std::fmt;
 
+use landfall_model::printable_start;
 use serde::{Deserialize, Serialize};
+
+/// The most characters of a place in a sentence.
+const PLACE_MAX: usize = 300;
 
 /// What is different.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -107,11 +111,12 @@ impl Difference {
     }
 }
 
-/// A sentence without a period, such as `/id is missing: every event had string`.
+/// A sentence without a period, such as `/id is missing: every event had string`. Senders choose
+/// the names in it: they are printable, and only their beginning is there if they are long.
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pointer = self.pointer();
-        let place = pointer.escape_debug();
+        let place = printable_start(&pointer, PLACE_MAX);
         let Difference { expected, seen, .. } = self;
         match self.kind {
             _ if self.path.is_empty() => write!(f, "the body is {seen}; expected {expected}"),
@@ -143,5 +148,15 @@ mod tests {
         };
         let sentence = Difference::new(found, "id", 0).to_string();
         assert_eq!(sentence, "/a\\n\\u{1b}[2J is new: string");
+
+        let found = Found {
+            kind: DifferenceKind::New,
+            path: vec!["\u{202e}".repeat(30); 24],
+            expected: String::new(),
+            seen: "string".to_owned(),
+        };
+        let sentence = Difference::new(found, "id", 0).to_string();
+        assert!(sentence.chars().count() < PLACE_MAX + 30, "{sentence}");
+        assert!(sentence.ends_with("… is new: string"), "{sentence}");
     }
 }

@@ -21,8 +21,10 @@ mod read;
 mod rust;
 mod schema;
 mod shape;
+mod summary;
 mod types;
 mod typescript;
+mod usual;
 mod word;
 mod written;
 
@@ -35,5 +37,6 @@ pub use limits::{BODY_MAX, DIFFERENCES_MAX, TYPE_BYTES_MAX, TYPES_MAX};
 pub use rust::rust;
 pub use schema::schema;
 pub use shape::{Learned, Rules, Sample, Shape};
+pub use summary::Summary;
 pub use typescript::typescript;
 pub use written::Written;

@@ -76,7 +76,8 @@ pub(crate) struct Node {
     /// What is below is not learned: the limits are reached.
     #[serde(rename = "a", skip_serializing_if = "is_false")]
     pub(crate) any: bool,
-    /// The object of a body that had this field last.
+    /// In what was read of one body, and in a shape that a body is compared with: the object that
+    /// had this field last.
     #[serde(skip)]
     pub(crate) stamp: u64,
 }

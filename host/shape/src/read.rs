@@ -14,7 +14,7 @@ use super::types::Types;
 use super::word;
 
 /// Integers above it are not exact in JavaScript.
-const SAFE_INTEGER_MAX: u64 = (1 << 53) - 1;
+pub(crate) const SAFE_INTEGER_MAX: u64 = (1 << 53) - 1;
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// What was read of a body.
@@ -28,12 +28,13 @@ pub(crate) enum Read {
     Skipped(&'static str),
 }
 
-/// Reads a body. JSON is known by its syntax, a form by its content type.
+/// Reads a body. JSON is known by its syntax, a form by its content type and its syntax: the text of
+/// another body must not become the name of a field.
 pub(crate) fn read(body: &[u8], content_type: Option<&str>) -> Read {
     if body.len() > BODY_MAX {
         return Read::Skipped("large");
     }
-    if content_type.is_some_and(is_form) {
+    if content_type.is_some_and(is_form) && has_form_syntax(body) {
         return form(body);
     }
     if body.trim_ascii().is_empty() {
@@ -67,9 +68,23 @@ fn json(body: &[u8]) -> serde_json::Result<(Node, bool)> {
     Ok((root, run.budget.is_exceeded))
 }
 
-fn is_form(content_type: &str) -> bool {
+pub(crate) fn is_form(content_type: &str) -> bool {
     let kind = content_type.split(';').next().unwrap_or_default();
     kind.trim().eq_ignore_ascii_case(FORM)
+}
+
+/// Whether each part is a name and a value. Clients encode names, so that they have no spaces,
+/// quotes and brackets of JSON or XML.
+fn has_form_syntax(body: &[u8]) -> bool {
+    let mut parts = body.trim_ascii().split(|byte| *byte == b'&');
+    parts.all(|part| {
+        let equals = part.iter().position(|byte| *byte == b'=');
+        part.is_empty() || equals.is_some_and(|at| part[..at].iter().all(is_in_form_name))
+    })
+}
+
+fn is_in_form_name(byte: &u8) -> bool {
+    !byte.is_ascii_whitespace() && !byte.is_ascii_control() && !b"\"<>{}".contains(byte)
 }
 
 /// The fields of a form: strings, or arrays of strings where a name occurs more than once.

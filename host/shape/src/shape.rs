@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 use super::compare::compare;
 use super::difference::{Closed, Difference, DifferenceKind, Found};
 use super::fields::{Field, fields};
-use super::limits::DIFFERENCES_MAX;
+use super::limits::{BODY_MAX, DIFFERENCES_MAX};
 use super::node::{Budget, Merge, Node};
-use super::read::{Read, read};
+use super::read::{Read, is_form, read};
+use super::usual::is_usual;
 
 /// The form in which this version stores shapes.
-const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 /// A difference is over after so many events of this type without it,
 const QUIET_EVENTS: u64 = 20;
 /// and this time, in ms: 5 minutes.
@@ -73,6 +74,9 @@ pub struct Shape {
     others_known: bool,
     pub(crate) root: Node,
     differences: Vec<Difference>,
+    /// The last object that was compared with the shape.
+    #[serde(skip)]
+    stamp: u64,
 }
 
 // === impl Shape ===
@@ -138,8 +142,19 @@ impl Shape {
         nodes * (size_of::<Node>() + 64) + names
     }
 
-    /// Learns from one event. If the shape is known, compares it first.
+    /// Learns from one event. If the shape is known, compares it first. An event that neither differs
+    /// nor adds anything is only counted, without the counts of its places: they grow together, and
+    /// are compared with each other.
     pub fn learn(&mut self, sample: &Sample<'_>, rules: &Rules) -> Learned {
+        if self.is_usual(sample, rules) {
+            self.count(Vec::new(), sample);
+            return Learned::Counted;
+        }
+        self.learn_whole(sample, rules)
+    }
+
+    /// As `learn`, with the counts of all places.
+    pub(crate) fn learn_whole(&mut self, sample: &Sample<'_>, rules: &Rules) -> Learned {
         let (found, has_changed) = match read(sample.body, sample.content_type) {
             Read::Skipped(why) => {
                 self.skipped += 1;
@@ -152,12 +167,7 @@ impl Shape {
             }
         };
 
-        if self.events == 0 {
-            self.first_ms = sample.at_ms;
-        }
-        self.events += 1;
-        self.last_ms = self.last_ms.max(sample.at_ms);
-        let has_changed = self.add_differences(found, sample) || has_changed;
+        let has_changed = self.count(found, sample) || has_changed;
         let is_enough = self.events >= rules.min_events
             && sample.at_ms.saturating_sub(self.first_ms) >= rules.min_ms;
         if self.known_ms.is_none() && is_enough {
@@ -206,6 +216,27 @@ impl Shape {
             self.others_known |= self.others > 0;
         }
         self.root.accept_at(path);
+    }
+
+    /// Whether the body of an event has only what the known shape has.
+    pub(crate) fn is_usual(&mut self, sample: &Sample<'_>, rules: &Rules) -> bool {
+        let Sample {
+            body, content_type, ..
+        } = *sample;
+        self.is_known()
+            && body.len() <= BODY_MAX
+            && !content_type.is_some_and(is_form)
+            && is_usual(&mut self.root, body, rules.min_events, &mut self.stamp)
+    }
+
+    /// Counts an event with what is different in it. Returns whether a difference is new.
+    fn count(&mut self, found: Vec<Found>, sample: &Sample<'_>) -> bool {
+        if self.events == 0 {
+            self.first_ms = sample.at_ms;
+        }
+        self.events += 1;
+        self.last_ms = self.last_ms.max(sample.at_ms);
+        self.add_differences(found, sample)
     }
 
     fn learn_other(&mut self, what: &'static str) -> (Vec<Found>, bool) {

@@ -98,6 +98,17 @@ impl Words {
         *self = Words::Few(BTreeMap::new());
     }
 
+    /// Whether a value adds nothing: it is kept, or no value is.
+    pub(crate) fn has(&self, text: &str) -> bool {
+        match self {
+            Words::Private => true,
+            Words::Few(words) => {
+                let word = words.get(&hash(text));
+                word.is_some_and(|word| word.text.as_deref() == Some(text))
+            }
+        }
+    }
+
     /// One more value of one body.
     pub(crate) fn add(&mut self, text: &str) {
         let Words::Few(words) = self else {

@@ -390,6 +390,11 @@ impl Verifier {
         address.is_some_and(|address| ranges.iter().any(|range| range.contains(&address)))
     }
 
+    /// Whether anyone can send to the hook: it accepts every request, from every address.
+    pub fn is_open(&self) -> bool {
+        matches!(self.auth_scheme, AuthScheme::Open) && self.from_addresses.is_none()
+    }
+
     /// What each ownership check with this method requires, for the operator.
     pub fn challenge_needs(&self, method: &http::Method) -> Vec<String> {
         self.challenges

@@ -4,12 +4,15 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use landfall_model::AlarmKind;
 use landfall_model::clock::{from_ms, to_ms};
+use landfall_model::{AlarmKind, printable_start};
 use serde::{Deserialize, Serialize};
 
 use super::alarm::{Alarm, Change};
 
+/// The most characters of a sentence, and of a hint. Both can quote what a sender or a component has
+/// chosen.
+const TEXT_MAX: usize = 1_000;
 /// Notices of one hook that wait to be passed on. A further one replaces the oldest.
 const NOTICES_MAX: usize = 32;
 
@@ -34,8 +37,12 @@ pub(crate) struct Text {
 // === impl Verdict ===
 
 impl Verdict {
+    /// What is raised is bounded, and has no hidden characters, whatever it quotes.
     pub(crate) fn raised(sentence: String, hint: String) -> Verdict {
-        Verdict::Raised(Text { sentence, hint })
+        Verdict::Raised(Text {
+            sentence: printable_start(&sentence, TEXT_MAX),
+            hint: printable_start(&hint, TEXT_MAX),
+        })
     }
 }
 
@@ -206,4 +213,22 @@ fn hold(kind: AlarmKind) -> Duration {
         AlarmKind::ServerErrors => 30,
     };
     Duration::from_secs(minutes * 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_bounded_and_printable() {
+        let quoted = "\u{202e}\n".repeat(9_000);
+        let Verdict::Raised(Text { sentence, hint }) = Verdict::raised(quoted.clone(), quoted)
+        else {
+            panic!("it is raised");
+        };
+        for text in [sentence, hint] {
+            assert!(text.chars().count() <= TEXT_MAX + 1, "{text}");
+            assert!(!text.chars().any(landfall_model::is_hidden), "{text:?}");
+        }
+    }
 }

@@ -5,12 +5,14 @@ use landfall_sdk::http::{HttpError, Request, Response};
 #[cfg(not(target_arch = "wasm32"))]
 use landfall_sdk::schemars::{JsonSchema, Schema, SchemaGenerator};
 use landfall_sdk::{Event, Failure, Template, log, settings};
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// Where to call, and with what: a table, or just the URL.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(from = "Typed")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Target {
     /// All must hold; none at all means every event. The caller asks [`Target::wants`] first.
     pub when: Vec<Condition>,
@@ -22,6 +24,32 @@ pub struct Target {
     pub headers: BTreeMap<String, String>,
     /// A template; without it the event's own body is passed on, with its content type.
     pub body: Option<Template>,
+}
+
+/// Reads a target without the copy that an untagged enum needs.
+struct TargetVisitor;
+
+impl<'de> Deserialize<'de> for Target {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TargetVisitor)
+    }
+}
+
+impl<'de> Visitor<'de> for TargetVisitor {
+    type Value = Target;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a URL, or a table with url, when, method, headers and body")
+    }
+
+    fn visit_str<E: Error>(self, url: &str) -> Result<Target, E> {
+        Ok(Typed::Url(url.to_owned()).into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Target, A::Error> {
+        let table = Table::deserialize(MapAccessDeserializer::new(table))?;
+        Ok(Typed::Table(table).into())
+    }
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -36,12 +64,10 @@ impl JsonSchema for Target {
 }
 
 /// The two ways to write a target down.
+// `Deserialize` is only for the schema.
 #[settings]
 #[derive(Deserialize)]
-#[serde(
-    untagged,
-    expecting = "a target is a URL, or a table with url, when, method, headers and body"
-)]
+#[serde(untagged)]
 enum Typed {
     Url(#[schemars(extend("x-landfall" = "url", "x-landfall-method" = "POST"))] String),
     Table(Table),

@@ -27,6 +27,7 @@ async fn every_route_has_its_role() {
             "/api/v1/hooks/{hook}/forget-shape",
             "/api/v1/hooks/{hook}/pause",
             "/api/v1/hooks/{hook}/promote",
+            "/api/v1/hooks/{hook}/publish-try",
             "/api/v1/hooks/{hook}/reconcile",
             "/api/v1/hooks/{hook}/resume",
             "/api/v1/hooks/{hook}/rollback",

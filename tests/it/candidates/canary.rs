@@ -110,6 +110,33 @@ async fn failing_canaries_fail_no_request() {
     .await;
 }
 
+/// What a candidate leaves is refused, because the hook may keep no values: its attempts have failed,
+/// though the component has returned.
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_results_are_failures() {
+    for mode in ["sync", "auto"] {
+        let file = format!(
+            "mode = \"{mode}\"\n{}after = \"1s\"\n[allow]\nkv = true\ntable = [\"t\"]\n[limits]\nkv = \"0B\"\n[retry]\nattempts = 1\n",
+            canary("share = 50\n")
+        );
+        let node = with_candidate(&file, "keeps_script")
+            .serving("orders")
+            .await;
+        until_phase(&node, "canary").await;
+        let report = eventually(&format!("it is rolled back\n{}", node.log()), || async {
+            for _ in 0..20 {
+                node.post("/orders", &[], "[[\"set\",\"key\",\"value\"]]")
+                    .await;
+            }
+            let report = report(&node).await;
+            assert_ne!(report["phase"], "promoted", "{report}");
+            (report["phase"] == "rolled-back").then_some(report)
+        })
+        .await;
+        assert_eq!(report["decisions"][0]["by"], "rule", "{report}");
+    }
+}
+
 /// A restart forgets nothing, and neither does a directory without the promoted file.
 #[tokio::test(flavor = "multi_thread")]
 async fn good_canaries_are_promoted() {
@@ -131,12 +158,17 @@ async fn good_canaries_are_promoted() {
         "{waits}"
     );
 
-    // A step of the clock promotes nothing. Only a restart counts by the time of day.
+    // A step of the clock promotes nothing, and neither does a restart after it.
     clock.advance(61).await;
     until_run(&node, 40).await;
     let waits = report(&node).await;
     assert_eq!(waits["phase"], "canary", "{waits}");
     let node = node.killed().serving("orders").await;
+    until_run(&node, 20).await;
+    let waits = report(&node).await;
+    assert_eq!(waits["phase"], "canary", "{waits}");
+
+    node.put("orders.toml", canary("share = 50\nafter = \"1s\"\n"));
     let promoted = until_promoted(&node, &node).await;
     assert_eq!(promoted["decisions"][0]["by"], "rule", "{promoted}");
     until_reply(&node, "two").await;
@@ -168,8 +200,9 @@ async fn a_new_file_ends_a_promotion() {
         .serving("orders")
         .await;
     until_phase(&node, "canary").await;
-    order(&node, "promote").await;
-    until_reply(&node, "two").await;
+    let promoted = order(&node, "promote").await;
+    assert_eq!(promoted["serving"], promoted["digest"], "{promoted}");
+    all_reply(&node, 20, "two").await;
     node.put("orders.wasm", std::fs::read(bundled("echo")).unwrap());
     eventually("the new file serves", || async {
         let (status, reply) = node.post("/orders", &[], "{}").await;
@@ -205,6 +238,33 @@ async fn only_new_files_are_tried_again() {
     until_phase(&node, "promoted").await;
     until_reply(&node, "two").await;
     assert_eq!(report(&node).await["candidate_runs"]["runs"], 0);
+}
+
+/// A panic of the host in an attempt of the candidate counts as its failure, also if a caller waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn panics_roll_back_in_every_mode() {
+    for mode in ["sync", "async"] {
+        let file = format!("mode = \"{mode}\"\n{}", canary("share = 50\n"));
+        let node = with_candidate(&file, "answers_two")
+            .env("FAILPOINTS", "candidate-runs=panic")
+            .serving("orders")
+            .await;
+        until_phase(&node, "canary").await;
+        eventually("the candidate is rolled back", || async {
+            for _ in 0..20 {
+                node.post("/orders", &[], "{}").await;
+            }
+            let report = report(&node).await;
+            (report["phase"] == "rolled-back").then_some(())
+        })
+        .await;
+        let metrics = node.metrics().await;
+        let series = "landfall_candidate_attempts_total{hook=\"orders\",outcome=\"host-fault\"}";
+        assert!(metrics.contains(series), "{mode}: {metrics}");
+        // Mode async answers 202 without a reply.
+        let (status, _) = node.post("/orders", &[], "{}").await;
+        assert!((200..300).contains(&status), "{mode}: {status}");
+    }
 }
 
 /// Attempts that failed on the candidate are run by the serving version.

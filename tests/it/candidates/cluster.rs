@@ -45,10 +45,14 @@ async fn nodes_follow_one_decision() {
         (runs("candidate_runs") >= 20 && runs("serving_runs") >= 20).then_some(())
     })
     .await;
-    // Only a start counts by the time of day.
+    // The time of day promotes nothing, also not after a start.
     let first = one.killed();
     clock.advance(61).await;
     let one = first.serving("orders").await;
+    until_phase(&one, "canary").await;
+    let soon = canary("share = 50\nafter = \"1s\"\n");
+    one.put("orders.toml", &soon);
+    two.put("orders.toml", &soon);
     until_promoted(&one, &two).await;
     for node in [&one, &two] {
         until_phase(node, "promoted").await;
@@ -66,4 +70,51 @@ async fn nodes_follow_one_decision() {
         until_all(node, "one").await;
     }
     until_phase(&one, "rolled-back").await;
+}
+
+/// A trial goes on while one node has the candidate, and ends when none has it.
+#[tokio::test(flavor = "multi_thread")]
+async fn removed_means_on_all_nodes() {
+    let Some(server) = Postgres::shared() else {
+        return;
+    };
+    let file = canary("share = 50\n");
+    let fresh = with_candidate(&file, "answers_two").env("LANDFALL_LEDGER_URL", &server.database());
+    let (first, second) = (fresh.copy(), fresh.copy());
+    let (one, two) = tokio::join!(first.serving("orders"), second.serving("orders"));
+    for node in [&one, &two] {
+        until_phase(node, "canary").await;
+    }
+    let digest = super::report(&two).await["digest"].clone();
+
+    one.put("orders.toml", super::OPEN);
+    until_phase(&one, "none").await;
+    until_all(&one, "one").await;
+    assert_eq!(super::report(&two).await["phase"], "canary");
+    until_reply(&two, "two").await;
+
+    two.put("orders.toml", super::OPEN);
+    until_phase(&two, "none").await;
+    let ended = |line: &serde_json::Value| {
+        line["digest"] == digest
+            && line["message"] == "no node has the candidate any more: its trial has ended"
+    };
+    eventually("a node has ended the trial", || async {
+        let logs = [one.log(), two.log()].concat();
+        let lines = logs
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        lines.into_iter().any(|line| ended(&line)).then_some(())
+    })
+    .await;
+
+    // A later trial is a new one.
+    let before = super::report(&one).await["decisions"].clone();
+    one.put("orders.toml", &file);
+    eventually("a new trial has begun", || async {
+        let report = super::report(&one).await;
+        let is_new = report["decisions"] != before;
+        (is_new && report["decisions"][0]["decision"] == "started").then_some(())
+    })
+    .await;
 }

@@ -93,3 +93,68 @@ async fn shadows_have_no_effects() {
         "{metrics}"
     );
 }
+
+/// A candidate that never ends has its limit, and other hooks' shadows do not wait for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn endless_shadows_block_no_other() {
+    let file = format!("deadline = \"1s\"\n{OPEN}{SHADOW}");
+    let endless = file.replace("new.wasm", "endless.wasm");
+    let node = with_candidate(&file, "answers_two")
+        .hook("stuck", &guest("answers_one"), &endless)
+        .file("endless.wasm", component("loops"))
+        .serving(HOOK)
+        .await;
+    node.until("stuck", "serving").await;
+    let stuck = async || node.ask("/api/v1/hooks/stuck/candidate").await["shadow"].clone();
+    eventually("the endless candidate is tried", || async {
+        stuck().await.is_object().then_some(())
+    })
+    .await;
+    for _ in 0..5 {
+        assert_eq!(node.post("/stuck", &[], "{}").await, (200, "one".into()));
+    }
+
+    until_phase(&node, "shadow").await;
+    let found = until_repeated(&node, "{}").await;
+    assert_eq!(
+        found["shadow"]["kinds"]["reply"], found["shadow"]["runs"],
+        "{found}"
+    );
+
+    // It is ended, counts as slow or as dropped, and the others of its hook are dropped.
+    eventually("the endless run is ended", || async {
+        (stuck().await["dropped"].as_u64()? >= 4).then_some(())
+    })
+    .await;
+    node.until_log("a shadow run has used up its limit").await;
+    assert_eq!(node.post("/stuck", &[], "{}").await, (200, "one".into()));
+}
+
+/// An attempt whose recording was cut is counted. It does not run until its limit, which would end the
+/// repetitions for minutes.
+#[tokio::test(flavor = "multi_thread")]
+async fn cut_recordings_pause_no_shadow() {
+    let receiver = Receiver::start().await;
+    receiver.say(&"x".repeat(300 << 10));
+    let url = receiver.url("/");
+    let file = format!("{OPEN}{SHADOW}[settings]\nurl = \"{url}\"\n[allow]\nhttp = [\"{url}\"]\n");
+    let same = landfall_tests::with_manifest(&component("calls"), "version = \"2.0.0\"\n");
+    let node = Setup::new()
+        .hook(HOOK, &guest("calls"), &file)
+        .file("new.wasm", same)
+        .serving(HOOK)
+        .await;
+    until_phase(&node, "shadow").await;
+    let found = eventually("several attempts were repeated", || async {
+        node.post("/orders", &[], "{}").await;
+        let report = report(&node).await;
+        (report["shadow"]["truncated"].as_u64()? >= 3).then_some(report)
+    })
+    .await;
+    let shadow = &found["shadow"];
+    assert_eq!(
+        (&shadow["truncated"], &shadow["dropped"]),
+        (&shadow["runs"], &json!(0)),
+        "{found}"
+    );
+}

@@ -269,10 +269,8 @@ pub(super) async fn forged_messages_do_not_run(backend: Backend) {
         .killed()
         .env("LANDFALL_QUEUE_ACCEPT_UNSEALED_UNTIL", &until);
     let node = serving(&backend, setup, "store").await;
-    assert!(
-        node.log()
-            .contains(&format!("until {until} a message without a MAC runs too"))
-    );
+    node.until_log(&format!("until {until} a message without a MAC runs too"))
+        .await;
     backend
         .publish(&node, "store", &envelope("store", "{\"n\":6}", None))
         .await;

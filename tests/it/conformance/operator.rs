@@ -2,7 +2,7 @@
 
 use landfall_tests::backend::Backend;
 use landfall_tests::{Node, Setup, bundled, event_id, eventually, guest};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{OPEN, STORE, serving};
 
@@ -211,6 +211,7 @@ pub(super) async fn purge_removes_a_gone_hook(backend: Backend) {
         );
     }
     node.until_states("store", &["done", "done"]).await;
+    let report = publish_try(&node, "store", &[]).await;
     let of_hook = json!({ "hook": "store" });
     let refused = node.order("/api/v1/purge", of_hook.clone()).await;
     assert!(
@@ -251,6 +252,30 @@ pub(super) async fn purge_removes_a_gone_hook(backend: Backend) {
         .await;
     let said = unknown["error"].as_str().unwrap();
     assert!(said.contains("there is no hook `store`"), "{unknown}");
+    let answer = node.admin_get(&report).send().await.unwrap();
+    assert_eq!(answer.status(), 404);
+}
+
+/// Publishes a report of `landfall try` with a sample of each of these events. Its path.
+async fn publish_try(node: &Node, hook: &str, events: &[&str]) -> String {
+    let group = |event: &&str| {
+        json!({
+            "kind": "reply", "place": "body", "attempts": 1, "allowed": false, "follows": false,
+            "sample": {
+                "event": event, "delivery": 1, "attempt": 1, "masked": false, "recorded": "1", "found": format!("of {event}"),
+            },
+        })
+    };
+    let groups: Vec<Value> = events.iter().map(group).collect();
+    let report = json!({
+        "hook": hook, "component": "next.wasm", "digest": "0a".repeat(32), "attempts": 1, "same": 0, "allowed": 0,
+        "differs": 1, "unanswered": 0, "truncated": 0, "not_run": {}, "groups": groups,
+    });
+    let path = format!("/api/v1/hooks/{hook}/publish-try");
+    let published = node.order(&path, report).await;
+    assert_eq!(published["groups"], events.len(), "{published}");
+    let id = published["id"].as_str().unwrap();
+    format!("/api/v1/hooks/{hook}/tries/{id}")
 }
 
 pub(super) async fn erased_events_keep_their_fact(backend: Backend) {
@@ -258,16 +283,20 @@ pub(super) async fn erased_events_keep_their_fact(backend: Backend) {
     let setup = Setup::new().hook("store", &bundled("store"), &file);
     let node = serving(&backend, setup, "store").await;
     let gone = event_id(&node.deliver("/store", &[], "{\"n\":1}").await);
-    node.deliver("/store", &[], "{\"n\":2}").await;
+    let kept = event_id(&node.deliver("/store", &[], "{\"n\":2}").await);
     node.until_states("store", &["done", "done"]).await;
+    let report = publish_try(&node, "store", &[&gone, &kept]).await;
 
     let order = json!({ "events": [gone] });
     let erased = node.order("/api/v1/erase", order.clone()).await;
     assert_eq!(
-        (&erased["events"], &erased["rows"]),
-        (&json!(1), &json!(1)),
+        (&erased["events"], &erased["rows"], &erased["values"]),
+        (&json!(1), &json!(1), &json!(0)),
         "{erased}"
     );
+    let left = node.ask(&report).await;
+    assert_eq!(left["groups"].as_array().unwrap().len(), 1, "{left}");
+    assert_eq!(left["groups"][0]["sample"]["event"], kept, "{left}");
     assert!(erased["files"].is_string(), "{erased}");
     assert_eq!(
         node.order("/api/v1/erase", order.clone()).await["before"],
@@ -298,4 +327,8 @@ pub(super) async fn encrypted_events_run_and_are_found(backend: Backend) {
         shown["attempts"][0]["record"]["component"].is_string(),
         "{shown}"
     );
+    let report = publish_try(&node, "store", &[&event]).await;
+    let report = node.ask(&report).await;
+    let found = &report["groups"][0]["sample"]["found"];
+    assert_eq!(*found, format!("of {event}"), "{report}");
 }

@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 
-use landfall_tests::ports::free_port;
+use landfall_tests::ports::{free_port, listener};
 use landfall_tests::{Language, Node, Receiver, Setup, contract_cases, eventually, fixture, sign};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 const SECRET: &str = "a secret of the test";
 const QUICK: &str = "backoff = { first = \"50ms\", factor = 1.0, max = \"50ms\", jitter = 0.0 }\n";
@@ -270,7 +270,7 @@ async fn post_json(node: &Node, hook: &str, case: Value) -> (u16, Value) {
 
 /// A server that breaks off at `/breaks`, never answers at `/silent`, never ends its answer at `/endless`, and has no TLS.
 async fn misbehaving_peer() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let listener = listener();
     let address = listener.local_addr().expect("bound");
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use landfall_tests::component;
+use landfall_tests::ports::listener;
 use landfall_tests::registry::Registry;
 use serde_json::{Value, json};
 
@@ -243,7 +244,7 @@ struct StandIn {
 }
 
 async fn stand_in(manifest: &Value, blob: &[u8]) -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = listener();
     let host = listener.local_addr().unwrap().to_string();
     let state = Arc::new(StandIn {
         manifest: manifest.to_string(),

@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use landfall_tests::component;
+use landfall_tests::ports::listener;
 
 use super::{Desk, digest};
 
@@ -20,7 +21,7 @@ struct Files {
 }
 
 async fn serve(files: &[(&'static str, &[u8])]) -> (String, Arc<AtomicUsize>) {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = listener();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let count = Arc::new(AtomicUsize::new(0));
     let state = Files {

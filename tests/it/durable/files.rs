@@ -80,11 +80,12 @@ async fn flipped_bits_are_never_run() {
             }
         };
         let Some(all) = all else {
-            assert!(
-                node.log().contains("corrupt") || node.log().contains("damaged"),
-                "{what}: stuck\n{}",
-                node.log()
-            );
+            // The last lines of a node that has ended may still be on their way.
+            eventually(&format!("{what}: stuck\n{}", node.log()), || async {
+                let log = node.log();
+                (log.contains("corrupt") || log.contains("damaged")).then_some(())
+            })
+            .await;
             flagged += 1;
             continue;
         };
@@ -223,12 +224,8 @@ async fn removed_ledger_files_end_the_node() {
         } else {
             "was removed"
         };
-        assert!(
-            node.log()
-                .contains(&format!("{name} {why} while the node was running")),
-            "{}",
-            node.log()
-        );
+        node.until_log(&format!("{name} {why} while the node was running"))
+            .await;
 
         let stopped = node.killed();
         std::fs::rename(&aside, stopped.data().join(name)).unwrap();

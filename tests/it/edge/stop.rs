@@ -48,6 +48,32 @@ async fn hang_ups_do_not_end_handlers() {
         .await;
 }
 
+/// On HTTP/2 a node hears at once that a caller has hung up, and drops the request.
+#[tokio::test]
+async fn reset_streams_do_not_end_handlers() {
+    let (receiver, setup) = held().await;
+    let mut node = setup.arg("--http2").serving("slow").await;
+    let client = reqwest::Client::builder().http2_prior_knowledge();
+    let request = client.build().unwrap().post(node.url("/slow")).body("{}");
+    let caller = tokio::spawn(request.send());
+    receiver.until_called(1).await;
+    caller.abort();
+    let hung_up = r#"landfall_requests_total{hook="slow",outcome="hung-up",status_class="none"} 1"#;
+    eventually("the caller is gone", || async {
+        node.metrics().await.contains(hung_up).then_some(())
+    })
+    .await;
+
+    // The attempt still has the permit of its hook, and a stop waits for it.
+    assert_eq!(node.post("/slow", &[], "{}").await.0, 503);
+    node.terminate();
+    node.until_log("asked to stop").await;
+    receiver.release();
+    node.logged("the attempt ends well", |line| line["outcome"] == "done")
+        .await;
+    assert!(node.ended().await.success());
+}
+
 #[tokio::test]
 async fn sigterm_drains_and_accepts_nothing_new() {
     let (receiver, setup) = held().await;

@@ -137,7 +137,13 @@ async fn kills_lose_no_debounced_event() {
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_lose_no_event_of_both() {
     let tables = "[debounce]\nkey = { json = \"/n\" }\nwait = \"50ms\"\n[batch]\ncount = 4\ntime = \"200ms\"\n";
-    for point in ["group-closed", "claimed", "after-run"] {
+    for point in [
+        "ledger-after-commit",
+        "group-closed",
+        "claimed",
+        "after-run",
+        "before-end",
+    ] {
         let (node, all, _) = run(tables, point).await;
         let expected: Vec<u64> = (0..EVENTS).collect();
         assert_eq!(seen(&node).await, expected, "{point}\n{}", node.log());

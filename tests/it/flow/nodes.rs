@@ -1,9 +1,12 @@
 //! Several nodes over one database, and nodes with a broker.
 
 use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
 
 use landfall_tests::{Postgres, Setup, bundled, eventually, landfall};
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use super::{OPEN, STORE, seen, send, setup, until_ended};
 
@@ -56,6 +59,86 @@ async fn nodes_debounce_together() {
     assert_eq!(seen(&one).await.len(), 2);
 }
 
+/// In a rolling upgrade, nodes of versions before ledger version 11 claim the first event of a batch, and run only that.
+#[tokio::test(flavor = "multi_thread")]
+async fn older_nodes_end_one_event_of_a_batch() {
+    let Some(server) = Postgres::shared() else {
+        return;
+    };
+    let url = server.database();
+    let database = url.rsplit('/').next().unwrap();
+    let node = setup("[batch]\ncount = 3\ntime = \"1h\"\n")
+        .env("LANDFALL_LEDGER_URL", &url)
+        .serving("in")
+        .await;
+    node.order("/api/v1/hooks/in/pause", json!({})).await;
+    send(&node, 0..3).await;
+    node.until_states("in", &["pending", "waiting", "waiting"])
+        .await;
+
+    // They know no state of an event that waits.
+    let state = "SET search_path = landfall;
+        SELECT DISTINCT l.state FROM deliveries d, latest(d.event) l WHERE d.state = -1";
+    assert_eq!(server.sql(database, state).lines().last(), Some("0"));
+    let run = "SET search_path = landfall;
+        UPDATE deliveries SET state = 1, attempt = 1, owner = gen_random_uuid(), lease_until = now_ms() + 60000 WHERE state = 0;
+        SELECT finish(id, attempt, 2, 0, NULL, 1, 1, 'done', '', NULL, '{}') FROM deliveries WHERE state = 1";
+    server.sql(database, run);
+    node.order("/api/v1/hooks/in/resume", json!({})).await;
+    node.until_states("in", &["done"; 3]).await;
+    assert_eq!(seen(&node).await, [1, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_close_groups_without_deadlocks() {
+    let Some(server) = Postgres::shared() else {
+        return;
+    };
+    let url = server.database();
+    let database = url.rsplit('/').next().unwrap();
+    let dedup = "[dedup]\nid = { header = \"Id\" }\n";
+    let tables = "[debounce]\nkey = { json = \"/key\" }\nwait = \"10ms\"\n";
+    let batch = "[batch]\ncount = 5\ntime = \"50ms\"\n";
+    let of = |batch: &str| {
+        format!("order_by = {{ json = \"/order\" }}\n{OPEN}{STORE}{dedup}{tables}{batch}")
+    };
+    let fresh = Setup::new()
+        .hook("in", &bundled("store"), &of(""))
+        .hook("batched", &bundled("store"), &of(batch))
+        .env("LANDFALL_LEDGER_URL", &url);
+    let (one, two) = tokio::join!(fresh.copy().serving("in"), fresh.copy().serving("in"));
+
+    // Two of five events have no key, and do not wait for others.
+    let nodes = [Arc::new(one), Arc::new(two)];
+    let mut senders = JoinSet::new();
+    for sender in 0..24 {
+        let node = nodes[sender as usize % 2].clone();
+        senders.spawn(async move {
+            for n in (0..40_u64).map(|n| n * 24 + sender) {
+                let key = format!(",\"key\":\"k{}\"", n % 97);
+                let key = if n % 5 < 2 { "" } else { &*key };
+                let body = format!("{{\"n\":{n},\"order\":\"o{}\"{key}}}", n * 7 % 23);
+                for hook in ["/in", "/batched"] {
+                    let id = n.to_string();
+                    let answer = node.deliver(hook, &[("id", &id)], body.clone()).await;
+                    assert_eq!(answer.0, 202, "{answer:?}");
+                }
+            }
+        });
+    }
+    senders.join_all().await;
+    eventually("no delivery waits or runs", || async {
+        let open = "SELECT count(*) FROM landfall.deliveries WHERE state < 2";
+        (server.sql(database, open).trim() == "0").then_some(())
+    })
+    .await;
+    // The server's counts are a little late.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let asked = format!("SELECT deadlocks FROM pg_stat_database WHERE datname = '{database}'");
+    let deadlocks: u32 = server.sql(database, &asked).parse().unwrap();
+    assert!(deadlocks < 3, "{deadlocks} deadlocks");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_nodes_lose_no_batch() {
     let Some(server) = Postgres::shared() else {
@@ -100,6 +183,58 @@ async fn waiting_events_are_freed() {
     let expected = ["done", "done", "done", "done", "done", "waiting"];
     node.until_states("in", &expected).await;
     assert_eq!(seen(&node).await, [0, 1, 2, 3, 4]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unheld_events_are_not_debounced() {
+    let Some(server) = Postgres::shared() else {
+        return;
+    };
+    let url = server.database();
+    let database = url.rsplit('/').next().unwrap();
+    let node = setup("[debounce]\nkey = { json = \"/key\" }\nwait = \"1h\"\n")
+        .env("LANDFALL_LEDGER_URL", &url)
+        .serving("in")
+        .await;
+    let many = "SET search_path = landfall;
+        INSERT INTO held (hook, step, key, first, current, since, due, members, bytes)
+        SELECT 'in', 1, convert_to('other' || n, 'UTF8'), -n, -n, now_ms(), now_ms() + 3600000, 1, 0 FROM generate_series(1, 10000) n";
+    server.sql(database, many);
+    send(&node, [0]).await;
+    node.until_states("in", &["done"]).await;
+    let metrics = node.metrics().await;
+    let unheld = "landfall_flow_total{hook=\"in\",step=\"unheld\"} 1";
+    assert!(metrics.contains(unheld), "{metrics}");
+    assert!(!metrics.contains("step=\"debounced\""), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_groups_are_reported() {
+    let Some(server) = Postgres::shared() else {
+        return;
+    };
+    let url = server.database();
+    let database = url.rsplit('/').next().unwrap();
+    let node = setup("[debounce]\nkey = { json = \"/key\" }\nwait = \"10ms\"\n")
+        .env("LANDFALL_LEDGER_URL", &url)
+        .serving("in")
+        .await;
+    node.order("/api/v1/hooks/in/pause", json!({})).await;
+    send(&node, [0, 1]).await;
+    let damage =
+        "UPDATE landfall.held SET batch_key = '\\x00' WHERE key = convert_to('k0', 'UTF8')";
+    server.sql(database, damage);
+    node.order("/api/v1/hooks/in/resume", json!({})).await;
+
+    // The repair runs at once, and frees the event of the damaged group.
+    node.until_states("in", &["done", "done"]).await;
+    assert_eq!(seen(&node).await, [0, 1]);
+    node.until_log("rows of open groups are damaged").await;
+    let metrics = node.metrics().await;
+    for step in ["damaged", "stranded"] {
+        let counted = format!("landfall_flow_total{{hook=\"in\",step=\"{step}\"}} 1");
+        assert!(metrics.contains(&counted), "{metrics}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,7 +14,7 @@ pub(super) const MAY_DEPEND_ON: [(&str, &[&str]); 25] = [
     ("metrics", &["model"]),
     ("watch", &["model"]),
     ("candidate", &["model"]),
-    ("shape", &[]),
+    ("shape", &["model"]),
     ("config", &["model"]),
     ("verify", &["model"]),
     ("egress", &["model"]),

@@ -29,7 +29,7 @@ fn request(node: &Node) -> reqwest::RequestBuilder {
 }
 
 fn request_of(node: &Node, content_type: &str) -> reqwest::RequestBuilder {
-    node.client
+    node.admin_client
         .post(format!("http://{}/mcp", node.admin))
         .bearer_auth(READ_TOKEN)
         .header("content-type", content_type)
@@ -77,7 +77,10 @@ async fn broken_requests_are_refused() {
     let url = format!("http://{}/mcp", node.admin);
     for method in ["GET", "DELETE", "PUT"] {
         let method = method.parse().unwrap();
-        let request = node.client.request(method, &url).bearer_auth(READ_TOKEN);
+        let request = node
+            .admin_client
+            .request(method, &url)
+            .bearer_auth(READ_TOKEN);
         assert_eq!(status(request).await, 405);
     }
 
@@ -90,8 +93,25 @@ async fn broken_requests_are_refused() {
     let answer: Value = answer.json().await.expect("JSON");
     let why = answer["error"]["message"].as_str().unwrap();
     assert!(why.contains("erase\\u{202e}"), "{why}");
-    let long = json!({ "jsonrpc": "2.0", "id": 1, "method": "x".repeat(100_000) });
-    assert_eq!(status(request(&node).body(long.to_string())).await, 200);
+    let method = format!("\u{202e}{}", "x".repeat(100_000));
+    let long = json!({ "jsonrpc": "2.0", "id": 1, "method": method });
+    let answer = request(&node).body(long.to_string()).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let answer: Value = answer.json().await.expect("JSON");
+    assert_eq!(answer["error"]["code"], -32601, "{answer}");
+    let why = answer["error"]["message"].as_str().unwrap();
+    assert!(why.starts_with("there is no method `\\u{202e}xxx"), "{why}");
+    assert!(why.len() < 300, "{why}");
+    let unreadable =
+        json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": 7 } });
+    let answer = request(&node)
+        .body(unreadable.to_string())
+        .send()
+        .await
+        .unwrap();
+    let answer: Value = answer.json().await.expect("JSON");
+    let why = answer["error"]["message"].as_str().unwrap_or_default();
+    assert!(why.contains("parameters of `tools/call`"), "{answer}");
     assert_eq!(
         status(request(&node).body(hooks_call(1).to_string())).await,
         200
@@ -114,9 +134,9 @@ async fn foreign_senders_are_refused() {
         assert_eq!(status(request).await, expected, "{header}");
     }
     let url = format!("http://{}/mcp", node.admin);
-    let open = node.client.post(&url).body(body.clone());
+    let open = node.admin_client.post(&url).body(body.clone());
     assert_eq!(status(open).await, 401);
-    let wrong = node.client.post(&url).bearer_auth("wrong").body(body);
+    let wrong = node.admin_client.post(&url).bearer_auth("wrong").body(body);
     assert_eq!(status(wrong).await, 401);
 
     let entries = node.ask("/api/v1/audit").await["entries"].clone();

@@ -139,6 +139,12 @@ async fn wrong_calls_say_what_to_do() {
             { "name": "pause", "arguments": { "hook": "nope" } },
             { "name": "send_sample", "arguments": { "hook": "nope" } },
             { "name": "check_hook_file", "arguments": { "hook": "../etc", "text": "" } },
+            { "name": "show", "arguments": { "event": "" } },
+            { "name": "show", "arguments": { "event": ".." } },
+            { "name": "hooks", "arguments": { "limit": 0 } },
+            { "name": "hooks", "arguments": { "limit": "all" } },
+            { "name": "retry", "arguments": { "events": [done], "since": "1h" } },
+            { "name": "inspect", "arguments": { "hook": "fail" } },
         ]);
         let seen = call(&node, way, &node.admin_token(), &calls);
         let said: Vec<String> = (0..calls.as_array().unwrap().len())
@@ -159,6 +165,12 @@ async fn wrong_calls_say_what_to_do() {
             "no hook has this name",
             "no hook has this name",
             "cannot name a hook",
+            "`event` is empty",
+            "`event` is no id",
+            "`limit` is not above zero",
+            "`limit`: invalid type",
+            "`since` is for the deliveries",
+            "did you mean `fails`?",
         ]
         .into_iter()
         .enumerate()
@@ -218,6 +230,7 @@ async fn secrets_never_appear() {
         .hook("signed", &guest("inspect_event"), signed)
         .serving("token")
         .await;
+    node.until("signed", "serving").await;
     let body = format!("{{\"auth\":\"{CANARY}\",\"n\":1}}");
     let headers = [
         ("authorization", CANARY),

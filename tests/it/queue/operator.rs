@@ -151,6 +151,7 @@ async fn pauses_and_rates_outlive_restarts() {
     node.settle().await;
     node.until_states("store", &["pending"]).await;
     assert_eq!(node.hook("store").await.unwrap()["paused"], true);
+    assert_eq!(node.deliveries("store").await[0]["waits_for"], "resume");
     node.order("/api/v1/hooks/store/resume", json!({})).await;
     node.until_states("store", &["done"]).await;
     assert_eq!(

@@ -10,11 +10,30 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Response, StatusCode, Uri};
 use landfall_tests::eventually;
+use landfall_tests::ports::listener;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 /// Entries of a page.
 const PAGE: usize = 4;
+/// GitHub's lists of deliveries: of the hook of a repository, and of an app.
+const DELIVERIES: [&str; 2] = [
+    "/repos/octo/site/hooks/42/deliveries",
+    "/app/hook/deliveries",
+];
+
+/// What a call asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// GitHub's list of deliveries.
+    Deliveries,
+    /// The content of one of GitHub's deliveries.
+    Delivery(u64),
+    /// Stripe's list of events.
+    Events,
+    /// Shopify's list of orders.
+    Orders,
+}
 
 /// A list that does not end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,12 +101,32 @@ pub(crate) struct Provider {
     address: SocketAddr,
 }
 
+// === impl Asked ===
+
+impl Asked {
+    /// None: the APIs have no such path.
+    fn at(path: &str) -> Option<Asked> {
+        if path == "/v1/events" {
+            return Some(Asked::Events);
+        }
+        if path.ends_with("/orders.json") {
+            return Some(Asked::Orders);
+        }
+
+        let rest = DELIVERIES.iter().find_map(|list| path.strip_prefix(list))?;
+        if rest.is_empty() {
+            return Some(Asked::Deliveries);
+        }
+        rest.strip_prefix('/')?.parse().ok().map(Asked::Delivery)
+    }
+}
+
 // === impl Provider ===
 
 impl Provider {
     /// Listens on a free loopback port. Its lists are empty.
     pub(crate) async fn start() -> Provider {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = listener();
         let provider = Provider {
             told: Arc::default(),
             is_held: watch::Sender::new(true),
@@ -193,10 +232,14 @@ impl Provider {
 }
 
 async fn answer(State(provider): State<Provider>, uri: Uri, headers: HeaderMap) -> Response<Body> {
+    let Some(asked) = Asked::at(uri.path()) else {
+        return not_found();
+    };
     let credential = headers
         .get("authorization")
-        .or(headers.get("x-shopify-access-token"));
-    let credential = credential.map(|value| value.to_str().unwrap().to_owned());
+        .or(headers.get("x-shopify-access-token"))
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
     let whole = uri.to_string();
     let query: BTreeMap<String, String> = uri
         .query()
@@ -215,30 +258,30 @@ async fn answer(State(provider): State<Provider>, uri: Uri, headers: HeaderMap) 
         }
     }
 
-    let is_content = uri.path().contains("/deliveries/");
     let odd = {
         let told = provider.told.lock().unwrap();
-        let is_other = |id: u64| !uri.path().ends_with(&format!("/{id}"));
-        if !is_content {
-            told.odd_list.clone()
-        } else if told.odd_delivery.is_some_and(is_other) {
-            None
-        } else {
-            told.odd_content.clone()
+        match asked {
+            Asked::Delivery(id) if told.odd_delivery.is_some_and(|odd| odd != id) => None,
+            Asked::Delivery(_) => told.odd_content.clone(),
+            Asked::Deliveries | Asked::Events | Asked::Orders => told.odd_list.clone(),
         }
     };
     if let Some(odd) = odd {
         return odd_answer(odd);
     }
 
-    match uri.path() {
-        "/repos/octo/site/hooks/42/deliveries" | "/app/hook/deliveries" => {
-            page_of_github(&provider, &whole, &query).await
-        }
-        "/v1/events" => page_of_stripe(&provider, whole, &query),
-        path if path.ends_with("/orders.json") => page_of_shopify(&provider, whole, &query),
-        path => content_of_github(&provider, path),
-    }
+    let answer = match asked {
+        Asked::Deliveries => page_of_github(&provider, &whole, &query).await,
+        Asked::Delivery(id) => content_of_github(&provider, id),
+        Asked::Events => page_of_stripe(&provider, whole, &query),
+        Asked::Orders => page_of_shopify(&provider, whole, &query),
+    };
+    answer.unwrap_or_else(not_found)
+}
+
+fn not_found() -> Response<Body> {
+    let builder = Response::builder().status(StatusCode::NOT_FOUND);
+    builder.body(Body::empty()).unwrap()
 }
 
 fn odd_answer(odd: Odd) -> Response<Body> {
@@ -280,14 +323,20 @@ fn cut<T: Clone>(all: &[T], from: usize) -> (Vec<T>, Option<usize>) {
     (all[from..to].to_vec(), (to < all.len()).then_some(to))
 }
 
+/// The place that a cursor names, or the first; none if it names none.
+fn place(cursor: Option<&String>) -> Option<usize> {
+    match cursor {
+        Some(cursor) => cursor.trim_start_matches("v1_").parse().ok(),
+        None => Some(0),
+    }
+}
+
 async fn page_of_github(
     provider: &Provider,
     whole: &str,
     query: &BTreeMap<String, String>,
-) -> Response<Body> {
-    let from = query.get("cursor").map_or(0, |cursor| {
-        cursor.trim_start_matches("v1_").parse().unwrap()
-    });
+) -> Option<Response<Body>> {
+    let from = place(query.get("cursor"))?;
     let is_held = {
         let mut told = provider.told.lock().unwrap();
         told.lists.push(whole.to_owned());
@@ -331,60 +380,53 @@ async fn page_of_github(
             "https://api.github.com/repositories/1/hooks/42/deliveries?per_page=4&cursor=v1_{next}"
         )
     });
-    ok(&items.into(), url)
+    Some(ok(&items.into(), url))
 }
 
-fn content_of_github(provider: &Provider, path: &str) -> Response<Body> {
+fn content_of_github(provider: &Provider, id: u64) -> Option<Response<Body>> {
     let mut told = provider.told.lock().unwrap();
-    let id: u64 = path.rsplit('/').next().unwrap().parse().unwrap();
-    let found = told.deliveries.iter().find(|one| one.id == id).cloned();
-    let one = found.unwrap_or_else(|| panic!("{path}"));
+    let one = told.deliveries.iter().find(|one| one.id == id).cloned()?;
     told.contents += 1;
+    drop(told);
     let payload: Value = serde_json::from_str(&one.body).unwrap();
     let headers = json!({ "X-GitHub-Delivery": one.guid, "X-GitHub-Hook-ID": "42", "X-GitHub-Event": "push",
         "X-Hub-Signature-256": "sha256=0", "content-type": "application/json", "User-Agent": "GitHub-Hookshot/b8c71d8" });
-    ok(
-        &json!({ "id": id, "guid": one.guid, "delivered_at": one.at, "status_code": one.code, "event": "push",
-            "request": { "headers": headers, "payload": payload }, "response": { "headers": {}, "payload": null } }),
-        None,
-    )
+    let content = json!({ "id": id, "guid": one.guid, "delivered_at": one.at, "status_code": one.code, "event": "push",
+        "request": { "headers": headers, "payload": payload }, "response": { "headers": {}, "payload": null } });
+    Some(ok(&content, None))
 }
 
 fn page_of_stripe(
     provider: &Provider,
     whole: String,
     query: &BTreeMap<String, String>,
-) -> Response<Body> {
+) -> Option<Response<Body>> {
     let mut told = provider.told.lock().unwrap();
-    told.lists.push(whole);
     let newest_first: Vec<Value> = told.events.iter().rev().cloned().collect();
-    let from = query.get("starting_after").map_or(0, |id| {
-        let last = newest_first.iter().position(|event| event["id"] == *id);
-        last.unwrap() + 1
-    });
+    let from = match query.get("starting_after") {
+        Some(id) => 1 + newest_first.iter().position(|event| event["id"] == *id)?,
+        None => 0,
+    };
+    told.lists.push(whole);
     let (part, next) = cut(&newest_first, from);
     let has_more = next.is_some();
-    ok(
-        &json!({ "object": "list", "url": "/v1/events", "has_more": has_more, "data": part }),
-        None,
-    )
+    let page = json!({ "object": "list", "url": "/v1/events", "has_more": has_more, "data": part });
+    Some(ok(&page, None))
 }
 
 fn page_of_shopify(
     provider: &Provider,
     whole: String,
     query: &BTreeMap<String, String>,
-) -> Response<Body> {
+) -> Option<Response<Body>> {
+    let from = place(query.get("page_info"))?;
     let mut told = provider.told.lock().unwrap();
     told.lists.push(whole);
-    let from = query
-        .get("page_info")
-        .map_or(0, |cursor| cursor.parse().unwrap());
     let (part, next) = cut(&told.orders, from);
     let url = next.map(|next| {
         format!(
             "https://lamps.myshopify.com/admin/api/2026-07/orders.json?limit=4&page_info={next}"
         )
     });
-    ok(&json!({ "orders": part }), url)
+    Some(ok(&json!({ "orders": part }), url))
 }

@@ -74,6 +74,12 @@ async fn example_of_the_page_works() {
     assert_eq!(stable(&text), stable(&blocks("text")[0]));
     assert_eq!(code, Some(1));
 
+    let (text, code) = run(&node, &commands[2]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("\npublished: /tries/orders/"), "{text}");
+    let listed = node.ask("/api/v1/hooks/orders/tries").await;
+    assert_eq!(listed["tries"][0]["component"], "next.wasm", "{listed}");
+
     let (text, code) = run(&node, &commands[1]);
     assert_eq!(code, Some(0), "{text}");
     eventually("the new version serves", || async {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use axum::Router;
 use axum::http::header::SET_COOKIE;
+use landfall_tests::ports::listener;
 use landfall_tests::{Setup, guest};
 use serde_json::json;
 
@@ -16,7 +17,7 @@ const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// A server whose answers have a token and a cookie. Its URL.
 async fn bank() -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = listener();
     let address = listener.local_addr().unwrap();
     let router = Router::new().fallback(|| async {
         let body = json!({ "charge": "ch_1", "access_token": format!("{CANARY}-token") });

@@ -7,15 +7,13 @@ use axum::Router;
 use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use landfall_tests::ports::listener;
 use landfall_tests::{Setup, guest};
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 
 /// A key server: counts fetches and answers with the present key set.
 async fn key_server(keys: Arc<std::sync::Mutex<String>>) -> (String, Arc<AtomicUsize>) {
-    let (count, listener) = (
-        Arc::new(AtomicUsize::new(0)),
-        tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap(),
-    );
+    let (count, listener) = (Arc::new(AtomicUsize::new(0)), listener());
     let url = format!("http://{}/keys", listener.local_addr().unwrap());
     let counted = count.clone();
     let answer = move || async move {

@@ -254,11 +254,7 @@ async fn secrets_appear_nowhere() {
         .unwrap()
         .to_owned();
     assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
-    assert!(
-        node.log().contains("\"verified_by\":\"token#1\""),
-        "{}",
-        node.log()
-    );
+    node.until_log("\"verified_by\":\"token#1\"").await;
     for counted in [
         "landfall_verified_total{hook=\"token\",key=\"token#1\"} 1",
         "landfall_refused_total{hook=\"token\",reason=\"token_mismatch\"} 1",

@@ -166,6 +166,31 @@ async fn alarms_wait_for_their_receiver() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn alarms_wait_for_readable_rules() {
+    let alerts = format!("{ASYNC}{OPEN}[redact]\njson = [\"/sentence\"]\n");
+    let node = watched()
+        .hook("dead", &guest("rejects"), &format!("{ASYNC}{OPEN}"))
+        .file("alerts.toml", format!("{alerts}unknown =\n"))
+        .serving("dead")
+        .await;
+    node.until("alerts", "unavailable").await;
+    assert_eq!(node.post("/dead", &[], "{}").await.0, 202);
+    node.until_log("an alarm cannot be told yet").await;
+    assert!(node.deliveries("alerts").await.is_empty());
+
+    node.put("alerts.toml", &alerts);
+    let delivery = eventually("the alarm is told", || async {
+        node.deliveries("alerts").await.first().cloned()
+    })
+    .await;
+    let id = delivery["event"].as_str().unwrap();
+    let shown = node.ask(&format!("/api/v1/events/{id}")).await;
+    let text = shown["event"]["body"]["text"].as_str().unwrap();
+    let body: serde_json::Value = serde_json::from_str(text).unwrap();
+    assert_eq!(body["sentence"], "[redacted]", "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn crashes_tell_nobody_twice() {
     let mut node = watched()
         .hook("dead", &guest("rejects"), &format!("{ASYNC}{OPEN}"))
@@ -238,7 +263,11 @@ async fn emitted_events_end_no_silence() {
     until_serving(&node, &["source", "alerts"]).await;
     assert_eq!(node.post("/orders", &[], "{}").await.0, 202);
     tokio::time::sleep(LOOK).await;
-    for _ in 0..14 {
+    // A busy node may miss a step.
+    for _ in 0..100 {
+        if !alarms(&node).await.is_empty() {
+            break;
+        }
         assert_eq!(node.post("/source", &[], "orders again").await.0, 200);
         clock.advance(5).await;
     }

@@ -8,17 +8,29 @@ use super::scene::{LOOK, MovedClock, OPEN, alarms, is_over, is_told, page, told,
 const USUAL: &str = "{\"id\":1,\"user\":{\"name\":\"canary\"}}";
 const HOUR: i64 = 60;
 
-/// A node with the hook `orders`, whose shape is known after five events and an hour.
-fn learning() -> Setup {
-    let file = format!("mode = \"async\"\n{OPEN}[shape]\nmin_events = 5\nmin_time = \"1h\"\n");
+/// For a hook that anyone can call.
+const SWITCH: &str = "[watch]\nshape = true\n";
+
+/// The file of a hook whose shape is known after five events and an hour.
+fn hook_file(tables: &str) -> String {
+    format!("mode = \"async\"\n{OPEN}{tables}[shape]\nmin_events = 5\nmin_time = \"1h\"\n")
+}
+
+/// A node with the hook `orders`.
+fn learning(tables: &str) -> Setup {
     watched()
-        .hook("orders", &bundled("echo"), &file)
+        .hook("orders", &bundled("echo"), &hook_file(tables))
         .env("LANDFALL_SHAPE_INTERVAL", "100ms")
 }
 
 /// The node, and its clock, when the shape is known.
 async fn known() -> Option<(MovedClock, Node)> {
-    let (mut clock, setup) = MovedClock::of(learning())?;
+    known_with(SWITCH).await
+}
+
+/// As `known`, with these tables in the hook file.
+async fn known_with(tables: &str) -> Option<(MovedClock, Node)> {
+    let (mut clock, setup) = MovedClock::of(learning(tables))?;
     let node = setup.serving("orders").await;
     node.until("alerts", "serving").await;
     for _ in 0..6 {
@@ -118,6 +130,56 @@ async fn differences_that_vanish_are_over() {
     assert_eq!(alarms(&node).await.len(), 1, "five minutes are not over");
     clock.advance(6).await;
     is_over(&node, &opened).await;
+}
+
+/// Differences are shown, but what anyone can send opens no alarm unless the hook file wants it.
+#[tokio::test(flavor = "multi_thread")]
+async fn open_hooks_need_the_switch() {
+    let Some((_clock, node)) = known_with("").await else {
+        return;
+    };
+    post(&node, "{\"id\":\"x\",\"user\":{\"name\":\"canary\"}}").await;
+    let is_different = |one: &Value| {
+        let differences = one["differences"].as_array();
+        differences.is_some_and(|all| all.len() == 1)
+    };
+    shape(&node, is_different).await;
+    tokio::time::sleep(LOOK).await;
+    assert_eq!(alarms(&node).await, Vec::<Value>::new());
+
+    node.put("orders.toml", hook_file(SWITCH).as_bytes());
+    let opened = is_told(&node, "orders", "shape").await;
+    let sentence = opened["sentence"].as_str().unwrap();
+    assert!(
+        sentence.starts_with("/id is string, not integer"),
+        "{opened}"
+    );
+}
+
+/// Names of fields are by the sender: long and hidden ones neither fill nor command a terminal.
+#[tokio::test(flavor = "multi_thread")]
+async fn sentences_are_short_and_printable() {
+    let Some((_clock, node)) = known().await else {
+        return;
+    };
+    let name = format!("{}\\u001b[2J", "\u{202e}".repeat(25));
+    let body = format!("{{\"id\":1,\"user\":{{\"name\":\"canary\",\"{name}\":1}}}}");
+    post(&node, &body).await;
+    let opened = is_told(&node, "orders", "shape").await;
+    let sentence = opened["sentence"].as_str().unwrap();
+    assert!(sentence.len() < 1_000, "{sentence}");
+    assert!(sentence.starts_with("/user/\\u{202e}"), "{sentence}");
+    assert!(
+        sentence.contains("\\u{1b}[2J is new: integer; first in event "),
+        "{sentence}"
+    );
+    let log = node.log();
+    let mut lines = log.lines();
+    let line = lines
+        .find(|line| line.contains("differs from its shape"))
+        .unwrap();
+    assert!(!line.contains(['\u{202e}', '\u{1b}']), "{line:?}");
+    assert!(line.contains("\\u{202e}"), "{line}");
 }
 
 /// Also if the file of the hook is only away for some minutes, for example while it is replaced.

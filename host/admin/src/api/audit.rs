@@ -39,7 +39,7 @@ pub(crate) struct AuditQuery {
     /// Entries of this hook.
     hook: Option<String>,
     /// `replay`, `discard`, `retry-now`, `purge`, `erase`, `pause`, `resume`, `reload`, `reconcile`,
-    /// `promote`, `rollback` or `send`; of the dashboard also `start-job`, `cancel-job`, and
+    /// `promote`, `rollback`, `publish-try` or `send`; of the dashboard also `start-job`, `cancel-job`, and
     /// `form` for an unknown form.
     /// `unknown`: no endpoint takes the request. `foreign`: the sender was refused, such as a page
     /// of another site.

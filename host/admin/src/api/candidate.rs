@@ -5,9 +5,27 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::error::{ApiError, ApiPath, Refusal, answered, failed, refusal};
+use super::no_hook::no_hook;
+use super::params::HookPath;
 use crate::candidate::CandidateRefused;
 use crate::node::Admin;
 use landfall_model::CandidateReport;
+use utoipa::IntoResponses;
+
+/// The responses to a decision about a candidate with other statuses than 200.
+#[derive(IntoResponses)]
+#[allow(dead_code)]
+enum DecisionRefusals {
+    /// No hook has this name
+    #[response(status = 404)]
+    NoHook(ApiError),
+    /// There is no candidate to promote, or nothing to roll back
+    #[response(status = 422)]
+    NotPossible(ApiError),
+    /// The ledger cannot store it now
+    #[response(status = 503)]
+    Ledger(ApiError),
+}
 
 /// How the candidate of a hook stands, what was counted of both versions, and the last decisions.
 #[utoipa::path(
@@ -15,7 +33,7 @@ use landfall_model::CandidateReport;
     path = "/api/v1/hooks/{hook}/candidate",
     operation_id = "show_candidate",
     tag = "hooks",
-    params(("hook" = String, Path, description = "The name of the hook")),
+    params(HookPath),
     responses(
         (status = 200, body = CandidateReport),
         (status = 404, description = "No hook has this name", body = ApiError),
@@ -23,7 +41,7 @@ use landfall_model::CandidateReport;
 )]
 pub(crate) async fn show(State(admin): State<Admin>, ApiPath(hook): ApiPath<String>) -> Response {
     let report = admin.candidates.report(&hook);
-    answered(report.ok_or_else(|| refused(CandidateRefused::NoHook)))
+    answered(report.ok_or_else(|| no_hook(&admin, &hook)))
 }
 
 /// Makes the candidate of a hook the serving version, also if it was rolled back.
@@ -32,13 +50,8 @@ pub(crate) async fn show(State(admin): State<Admin>, ApiPath(hook): ApiPath<Stri
     path = "/api/v1/hooks/{hook}/promote",
     operation_id = "promote_candidate",
     tag = "hooks",
-    params(("hook" = String, Path, description = "The name of the hook")),
-    responses(
-        (status = 200, body = CandidateReport),
-        (status = 404, description = "No hook has this name", body = ApiError),
-        (status = 422, description = "There is no candidate that could serve", body = ApiError),
-        (status = 503, description = "The ledger cannot store it now", body = ApiError),
-    )
+    params(HookPath),
+    responses((status = 200, body = CandidateReport), DecisionRefusals)
 )]
 pub(crate) async fn promote(
     State(admin): State<Admin>,
@@ -54,13 +67,8 @@ pub(crate) async fn promote(
     path = "/api/v1/hooks/{hook}/rollback",
     operation_id = "roll_back_candidate",
     tag = "hooks",
-    params(("hook" = String, Path, description = "The name of the hook")),
-    responses(
-        (status = 200, body = CandidateReport),
-        (status = 404, description = "No hook has this name", body = ApiError),
-        (status = 422, description = "There is nothing to roll back", body = ApiError),
-        (status = 503, description = "The ledger cannot store it now", body = ApiError),
-    )
+    params(HookPath),
+    responses((status = 200, body = CandidateReport), DecisionRefusals)
 )]
 pub(crate) async fn roll_back(
     State(admin): State<Admin>,
@@ -76,19 +84,20 @@ async fn decided(
 ) -> Result<CandidateReport, Refusal> {
     let candidates = &admin.candidates;
     if candidates.report(hook).is_none() {
-        return Err(refused(CandidateRefused::NoHook));
+        return Err(no_hook(admin, hook));
     }
     let deciding = if is_promotion {
         candidates.promote(hook)
     } else {
         candidates.roll_back(hook)
     };
-    deciding.await.map_err(refused)
+    let decided = deciding.await;
+    decided.map_err(|why| refused(admin, hook, why))
 }
 
-fn refused(why: CandidateRefused) -> Refusal {
+fn refused(admin: &Admin, hook: &str, why: CandidateRefused) -> Refusal {
     match why {
-        CandidateRefused::NoHook => refusal(StatusCode::NOT_FOUND, "no hook has this name"),
+        CandidateRefused::NoHook => no_hook(admin, hook),
         CandidateRefused::NotPossible(why) => refusal(StatusCode::UNPROCESSABLE_ENTITY, why),
         CandidateRefused::Ledger(error) => failed(error),
     }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::events::Events;
 use landfall_ledger::Listed;
 use landfall_model::DeliveryState;
 
@@ -38,7 +39,10 @@ pub(crate) struct Delivery {
     resolved_by: Option<i64>,
     /// The operator's reason, if the delivery was discarded.
     discarded: Option<String>,
-    /// What the delivery is held for, while it is `waiting`: `debounce` or `batch`.
+    /// What the delivery waits for. While it is `waiting`: `debounce` or `batch`. While it is
+    /// `pending`: `retry`, its next attempt; `start`, its first attempt at a later time, such as
+    /// that of a replay; `resume`, because its hook is paused. Otherwise null: it is due.
+    #[schema(example = "retry")]
     waits_for: Option<&'static str>,
     /// The event of the same debounced group that runs instead, if this one is superseded.
     superseded_by: Option<String>,
@@ -60,6 +64,12 @@ pub(crate) struct Delivery {
 
 impl From<Listed> for Delivery {
     fn from(listed: Listed) -> Delivery {
+        let is_later = listed.due_in_ms.is_some_and(|due| due > 0);
+        let pending_for = match (listed.state, listed.attempt) {
+            (DeliveryState::Pending, 0) if is_later => Some("start"),
+            (DeliveryState::Pending, _) if is_later => Some("retry"),
+            _ => None,
+        };
         Delivery {
             delivery: listed.delivery,
             event: listed.event,
@@ -74,7 +84,7 @@ impl From<Listed> for Delivery {
             replay_of: listed.replay_of,
             resolved_by: listed.resolved_by,
             discarded: listed.discarded,
-            waits_for: listed.waits_for,
+            waits_for: listed.waits_for.or(pending_for),
             superseded_by: listed.superseded_by,
             batch: listed.batch,
             batch_size: listed.batch_size,
@@ -87,6 +97,12 @@ impl From<Listed> for Delivery {
 }
 
 /// Deliveries as they are shown.
-pub(crate) fn deliveries(listed: Vec<Listed>) -> Vec<Delivery> {
-    listed.into_iter().map(Delivery::from).collect()
+pub(crate) fn deliveries(events: &Events, listed: Vec<Listed>) -> Vec<Delivery> {
+    let mut deliveries: Vec<Delivery> = listed.into_iter().map(Delivery::from).collect();
+    for one in &mut deliveries {
+        if one.state == DeliveryState::Pending && events.is_paused(&one.hook) {
+            one.waits_for = Some("resume");
+        }
+    }
+    deliveries
 }

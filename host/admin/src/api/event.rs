@@ -84,14 +84,14 @@ pub(crate) struct EventTiming {
 pub(crate) enum StoredEvent {
     /// The request.
     Request(Box<EventRequest>),
-    /// The body is no longer stored, or is damaged.
+    /// The body is no longer stored, is damaged, or is encrypted with a key that the node lacks.
     Missing(MissingEvent),
 }
 
 /// Why a request cannot be shown.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MissingEvent {
-    /// `pruned: …`, `erased: …` or `corrupt: …`
+    /// `pruned: …`, `erased: …`, `encrypted: …` or `corrupt: …`
     problem: &'static str,
 }
 
@@ -270,6 +270,9 @@ fn detail(events: &Events, id: EventId, mut shown: Shown, part: BodyPart) -> Eve
             let masked = events.mask(event);
             StoredEvent::Request(Box::new(request(event, &masked, part)))
         }
+        Some(Err(_)) if shown.lacks_key => StoredEvent::Missing(MissingEvent {
+            problem: "encrypted: this node does not have the key; add it to ledger.encryption_keys",
+        }),
         Some(Err(_)) => StoredEvent::Missing(MissingEvent {
             problem: "corrupt: what is stored is not what was accepted",
         }),
@@ -280,7 +283,7 @@ fn detail(events: &Events, id: EventId, mut shown: Shown, part: BodyPart) -> Eve
 
     let repeats = std::mem::take(&mut shown.repeats).into();
     let timing = shown.timing.into();
-    let deliveries = deliveries(std::mem::take(&mut shown.deliveries));
+    let deliveries = deliveries(events, std::mem::take(&mut shown.deliveries));
     let attempts = shown_attempts(shown);
     let emitted = attempts
         .iter()

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::error::{ApiError, ApiPath, ApiQuery, Refusal, answered, failed, refusal};
+use super::error::{ApiError, ApiPath, ApiQuery, Refusal, answered, failed};
+use super::no_hook::no_hook;
 use crate::node::Admin;
 use landfall_hooks::{HookState, HookStatus, Serving};
 use landfall_ledger::{Filter, HookBacklog, Listed};
@@ -285,7 +285,7 @@ fn find(admin: &Admin, hook: &str) -> Result<HookStatus, Refusal> {
     let mut statuses = admin.hooks.statuses().into_iter();
     statuses
         .find(|status| status.name == hook)
-        .ok_or_else(|| refusal(StatusCode::NOT_FOUND, "no hook has this name"))
+        .ok_or_else(|| no_hook(admin, hook))
 }
 
 fn entry(admin: &Admin, status: HookStatus) -> HookEntry {

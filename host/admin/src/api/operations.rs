@@ -14,7 +14,7 @@ use super::operator::{erase, purge, replay, step};
 use super::state::ApiState;
 use super::{
     alarms, audit, candidate, check, document, error, event, hooks, missed, node, recordings,
-    refusals, rows, search, send, shape, stats, tail,
+    refusals, rows, search, send, shape, stats, tail, tries,
 };
 use crate::events::Events;
 use crate::role::Role;
@@ -148,6 +148,9 @@ operations! {
         Read get "/api/v1/events/{id}" => event::show;
         Read get "/api/v1/events/{id}/attempts" => event::attempts;
         Read get "/api/v1/recordings" => recordings::list;
+        Operate post "/api/v1/hooks/{hook}/publish-try" => tries::publish;
+        Read get "/api/v1/hooks/{hook}/tries" => tries::list;
+        Read get "/api/v1/hooks/{hook}/tries/{id}" => tries::show;
         Operate(dry_run) post "/api/v1/replay" => replay::replay;
         Operate(dry_run) post "/api/v1/discard" => step::discard;
         Operate(dry_run) post "/api/v1/retry-now" => step::retry_now;

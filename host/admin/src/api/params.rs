@@ -1,11 +1,22 @@
 //! Parameters that several endpoints take.
 
+use utoipa::IntoParams;
+
 use super::query_error::QueryError;
 use landfall_model::clock::to_ms;
 use landfall_model::{Clock, DeliveryState};
 
 /// Entries of one page.
 pub(crate) const PAGE_MAX: usize = 1000;
+
+/// The segment of a path that is the name of a hook, for descriptions.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[allow(dead_code)]
+pub(crate) struct HookPath {
+    /// The name of the hook
+    hook: String,
+}
 
 /// Parses a time, or a duration before now, to ms since 1970.
 pub(crate) fn time(typed: Option<&str>, clock: Clock) -> Result<Option<i64>, QueryError> {

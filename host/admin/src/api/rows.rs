@@ -40,7 +40,8 @@ pub(crate) struct TableRow {
     /// The JSON that the handler stored.
     #[schema(value_type = Object)]
     row: Value,
-    /// The checksum of the row does not match.
+    /// The checksum of the row does not match, or it is encrypted and cannot be read, which `row`
+    /// says.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     damaged: bool,
 }

@@ -151,7 +151,7 @@ async fn page(events: &Events, search: &Search) -> Result<EventPage, Refusal> {
         None => None,
     };
     Ok(EventPage {
-        events: deliveries(found.events),
+        events: deliveries(events, found.events),
         next: found.next,
         scanned: found.scanned,
         back_to,

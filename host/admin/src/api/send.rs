@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::error::{ApiError, ApiJson, ApiPath, Refusal, answered, refusal};
+use super::no_hook::no_hook;
 use crate::node::Admin;
 use crate::samples::{SampleOrder, SampleRefused, SentSample};
 
@@ -81,7 +82,7 @@ async fn send_sample(admin: &Admin, hook: &str, order: SendOrder) -> Result<Samp
         .send(hook, sample)
         .await
         .map_err(|why| match why {
-            SampleRefused::NoHook => refusal(StatusCode::NOT_FOUND, "no hook has this name"),
+            SampleRefused::NoHook => no_hook(admin, hook),
             SampleRefused::NotPossible(why) => refusal(StatusCode::UNPROCESSABLE_ENTITY, why),
             SampleRefused::Unanswered(why) => refusal(StatusCode::BAD_GATEWAY, why),
         })?;

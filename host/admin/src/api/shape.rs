@@ -5,18 +5,23 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use landfall_model::clock::from_ms;
-use landfall_shape::{Difference, Field, Shape, Written, rust, schema, typescript};
+use landfall_shape::{Difference, Field, Summary, Written, rust, schema, typescript};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 use super::error::{
-    ApiError, ApiJson, ApiPath, ApiQuery, Refusal, answered, bad_request, failed, refusal,
+    ApiError, ApiJson, ApiPath, ApiQuery, Refusal, answered, bad_request, error_response, failed,
 };
+use super::no_hook::no_hook;
+use super::params::HookPath;
 use crate::node::Admin;
 use crate::shapes::{LearnedHook, ShapeChange};
 
 /// The most places of one type that are listed.
 const FIELDS_MAX: usize = 1_000;
+/// The most memory of the shapes that are written as one text, in bytes: 8 MiB. One shape is
+/// smaller.
+const WRITTEN_MAX: usize = 8 << 20;
 
 /// What was learned of a hook.
 #[derive(Debug, Serialize, ToSchema)]
@@ -37,6 +42,8 @@ pub(crate) struct TypeShape {
     /// `learning`, or `known`: differences are reported.
     #[schema(example = "known")]
     state: &'static str,
+    /// The size of the shape in the ledger, in bytes.
+    bytes: usize,
     /// Learned events.
     events: u64,
     /// Those of them whose body was a form.
@@ -144,18 +151,31 @@ pub(crate) struct ShapeChanged {
     done: bool,
 }
 
+/// The responses of every endpoint of shapes with other statuses than 200.
+#[derive(IntoResponses)]
+#[allow(dead_code)]
+enum ShapeRefusals {
+    /// A parameter or the order is wrong
+    #[response(status = 400)]
+    Wrong(ApiError),
+    /// No hook has this name, or nothing was learned of it, or of this event type
+    #[response(status = 404)]
+    Nothing(ApiError),
+    /// The ledger cannot answer, or store it, now
+    #[response(status = 503)]
+    Ledger(ApiError),
+}
+
 /// The learned shapes of a hook's events.
 #[utoipa::path(
     get,
     path = "/api/v1/hooks/{hook}/shape",
     operation_id = "show_shapes",
     tag = "hooks",
-    params(("hook" = String, Path, description = "The name of the hook"), ShapeQuery),
+    params(HookPath, ShapeQuery),
     responses(
         (status = 200, body = HookShapes),
-        (status = 400, description = "A parameter is wrong", body = ApiError),
-        (status = 404, description = "Nothing was learned of this hook, or of this type", body = ApiError),
-        (status = 503, description = "The ledger cannot answer now", body = ApiError),
+        ShapeRefusals,
     )
 )]
 pub(crate) async fn show(
@@ -163,8 +183,7 @@ pub(crate) async fn show(
     ApiPath(hook): ApiPath<String>,
     ApiQuery(query): ApiQuery<ShapeQuery>,
 ) -> Response {
-    let found = learned(&admin, &hook, query.event_type.as_deref()).await;
-    answered(found.map(|found| HookShapes::new(found, query.event_type.is_some())))
+    answered(shown(&admin, &hook, query.event_type.as_deref()).await)
 }
 
 /// Types of a hook's events, from their learned shapes.
@@ -173,12 +192,11 @@ pub(crate) async fn show(
     path = "/api/v1/hooks/{hook}/types",
     operation_id = "write_types",
     tag = "hooks",
-    params(("hook" = String, Path, description = "The name of the hook"), TypesQuery),
+    params(HookPath, TypesQuery),
     responses(
         (status = 200, body = WrittenTypes),
-        (status = 400, description = "A parameter is wrong", body = ApiError),
-        (status = 404, description = "Nothing was learned of this hook, or of this type", body = ApiError),
-        (status = 503, description = "The ledger cannot answer now", body = ApiError),
+        (status = 422, description = "The shapes of all event types are too large for one text", body = ApiError),
+        ShapeRefusals,
     )
 )]
 pub(crate) async fn types(
@@ -195,14 +213,9 @@ pub(crate) async fn types(
     path = "/api/v1/hooks/{hook}/accept-shape",
     operation_id = "accept_shape",
     tag = "hooks",
-    params(("hook" = String, Path, description = "The name of the hook")),
+    params(HookPath),
     request_body = ShapeOrder,
-    responses(
-        (status = 200, body = ShapeChanged),
-        (status = 400, description = "The order is wrong", body = ApiError),
-        (status = 404, description = "Nothing was learned of this hook, or of this type", body = ApiError),
-        (status = 503, description = "The ledger cannot store it now", body = ApiError),
-    )
+    responses((status = 200, body = ShapeChanged), ShapeRefusals)
 )]
 pub(crate) async fn accept(
     State(admin): State<Admin>,
@@ -218,14 +231,9 @@ pub(crate) async fn accept(
     path = "/api/v1/hooks/{hook}/forget-shape",
     operation_id = "forget_shape",
     tag = "hooks",
-    params(("hook" = String, Path, description = "The name of the hook")),
+    params(HookPath),
     request_body = ShapeOrder,
-    responses(
-        (status = 200, body = ShapeChanged),
-        (status = 400, description = "The order is wrong", body = ApiError),
-        (status = 404, description = "Nothing was learned of this hook, or of this type", body = ApiError),
-        (status = 503, description = "The ledger cannot store it now", body = ApiError),
-    )
+    responses((status = 200, body = ShapeChanged), ShapeRefusals)
 )]
 pub(crate) async fn forget(
     State(admin): State<Admin>,
@@ -235,24 +243,86 @@ pub(crate) async fn forget(
     answered(change(&admin, &hook, order, ShapeChange::Forget).await)
 }
 
+/// The event types of a hook, or this one of them.
 async fn learned(
     admin: &Admin,
     hook: &str,
     event_type: Option<&str>,
 ) -> Result<LearnedHook, Refusal> {
-    let found = admin.shapes.read(hook, event_type).await.map_err(failed)?;
-    found.ok_or_else(|| {
-        let why = match event_type {
-            None => {
-                "nothing was learned of this hook yet: events are learned within `shape.interval` after \
-                 they are stored; `landfall hooks` prints the names of the hooks"
-            }
+    let found = admin.shapes.learned(hook).await.map_err(failed)?;
+    let Some(mut learned) = found else {
+        return Err(nothing_learned(admin, hook));
+    };
+    if let Some(wanted) = event_type {
+        learned.types.retain(|known| known == wanted);
+        if learned.types.is_empty() {
+            return Err(unknown_type());
+        }
+    }
+    Ok(learned)
+}
+
+/// Nothing was learned of a hook: because there is none, it is not learned, or no event was there.
+fn nothing_learned(admin: &Admin, hook: &str) -> Refusal {
+    let statuses = admin.hooks.statuses();
+    if !statuses.iter().any(|status| status.name == hook) {
+        return no_hook(admin, hook);
+    }
+
+    let (why, hint) = if admin.shapes.is_learned(hook) {
+        (
+            "nothing was learned of this hook yet",
+            "send an event to it, for example with `landfall send`: events are learned within `shape.interval` after \
+             they are stored",
+        )
+    } else {
+        (
+            "the events of this hook are not learned",
+            "`learn` under [shape] of its hook file, or `shape.learn` of the node, is false, or the hook does not \
+             serve: `landfall hooks` says whether it does",
+        )
+    };
+    not_found(why, hint)
+}
+
+fn unknown_type() -> Refusal {
+    not_found(
+        "nothing was learned of this event type",
+        "the same request without a type, or `landfall shape HOOK`, lists those that are known",
+    )
+}
+
+fn not_found(why: &str, hint: &str) -> Refusal {
+    let response = error_response(StatusCode::NOT_FOUND, why.to_owned(), Some(hint.to_owned()));
+    Box::new(response)
+}
+
+/// All event types in short, or one with its places. Only one shape is in memory at a time.
+async fn shown(admin: &Admin, hook: &str, event_type: Option<&str>) -> Result<HookShapes, Refusal> {
+    let learned = learned(admin, hook, event_type).await?;
+    let mut types = Vec::with_capacity(learned.types.len());
+    for known in learned.types {
+        let summary = admin.shapes.summary(hook, &known).await.map_err(failed)?;
+        let Some(summary) = summary else {
+            continue;
+        };
+
+        let fields = match event_type {
+            None => None,
             Some(_) => {
-                "nothing was learned of this event type yet: without a type, the same request lists \
-                 those that are known"
+                let shape = admin.shapes.shape(hook, &known).await.map_err(failed)?;
+                shape.map(|shape| shape.fields(FIELDS_MAX))
             }
         };
-        refusal(StatusCode::NOT_FOUND, why)
+        types.push(TypeShape::new(known, summary, fields));
+    }
+    if event_type.is_some() && types.is_empty() {
+        return Err(unknown_type());
+    }
+    Ok(HookShapes {
+        learned: admin.shapes.is_learned(hook),
+        types,
+        untyped: learned.untyped,
     })
 }
 
@@ -263,18 +333,46 @@ async fn written(admin: &Admin, hook: &str, query: &TypesQuery) -> Result<Writte
         "rust" => rust,
         _ => return Err(bad_request("format is schema, ts or rust")),
     };
-    let found = learned(admin, hook, query.event_type.as_deref()).await?;
-    let shapes = found.types.iter().filter(|(_, shape)| shape.has_types());
+    let learned = learned(admin, hook, query.event_type.as_deref()).await?;
+    let (mut shapes, mut bytes) = (Vec::new(), 0);
+    for known in learned.types {
+        let shape = admin.shapes.shape(hook, &known).await.map_err(failed)?;
+        let Some(shape) = shape.filter(|shape| shape.has_types()) else {
+            continue;
+        };
+
+        bytes += shape.bytes();
+        if bytes > WRITTEN_MAX && !shapes.is_empty() {
+            return Err(too_large());
+        }
+        shapes.push((known, shape));
+    }
+    if shapes.is_empty() {
+        return Err(not_found(
+            "there is nothing to write yet",
+            "no body was JSON or a form so far: `landfall shape HOOK` shows what has come",
+        ));
+    }
+
     let shapes: Vec<Written<'_>> = shapes
+        .iter()
         .map(|(event_type, shape)| Written { event_type, shape })
         .collect();
-    if shapes.is_empty() {
-        let why = "no body was JSON or a form yet";
-        return Err(refusal(StatusCode::NOT_FOUND, why));
-    }
     Ok(WrittenTypes {
         text: write(hook, &shapes),
     })
+}
+
+fn too_large() -> Refusal {
+    let why = "the shapes of all event types are too large for one text".to_owned();
+    let hint = "name one event type, with `type` or `landfall shape HOOK --type TYPE`; the same without a format lists \
+                the types with their sizes"
+        .to_owned();
+    Box::new(error_response(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        why,
+        Some(hint),
+    ))
 }
 
 async fn change(
@@ -295,41 +393,25 @@ fn rfc3339(ms: i64) -> String {
     humantime::format_rfc3339_millis(from_ms(ms)).to_string()
 }
 
-// === impl HookShapes ===
-
-impl HookShapes {
-    fn new(learned: LearnedHook, has_fields: bool) -> HookShapes {
-        let types = learned.types.into_iter();
-        HookShapes {
-            learned: learned.is_learned,
-            types: types
-                .map(|(event_type, shape)| TypeShape::new(event_type, &shape, has_fields))
-                .collect(),
-            untyped: learned.untyped,
-        }
-    }
-}
-
 // === impl TypeShape ===
 
 impl TypeShape {
-    fn new(event_type: String, shape: &Shape, has_fields: bool) -> TypeShape {
-        let ((first_ms, last_ms), (forms, others)) = (shape.time(), shape.forms_and_others());
-        let fields = has_fields.then(|| shape.fields(FIELDS_MAX));
+    fn new(event_type: String, summary: Summary, fields: Option<Vec<Field>>) -> TypeShape {
         TypeShape {
             event_type,
-            state: if shape.is_known() {
+            state: if summary.is_known() {
                 "known"
             } else {
                 "learning"
             },
-            events: shape.events(),
-            forms,
-            others,
-            first_at: rfc3339(first_ms),
-            last_at: rfc3339(last_ms),
-            differences: shape
-                .differences()
+            bytes: summary.bytes,
+            events: summary.events,
+            forms: summary.forms,
+            others: summary.others,
+            first_at: rfc3339(summary.first_ms),
+            last_at: rfc3339(summary.last_ms),
+            differences: summary
+                .differences
                 .iter()
                 .map(ShapeDifference::of)
                 .collect(),

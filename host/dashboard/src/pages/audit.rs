@@ -19,7 +19,7 @@ const EXPORT_PAGE: &str = "1000";
 /// The most entries of one export.
 const EXPORT_MAX: usize = 100_000;
 /// The actions to choose from.
-const ACTIONS: [&str; 17] = [
+const ACTIONS: [&str; 18] = [
     "replay",
     "retry-now",
     "discard",
@@ -33,6 +33,7 @@ const ACTIONS: [&str; 17] = [
     "rollback",
     "accept-shape",
     "forget-shape",
+    "publish-try",
     "send",
     START,
     CANCEL,

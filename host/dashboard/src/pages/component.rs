@@ -142,7 +142,7 @@ pub(crate) async fn page(
     let Some(status) = status else {
         let error = ApiError {
             status: 404,
-            text: "no hook has this name".to_owned(),
+            text: dashboard.no_hook(&name),
         };
         return page::problem(&dashboard, &by, &error);
     };

@@ -295,7 +295,7 @@ async fn fill_values(
 
 fn value_view(value: &StoredValue) -> ValueView {
     let shown = match (&value.text, &value.hex) {
-        _ if value.damaged => "damaged, or encrypted with a key that is missing".to_owned(),
+        _ if value.damaged => "damaged, or encrypted: this node does not have the key".to_owned(),
         (Some(text), _) => text.clone(),
         (None, hex) => format!("hex {}", hex.as_deref().unwrap_or_default()),
     };

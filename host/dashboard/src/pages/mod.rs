@@ -19,5 +19,6 @@ pub(crate) mod send;
 pub(crate) mod shape;
 mod tamper;
 mod timeline;
+pub(crate) mod tries;
 mod values;
 pub(crate) mod why;

@@ -1,4 +1,5 @@
-//! Recorded attempts: what they saw and did, and the command that runs them on another component.
+//! Recorded attempts: what they saw and did, the command that runs them on another component, and
+//! what came of it.
 
 use askama::Template;
 use axum::extract::{Extension, Request, State};
@@ -7,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::row::{Time, short};
+use super::tries::{self, TryRow};
 use super::values::{list, text_of};
 use crate::api;
 use crate::curl::quote;
@@ -34,6 +36,8 @@ struct RecordingsPage {
     older: String,
     /// The command that runs these attempts on another component; empty without a hook.
     command: String,
+    /// Its published reports.
+    tries: Vec<TryRow>,
     problem: String,
 }
 
@@ -93,6 +97,15 @@ pub(crate) async fn page(
         Err(error) => (Found::default(), text::visible(&error.text)),
     };
 
+    let tries = if hook.is_empty() {
+        Ok(Vec::new())
+    } else {
+        tries::rows(&dashboard.api, &hook).await
+    };
+    let (tries, problem) = match tries {
+        Ok(tries) => (tries, problem),
+        Err(error) => (Vec::new(), text::visible(&error.text)),
+    };
     let older = found.next.as_ref().map(|next| {
         let all = [&filter[..], &[("before", next.as_str())]].concat();
         link("/recordings", &all)
@@ -109,6 +122,7 @@ pub(crate) async fn page(
         is_filtered: filter[1..].iter().any(|(_, value)| !value.is_empty()),
         older: older.unwrap_or_default(),
         command: command(&hook, !failed.is_empty()),
+        tries,
         hook: text::line(&hook, 64),
         problem,
     })
@@ -119,7 +133,10 @@ fn command(hook: &str, is_failed: bool) -> String {
         return String::new();
     }
     let failed = if is_failed { " --failed" } else { "" };
-    format!("landfall try NEW.wasm --hook {}{failed}", quote(hook))
+    format!(
+        "landfall try NEW.wasm --hook {}{failed} --publish",
+        quote(hook)
+    )
 }
 
 fn recording_view(entry: &Entry) -> RecordingView {

@@ -24,7 +24,7 @@ pub(crate) struct Row {
     pub(crate) delivery: i64,
     pub(crate) hook: String,
     pub(crate) state: String,
-    /// When a pending delivery is due: `due in 12 s`; empty if it is due now.
+    /// What a delivery waits for: `retry in 12 s`; empty if it is due now.
     pub(crate) due: String,
     /// A class of the style sheet.
     pub(crate) tone: &'static str,
@@ -64,18 +64,13 @@ impl Time {
 
 impl Row {
     pub(crate) fn new(one: &Delivery) -> Row {
-        let due = one
-            .due_in_ms
-            .filter(|due| *due > 0 && matches!(one.state.as_str(), "pending" | "waiting"));
         Row {
             short: short(&one.event),
             event: one.event.clone(),
             delivery: one.delivery,
             hook: text::line(&one.hook, 64),
             state: one.state.clone(),
-            due: due.map_or_else(String::new, |ms| {
-                format!("due in {}", text::duration(ms as f64))
-            }),
+            due: waits(one),
             tone: tone(&one.state),
             received: Time::new(&one.received_at),
             attempts: one.attempt,
@@ -94,6 +89,21 @@ impl Row {
             delivery_id: text::line(&head.delivery_id, 80),
             ..self
         }
+    }
+}
+
+/// What a delivery waits for, and for how long. Empty if it is due.
+fn waits(one: &Delivery) -> String {
+    let is_open = matches!(one.state.as_str(), "pending" | "waiting");
+    let due = one.due_in_ms.filter(|due| *due > 0 && is_open);
+    let time = due.map(|ms| text::duration(ms as f64));
+    match (one.waits_for.as_deref(), time) {
+        (Some("debounce"), Some(time)) => format!("debounce, ends in {time}"),
+        (Some("batch"), Some(time)) => format!("batch, full or closed in {time}"),
+        (Some("resume"), _) => "its hook is paused".to_owned(),
+        (Some("retry"), Some(time)) => format!("retry in {time}"),
+        (_, Some(time)) => format!("due in {time}"),
+        (_, None) => String::new(),
     }
 }
 

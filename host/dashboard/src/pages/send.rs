@@ -108,7 +108,7 @@ pub(crate) async fn send(
 ) -> Response {
     let mut view = send_page(&dashboard, &by, &fields);
     let Some(hook) = dashboard.setup.admin.hooks.named(&view.hook) else {
-        view.problem = "no hook has this name".to_owned();
+        view.problem = dashboard.no_hook(&view.hook);
         return show_refused(StatusCode::NOT_FOUND, &view, &view.problem);
     };
 

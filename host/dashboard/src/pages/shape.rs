@@ -250,13 +250,17 @@ fn file_path(hook: &str, format: &str, event_type: &Option<String>) -> String {
 
 /// Why there is nothing to show of a hook.
 fn nothing(dashboard: &Dashboard, hook: &str) -> String {
-    let hook_name = text::line(hook, 64);
     if dashboard.setup.admin.hooks.named(hook).is_none() {
-        format!("No hook is called {hook_name}.")
-    } else {
+        dashboard.no_hook(hook)
+    } else if dashboard.setup.admin.shapes.is_learned(hook) {
         format!(
-            "Nothing was learned of {hook_name} yet: its events are learned some seconds after they were stored."
+            "Nothing was learned of {} yet: its events are learned some seconds after they were stored.",
+            text::line(hook, 64)
         )
+    } else {
+        "Learning is switched off for this hook: `learn` under [shape] of its hook file, or \
+         `shape.learn` of the node."
+            .to_owned()
     }
 }
 

@@ -36,7 +36,7 @@ const EVENT_TYPE_BYTES_MAX: usize = 256;
 
 /// The context of `emit`.
 pub(crate) struct Emit {
-    granted: Arc<[String]>,
+    granted: Option<Arc<[String]>>,
     emissions: Vec<Emission>,
     bytes: usize,
     memory: MemoryBudget,
@@ -57,7 +57,7 @@ impl Capability for Emit {
 
     fn new(attempt: &AttemptContext<'_>) -> Emit {
         Emit {
-            granted: attempt.grants.names("emit"),
+            granted: attempt.grants.shared_names("emit"),
             emissions: Vec::new(),
             bytes: 0,
             memory: attempt.memory.clone(),
@@ -117,7 +117,8 @@ impl Emit {
 
 impl Host for Emit {
     fn emit(&mut self, requested: Requested) -> Result<String, CapabilityError> {
-        if !self.granted.contains(&requested.hook) {
+        let granted = self.granted.as_deref().unwrap_or_default();
+        if !granted.contains(&requested.hook) {
             let hook = requested.hook.escape_debug();
             return Err(CapabilityError::Denied(format!(
                 "hook `{hook}` is not in `[allow] emit` of this hook"

@@ -38,9 +38,9 @@ const NUMBER_MAX: u64 = 1 << 53;
 
 /// The context of `kv`.
 pub(crate) struct Kv {
-    hook: Arc<str>,
-    /// `None` for commands without a ledger, such as `check`.
-    ledger: Option<Arc<dyn landfall_ledger::Kv>>,
+    /// Where the values are, and the hook that they belong to. `None` without the grant, and for
+    /// commands without a ledger, such as `check`.
+    ledger: Option<(Arc<dyn landfall_ledger::Kv>, Arc<str>)>,
     /// Values that were read from the ledger, so that an attempt does not see them change.
     known: BTreeMap<String, Option<KvValue>>,
     staged: BTreeMap<String, KvChange>,
@@ -61,9 +61,10 @@ impl Capability for Kv {
     };
 
     fn new(attempt: &AttemptContext<'_>) -> Kv {
+        let is_granted = attempt.grants.contains(Self::KEY.name);
+        let ledger = attempt.ledger.filter(|_| is_granted);
         Kv {
-            hook: attempt.hook.clone(),
-            ledger: attempt.ledger.cloned(),
+            ledger: ledger.map(|ledger| (ledger.clone(), attempt.hook.clone())),
             known: BTreeMap::new(),
             staged: BTreeMap::new(),
             expected: BTreeMap::new(),
@@ -116,18 +117,15 @@ impl Kv {
         }
 
         self.count(key.len())?;
-        let value = self
-            .ledger()?
-            .get(self.hook.clone(), key.to_owned())
-            .await
-            .map_err(read_error)?;
+        let (ledger, hook) = self.ledger()?;
+        let value = ledger.get(hook, key.to_owned()).await.map_err(read_error)?;
         self.recorder.value(key, value.as_ref());
         self.count(value.as_ref().map_or(0, |value| value.bytes.len()))?;
         self.known.insert(key.to_owned(), value.clone());
         Ok(value)
     }
 
-    fn ledger(&mut self) -> Result<Arc<dyn landfall_ledger::Kv>, CapabilityError> {
+    fn ledger(&mut self) -> Result<(Arc<dyn landfall_ledger::Kv>, Arc<str>), CapabilityError> {
         self.reads += 1;
         if self.reads > READS_MAX {
             return Err(CapabilityError::Limit(format!(
@@ -235,11 +233,11 @@ impl Host for Kv {
     ) -> Result<Vec<String>, CapabilityError> {
         let limit = KEYS_MAX.min(limit as usize);
         let after = after.unwrap_or_default();
-        let ledger = self.ledger()?;
+        let (ledger, hook) = self.ledger()?;
         // The page may contain keys that this attempt has deleted.
         let wanted = limit + self.staged.len();
         let kept = ledger
-            .keys(self.hook.clone(), prefix.clone(), after.clone(), wanted)
+            .keys(hook, prefix.clone(), after.clone(), wanted)
             .await
             .map_err(read_error)?;
         self.recorder.keys(&prefix, &after, wanted, &kept);

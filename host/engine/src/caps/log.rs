@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::bindings::v0_1::landfall::hook::log::{Host, Level, add_to_linker};
-use landfall_model::{LogLine, MemoryBudget, Secret};
+use landfall_egress::Redactor;
+use landfall_model::{LogLine, MemoryBudget};
 use wasmtime::component::{HasSelf, Linker};
 
 /// The most bytes of all lines of an attempt.
@@ -36,8 +37,8 @@ pub(crate) struct Lines {
     /// The last lines of standard error.
     stderr: VecDeque<String>,
     memory: MemoryBudget,
-    /// The secrets that the guest knows.
-    secrets: Arc<[Secret]>,
+    /// Removes the secrets that the guest knows.
+    redactor: Arc<Redactor>,
 }
 
 /// The context of `log`.
@@ -59,8 +60,8 @@ where
 // === impl SharedLines ===
 
 impl SharedLines {
-    pub(crate) fn new(memory: MemoryBudget, secrets: Arc<[Secret]>) -> SharedLines {
-        SharedLines(Arc::new(Mutex::new(Lines::new(memory, secrets))))
+    pub(crate) fn new(memory: MemoryBudget, redactor: Arc<Redactor>) -> SharedLines {
+        SharedLines(Arc::new(Mutex::new(Lines::new(memory, redactor))))
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Lines> {
@@ -71,14 +72,14 @@ impl SharedLines {
 // === impl Lines ===
 
 impl Lines {
-    fn new(memory: MemoryBudget, secrets: Arc<[Secret]>) -> Lines {
+    fn new(memory: MemoryBudget, redactor: Arc<Redactor>) -> Lines {
         Lines {
             lines: Vec::new(),
             bytes: 0,
             truncated: false,
             stderr: VecDeque::new(),
             memory,
-            secrets,
+            redactor,
         }
     }
 
@@ -110,14 +111,14 @@ impl Lines {
         }
     }
 
-    /// The secrets that the guest knows.
-    pub(crate) fn secrets(&self) -> Arc<[Secret]> {
-        self.secrets.clone()
+    /// Removes the secrets that the guest knows.
+    pub(crate) fn redactor(&self) -> Arc<Redactor> {
+        self.redactor.clone()
     }
 
     /// The text without the secrets that the guest knows.
     pub(crate) fn redacted<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        landfall_egress::redacted(&self.secrets, text)
+        self.redactor.text(text)
     }
 
     /// The guest's last lines on standard error: the text of its panic, if it panicked.

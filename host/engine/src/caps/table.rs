@@ -27,7 +27,7 @@ const BYTES_MAX: usize = 16 << 20;
 
 /// The context of `table`.
 pub(crate) struct Table {
-    granted: Arc<[String]>,
+    granted: Option<Arc<[String]>>,
     rows: Vec<Row>,
     bytes: usize,
     memory: MemoryBudget,
@@ -44,7 +44,7 @@ impl Capability for Table {
 
     fn new(attempt: &AttemptContext<'_>) -> Table {
         Table {
-            granted: attempt.grants.names("table"),
+            granted: attempt.grants.shared_names("table"),
             rows: Vec::new(),
             bytes: 0,
             memory: attempt.memory.clone(),
@@ -71,7 +71,8 @@ impl Host for Table {
                 table.escape_debug()
             )));
         }
-        if !self.granted.contains(&table) {
+        let granted = self.granted.as_deref().unwrap_or_default();
+        if !granted.contains(&table) {
             return Err(CapabilityError::Denied(format!(
                 "table `{table}` is not in `[allow] table` of this hook"
             )));
@@ -111,7 +112,7 @@ mod tests {
 
     fn table() -> Table {
         Table {
-            granted: ["t".to_owned()].into(),
+            granted: Some(["t".to_owned()].into()),
             rows: Vec::new(),
             bytes: 0,
             memory: MemoryBudget::new(64 << 20),

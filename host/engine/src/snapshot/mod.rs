@@ -25,9 +25,10 @@ use self::access::Access;
 use self::init::{InitError, Initialised, RunError};
 use self::limits::InitLimits;
 use self::report::InitReport;
+use super::address_space;
 use super::inspect::COMPONENT_BYTES_MAX;
 use super::text::bounded;
-use super::{address_space, ticker};
+use super::ticker::Ticker;
 
 /// Part of the names of compiled components with an `init`: the version of wasmtime-wizer, and of
 /// what this module does with it.
@@ -66,7 +67,9 @@ pub(crate) fn compile(
     limits: InitLimits,
 ) -> Result<Compiled, CompileError> {
     // Running components check their limits when the epoch changes.
-    ticker::start(engine.weak()).map_err(|error| CompileError::Compiler(error.to_string()))?;
+    let ticker = Ticker::start(engine.weak());
+    let ticker = ticker.map_err(|error| CompileError::Compiler(error.to_string()))?;
+    let _guest = ticker.guest();
 
     let obstacle = match compile_snapshot(engine, bytes, export, limits)? {
         Ok(compiled) => return Ok(compiled),

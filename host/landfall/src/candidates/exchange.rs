@@ -1,5 +1,5 @@
-//! The counts of canaries on the nodes that share a ledger: each node notes its own, and rules judge
-//! by the sum.
+//! What the nodes that share a ledger tell each other of candidates: which ones they have, and the
+//! counts of canaries. Each node notes its own, and rules judge by the sum.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -12,10 +12,17 @@ use serde::{Deserialize, Serialize};
 
 /// The hook under whose name the ledger keeps the counts. No hook file can have it.
 const PART: &str = "_candidate";
-/// How often a node notes its counts.
+/// The beginning of the keys that say which node has which candidate. No hook file can have this
+/// name.
+const PRESENT: &str = "_present";
+/// How often a node notes its counts, and which candidates it has.
 const EVERY: Duration = Duration::from_secs(5);
-/// The counts of a node that has ended are forgotten after this.
+/// The notes of a node that has ended are forgotten after this.
 const KEEP: Duration = Duration::from_secs(60);
+/// A note that is withdrawn ends after this.
+const WITHDRAWN: Duration = Duration::from_millis(1);
+/// A candidate that no node has noted for this long is gone.
+const ABSENT: Duration = Duration::from_secs(3 * EVERY.as_secs());
 /// The most nodes whose counts are added.
 const NODES_MAX: usize = 100;
 
@@ -35,6 +42,10 @@ pub(super) struct Exchange {
     node: String,
     /// By hook and version: when they were read, and their sum.
     others: Mutex<BTreeMap<(String, String), (Instant, Counted)>>,
+    /// By hook and version: when this node has noted last that it has the candidate.
+    announced: Mutex<BTreeMap<(String, String), Instant>>,
+    /// By hook and version: since when no node has noted that it has the candidate.
+    absent: Mutex<BTreeMap<(String, String), Instant>>,
 }
 
 // === impl Counted ===
@@ -54,7 +65,63 @@ impl Exchange {
             ledger,
             node: hex::encode(random_bytes::<8>()),
             others: Mutex::default(),
+            announced: Mutex::default(),
+            absent: Mutex::default(),
         }
+    }
+
+    /// Tells the other nodes that this one has the candidate.
+    pub(super) async fn announce(&self, hook: &str, digest: &str) {
+        if !self.ledger.is_shared() {
+            return;
+        }
+
+        let of = (hook.to_owned(), digest.to_owned());
+        lock(&self.absent).remove(&of);
+        let is_due = lock(&self.announced)
+            .get(&of)
+            .is_none_or(|last| last.elapsed() >= EVERY);
+        if !is_due {
+            return;
+        }
+        let key = format!("{PRESENT}/{hook}/{digest}/{}", self.node);
+        match self.ledger.note(PART, key, "1".into(), KEEP).await {
+            Ok(()) => drop(lock(&self.announced).insert(of, Instant::now())),
+            Err(error) => {
+                tracing::warn!(hook, %error, "other nodes cannot be told of the candidate yet");
+            }
+        }
+    }
+
+    /// Whether no node has had this candidate for some time. This node has it not.
+    pub(super) async fn is_gone(&self, hook: &str, digest: &str) -> Result<bool, LedgerError> {
+        if !self.ledger.is_shared() {
+            return Ok(true);
+        }
+
+        let of = (hook.to_owned(), digest.to_owned());
+        let prefix = format!("{PRESENT}/{hook}/{digest}/");
+        let own_key = format!("{prefix}{}", self.node);
+        let was_announced = lock(&self.announced).remove(&of).is_some();
+        if was_announced {
+            // Other nodes need not wait until this one's note ends.
+            let note = self
+                .ledger
+                .note(PART, own_key.clone(), "0".into(), WITHDRAWN);
+            note.await?;
+        }
+        let keys = self
+            .ledger
+            .keys(PART.into(), prefix, String::new(), NODES_MAX);
+        let is_elsewhere = keys.await?.iter().any(|key| *key != own_key);
+        let mut absent = lock(&self.absent);
+        if is_elsewhere {
+            absent.remove(&of);
+            return Ok(false);
+        }
+        // After an outage of the ledger, the nodes that have it need time to say so.
+        let since = *absent.entry(of).or_insert_with(Instant::now);
+        Ok(since.elapsed() >= ABSENT)
     }
 
     /// The sum of all nodes' counts of a canary. Notes those of this node.
@@ -88,6 +155,8 @@ impl Exchange {
     /// Forgets the counts of trials that have ended.
     pub(super) fn retain(&self, is_tried: impl Fn(&str, &str) -> bool) {
         lock(&self.others).retain(|(hook, digest), _| is_tried(hook, digest));
+        lock(&self.announced).retain(|(hook, digest), _| is_tried(hook, digest));
+        lock(&self.absent).retain(|(hook, digest), _| is_tried(hook, digest));
     }
 
     async fn exchange(

@@ -38,7 +38,11 @@ impl CandidateControl {
             serving: self.serving(hook),
             previous: promoted.map(|promoted| promoted.previous.clone()),
             decisions: state.decisions.iter().map(decision).collect(),
-            detail: self.remembered.promotions.problem(hook),
+            detail: self
+                .remembered
+                .promotions
+                .problem(hook)
+                .or_else(|| self.not_served_yet(hook)),
             ..CandidateReport::default()
         };
         let Some(spec) = &named.spec.candidate else {
@@ -118,6 +122,7 @@ impl CandidateDecider for CandidateControl {
     fn promote<'a>(&'a self, hook: &'a str) -> Deciding<'a> {
         Box::pin(async move {
             CandidateControl::promote(self, hook).await?;
+            self.until_served(hook).await;
             self.after(hook)
         })
     }
@@ -125,6 +130,7 @@ impl CandidateDecider for CandidateControl {
     fn roll_back<'a>(&'a self, hook: &'a str) -> Deciding<'a> {
         Box::pin(async move {
             CandidateControl::roll_back(self, hook).await?;
+            self.until_served(hook).await;
             self.after(hook)
         })
     }

@@ -74,6 +74,17 @@ impl States {
             .unwrap_or_default()
     }
 
+    /// Removes the document of a hook on stable storage. False: another node has changed it.
+    pub(super) async fn remove(&self, hook: &str) -> Result<bool, LedgerError> {
+        let version = lock(&self.known).get(hook).map_or(0, |known| known.version);
+        let is_removed = self.ledger.remove_candidate(hook.to_owned(), version);
+        let is_removed = is_removed.await?;
+        if is_removed {
+            lock(&self.known).remove(hook);
+        }
+        Ok(is_removed)
+    }
+
     /// Changes a document on stable storage. `change` is called again with what another node has
     /// made of it meanwhile. False: it has changed nothing.
     pub(super) async fn change(

@@ -80,7 +80,8 @@ struct Present {
 }
 
 /// Puts a component in place of the one of a hook, if it needs no further grant. The file of the
-/// previous one stays beside it, as `NAME.wasm.previous`. Returns its path, if there was one.
+/// previous one stays beside it, as `NAME.wasm.previous`. Returns its path, if there is one. A
+/// component that is in place already replaces none.
 pub(super) async fn promote(
     component: &Path,
     plugins: &Path,
@@ -89,14 +90,21 @@ pub(super) async fn promote(
 ) -> anyhow::Result<Option<PathBuf>> {
     let served = plugins.join(format!("{name}.wasm"));
     let previous = plugins.join(format!("{name}.wasm.previous"));
-    let has_previous = match std::fs::copy(&served, &previous) {
-        Ok(_) => true,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+    // Until the component is in place, the one that was previous before stays.
+    let copy = plugins.join(format!("{name}.wasm.previous.new"));
+    let before = match std::fs::read(&served) {
+        Ok(bytes) => Some(bytes),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => {
-            return Err(error).with_context(|| format!("{} cannot be kept", served.display()));
+            return Err(error).with_context(|| format!("{} cannot be read", served.display()));
         }
     };
-    add(AddFlags {
+    let cannot_keep = || format!("{} cannot be kept", served.display());
+    if let Some(bytes) = &before {
+        std::fs::write(&copy, bytes).with_context(cannot_keep)?;
+    }
+
+    let added = add(AddFlags {
         source: component.display().to_string(),
         plugins: Some(plugins.to_owned()),
         name: Some(name.to_string()),
@@ -108,8 +116,16 @@ pub(super) async fn promote(
         config: None,
         json: as_json,
     })
-    .await?;
-    Ok(has_previous.then_some(previous))
+    .await;
+    let is_replaced = added.is_ok()
+        && before.is_some_and(|before| std::fs::read(&served).is_ok_and(|after| after != before));
+    if is_replaced {
+        std::fs::rename(&copy, &previous).with_context(cannot_keep)?;
+    } else {
+        std::fs::remove_file(&copy).ok();
+    }
+    added?;
+    Ok(previous.is_file().then_some(previous))
 }
 
 /// Fetches, shows, asks, writes.

@@ -62,18 +62,16 @@ pub(super) async fn erase(
         None => flags.events.clone(),
     };
 
-    let dry = all(node, flags, &ids, true).await?;
-    if flags.dry_run {
-        return dry.print(as_json, "would be erased");
-    }
+    let is_dry = flags.dry_run || !flags.yes;
+    let sum = all(node, flags, &ids, is_dry).await?;
     ensure!(
-        flags.yes || dry.count("events") == 0,
+        !is_dry || flags.dry_run || sum.count("events") == 0,
         "{}. This cannot be undone: add --yes to erase them",
-        dry.sentence("would be erased")
+        sum.sentence("would be erased")
     );
 
-    let done = all(node, flags, &ids, false).await?;
-    done.print(as_json, "erased")
+    let are = if is_dry { "would be erased" } else { "erased" };
+    sum.print(as_json, are)
 }
 
 /// The ids of the events that a search finds, newest first.

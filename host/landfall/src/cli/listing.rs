@@ -129,21 +129,34 @@ fn state(one: &Value) -> String {
     } else {
         ""
     };
-    let due = one["due_in_ms"].as_u64().filter(|due| *due > 0);
-    let due = due.map(|due| {
-        format!(
-            " in {}",
-            humantime::format_duration(Duration::from_secs(due.div_ceil(1000)))
-        )
-    });
     let repeats = count(one, "duplicates", "not run as duplicates")
         + &count(one, "conflicts", "with this id and another body");
     format!(
         "{}{resolved}{superseded}{erased}{} attempt {}{replayed}{repeats}{batch}{reason}{discarded}",
         text(&one["state"]),
-        due.unwrap_or_default(),
+        waits(one),
         one["attempt"]
     )
+}
+
+/// What a delivery waits for, and for how long: ` (retry in 5s)`. Empty if it is due.
+pub(super) fn waits(one: &Value) -> String {
+    let due = one["due_in_ms"].as_u64().filter(|due| *due > 0);
+    let time = due.map(|due| {
+        let seconds = Duration::from_secs(due.div_ceil(1000));
+        humantime::format_duration(seconds).to_string()
+    });
+    match (one["waits_for"].as_str(), time) {
+        (Some("debounce"), Some(time)) => format!(" (debounce, ends in {time})"),
+        (Some("debounce"), None) => " (debounce)".to_owned(),
+        (Some("batch"), Some(time)) => format!(" (batch, full or closed in {time})"),
+        (Some("batch"), None) => " (batch, which is run)".to_owned(),
+        (Some("resume"), _) => " (hook is paused)".to_owned(),
+        (Some("start"), Some(time)) => format!(" (starts in {time})"),
+        (Some("retry"), Some(time)) => format!(" (retry in {time})"),
+        (_, Some(time)) => format!(" (due in {time})"),
+        (_, None) => String::new(),
+    }
 }
 
 /// A text or a number.
@@ -172,6 +185,52 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn waiting_deliveries_say_for_what() {
+        for (waits_for, due_in_ms, shown) in [
+            (
+                json!("debounce"),
+                json!(1_500),
+                "waiting (debounce, ends in 2s) attempt 0",
+            ),
+            (
+                json!("batch"),
+                json!(60_000),
+                "waiting (batch, full or closed in 1m) attempt 0",
+            ),
+            (
+                json!("batch"),
+                json!(0),
+                "waiting (batch, which is run) attempt 0",
+            ),
+            (
+                json!("retry"),
+                json!(5_000),
+                "waiting (retry in 5s) attempt 0",
+            ),
+            (
+                json!("start"),
+                json!(5_000),
+                "waiting (starts in 5s) attempt 0",
+            ),
+            (
+                json!("resume"),
+                json!(0),
+                "waiting (hook is paused) attempt 0",
+            ),
+            (
+                json!("resume"),
+                json!(9_000),
+                "waiting (hook is paused) attempt 0",
+            ),
+            (Value::Null, json!(0), "waiting attempt 0"),
+            (Value::Null, json!(1), "waiting (due in 1s) attempt 0"),
+        ] {
+            let one = json!({ "state": "waiting", "attempt": 0, "waits_for": waits_for, "due_in_ms": due_in_ms });
+            assert_eq!(state(&one), shown);
+        }
+    }
 
     #[test]
     fn columns_are_aligned() {

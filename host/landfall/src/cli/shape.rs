@@ -108,8 +108,9 @@ fn print(answer: &Value) -> anyhow::Result<()> {
             None | Some(0) => String::new(),
             Some(others) => format!(", {others} neither JSON nor a form"),
         };
+        let kib = one["bytes"].as_u64().unwrap_or_default().div_ceil(1024);
         say!(
-            "{event_type}  {}  {} events{others}  last {}",
+            "{event_type}  {}  {} events{others}  {kib} KiB  last {}",
             text(&one["state"]),
             one["events"],
             text(&one["last_at"])

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use serde_json::Value;
 
-use super::listing::{printable, query, text};
+use super::listing::{printable, query, text, waits};
 use super::output::{say, written};
 use super::target::LedgerFlags;
 
@@ -198,10 +198,7 @@ fn one_delivery(delivery: &Value) {
         }
         _ => String::new(),
     };
-    let due = delivery["due_in_ms"]
-        .as_u64()
-        .map(|ms| format!(", due in {}", duration(ms as f64)))
-        .unwrap_or_default();
+    let due = waits(delivery);
     let why = delivery["discarded"]
         .as_str()
         .or(delivery["reason"].as_str());

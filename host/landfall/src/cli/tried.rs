@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write, stderr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use clap::Args;
 use landfall_model::HookName;
 use landfall_offline::{Allowed, Trial, TryPlan, TryReport};
@@ -13,14 +13,14 @@ use super::add;
 use super::flags::{NodeFlags, node_config};
 use super::listing::query;
 use super::output::say;
-use super::target::LedgerFlags;
+use super::target::{LedgerFlags, NO_ADMIN};
 use crate::offline;
 
 /// Recordings of one response.
 const PAGE_MAX: usize = 100;
 /// Something differs.
 const DIFFERS: u8 = 1;
-/// Nothing can be tried.
+/// Nothing can be tried, or the report cannot be published, or the component not promoted.
 const NOT_TRIED: u8 = 2;
 
 /// What to try.
@@ -57,6 +57,10 @@ pub(super) struct TryFlags {
     /// `landfall add` does. The previous one stays as NAME.wasm.previous.
     #[arg(long)]
     promote: bool,
+    /// Send the report to the node, also if something differs. Its dashboard shows it under
+    /// "Recordings". Needs the token of an operator.
+    #[arg(long)]
+    publish: bool,
     #[command(flatten)]
     node: LedgerFlags,
     /// Print one JSON object.
@@ -65,7 +69,7 @@ pub(super) struct TryFlags {
 }
 
 /// Exits with 0 if nothing differs except what is allowed, with 1 if something differs, with 2 if
-/// nothing can be tried.
+/// nothing can be tried, the report cannot be published or the component not promoted.
 pub(super) async fn try_component(flags: TryFlags) -> anyhow::Result<ExitCode> {
     let report = match run(&flags).await {
         Ok(report) => report,
@@ -75,16 +79,24 @@ pub(super) async fn try_component(flags: TryFlags) -> anyhow::Result<ExitCode> {
         }
     };
 
-    if flags.json {
-        say!("{}", report.to_json());
+    let published = if flags.publish {
+        Some(publish(&flags, &report).await)
     } else {
-        say!("{}", report.to_text());
+        None
+    };
+    say_report(&flags, &report, &published);
+    if let Some(Err(error)) = published {
+        eprintln!("landfall: the report is not published: {error:#}");
+        return Ok(ExitCode::from(NOT_TRIED));
     }
     if !report.is_same() {
         return Ok(ExitCode::from(DIFFERS));
     }
-    if flags.promote {
-        promote(&flags).await?;
+    if flags.promote
+        && let Err(error) = promote(&flags).await
+    {
+        eprintln!("landfall: the component is not promoted: {error:#}");
+        return Ok(ExitCode::from(NOT_TRIED));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -109,6 +121,31 @@ async fn run(flags: &TryFlags) -> anyhow::Result<TryReport> {
          record all of them"
     );
     Ok(report)
+}
+
+/// Sends the report to the node. Returns its id.
+async fn publish(flags: &TryFlags, report: &TryReport) -> anyhow::Result<String> {
+    let path = format!("/api/v1/hooks/{}/publish-try", query(&flags.hook));
+    let published = flags.node.ask(&path, Some(report.to_published())).await?;
+    let id = published["id"].as_str().context(NO_ADMIN)?;
+    Ok(id.to_owned())
+}
+
+fn say_report(flags: &TryFlags, report: &TryReport, published: &Option<anyhow::Result<String>>) {
+    let id = published.as_ref().and_then(|result| result.as_ref().ok());
+    if flags.json {
+        let mut json = report.to_json();
+        if let Some(id) = id {
+            json["published"] = id.as_str().into();
+        }
+        say!("{json}");
+        return;
+    }
+
+    say!("{}", report.to_text());
+    if let Some(id) = id {
+        say!("published: /tries/{}/{id} of the dashboard", flags.hook);
+    }
 }
 
 async fn promote(flags: &TryFlags) -> anyhow::Result<()> {

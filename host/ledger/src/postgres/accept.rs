@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::held;
 use super::query::{Cached, millis, received};
+use crate::flow_counts::FlowNotes;
 use crate::state_column::StateColumn;
 use crate::steps::{Accepted, Fence, NewEvent, OpenState, SHARED_LEASE};
 use landfall_model::{Admission, DedupKey, DeliveryState, EventId};
@@ -31,6 +32,7 @@ pub(super) async fn accept(
     transaction: &Transaction<'_>,
     new: &NewEvent,
     owner: Option<Uuid>,
+    notes: &mut FlowNotes,
 ) -> Result<Accepted, tokio_postgres::Error> {
     let event = new.stored.event();
     let (id, hook): (_, &str) = (event.id.uuid(), &event.hook);
@@ -78,7 +80,9 @@ pub(super) async fn accept(
         .get::<_, Option<Uuid>>(1)
         .map(|id| EventId::from_bytes(id.into_bytes()));
     if !runs && row.get::<_, i32>(0) != 1 {
-        held::admit(transaction, event, &new.admission, order_key.as_deref()).await?;
+        let order_key = order_key.as_deref();
+        let done = held::admit(transaction, event, &new.admission, order_key).await?;
+        notes.add_sum(hook, done);
     }
     Ok(match (row.get::<_, i32>(0), other) {
         (1, Some(of)) => Accepted::repeat(of, open_state(&row, 3), row.get(5)),

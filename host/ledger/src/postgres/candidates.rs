@@ -27,6 +27,11 @@ impl Candidates for Postgres {
         self.record_reachability(put.await)
     }
 
+    async fn remove_candidate(&self, hook: String, version: i64) -> Result<bool, LedgerError> {
+        let removed = self.ask(async |client| remove(client, &hook, version).await);
+        self.record_reachability(removed.await)
+    }
+
     async fn keep_component(&self, name: String, bytes: Bytes) -> Result<(), LedgerError> {
         for (number, part) in bytes.chunks(PART_BYTES).enumerate() {
             let keep = self.ask(async |client| keep(client, &name, number as i32, part).await);
@@ -67,6 +72,12 @@ async fn put(client: &Object, hook: &str, version: i64, json: &str) -> Result<bo
             .await?
     };
     Ok(changed == 1)
+}
+
+async fn remove(client: &Object, hook: &str, version: i64) -> Result<bool, Error> {
+    let sql = "DELETE FROM candidates WHERE hook = $1 AND version = $2";
+    let removed = client.execute_cached(sql, &[&hook, &version]).await?;
+    Ok(removed == 1)
 }
 
 async fn keep(client: &Object, name: &str, part: i32, bytes: &[u8]) -> Result<(), Error> {

@@ -12,6 +12,7 @@ use super::finish::{self, Ended};
 use super::privacy;
 use super::query::{Cached, millis};
 use crate::error::LedgerError;
+use crate::flow_counts::{FlowCounts, FlowNotes};
 use crate::steps::{AttemptRecord, Committed, Disposition, Fence, Refused, Results};
 use landfall_model::clock::to_ms;
 use landfall_model::stored_event::Stored;
@@ -41,6 +42,7 @@ pub(super) async fn finish(
     event: &Event,
     attempt: &AttemptRecord,
     results: &Results,
+    counts: &FlowCounts,
 ) -> Result<Committed, LedgerError> {
     let transaction = client.transaction().await?;
     let done = Disposition::Done(Results {
@@ -60,8 +62,9 @@ pub(super) async fn finish(
         Err(refused) => return Ok(Committed::Refused(refused, ())),
     };
 
-    store_results(&transaction, event, results, changes).await?;
+    let notes = store_results(&transaction, event, results, changes).await?;
     transaction.commit().await?;
+    counts.add(notes);
     Ok(Committed::Stored)
 }
 
@@ -72,8 +75,10 @@ pub(super) async fn record(
     stored: &Stored,
     attempt: &AttemptRecord,
     disposition: &Disposition,
+    counts: &FlowCounts,
 ) -> Result<Committed, LedgerError> {
     let transaction = client.transaction().await?;
+    let mut notes = FlowNotes::default();
     if let Disposition::Done(results) = disposition {
         let changes = match prepare(
             &transaction,
@@ -86,11 +91,12 @@ pub(super) async fn record(
             Ok(changes) => changes,
             Err(refused) => return Ok(Committed::Refused(refused, ())),
         };
-        store_results(&transaction, stored.event(), results, changes).await?;
+        notes = store_results(&transaction, stored.event(), results, changes).await?;
     }
 
     finish::record(&transaction, stored, attempt, disposition).await?;
     transaction.commit().await?;
+    counts.add(notes);
     Ok(Committed::Stored)
 }
 
@@ -232,7 +238,7 @@ async fn store_results(
     event: &Event,
     results: &Results,
     changes: Vec<Change>,
-) -> Result<(), LedgerError> {
+) -> Result<FlowNotes, LedgerError> {
     let hook: &str = &event.hook;
     let (set, deleted): (Vec<Change>, Vec<Change>) = changes
         .into_iter()
@@ -289,9 +295,10 @@ async fn store_results(
             .await?;
     }
 
+    let mut notes = FlowNotes::default();
     for new in &results.emitted {
-        accept(transaction, new, None).await?;
+        accept(transaction, new, None, &mut notes).await?;
         privacy::set_cause(transaction, &new.stored.event().id, &event.id).await?;
     }
-    Ok(())
+    Ok(notes)
 }

@@ -35,7 +35,7 @@ pub(super) async fn finish(
         Disposition::Split(why) => (DeliveryState::Pending, 0, Some(plain(why))),
         Disposition::Dead(why) => (DeliveryState::Dead, 0, Some(plain(why))),
     };
-    let sql = "SELECT finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+    let sql = "SELECT finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, true)";
     let row = transaction
         .query_one_cached(
             sql,
@@ -60,9 +60,10 @@ pub(super) async fn finish(
         _ => Ended::Before,
     };
     if ended == Ended::Now && matches!(disposition, Disposition::Done(_)) && attempt.refuses() {
-        // The provider sends a refused event again, and that is no duplicate.
-        let sql = "DELETE FROM dedup i USING deliveries d WHERE d.id = $1 AND i.event = d.event";
-        transaction.execute_cached(sql, &[&fence.delivery]).await?;
+        let sql = "SELECT forget_refused($1)";
+        transaction
+            .query_one_cached(sql, &[&fence.delivery])
+            .await?;
     }
     if ended == Ended::Now && matches!(disposition, Disposition::Split(_)) {
         let sql = "SELECT split_batch($1)";

@@ -6,24 +6,28 @@ use deadpool_postgres::{Object, Transaction};
 use tokio_postgres::Error;
 
 use super::query::{Cached, event_of, millis, plain};
-use crate::held::{NOT_HELD, STRANDED_STEP, Stranded};
+use crate::flow_counts::{FlowNotes, FlowStep};
+use crate::held::{LONGEST_MS, NOT_HELD, STRANDED, STRANDED_STEP, Stranded};
 use crate::state_column::WAITING;
 use landfall_model::{Admission, Corrupt, Event, Hold, Keep, OPEN_GROUPS_MAX};
 
 /// The other events of batches, by the delivery that carries the batch.
 pub(super) type Members = HashMap<i64, Vec<Option<Result<Event, Corrupt>>>>;
 
+/// In what `hold` returns: a damaged group was removed.
+const DAMAGED: i32 = 16;
 const GROUPS_MAX: i64 = OPEN_GROUPS_MAX as i64;
 
-/// Applies the flow of the hook to an event that this transaction has accepted. SQLite: `admit`.
+/// Applies the flow of the hook to an event that this transaction has accepted. Returns what was done,
+/// for `FlowNotes::add_sum`. SQLite: `admit`.
 pub(super) async fn admit(
     transaction: &Transaction<'_>,
     event: &Event,
     admission: &Admission,
     order_key: Option<&[u8]>,
-) -> Result<(), Error> {
+) -> Result<i32, Error> {
     let (filtered, hold) = match admission {
-        Admission::Run => return Ok(()),
+        Admission::Run => return Ok(0),
         Admission::Filtered(why) => (Some(plain(why)), None),
         Admission::Hold(hold) => (None, Some(hold)),
     };
@@ -41,7 +45,7 @@ pub(super) async fn admit(
     let bytes_max = batch.map(|batch| batch.bytes_max as i64);
     let bytes = batch.map(|batch| batch.bytes as i64);
     let sql = "SELECT hold($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
-    transaction
+    let row = transaction
         .query_one_cached(
             sql,
             &[
@@ -62,26 +66,66 @@ pub(super) async fn admit(
                 &NOT_HELD,
             ],
         )
-        .await
-        .map(drop)
+        .await?;
+    let done: i32 = row.get(0);
+    if done & DAMAGED != 0 {
+        report_damage(hook, 1);
+    }
+    Ok(done)
 }
 
 /// Closes the groups of a hook that are due. SQLite: `close_due`.
-pub(super) async fn close_due(client: &Object, hook: &str) -> Result<(), Error> {
-    client
-        .query_one_cached(
-            "SELECT close_due($1, $2, $3)",
-            &[&hook, &GROUPS_MAX, &NOT_HELD],
-        )
-        .await
-        .map(drop)
+pub(super) async fn close_due(
+    client: &Object,
+    hook: &str,
+    notes: &mut FlowNotes,
+) -> Result<(), Error> {
+    let sql = "SELECT batched, unheld, damaged FROM close_due($1, $2, $3)";
+    let row = client
+        .query_one_cached(sql, &[&hook, &GROUPS_MAX, &NOT_HELD])
+        .await?;
+    for (at, step) in [FlowStep::Batched, FlowStep::Unheld, FlowStep::Damaged]
+        .into_iter()
+        .enumerate()
+    {
+        notes.add_times(hook, step, row.get::<_, i64>(at) as usize);
+    }
+    if row.get::<_, i64>(2) > 0 {
+        report_damage(hook, row.get(2));
+    }
+    Ok(())
+}
+
+fn report_damage(hook: &str, count: i64) {
+    tracing::error!(
+        hook,
+        count,
+        "rows of open groups are damaged and were removed: their events run alone, within a minute"
+    );
+}
+
+/// Repairs open groups that nothing else would close.
+async fn repair_groups(client: &Object, notes: &mut FlowNotes) -> Result<(), Error> {
+    let rows = client
+        .query_cached("SELECT repair_groups($1)", &[&LONGEST_MS])
+        .await?;
+    for row in rows {
+        let hook: &str = row.get(0);
+        report_damage(hook, 1);
+        notes.add(hook, FlowStep::Damaged);
+    }
+    Ok(())
 }
 
 /// One step of `Deliveries::free_stranded`. SQLite: `free_stranded`.
 pub(super) async fn free_stranded(
     client: &Object,
     after: &(String, i64),
+    notes: &mut FlowNotes,
 ) -> Result<Stranded, Error> {
+    if after.0.is_empty() {
+        repair_groups(client, notes).await?;
+    }
     let sql = format!(
         "SELECT d.hook, d.id, is_stranded(d.hook, d.id, d.flow, d.debounced, d.batch) FROM deliveries d
          WHERE d.state = {WAITING} AND (d.hook, d.id) > ($1, $2) ORDER BY d.hook, d.id LIMIT $3"
@@ -99,8 +143,8 @@ pub(super) async fn free_stranded(
         .collect();
     if !found.is_empty() {
         // Each is looked at again under its lock.
-        let sql = "SELECT free_stranded($1)";
-        let rows = client.query_cached(sql, &[&found]).await?;
+        let sql = "SELECT free_stranded($1, $2)";
+        let rows = client.query_cached(sql, &[&found, &STRANDED]).await?;
         let freed: HashSet<i64> = rows.iter().map(|row| row.get(0)).collect();
         for (_, delivery, is_freed) in &mut page {
             *is_freed = freed.contains(delivery);

@@ -4,6 +4,7 @@
 
 mod accept;
 mod activity;
+mod agreement;
 mod arrivals;
 mod audit;
 mod candidates;
@@ -16,15 +17,18 @@ mod health;
 mod held;
 mod hints;
 mod lead;
+mod missing;
 mod operator;
 mod privacy;
 mod query;
 mod raw;
 mod read;
 mod recordings;
+mod retentions;
 mod schema;
 mod tls;
 mod traits;
+mod tries;
 mod writer;
 
 use std::sync::Arc;
@@ -36,9 +40,10 @@ use uuid::Uuid;
 
 use super::commit_times::CommitTimes;
 use super::error::{LedgerError, OpenError};
-use super::held::NOT_HELD;
+use super::flow_counts::{FlowCounts, FlowNotes};
 use super::state_column::{PENDING, RUNNING};
-use super::steps::{Claimed, Fence, SHARED_LEASE};
+use super::steps::{CLAIM_AGAIN, Claimed, Fence, SHARED_LEASE};
+use agreement::Agreement;
 use connect::open_error;
 use health::Health;
 use landfall_model::{LedgerTime, Retention, lock};
@@ -60,6 +65,7 @@ pub(crate) struct Postgres {
     pool: Pool,
     writer: Writer,
     commit_times: CommitTimes,
+    flow_counts: FlowCounts,
     clock: Arc<connect::ServerClock>,
     /// Identifies this start of the node.
     owner: Uuid,
@@ -74,6 +80,8 @@ pub(crate) struct Postgres {
     roll_ups: counts::RollUps,
     /// The rights that only one node has, as far as this node knows.
     known_terms: lead::KnownTerms,
+    /// What this node has announced of its retention.
+    agreement: Agreement,
     /// Names of hooks for which another node has queued an event. Taken once.
     hints: std::sync::Mutex<Option<mpsc::Receiver<String>>>,
 }
@@ -117,12 +125,14 @@ impl Postgres {
         let health = Health::new(pool.clone());
         let (hints, hints_received) = mpsc::channel(1024);
         let commit_times = CommitTimes::default();
-        let writer = Writer::start(pool.clone(), &commit_times);
+        let flow_counts = FlowCounts::default();
+        let writer = Writer::start(pool.clone(), &commit_times, &flow_counts);
         tokio::spawn(hints::listen(connector, hints));
         Ok(Postgres {
             pool,
             writer,
             commit_times,
+            flow_counts,
             clock,
             owner: Uuid::new_v4(),
             retention: settings.retention,
@@ -134,6 +144,7 @@ impl Postgres {
             }),
             roll_ups: counts::RollUps::default(),
             known_terms: lead::KnownTerms::default(),
+            agreement: Agreement::default(),
             hints: std::sync::Mutex::new(Some(hints_received)),
         })
     }
@@ -197,6 +208,32 @@ impl Postgres {
         .await
     }
 
+    /// As `claim`. If a damaged row of the hook makes that impossible, others go on: the hook is due
+    /// again after `CLAIM_AGAIN`. SQLite: `leases::claim_apart`.
+    async fn claim_apart(
+        &self,
+        client: &Object,
+        hook: &Arc<str>,
+        max: usize,
+    ) -> Result<HookClaim, LedgerError> {
+        let mut notes = FlowNotes::default();
+        let claimed = claim(client, hook, max, self.owner, &mut notes).await;
+        // Its parts are committed each by itself.
+        self.flow_counts.add(notes);
+        match claimed.map_err(LedgerError::from) {
+            Err(error @ (LedgerError::Other(_) | LedgerError::Busy)) => {
+                tracing::error!(
+                    hook = &**hook,
+                    %error,
+                    "the events of this hook cannot be claimed; other hooks go on"
+                );
+                let again = self.clock.now().plus(CLAIM_AGAIN);
+                Ok((hook.clone(), Vec::new(), Some(again)))
+            }
+            result => result,
+        }
+    }
+
     /// Records a failure that shows that the database takes no writes. A write that succeeds clears
     /// it.
     fn record_reachability<T>(&self, result: Result<T, LedgerError>) -> Result<T, LedgerError> {
@@ -210,17 +247,40 @@ impl Postgres {
     }
 }
 
+/// The claims of several hooks. Those that were stored are leases, and are not dropped because of an
+/// error of another hook.
+fn claimed(claims: Vec<Result<HookClaim, LedgerError>>) -> Result<Vec<HookClaim>, LedgerError> {
+    let (mut stored, mut failure) = (Vec::with_capacity(claims.len()), None);
+    for claim in claims {
+        match claim {
+            Ok(claim) => stored.push(claim),
+            Err(error) => failure = Some(error),
+        }
+    }
+    match failure {
+        Some(error) if stored.iter().all(|(_, claimed, _)| claimed.is_empty()) => Err(error),
+        Some(error) => {
+            tracing::warn!(%error, "the events of some hooks cannot be claimed");
+            Ok(stored)
+        }
+        None => Ok(stored),
+    }
+}
+
+/// A hook, the deliveries of it that were claimed, and when the next one is due.
+type HookClaim = (Arc<str>, Vec<Claimed>, Option<LedgerTime>);
+
 /// Closes the groups of one hook that are due, and leases its due deliveries. Also returns when the
-/// next of either is due. SQLite:
-/// `leases::claim`.
+/// next of either is due. SQLite: `leases::claim`.
 async fn claim(
     client: &Object,
     hook: &Arc<str>,
     max: usize,
     owner: Uuid,
-) -> Result<(Arc<str>, Vec<Claimed>, Option<LedgerTime>), tokio_postgres::Error> {
+    notes: &mut FlowNotes,
+) -> Result<HookClaim, tokio_postgres::Error> {
     let (name, lease): (&str, _) = (hook, millis(SHARED_LEASE));
-    held::close_due(client, name).await?;
+    held::close_due(client, name, notes).await?;
     landfall_model::kill_point!("group-closed");
     let sql = format!(
         "WITH due AS MATERIALIZED (
@@ -230,10 +290,9 @@ async fn claim(
          taken AS (
              UPDATE deliveries d SET state = {RUNNING}, attempt = d.attempt + 1, owner = $3, lease_until = now_ms() + $4
              FROM due WHERE d.id = due.id RETURNING d.id, d.attempt, d.replayed, d.event, d.due,
-                 d.deferrals + d.batch_attempts AS deferrals, d.deferred_since, d.batch,
-                 coalesce(d.attempt = 1 AND d.reason = '{NOT_HELD}', false) AS unheld)
+                 d.deferrals + d.batch_attempts AS deferrals, d.deferred_since, d.batch)
          SELECT t.id, t.attempt, t.replayed, e.id, e.hook, e.received_ms, e.head, e.body_digest, e.checksum, p.body,
-             t.due, t.deferrals, t.deferred_since, t.batch, t.unheld
+             t.due, t.deferrals, t.deferred_since, t.batch
          FROM taken t LEFT JOIN events e ON e.seq = t.event LEFT JOIN payloads p ON p.event = t.event ORDER BY t.due"
     );
     let rows = client
@@ -250,7 +309,6 @@ async fn claim(
         event: event_of(row, 3),
         replayed: row.get(2),
         due: LedgerTime(row.get(10)),
-        unheld: row.get(14),
         members: members.remove(&row.get::<_, i64>(0)).unwrap_or_default(),
     });
     let claimed = claimed.collect();

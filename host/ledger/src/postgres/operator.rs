@@ -5,6 +5,7 @@ use tokio_postgres::{Error, Row};
 use uuid::Uuid;
 
 use super::query::{Cached, millis, plain};
+use super::tries;
 use crate::shown::Purged;
 use crate::state_column::RUNNING;
 use crate::steps::{ReplayOrder, Replayed, Step};
@@ -64,6 +65,7 @@ pub(super) async fn operate(
 pub(super) async fn purge(client: &Object, hook: &str, limit: i32) -> Result<Purged, Error> {
     let candidates = "DELETE FROM candidates WHERE hook = $1";
     client.execute_cached(candidates, &[&hook]).await?;
+    tries::remove(client, hook, None).await?;
     let sql = "SELECT removed, forgotten, rows_gone, values_gone FROM purge($1, $2)";
     Ok(purged(
         &client.query_one_cached(sql, &[&hook, &limit]).await?,

@@ -15,41 +15,50 @@ pub(super) async fn list(
     after: &RawCursor,
     limit: usize,
 ) -> Result<Vec<RawRecord>, Error> {
-    // Columns: id, number, event, hook, name, time, is_text, then the parts as bytes.
+    // Columns: id, number, event, hook, name, time, is_text, is_replay, then the parts as bytes.
     let sql = match kind {
         RawKind::Events => {
-            "SELECT e.seq, 0::bigint, e.id, e.hook, ''::bytea, e.received_ms, false, e.head, p.body, e.body_digest, e.checksum
+            "SELECT e.seq, 0::bigint, e.id, e.hook, ''::bytea, e.received_ms, false, false, e.head, p.body, e.body_digest, e.checksum
              FROM events e LEFT JOIN payloads p ON p.event = e.seq
              WHERE e.seq > $1 AND ($2::bigint, $3::text, $4::bytea) IS NOT NULL ORDER BY e.seq LIMIT $5"
         }
         RawKind::Attempts => {
-            "SELECT a.delivery, a.number::bigint, e.id, e.hook, ''::bytea, NULL::bigint, false, convert_to(a.record, 'UTF8'),
+            "SELECT a.delivery, a.number::bigint, e.id, e.hook, ''::bytea, NULL::bigint, false, d.replayed, convert_to(a.record, 'UTF8'),
                     convert_to(a.reason, 'UTF8')
              FROM attempts a JOIN deliveries d ON d.id = a.delivery JOIN events e ON e.seq = d.event
              WHERE (a.delivery, a.number::bigint) > ($1, $2) AND ($3::text, $4::bytea) IS NOT NULL
              ORDER BY a.delivery, a.number LIMIT $5"
         }
         RawKind::Deliveries => {
-            "SELECT d.id, 0::bigint, e.id, e.hook, ''::bytea, NULL::bigint, false, convert_to(d.reason, 'UTF8'), d.reply
+            "SELECT d.id, 0::bigint, e.id, e.hook, ''::bytea, NULL::bigint, false, d.replayed, convert_to(d.reason, 'UTF8'), d.reply
              FROM deliveries d JOIN events e ON e.seq = d.event
              WHERE d.id > $1 AND ($2::bigint, $3::text, $4::bytea) IS NOT NULL ORDER BY d.id LIMIT $5"
         }
         RawKind::Rows => {
-            "SELECT r.id, 0::bigint, r.event_id, r.hook, convert_to(r.name, 'UTF8'), NULL::bigint, false,
+            "SELECT r.id, 0::bigint, r.event_id, r.hook, convert_to(r.name, 'UTF8'), NULL::bigint, false, false,
                     convert_to(coalesce(r.text, r.json::text), 'UTF8')
              FROM rows r WHERE r.id > $1 AND ($2::bigint, $3::text, $4::bytea) IS NOT NULL ORDER BY r.id LIMIT $5"
         }
-        // The node's own values are not content.
+        // The node's own values are not content, apart from groups of published tries.
         RawKind::Values => {
-            "SELECT 0::bigint, 0::bigint, NULL::uuid, k.hook, k.key, k.until, k.is_text, k.value FROM kv k
-             WHERE (k.hook, k.key) > ($3::text, $4::bytea) AND ($1::bigint, $2::bigint) IS NOT NULL AND left(k.hook, 1) <> '_'
+            "SELECT 0::bigint, 0::bigint, NULL::uuid, k.hook, k.key, k.until, k.is_text, false, k.value FROM kv k
+             WHERE (k.hook, k.key) > ($3::text, $4::bytea) AND ($1::bigint, $2::bigint) IS NOT NULL
+             AND (left(k.hook, 1) <> '_' OR k.hook = '_try-groups')
              ORDER BY k.hook, k.key LIMIT $5"
         }
         RawKind::Recordings => {
-            "SELECT r.delivery, r.number::bigint, e.id, e.hook, ''::bytea, NULL::bigint, false, r.recording
+            "SELECT r.delivery, r.number::bigint, e.id, e.hook, ''::bytea, NULL::bigint, false, d.replayed, r.recording
              FROM recordings r JOIN deliveries d ON d.id = r.delivery JOIN events e ON e.seq = d.event
              WHERE (r.delivery, r.number::bigint) > ($1, $2) AND ($3::text, $4::bytea) IS NOT NULL
              ORDER BY r.delivery, r.number LIMIT $5"
+        }
+        // Those that are a digest of a body, or end with one as sent.
+        RawKind::Identities => {
+            "SELECT 0::bigint, 0::bigint, NULL::uuid, i.hook, ''::bytea, NULL::bigint, false, false, i.key FROM dedup i
+             WHERE (i.hook, i.key) > ($3::text, $4::bytea) AND ($1::bigint, $2::bigint) IS NOT NULL
+             AND (octet_length(i.key) = 32
+                  OR substring(i.key FROM octet_length(i.key) - 37 FOR 6) = '\\x0073656e7400'::bytea)
+             ORDER BY i.hook, i.key LIMIT $5"
         }
     };
     let rows = client
@@ -59,7 +68,7 @@ pub(super) async fn list(
                 &after.id,
                 &after.number,
                 &after.hook,
-                &after.key.as_bytes(),
+                &after.key,
                 &(limit as i64),
             ],
         )
@@ -71,9 +80,11 @@ fn record(row: &Row, kind: RawKind) -> RawRecord {
     let event: Option<Uuid> = row.get(2);
     let hook: String = row.get(3);
     let name = String::from_utf8_lossy(row.get(4)).into_owned();
+    let parts: Vec<Option<Vec<u8>>> = (8..row.len()).map(|at| row.get(at)).collect();
     let key = match kind {
-        RawKind::Values => name.clone(),
-        _ => String::new(),
+        RawKind::Values => name.clone().into_bytes(),
+        RawKind::Identities => parts[0].clone().unwrap_or_default(),
+        _ => Vec::new(),
     };
     RawRecord {
         cursor: RawCursor {
@@ -85,7 +96,8 @@ fn record(row: &Row, kind: RawKind) -> RawRecord {
         event: event.map(|id| EventId::from_bytes(id.into_bytes())),
         at_ms: row.get(5),
         is_text: row.get(6),
-        parts: (7..row.len()).map(|at| row.get(at)).collect(),
+        is_replay: row.get(7),
+        parts,
         hook,
         name,
     }
@@ -128,10 +140,11 @@ async fn replace_one(transaction: &Transaction<'_>, change: &RawChange) -> Resul
             let replaced = transaction
                 .execute_cached(sql, &[&new[0], &new[2], &new[3], &id, &old[0]])
                 .await?;
-            // Identities that end with the digest of the body get the new digest.
+            // Identities that end with `\0body\0` and the digest get the new digest.
             if replaced == 1 && old[2] != new[2] {
                 let sql = "UPDATE dedup i SET key = substring(i.key FROM 1 FOR octet_length(i.key) - 32) || $1::bytea
-                           WHERE i.event = $2 AND octet_length(i.key) >= 32
+                           WHERE i.event = $2
+                           AND substring(i.key FROM octet_length(i.key) - 37 FOR 6) = '\\x00626f647900'::bytea
                            AND substring(i.key FROM octet_length(i.key) - 31) = $3::bytea
                            AND NOT EXISTS (SELECT 1 FROM dedup o WHERE o.hook = i.hook
                                AND o.key = substring(i.key FROM 1 FOR octet_length(i.key) - 32) || $1::bytea)";
@@ -192,7 +205,33 @@ async fn replace_one(transaction: &Transaction<'_>, change: &RawChange) -> Resul
                 .execute_cached(sql, &[&new[0], &id, &number, &old[0]])
                 .await
         }
+        RawKind::Identities => replace_identity(transaction, &record.hook, &old[0], &new[0]).await,
     }
+}
+
+/// Gives an identity its new key. If a later event has that one already, the old key is removed.
+/// Returns whether the identity was still there, as a number. SQLite: `replace_identity`.
+async fn replace_identity(
+    transaction: &Transaction<'_>,
+    hook: &str,
+    old: &Option<Vec<u8>>,
+    new: &Option<Vec<u8>>,
+) -> Result<u64, Error> {
+    let sql = "UPDATE dedup i SET key = $1 WHERE i.hook = $2 AND i.key = $3
+               AND NOT EXISTS (SELECT 1 FROM dedup o WHERE o.hook = $2 AND o.key = $1)";
+    let replaced = transaction.execute_cached(sql, &[new, &hook, old]).await?;
+    if replaced > 0 {
+        return Ok(replaced);
+    }
+
+    let sql = "DELETE FROM dedup WHERE hook = $1 AND key = $2 RETURNING event";
+    let gone = transaction.query_cached(sql, &[&hook, old]).await?;
+    for row in &gone {
+        let event: i64 = row.get(0);
+        let sql = "SELECT drop_event($1)";
+        transaction.execute_cached(sql, &[&event]).await?;
+    }
+    Ok(gone.len() as u64)
 }
 
 /// Counts what a replaced part added for the quotas of its hook.

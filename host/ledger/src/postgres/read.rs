@@ -23,7 +23,7 @@ use landfall_model::{DeliveryState, EventId, KvValue, LedgerTime};
 /// Hooks with pending deliveries or open groups, and when the first of each is due. SQLite:
 /// `leases::hooks_with_work`.
 pub(super) async fn hooks_with_work(client: &Object) -> Result<Vec<(String, LedgerTime)>, Error> {
-    // The index leads from one hook to the next, however many deliveries each has.
+    // The indexes lead from one hook to the next, however many deliveries and groups each has.
     let sql = format!(
         "WITH RECURSIVE names AS (
              (SELECT min(hook) AS hook FROM deliveries WHERE state = {PENDING} AND NOT blocked)
@@ -31,11 +31,15 @@ pub(super) async fn hooks_with_work(client: &Object) -> Result<Vec<(String, Ledg
              SELECT (SELECT min(d.hook) FROM deliveries d
                      WHERE d.state = {PENDING} AND NOT d.blocked AND d.hook > names.hook)
              FROM names WHERE names.hook IS NOT NULL),
+         held_hooks AS (
+             (SELECT min(hook) AS hook FROM held)
+             UNION ALL
+             SELECT (SELECT min(h.hook) FROM held h WHERE h.hook > held_hooks.hook) FROM held_hooks WHERE held_hooks.hook IS NOT NULL),
          work AS (
              SELECT hook, (SELECT min(due) FROM deliveries d
                            WHERE d.hook = names.hook AND d.state = {PENDING} AND NOT d.blocked) AS due
              FROM names WHERE hook IS NOT NULL
-             UNION ALL SELECT hook, min(due) FROM held GROUP BY hook)
+             UNION ALL SELECT hook, (SELECT min(due) FROM held h WHERE h.hook = held_hooks.hook) FROM held_hooks WHERE hook IS NOT NULL)
          SELECT hook, min(due) FROM work WHERE due IS NOT NULL GROUP BY hook"
     );
     let rows = client.query_cached(&sql, &[]).await?;
@@ -236,6 +240,7 @@ pub(super) async fn show(
     let attempts = client.query_cached(sql, &[&id]).await?;
     Ok(Some(Shown {
         event: event_of(row, 0),
+        lacks_key: false,
         deliveries: deliveries.iter().map(|row| listed(row, now)).collect(),
         attempts: attempts.iter().map(attempt).collect(),
         repeats: repeats(row, 7),

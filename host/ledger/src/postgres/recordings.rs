@@ -59,7 +59,7 @@ pub(super) async fn list(
     client: &Object,
     filter: &RecordingFilter,
 ) -> Result<Vec<StoredRecording>, Error> {
-    let sql = "SELECT r.delivery, r.number, a.outcome, a.started_ms, r.recording,
+    let sql = "SELECT r.delivery, r.number, a.outcome, a.started_ms, d.replayed, r.recording,
                       e.id, e.hook, e.received_ms, e.head, e.body_digest, e.checksum, p.body
                FROM recordings r JOIN attempts a ON a.delivery = r.delivery AND a.number = r.number
                JOIN deliveries d ON d.id = r.delivery JOIN events e ON e.seq = d.event
@@ -103,7 +103,8 @@ fn recording(row: &Row) -> StoredRecording {
         attempt: row.get::<_, i32>(1).unsigned_abs(),
         outcome: row.get(2),
         started_ms: row.get(3),
-        recording: row.get(4),
-        event: event_of(row, 5).and_then(Result::ok),
+        is_replay: row.get(4),
+        recording: row.get(5),
+        event: event_of(row, 6).and_then(Result::ok),
     }
 }

@@ -10,10 +10,11 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::query::{Cached, millis, plain, split, within};
+use super::retentions::{Announcement, agreed, is_named};
 use super::writer::Job;
 use super::{
-    PRUNE_STEP, Postgres, activity, arrivals, audit, claim, counts, effects, held, operator,
-    privacy, raw, read, recordings,
+    PRUNE_STEP, Postgres, activity, arrivals, audit, claimed, counts, effects, held, missing,
+    operator, privacy, raw, read, recordings, tries,
 };
 use crate::activity::{Activity, ActivityQuery};
 use crate::audit::{AuditEntry, AuditFilter, NewAudit};
@@ -21,6 +22,7 @@ use crate::backlog::LedgerUse;
 use crate::commit_times::CommitObserver;
 use crate::erase::{Erasure, Scrubbed};
 use crate::error::LedgerError;
+use crate::flow_counts::{FlowCount, FlowNotes};
 use crate::held::Stranded;
 use crate::lead::Lead;
 use crate::raw::{RawChange, RawCursor, RawKind, RawRecord};
@@ -32,6 +34,7 @@ use crate::steps::{
     ReplayOrder, Replayed, SHARED_LEASE, Started, Step, UNFINISHED_MAX,
 };
 use crate::traits::{Deliveries, History, Kv, Notes, RawRecords};
+use crate::tries::{NewTry, TryPart, TryParts};
 use landfall_model::stored_event::Stored;
 use landfall_model::{DedupKey, Event, EventId, HookRetentions, KvValue, LedgerTime, lock};
 
@@ -39,6 +42,7 @@ use landfall_model::{DedupKey, Event, EventId, HookRetentions, KvValue, LedgerTi
 impl Deliveries for Postgres {
     async fn close(&self) {
         self.writer.close().await;
+        self.leave_agreement().await;
         self.pool.close();
     }
 
@@ -52,6 +56,10 @@ impl Deliveries for Postgres {
 
     fn can_accept(&self) -> bool {
         self.health.is_good()
+    }
+
+    fn is_retention_stopped(&self) -> bool {
+        self.agreement.is_stopped()
     }
 
     fn observe_commits(&self, observer: CommitObserver) {
@@ -124,12 +132,14 @@ impl Deliveries for Postgres {
             let client = self.client().await?;
             let claims = hooks
                 .iter()
-                .map(|(hook, max)| claim(&client, hook, *max, self.owner));
-            futures_util::future::try_join_all(claims)
-                .await
-                .map_err(LedgerError::from)
+                .map(|(hook, max)| self.claim_apart(&client, hook, *max));
+            claimed(futures_util::future::join_all(claims).await)
         });
         self.record_reachability(result.await)
+    }
+
+    fn take_flow_counts(&self) -> Vec<FlowCount> {
+        self.flow_counts.take()
     }
 
     async fn finish(
@@ -148,7 +158,8 @@ impl Deliveries for Postgres {
                         .await
                         .map_err(|_| LedgerError::Stopped)?;
                     let mut client = self.client().await?;
-                    effects::finish(&mut client, fence, &event, &attempt, &results).await
+                    let counts = &self.flow_counts;
+                    effects::finish(&mut client, fence, &event, &attempt, &results, counts).await
                 })
                 .await
             }
@@ -188,8 +199,12 @@ impl Deliveries for Postgres {
 
     async fn free_stranded(&self, after: Option<(String, i64)>) -> Result<Stranded, LedgerError> {
         let after = after.unwrap_or_default();
-        self.ask(async |client| held::free_stranded(client, &after).await)
-            .await
+        let mut notes = FlowNotes::default();
+        let step = self
+            .ask(async |client| held::free_stranded(client, &after, &mut notes).await)
+            .await;
+        self.flow_counts.add(notes);
+        step
     }
 
     async fn release(&self, fences: Vec<Fence>, pause: Duration) -> Result<(), LedgerError> {
@@ -264,7 +279,8 @@ impl Deliveries for Postgres {
                 .await
                 .map_err(|_| LedgerError::Stopped)?;
             let mut client = self.client().await?;
-            effects::record(&mut client, &stored, &attempt, &disposition).await
+            let counts = &self.flow_counts;
+            effects::record(&mut client, &stored, &attempt, &disposition, counts).await
         });
         self.record_reachability(result.await)
     }
@@ -285,6 +301,8 @@ impl Deliveries for Postgres {
     }
 
     async fn prune(&self, hooks: HookRetentions) -> Result<usize, LedgerError> {
+        let announced = self.agree(Announcement::of(&self.retention, &hooks));
+        let announced = announced.await?;
         let mut removed = 0;
         loop {
             let step = self.ask(async |client| privacy::prune_expired(client, PRUNE_STEP).await);
@@ -298,8 +316,18 @@ impl Deliveries for Postgres {
             }
         }
 
-        for hook in self.ask(privacy::stored_hooks).await? {
-            let Some(kept) = self.retention.of(hooks.of(&hook)) else {
+        let Some(announced) = announced else {
+            return Ok(removed);
+        };
+        let mut stored = self.ask(privacy::stored_hooks).await?;
+        let mut missing = stored.clone();
+        missing.retain(|hook| !is_named(&announced, hook));
+        let gone = self
+            .ask(async |client| missing::gone(client, missing, hooks.missing_for).await)
+            .await?;
+        stored.retain(|hook| is_named(&announced, hook) || gone.contains(hook));
+        for hook in stored {
+            let Some(kept) = agreed(&announced, &hook) else {
                 continue;
             };
             loop {
@@ -436,6 +464,22 @@ impl History for Postgres {
         filter: RecordingFilter,
     ) -> Result<Vec<StoredRecording>, LedgerError> {
         self.ask(async |client| recordings::list(client, &filter).await)
+            .await
+    }
+
+    async fn put_try(&self, new: NewTry) -> Result<usize, LedgerError> {
+        let keep = new.keep_within(&self.retention);
+        let put = self.ask(async |client| tries::put(client, &new, keep).await);
+        self.record_reachability(put.await)
+    }
+
+    async fn try_parts(&self, parts: TryParts) -> Result<Vec<TryPart>, LedgerError> {
+        self.ask(async |client| tries::list(client, &parts).await)
+            .await
+    }
+
+    async fn remove_try(&self, hook: String, id: EventId) -> Result<(), LedgerError> {
+        self.ask(async |client| tries::remove(client, &hook, Some(&id)).await)
             .await
     }
 

@@ -18,6 +18,7 @@ use super::finish::{Ended, finish, record};
 use super::query::{Cached, within};
 use crate::commit_times::CommitTimes;
 use crate::error::LedgerError;
+use crate::flow_counts::{FlowCounts, FlowNotes};
 use crate::held::{BATCH, DEBOUNCE};
 use crate::steps::{Accepted, AttemptRecord, Committed, Disposition, Fence, NewEvent};
 use landfall_model::stored_event::Stored;
@@ -79,15 +80,24 @@ enum Written {
     Committed(Committed),
 }
 
+/// What a worker reports of its commits.
+#[derive(Clone)]
+struct Observed {
+    times: CommitTimes,
+    flow: FlowCounts,
+}
+
 /// When other nodes were last notified about a hook.
 type Notified = Arc<std::sync::Mutex<HashMap<String, Instant>>>;
 
 /// The place of a job in its batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank<'a> {
+    /// The step of the group that the event joins.
+    step: i64,
     hook: &'a str,
-    /// The step and the key of the group that the event joins.
-    group: (i64, &'a [u8]),
+    /// The key of that group.
+    key: &'a [u8],
     order_key: &'a str,
     delivery: i64,
 }
@@ -95,17 +105,21 @@ struct Rank<'a> {
 // === impl Writer ===
 
 impl Writer {
-    pub(super) fn start(pool: Pool, times: &CommitTimes) -> Writer {
+    pub(super) fn start(pool: Pool, times: &CommitTimes, flow: &FlowCounts) -> Writer {
         let (accept, accept_jobs) = mpsc::channel(WAITING_MAX);
         let (finish, finish_jobs) = mpsc::channel(WAITING_MAX);
         let accept_jobs = Arc::new(Mutex::new(accept_jobs));
         let finish_jobs = Arc::new(Mutex::new(finish_jobs));
         let notified = Notified::default();
+        let observed = Observed {
+            times: times.clone(),
+            flow: flow.clone(),
+        };
 
         let queued =
             std::iter::once(accept_jobs).chain(std::iter::repeat_n(finish_jobs, FINISH_WORKERS));
         let workers = queued
-            .map(|jobs| tokio::spawn(work(pool.clone(), jobs, notified.clone(), times.clone())))
+            .map(|jobs| tokio::spawn(work(pool.clone(), jobs, notified.clone(), observed.clone())))
             .collect();
         Writer {
             queues: std::sync::Mutex::new(Some(Queues { accept, finish })),
@@ -212,12 +226,16 @@ impl Job {
     /// one order key or one group keep their order.
     fn rank(&self) -> Rank<'_> {
         match &self.step {
-            JobStep::Accept { new, .. } => Rank {
-                hook: &new.stored.event().hook,
-                group: group_of(&new.admission),
-                order_key: new.order_key.as_deref().unwrap_or_default(),
-                delivery: 0,
-            },
+            JobStep::Accept { new, .. } => {
+                let (step, key) = group_of(&new.admission);
+                Rank {
+                    step,
+                    hook: &new.stored.event().hook,
+                    key,
+                    order_key: new.order_key.as_deref().unwrap_or_default(),
+                    delivery: 0,
+                }
+            }
             JobStep::Finish { fence, .. } => Rank {
                 delivery: fence.delivery,
                 ..Rank::default()
@@ -226,10 +244,19 @@ impl Job {
         }
     }
 
-    async fn run(&self, transaction: &Transaction<'_>) -> Result<Written, tokio_postgres::Error> {
-        Ok(match &self.step {
+    /// Whether the event joins a group. Such jobs are first in their batch.
+    fn joins_group(&self) -> bool {
+        matches!(&self.step, JobStep::Accept { new, .. } if matches!(new.admission, Admission::Hold(_)))
+    }
+
+    async fn run(
+        &self,
+        transaction: &Transaction<'_>,
+    ) -> Result<(Written, FlowNotes), tokio_postgres::Error> {
+        let mut notes = FlowNotes::default();
+        let written = match &self.step {
             JobStep::Accept { new, owner, .. } => {
-                Written::Accepted(accept(transaction, new, *owner).await?)
+                Written::Accepted(accept(transaction, new, *owner, &mut notes).await?)
             }
             JobStep::Finish {
                 fence,
@@ -249,7 +276,8 @@ impl Job {
                 record(transaction, stored, attempt, disposition).await?;
                 Written::Committed(Committed::Stored)
             }
-        })
+        };
+        Ok((written, notes))
     }
 
     /// The hook of a new event that other nodes may run now.
@@ -284,7 +312,7 @@ async fn work(
     pool: Pool,
     jobs: Arc<Mutex<mpsc::Receiver<Job>>>,
     notified: Notified,
-    times: CommitTimes,
+    observed: Observed,
 ) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     loop {
@@ -294,9 +322,9 @@ async fn work(
 
         batch.retain(|job| !job.is_cancelled());
         batch.sort_by(|one, other| one.rank().cmp(&other.rank()));
-        let results = match commit(&pool, &batch, &times).await {
+        let results = match commit(&pool, &batch, &observed).await {
             Err(_) if batch.len() > 1 => {
-                join_all(batch.iter().map(|job| commit_alone(&pool, job, &times))).await
+                join_all(batch.iter().map(|job| commit_alone(&pool, job, &observed))).await
             }
             Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
             Ok(written) => written.into_iter().map(Ok).collect(),
@@ -312,8 +340,8 @@ async fn work(
     }
 }
 
-async fn commit_alone(pool: &Pool, job: &Job, times: &CommitTimes) -> Result<Written, LedgerError> {
-    commit(pool, std::slice::from_ref(job), times)
+async fn commit_alone(pool: &Pool, job: &Job, observed: &Observed) -> Result<Written, LedgerError> {
+    commit(pool, std::slice::from_ref(job), observed)
         .await
         .map(|mut written| written.remove(0))
 }
@@ -321,7 +349,7 @@ async fn commit_alone(pool: &Pool, job: &Job, times: &CommitTimes) -> Result<Wri
 async fn commit(
     pool: &Pool,
     jobs: &[Job],
-    times: &CommitTimes,
+    observed: &Observed,
 ) -> Result<Vec<Written>, LedgerError> {
     within(async {
         let mut client = pool
@@ -330,12 +358,18 @@ async fn commit(
             .map_err(|error| LedgerError::Unreachable(connect::describe_error(&error)))?;
         let transaction = client.transaction().await?;
         landfall_model::kill_point!("ledger-in-batch");
-        let written = try_join_all(jobs.iter().map(|job| job.run(&transaction))).await?;
+        // An event that runs locks its order key in the first of its statements, one that waits locks
+        // its group in the second: all of those come first.
+        let (joining, others) = jobs.split_at(jobs.partition_point(Job::joins_group));
+        let mut written = try_join_all(joining.iter().map(|job| job.run(&transaction))).await?;
+        written.extend(try_join_all(others.iter().map(|job| job.run(&transaction))).await?);
         landfall_model::kill_point!("ledger-before-commit");
         let started = Instant::now();
         transaction.commit().await?;
-        times.report(started);
+        observed.times.report(started);
         landfall_model::kill_point!("ledger-after-commit");
+        let (written, notes): (Vec<Written>, Vec<FlowNotes>) = written.into_iter().unzip();
+        notes.into_iter().for_each(|notes| observed.flow.add(notes));
         Ok(written)
     })
     .await

@@ -106,6 +106,14 @@ impl LedgerKeys {
         })
     }
 
+    /// No key. It seals nothing, and opens what is not sealed.
+    pub(super) fn none() -> LedgerKeys {
+        LedgerKeys {
+            keys: Vec::new(),
+            random: SystemRandom::new(),
+        }
+    }
+
     /// The key that seals.
     pub fn current(&self) -> KeyId {
         self.keys[0].id

@@ -5,7 +5,6 @@ mod event;
 mod keys;
 mod ledger;
 mod pass;
-mod unsealed;
 mod values;
 
 use std::sync::Arc;
@@ -15,7 +14,6 @@ use ring::hmac;
 
 pub use keys::{KeyError, KeyId, LedgerKeys};
 pub use pass::EncryptionProgress;
-pub use unsealed::UnsealedValues;
 
 use super::erase::Scrubbed;
 use super::error::LedgerError;
@@ -81,8 +79,9 @@ fn named_keys(missing: &[String]) -> String {
     format!("{noun} {}", missing.join(", "))
 }
 
-/// The ledger, which encrypts what it stores if there are keys. Fails if the ledger needs a key that
-/// is not there.
+/// The ledger, which encrypts what it stores if there are keys. Without keys, it says in place of
+/// each value that another node has encrypted that it is. Fails if the ledger needs a key that is
+/// not there.
 pub async fn with_keys(
     ledger: Arc<dyn Ledger>,
     keys: Option<LedgerKeys>,
@@ -100,16 +99,13 @@ pub async fn with_keys(
         });
     }
     let Some(keys) = keys else {
-        return Ok((ledger, None));
+        return Ok((Arc::new(SealedLedger::without_keys(ledger)), None));
     };
 
     // Before the first value is encrypted. The others are noted too: an earlier start of this node
     // may have encrypted with them after the last pass of another node. The note is a new one each
     // time, so that a pass that began before does not remove it.
-    let note: String = keys
-        .random_bytes()
-        .map(|byte| format!("{byte:02x}"))
-        .concat();
+    let note = start_note(&keys);
     for id in keys.ids() {
         if !ledger.is_shared() && used.contains(&id.to_string()) {
             continue;
@@ -125,12 +121,19 @@ pub async fn with_keys(
     let sealed = Arc::new(SealedLedger {
         inner: ledger,
         keys: Arc::new(keys),
-        digests,
+        digests: Some(digests),
     });
     let encryption = Encryption {
         ledger: sealed.clone(),
     };
     Ok((sealed, Some(encryption)))
+}
+
+/// What is noted of a key: something else each time.
+fn start_note(keys: &LedgerKeys) -> String {
+    keys.random_bytes()
+        .map(|byte| format!("{byte:02x}"))
+        .concat()
 }
 
 /// The ids of the keys that something in the ledger may be encrypted with.
@@ -152,9 +155,7 @@ async fn digest_key(ledger: &dyn Ledger, keys: &LedgerKeys) -> Result<hmac::Key,
     for _ in 0..ATTEMPTS {
         if let Some(note) = ledger.get(OWNER.into(), DIGEST.to_owned()).await? {
             let stored = String::from_utf8_lossy(&note.bytes).into_owned();
-            let is_current = keys::sealed_text(&stored)
-                .and_then(|sealed| keys::sealed_by(&sealed))
-                .is_some_and(|id| id == keys.current());
+            let is_current = text_sealed_by(&stored) == Some(keys.current());
             let text = keys
                 .open_text(place, stored)
                 .map_err(|error| EncryptionError::Digest(format!("{error:?}")))?;
@@ -174,6 +175,10 @@ async fn digest_key(ledger: &dyn Ledger, keys: &LedgerKeys) -> Result<hmac::Key,
     }
     let why = "another node did not make it in time: start this node again";
     Err(EncryptionError::Digest(why.to_owned()))
+}
+
+fn text_sealed_by(stored: &str) -> Option<KeyId> {
+    keys::sealed_by(&keys::sealed_text(stored)?)
 }
 
 async fn note_digest(
@@ -205,23 +210,47 @@ impl Encryption {
         report: &(dyn Fn(&EncryptionProgress) + Send + Sync),
     ) -> Result<EncryptionProgress, LedgerError> {
         let current = self.current().to_string();
+        let used = used_keys(&*self.ledger.inner).await?;
+        if !used.contains(&current) {
+            // A pass of a node with another first key has found nothing that is encrypted with it.
+            let (name, note) = (format!("{USED}{current}"), start_note(&self.ledger.keys));
+            self.ledger.inner.note(OWNER, name, note, FOR_EVER).await?;
+        }
         let mut noted = Vec::new();
-        for id in used_keys(&*self.ledger.inner).await? {
+        for id in used {
             if id != current {
                 let note = self.note_of(&id).await?;
                 noted.push((id, note));
             }
         }
 
-        let progress = pass::run(&self.ledger, pause, report).await?;
+        let mut progress = pass::run(&self.ledger, pause, report).await?;
         // Also if nothing was encrypted: an earlier pass may have been interrupted.
         self.scrub().await?;
-        if progress.left > 0 {
-            return Ok(progress);
+        if progress.left == 0 {
+            self.forget(&progress, noted).await?;
         }
+        progress.keys = used_keys(&*self.ledger.inner).await?.len();
+        Ok(progress)
+    }
+
+    /// Forgets those of these keys, with what was noted of each, with which nothing is encrypted.
+    async fn forget(
+        &self,
+        progress: &EncryptionProgress,
+        noted: Vec<(String, Option<KvValue>)>,
+    ) -> Result<(), LedgerError> {
         for (id, note) in noted {
+            // The node that started last may not have stored anything yet. It has encrypted the key
+            // for digests with its first key.
+            let digest = self.ledger.inner.get(OWNER.into(), DIGEST.to_owned());
+            let of_digest = digest
+                .await?
+                .and_then(|note| text_sealed_by(&String::from_utf8_lossy(&note.bytes)));
+            let is_needed = of_digest.is_some_and(|key| key.to_string() == id)
+                || progress.by_key.contains_key(&id);
             // A node that has started meanwhile has noted it again.
-            if !progress.by_key.contains_key(&id) && self.note_of(&id).await? == note {
+            if !is_needed && self.note_of(&id).await? == note {
                 let name = format!("{USED}{id}");
                 let forget = self
                     .ledger
@@ -230,7 +259,7 @@ impl Encryption {
                 forget.await?;
             }
         }
-        Ok(progress)
+        Ok(())
     }
 
     /// What is noted of a key. Each start of a node with the key notes something else.

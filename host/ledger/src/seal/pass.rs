@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::event;
 use super::keys::{self, KeyId, NotOpened};
 use super::ledger::SealedLedger;
-use super::values;
+use super::values::{self, OfDelivery, StoredDelivery};
 use crate::error::LedgerError;
 use crate::raw::{RawChange, RawKind, RawRecord, text_of};
 use base64::Engine as _;
@@ -31,6 +31,8 @@ pub struct EncryptionProgress {
     pub left: u64,
     /// Encrypted records by the id of their key, as far as they were read.
     pub by_key: BTreeMap<String, u64>,
+    /// Keys that the ledger needs, at the end of the pass: at most 16, because a node needs all.
+    pub keys: usize,
 }
 
 /// What a record needs.
@@ -78,7 +80,8 @@ pub(super) async fn run(
             };
             progress.encrypted += encrypted as u64;
             progress.left += (wanted - encrypted) as u64;
-            if encrypted > 0 {
+            // Identities have digests with a key that does not change.
+            if encrypted > 0 && kind != RawKind::Identities {
                 let key = ledger.keys.current().to_string();
                 *progress.by_key.entry(key).or_default() += encrypted as u64;
             }
@@ -131,6 +134,7 @@ fn key_of(kind: RawKind, record: &RawRecord) -> Option<KeyId> {
             of_reason.or_else(|| keys::sealed_by(part(1)?))
         }
         RawKind::Values | RawKind::Recordings => keys::sealed_by(part(0)?),
+        RawKind::Identities => None,
     }
 }
 
@@ -138,7 +142,11 @@ fn key_of(kind: RawKind, record: &RawRecord) -> Option<KeyId> {
 fn is_empty(kind: RawKind, record: &RawRecord) -> bool {
     let is_blank = |at: usize| record.parts[at].as_ref().is_none_or(Vec::is_empty);
     match kind {
-        RawKind::Events | RawKind::Rows | RawKind::Values | RawKind::Recordings => is_blank(0),
+        RawKind::Events
+        | RawKind::Rows
+        | RawKind::Values
+        | RawKind::Recordings
+        | RawKind::Identities => is_blank(0),
         RawKind::Attempts => is_blank(1) && record.parts[0].as_ref().is_none_or(|one| one == b"{}"),
         RawKind::Deliveries => is_blank(0) && is_blank(1),
     }
@@ -155,6 +163,10 @@ fn replacement(
     if kind == RawKind::Events {
         return event_parts(ledger, record).map(Some);
     }
+    if kind == RawKind::Identities {
+        let key = parts[0].as_deref().unwrap_or_default();
+        return Ok(ledger.keyed_identity(key).map(|new| vec![Some(new)]));
+    }
     if kind == RawKind::Values {
         let stored = KvValue {
             is_text: record.is_text,
@@ -170,34 +182,37 @@ fn replacement(
     }
 
     let event = record.event.as_ref().ok_or(NotOpened::Damaged)?;
+    let stored_of = StoredDelivery {
+        event,
+        number: record.cursor.id,
+        is_replay: record.is_replay,
+    };
+    let sealed_of = OfDelivery::Number(record.cursor.id);
     Ok(Some(match kind {
         RawKind::Attempts => {
             let number = record.cursor.number as u32;
             let stored = json_of(text(0))?;
-            let opened = values::open_record(keys, event, number, stored)?;
-            let reason = values::open_reason(keys, event, text(1).unwrap_or_default())?;
+            let opened = values::open_record(keys, (stored_of, number), stored)?;
+            let reason = text(1).unwrap_or_default();
+            let reason = values::open_reason(keys, stored_of, &reason)?;
+            let of = (event, sealed_of, number);
             vec![
-                bytes(values::seal_record(
-                    keys,
-                    event,
-                    number,
-                    &opened.to_string(),
-                )),
-                bytes(values::seal_reason(keys, event, &reason)),
+                bytes(values::seal_record(keys, of, &opened.to_string())),
+                bytes(values::seal_reason(keys, (event, sealed_of), &reason)),
             ]
         }
         RawKind::Deliveries => {
             let reason = match text(0) {
                 Some(reason) => {
-                    let reason = values::open_reason(keys, event, reason)?;
-                    bytes(values::seal_reason(keys, event, &reason))
+                    let reason = values::open_reason(keys, stored_of, &reason)?;
+                    bytes(values::seal_reason(keys, (event, sealed_of), &reason))
                 }
                 None => None,
             };
-            let reply = match parts[1].clone() {
+            let reply = match &parts[1] {
                 Some(reply) => {
-                    let reply = values::open_reply(keys, event, reply)?;
-                    Some(values::seal_reply(keys, event, &reply))
+                    let reply = values::open_reply(keys, stored_of, reply)?;
+                    Some(values::seal_reply(keys, (event, sealed_of), &reply))
                 }
                 None => None,
             };
@@ -216,12 +231,13 @@ fn replacement(
             vec![bytes(values::seal_row(keys, of, &row))]
         }
         RawKind::Recordings => {
-            let of = (event, record.cursor.number as u32);
+            let number = record.cursor.number as u32;
             let stored = parts[0].clone().unwrap_or_default();
-            let opened = values::open_recording(keys, of, stored)?;
+            let opened = values::open_recording(keys, (stored_of, number), stored)?;
+            let of = (event, sealed_of, number);
             vec![Some(values::seal_recording(keys, of, &opened))]
         }
-        RawKind::Events | RawKind::Values => return Ok(None),
+        RawKind::Events | RawKind::Values | RawKind::Identities => return Ok(None),
     }))
 }
 

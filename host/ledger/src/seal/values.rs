@@ -4,35 +4,89 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::keys::{LedgerKeys, MAGIC, NotOpened, Place, TEXT_MAGIC};
+use super::keys::{LedgerKeys, MAGIC, NotOpened, Place, TEXT_MAGIC, sealed_by};
 use landfall_model::{EventId, KvValue};
 
-/// The reason of a delivery or attempt.
-pub(super) fn seal_reason(keys: &LedgerKeys, event: &EventId, reason: &str) -> String {
+/// The delivery that a sealed value belongs to. It is authenticated with the value.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum OfDelivery {
+    /// The delivery with this number.
+    Number(i64),
+    /// The first delivery of its event, sealed before it was stored and had a number.
+    First,
+}
+
+/// A stored delivery.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StoredDelivery<'e> {
+    pub(super) event: &'e EventId,
+    pub(super) number: i64,
+    pub(super) is_replay: bool,
+}
+
+// === impl OfDelivery ===
+
+impl OfDelivery {
+    fn authenticated(self) -> Vec<u8> {
+        match self {
+            OfDelivery::Number(number) => number.to_le_bytes().to_vec(),
+            OfDelivery::First => b"first".to_vec(),
+        }
+    }
+}
+
+// === impl StoredDelivery ===
+
+impl StoredDelivery<'_> {
+    /// Opens a value that was sealed for this delivery. A replay is never the first delivery.
+    fn open<T>(&self, open: impl Fn(OfDelivery) -> Result<T, NotOpened>) -> Result<T, NotOpened> {
+        match open(OfDelivery::Number(self.number)) {
+            Err(NotOpened::Damaged) if !self.is_replay => open(OfDelivery::First),
+            opened => opened,
+        }
+    }
+}
+
+/// The reason of a delivery or attempt. A delivery that is retried has the reason of its attempt,
+/// so that both have one place: the delivery.
+pub(super) fn seal_reason(
+    keys: &LedgerKeys,
+    (event, of): (&EventId, OfDelivery),
+    reason: &str,
+) -> String {
     if reason.is_empty() {
         return String::new();
     }
-    keys.seal_text(reason_place(&[event.as_bytes()]), reason)
+    let row: &[&[u8]] = &[event.as_bytes(), &of.authenticated()];
+    let place = Place {
+        column: "reason",
+        row,
+    };
+    keys.seal_text(place, reason)
 }
 
 pub(super) fn open_reason(
     keys: &LedgerKeys,
-    event: &EventId,
-    reason: String,
+    of: StoredDelivery<'_>,
+    reason: &str,
 ) -> Result<String, NotOpened> {
-    keys.open_text(reason_place(&[event.as_bytes()]), reason)
-}
-
-fn reason_place<'a>(row: &'a [&'a [u8]]) -> Place<'a> {
-    Place {
-        column: "reason",
-        row,
-    }
+    of.open(|delivery| {
+        let row: &[&[u8]] = &[of.event.as_bytes(), &delivery.authenticated()];
+        let place = Place {
+            column: "reason",
+            row,
+        };
+        keys.open_text(place, reason.to_owned())
+    })
 }
 
 /// The record of an attempt, which is JSON.
-pub(super) fn seal_record(keys: &LedgerKeys, event: &EventId, number: u32, record: &str) -> String {
-    let row: &[&[u8]] = &[event.as_bytes(), &number.to_le_bytes()];
+pub(super) fn seal_record(
+    keys: &LedgerKeys,
+    (event, of, number): (&EventId, OfDelivery, u32),
+    record: &str,
+) -> String {
+    let row: &[&[u8]] = &[event.as_bytes(), &of.authenticated(), &number.to_le_bytes()];
     let place = Place {
         column: "record",
         row,
@@ -42,25 +96,33 @@ pub(super) fn seal_record(keys: &LedgerKeys, event: &EventId, number: u32, recor
 
 pub(super) fn open_record(
     keys: &LedgerKeys,
-    event: &EventId,
-    number: u32,
+    (of, number): (StoredDelivery<'_>, u32),
     record: Value,
 ) -> Result<Value, NotOpened> {
-    let row: &[&[u8]] = &[event.as_bytes(), &number.to_le_bytes()];
-    let place = Place {
-        column: "record",
-        row,
+    let Some(sealed) = sealed_json(&record) else {
+        return Ok(record);
     };
-    open_json(keys, place, record)
+    of.open(|delivery| {
+        let row: &[&[u8]] = &[
+            of.event.as_bytes(),
+            &delivery.authenticated(),
+            &number.to_le_bytes(),
+        ];
+        let place = Place {
+            column: "record",
+            row,
+        };
+        open_json(keys, place, sealed)
+    })
 }
 
 /// The recording of an attempt.
 pub(super) fn seal_recording(
     keys: &LedgerKeys,
-    (event, number): (&EventId, u32),
+    (event, of, number): (&EventId, OfDelivery, u32),
     recording: &[u8],
 ) -> Vec<u8> {
-    let row: &[&[u8]] = &[event.as_bytes(), &number.to_le_bytes()];
+    let row: &[&[u8]] = &[event.as_bytes(), &of.authenticated(), &number.to_le_bytes()];
     let place = Place {
         column: "recording",
         row,
@@ -70,15 +132,24 @@ pub(super) fn seal_recording(
 
 pub(super) fn open_recording(
     keys: &LedgerKeys,
-    (event, number): (&EventId, u32),
+    (of, number): (StoredDelivery<'_>, u32),
     recording: Vec<u8>,
 ) -> Result<Vec<u8>, NotOpened> {
-    let row: &[&[u8]] = &[event.as_bytes(), &number.to_le_bytes()];
-    let place = Place {
-        column: "recording",
-        row,
-    };
-    keys.open(place, recording)
+    if sealed_by(&recording).is_none() {
+        return Ok(recording);
+    }
+    of.open(|delivery| {
+        let row: &[&[u8]] = &[
+            of.event.as_bytes(),
+            &delivery.authenticated(),
+            &number.to_le_bytes(),
+        ];
+        let place = Place {
+            column: "recording",
+            row,
+        };
+        keys.open(place, recording.clone())
+    })
 }
 
 /// A row of a table, which is JSON.
@@ -105,27 +176,39 @@ pub(super) fn open_row(
         column: "row",
         row: of,
     };
-    open_json(keys, place, row)
+    match sealed_json(&row) {
+        Some(sealed) => open_json(keys, place, sealed),
+        None => Ok(row),
+    }
 }
 
 /// The handler's reply that duplicates get again.
-pub(super) fn seal_reply(keys: &LedgerKeys, event: &EventId, reply: &[u8]) -> Vec<u8> {
-    keys.seal(reply_place(&[event.as_bytes()]), reply)
+pub(super) fn seal_reply(
+    keys: &LedgerKeys,
+    (event, of): (&EventId, OfDelivery),
+    reply: &[u8],
+) -> Vec<u8> {
+    let row: &[&[u8]] = &[event.as_bytes(), &of.authenticated()];
+    let place = Place {
+        column: "reply",
+        row,
+    };
+    keys.seal(place, reply)
 }
 
 pub(super) fn open_reply(
     keys: &LedgerKeys,
-    event: &EventId,
-    reply: Vec<u8>,
+    of: StoredDelivery<'_>,
+    reply: &[u8],
 ) -> Result<Vec<u8>, NotOpened> {
-    keys.open(reply_place(&[event.as_bytes()]), reply)
-}
-
-fn reply_place<'a>(row: &'a [&'a [u8]]) -> Place<'a> {
-    Place {
-        column: "reply",
-        row,
-    }
+    of.open(|delivery| {
+        let row: &[&[u8]] = &[of.event.as_bytes(), &delivery.authenticated()];
+        let place = Place {
+            column: "reply",
+            row,
+        };
+        keys.open(place, reply.to_vec())
+    })
 }
 
 /// A value of `kv`. Whole numbers stay as they are, because the ledger adds to them.
@@ -162,14 +245,14 @@ fn json_string(text: &str) -> String {
     Value::from(text).to_string()
 }
 
-fn open_json(keys: &LedgerKeys, place: Place<'_>, stored: Value) -> Result<Value, NotOpened> {
-    match stored {
-        Value::String(text) if text.starts_with(TEXT_MAGIC) => {
-            let text = keys.open_text(place, text)?;
-            serde_json::from_str(&text).map_err(|_| NotOpened::Damaged)
-        }
-        plain => Ok(plain),
-    }
+/// The text of sealed JSON. `None`: it is not sealed.
+fn sealed_json(stored: &Value) -> Option<&str> {
+    stored.as_str().filter(|text| text.starts_with(TEXT_MAGIC))
+}
+
+fn open_json(keys: &LedgerKeys, place: Place<'_>, sealed: &str) -> Result<Value, NotOpened> {
+    let text = keys.open_text(place, sealed.to_owned())?;
+    serde_json::from_str(&text).map_err(|_| NotOpened::Damaged)
 }
 
 #[cfg(test)]
@@ -187,16 +270,28 @@ mod tests {
         let event = EventId::new(SystemTime::UNIX_EPOCH);
         let other = EventId::new(SystemTime::UNIX_EPOCH);
 
-        let record = seal_record(&keys, &event, 1, "{\"log\":[]}");
-        let record: Value = serde_json::from_str(&record).unwrap();
-        let opened = open_record(&keys, &event, 1, record.clone()).unwrap();
-        assert_eq!(opened, json!({ "log": [] }));
-        assert!(open_record(&keys, &event, 2, record).is_err());
+        let of = OfDelivery::Number(5);
+        let at = |event, number| StoredDelivery {
+            event,
+            number,
+            is_replay: false,
+        };
+        let here = at(&event, 5);
 
-        let recording = seal_recording(&keys, (&event, 1), b"canary");
+        let record = seal_record(&keys, (&event, of, 1), "{\"log\":[]}");
+        let record: Value = serde_json::from_str(&record).unwrap();
+        let opened = open_record(&keys, (here, 1), record.clone()).unwrap();
+        assert_eq!(opened, json!({ "log": [] }));
+        assert!(open_record(&keys, (here, 2), record.clone()).is_err());
+        assert!(open_record(&keys, (at(&event, 6), 1), record.clone()).is_err());
+        assert!(open_record(&keys, (at(&other, 5), 1), record).is_err());
+
+        let recording = seal_recording(&keys, (&event, of, 1), b"canary");
         assert!(!recording.windows(6).any(|part| part == b"canary"));
-        assert!(open_recording(&keys, (&event, 2), recording.clone()).is_err());
-        let opened = open_recording(&keys, (&event, 1), recording).unwrap();
+        for place in [(here, 2), (at(&event, 6), 1), (at(&other, 5), 1)] {
+            assert!(open_recording(&keys, place, recording.clone()).is_err());
+        }
+        let opened = open_recording(&keys, (here, 1), recording).unwrap();
         assert_eq!(opened, b"canary");
 
         let row = seal_row(&keys, (&event, "h", "t"), "{\"a\":1.0}");
@@ -205,13 +300,33 @@ mod tests {
         let opened = open_row(&keys, (&event, "h", "t"), row).unwrap();
         assert_eq!(opened, json!({ "a": 1.0 }));
 
-        let reason = seal_reason(&keys, &event, "canary");
+        let reason = seal_reason(&keys, (&event, of), "canary");
         assert!(!reason.contains("canary"));
-        assert!(open_reason(&keys, &other, reason.clone()).is_err());
-        assert_eq!(open_reason(&keys, &event, reason).unwrap(), "canary");
+        assert!(open_reason(&keys, at(&other, 5), &reason).is_err());
+        assert!(open_reason(&keys, at(&event, 6), &reason).is_err());
+        assert_eq!(open_reason(&keys, here, &reason).unwrap(), "canary");
 
-        let reply = seal_reply(&keys, &event, b"canary");
-        assert_eq!(open_reply(&keys, &event, reply).unwrap(), b"canary");
+        let reply = seal_reply(&keys, (&event, of), b"canary");
+        assert!(open_reply(&keys, at(&event, 6), &reply).is_err());
+        assert_eq!(open_reply(&keys, here, &reply).unwrap(), b"canary");
+    }
+
+    #[test]
+    fn first_deliveries_are_no_replays() {
+        let key = [7; 32].map(|byte| format!("{byte:02x}")).concat();
+        let keys = LedgerKeys::new([("env:A", key.as_bytes())]).unwrap();
+        let event = EventId::new(SystemTime::UNIX_EPOCH);
+        let reason = seal_reason(&keys, (&event, OfDelivery::First), "canary");
+        let opened = |is_replay| {
+            let of = StoredDelivery {
+                event: &event,
+                number: 5,
+                is_replay,
+            };
+            open_reason(&keys, of, &reason)
+        };
+        assert_eq!(opened(false).unwrap(), "canary");
+        assert_eq!(opened(true), Err(NotOpened::Damaged));
     }
 
     #[test]

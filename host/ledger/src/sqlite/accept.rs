@@ -6,6 +6,7 @@ use rusqlite::Connection;
 use super::bound::SizeBound;
 use super::events::{self, Earlier, Known};
 use super::{deliveries, held, operator};
+use crate::flow_counts::FlowNotes;
 use crate::steps::{Accepted, Fence, NewEvent, OpenState, Replayed};
 use landfall_model::{Admission, DedupKey, EventId, LedgerTime};
 
@@ -18,6 +19,7 @@ pub(super) fn accept(
     owner: &[u8],
     now: LedgerTime,
     bound: Option<&SizeBound>,
+    notes: &mut FlowNotes,
 ) -> rusqlite::Result<Option<Accepted>> {
     let event = new.stored.event();
     let hook = &*event.hook;
@@ -49,7 +51,7 @@ pub(super) fn accept(
         events::remember(connection, hook, &key, seq, now)?;
     }
 
-    let (delivery, fence) = insert_delivery(connection, new, seq, owner, now)?;
+    let (delivery, fence) = insert_delivery(connection, new, seq, owner, now, notes)?;
     if let Some(Known::Same(first)) = known {
         deliveries::set_replay_of(connection, delivery, &first)?;
     }
@@ -75,13 +77,15 @@ fn insert_delivery(
     event: i64,
     owner: &[u8],
     now: LedgerTime,
+    notes: &mut FlowNotes,
 ) -> rusqlite::Result<(i64, Option<Fence>)> {
     let hook = &*new.stored.event().hook;
     let order_key = new.order_key.as_deref();
     let due = now.plus(new.delay);
     if new.admission != Admission::Run {
         let delivery = deliveries::insert(connection, event, hook, None, due, false)?;
-        held::admit(connection, delivery, hook, &new.admission, order_key, now)?;
+        let admission = &new.admission;
+        held::admit(connection, delivery, hook, admission, order_key, now, notes)?;
         return Ok((delivery, None));
     }
 

@@ -30,6 +30,14 @@ impl Candidates for Sqlite {
             .await
     }
 
+    async fn remove_candidate(&self, hook: String, version: i64) -> Result<bool, LedgerError> {
+        self.writer
+            .write(WriteOptions::reclaim(Sync::Durable), move |tx| {
+                remove(tx, &hook, version)
+            })
+            .await
+    }
+
     async fn keep_component(&self, name: String, bytes: Bytes) -> Result<(), LedgerError> {
         let clock = self.clock;
         for (number, part) in bytes.chunks(PART_BYTES).enumerate() {
@@ -89,6 +97,13 @@ fn put(connection: &Connection, hook: &str, version: i64, json: &str) -> rusqlit
             .execute(params![json, hook, version])?
     };
     Ok(changed == 1)
+}
+
+fn remove(connection: &Connection, hook: &str, version: i64) -> rusqlite::Result<bool> {
+    let removed = connection
+        .prepare_cached("DELETE FROM candidates WHERE hook = ? AND version = ?")?
+        .execute(params![hook, version])?;
+    Ok(removed == 1)
 }
 
 fn keep(
@@ -160,6 +175,11 @@ mod tests {
             json: "[1]".into(),
         };
         assert_eq!(list(&tx).unwrap(), [expected]);
+
+        assert!(!remove(&tx, "orders", 1).unwrap(), "it has been changed");
+        assert!(remove(&tx, "orders", 2).unwrap());
+        assert!(list(&tx).unwrap().is_empty());
+        assert!(put(&tx, "orders", 0, "{}").unwrap());
     }
 
     #[test]

@@ -287,3 +287,21 @@ pub(super) fn unblock_next(connection: &Connection, delivery: i64) -> rusqlite::
     let mut update = connection.prepare_cached(&sql)?;
     update.execute([delivery]).map(drop)
 }
+
+/// Lets the next delivery of an order key run, unless one of the key runs or may run. Postgres: in
+/// `purge`.
+pub(super) fn unblock_key(
+    connection: &Connection,
+    hook: &str,
+    order_key: &str,
+) -> rusqlite::Result<()> {
+    let sql = format!(
+        "UPDATE deliveries SET blocked = 0 WHERE id = (
+             SELECT min(id) FROM deliveries WHERE hook = ?1 AND order_key = ?2 AND state < {DONE})
+         AND NOT EXISTS (
+             SELECT 1 FROM deliveries WHERE hook = ?1 AND order_key = ?2 AND state < {DONE}
+             AND (state = {RUNNING} OR blocked = 0))"
+    );
+    let mut update = connection.prepare_cached(&sql)?;
+    update.execute(params![hook, order_key]).map(drop)
+}

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::erase::{ErasedParts, Erasure};
 use crate::held::{ALONE, BATCH};
 use crate::state_column::{DEAD, DISCARDED, DONE};
+use crate::tries::TRY_GROUPS;
 use landfall_model::EventId;
 
 /// Removes content that hangs on the number of the event (`?1`). Another table with content of
@@ -15,11 +16,13 @@ const OF_EVENT: [&str; 3] = [
     "UPDATE attempts SET record = '{}', reason = '' WHERE delivery IN (SELECT id FROM deliveries WHERE event = ?1)",
     "DELETE FROM recordings WHERE delivery IN (SELECT id FROM deliveries WHERE event = ?1)",
 ];
-/// Identities that are, or contain, a digest of the body: between `\0body\0` or `\0sent\0` and the
-/// end, or the whole key.
+/// Identities that are, or contain, a digest of the body: between `\0body\0`, `\0sent\0` or
+/// `\0sealed\0` (a keyed digest) and the end, or the whole key.
 const BODY_IDENTITIES: &str = "DELETE FROM dedup WHERE event = ?1
-    AND (length(key) = 32 OR instr(key, x'00626f647900') > 0 OR instr(key, x'0073656e7400') > 0)";
-/// Removes what the handler of the event stored, by the id of the event (`?1`).
+    AND (length(key) = 32 OR instr(key, x'00626f647900') > 0 OR instr(key, x'0073656e7400') > 0
+         OR instr(key, x'007365616c656400') > 0)";
+/// Removes what the handler of the event stored, and groups of published tries with a sample of it,
+/// by the id of the event (`?1`).
 const DERIVED: [&str; 2] = [
     "DELETE FROM rows WHERE event_id = ?1",
     "DELETE FROM kv WHERE event_id = ?1",
@@ -48,26 +51,29 @@ pub(super) fn erase(
         return Ok(Erasure::Open);
     }
 
-    let parts = parts(connection, seq, id)?;
+    let owners = owners(connection, seq, id)?;
+    let parts = parts(connection, seq, &owners)?;
     if !dry_run {
-        remove(connection, seq, id, at_ms)?;
+        remove(connection, seq, &owners, at_ms)?;
     }
     Ok(Erasure::Erased(parts))
 }
 
-fn parts(connection: &Connection, seq: i64, id: &EventId) -> rusqlite::Result<ErasedParts> {
+fn parts(connection: &Connection, seq: i64, owners: &[EventId]) -> rusqlite::Result<ErasedParts> {
     let attempts = "SELECT count(*) FROM attempts WHERE delivery IN (SELECT id FROM deliveries WHERE event = ?)";
     let attempts = connection
         .prepare_cached(attempts)?
         .query_row([seq], |row| row.get(0))?;
     let (mut rows, mut values) = (0, 0);
-    for owner in owners(connection, seq, id)? {
+    for owner in owners {
         rows += connection
             .prepare_cached("SELECT count(*) FROM rows WHERE event_id = ?")?
             .query_row([owner.as_bytes()], |row| row.get::<_, i64>(0))?;
         values += connection
-            .prepare_cached("SELECT count(*) FROM kv WHERE event_id = ?")?
-            .query_row([owner.as_bytes()], |row| row.get::<_, i64>(0))?;
+            .prepare_cached("SELECT count(*) FROM kv WHERE event_id = ? AND hook <> ?")?
+            .query_row(params![owner.as_bytes(), TRY_GROUPS], |row| {
+                row.get::<_, i64>(0)
+            })?;
     }
     Ok(ErasedParts {
         attempts,
@@ -114,12 +120,17 @@ fn clear_batches(connection: &Connection, seq: i64) -> rusqlite::Result<()> {
     connection.prepare_cached(&sql)?.execute([seq]).map(drop)
 }
 
-fn remove(connection: &Connection, seq: i64, id: &EventId, at_ms: i64) -> rusqlite::Result<()> {
+fn remove(
+    connection: &Connection,
+    seq: i64,
+    owners: &[EventId],
+    at_ms: i64,
+) -> rusqlite::Result<()> {
     for sql in OF_EVENT.iter().chain([&BODY_IDENTITIES]) {
         connection.prepare_cached(sql)?.execute([seq])?;
     }
     clear_batches(connection, seq)?;
-    for owner in owners(connection, seq, id)? {
+    for owner in owners {
         for sql in DERIVED {
             connection
                 .prepare_cached(sql)?

@@ -4,7 +4,8 @@
 use rusqlite::{Connection, params};
 
 use super::bound::SizeBound;
-use super::{accept, deliveries, erase, events, held, kv, rows};
+use super::{accept, deliveries, erase, events, held_members, kv, rows};
+use crate::flow_counts::FlowNotes;
 use crate::state_column::{DEAD, PENDING, RUNNING, StateColumn};
 use crate::steps::{AttemptRecord, Committed, Disposition, Fence, Refused, Results};
 use landfall_model::stored_event::Stored;
@@ -21,9 +22,9 @@ pub(super) fn finish(
     disposition: &Disposition,
     now: LedgerTime,
     bound: &SizeBound,
-) -> rusqlite::Result<Committed> {
+) -> rusqlite::Result<(Committed, FlowNotes)> {
     if let Some(refused) = refusal(connection, event.2, disposition, now, bound)? {
-        return Ok(Committed::Refused(refused, ()));
+        return Ok((Committed::Refused(refused, ()), FlowNotes::default()));
     }
 
     let (state, due, reason, ended) = match disposition {
@@ -56,7 +57,7 @@ pub(super) fn finish(
         fence.attempt
     ])?;
     if updated == 0 {
-        return Ok(Committed::LeaseLost);
+        return Ok((Committed::LeaseLost, FlowNotes::default()));
     }
 
     let has_ended = disposition.pause().is_none();
@@ -70,22 +71,21 @@ pub(super) fn finish(
     }
 
     deliveries::write_attempt(connection, fence, attempt)?;
-    end_batch(connection, fence.delivery, links, disposition, now)?;
+    let mut notes = FlowNotes::default();
     if let Disposition::Done(results) = disposition {
-        store_results(connection, event, results, now)?;
+        store_results(connection, event, results, now, &mut notes)?;
         if attempt.refuses() {
-            // The provider sends a refused event again, and that is no duplicate.
-            let sql = "DELETE FROM dedup WHERE event = (SELECT event FROM deliveries WHERE id = ?)";
-            connection.prepare_cached(sql)?.execute([fence.delivery])?;
+            held_members::forget_refused(connection, fence.delivery)?;
         }
     }
+    end_batch(connection, fence.delivery, links, disposition, now)?;
     if matches!(disposition, Disposition::Defer(_)) {
         deliveries::count_deferral(connection, fence, now)?;
     }
     if links.is_some_and(|links| links.has_order_key) {
         deliveries::unblock_next(connection, fence.delivery)?;
     }
-    Ok(Committed::Stored)
+    Ok((Committed::Stored, notes))
 }
 
 /// What the end of an attempt means for the other events of its batch. Postgres: in `finish`, and
@@ -99,10 +99,10 @@ fn end_batch(
 ) -> rusqlite::Result<()> {
     let is_batch = links.is_some_and(|links| links.is_batch);
     match disposition {
-        Disposition::Split(_) => held::split(connection, leader, now),
-        Disposition::Done(_) if is_batch => held::finish_members(connection, leader, now),
+        Disposition::Split(_) => held_members::split(connection, leader, now),
+        Disposition::Done(_) if is_batch => held_members::finish_members(connection, leader, now),
         // The dispatcher splits a batch with other events instead. Whatever ends it, they run.
-        Disposition::Dead(_) if is_batch => held::free_members(connection, leader, now),
+        Disposition::Dead(_) if is_batch => held_members::free_members(connection, leader, now),
         _ => Ok(()),
     }
 }
@@ -128,7 +128,7 @@ pub(super) fn split(
     if updated == 0 {
         return Ok(());
     }
-    held::split(connection, fence.delivery, now)
+    held_members::split(connection, fence.delivery, now)
 }
 
 /// Why the results cannot be stored, if so. Postgres: `effects::prepare`.
@@ -162,13 +162,14 @@ fn store_results(
     event: (&EventId, i64, &str),
     results: &Results,
     now: LedgerTime,
+    notes: &mut FlowNotes,
 ) -> rusqlite::Result<()> {
     rows::append(connection, event, &results.effects.rows)?;
     let writes = &results.effects.writes;
     kv::write(connection, (event.2, Some(event.0)), writes, now)?;
     // The emitted events are only queued here, so that they need no owner.
     results.emitted.iter().try_for_each(|new| {
-        accept::accept(connection, new, &[], now, None)?;
+        accept::accept(connection, new, &[], now, None, notes)?;
         erase::set_cause(connection, &new.stored.event().id, event.0)
     })
 }
@@ -185,9 +186,11 @@ pub(super) fn dead_letter_unreadable(
          WHERE id = ? AND state = {RUNNING} AND attempt = ?"
     );
     let mut update = connection.prepare_cached(&sql)?;
-    if update.execute(params![why, now.0, fence.delivery, fence.attempt])? == 1 {
-        held::free_members(connection, fence.delivery, now)?;
+    // Behind a lost lease, another one of the order key may run already.
+    if update.execute(params![why, now.0, fence.delivery, fence.attempt])? == 0 {
+        return Ok(());
     }
+    held_members::free_members(connection, fence.delivery, now)?;
     deliveries::unblock_next(connection, fence.delivery)
 }
 
@@ -200,10 +203,10 @@ pub(super) fn record(
     disposition: &Disposition,
     now: LedgerTime,
     bound: &SizeBound,
-) -> rusqlite::Result<Committed> {
+) -> rusqlite::Result<(Committed, FlowNotes)> {
     let hook = &*stored.event().hook;
     if let Some(refused) = refusal(connection, hook, disposition, now, bound)? {
-        return Ok(Committed::Refused(refused, ()));
+        return Ok((Committed::Refused(refused, ()), FlowNotes::default()));
     }
 
     // The event has been answered: it is stored even if there is nothing older to remove.
@@ -229,8 +232,10 @@ pub(super) fn record(
         attempt: 1,
     };
     deliveries::write_attempt(connection, fence, attempt)?;
+    let mut notes = FlowNotes::default();
     if let Disposition::Done(results) = disposition {
-        store_results(connection, rows::of(stored.event()), results, now)?;
+        let event = rows::of(stored.event());
+        store_results(connection, event, results, now, &mut notes)?;
     }
-    Ok(Committed::Stored)
+    Ok((Committed::Stored, notes))
 }

@@ -218,7 +218,7 @@ pub(super) fn write(
 }
 
 /// When the current value expires. The outer `None`: there is no current value.
-fn expiry(
+pub(super) fn expiry(
     connection: &Connection,
     hook: &str,
     key: &str,
@@ -253,7 +253,7 @@ fn result(
     })
 }
 
-/// Removes expired values. Postgres: `prune`.
+/// Removes expired values. Postgres: `prune_expired`.
 pub(super) fn expire(
     connection: &Connection,
     now: LedgerTime,

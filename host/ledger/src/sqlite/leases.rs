@@ -4,10 +4,10 @@
 use rusqlite::{Connection, params};
 
 use super::events::{self, COLUMNS};
-use super::{deliveries, held};
-use crate::held::NOT_HELD;
+use super::{deliveries, held, held_groups, held_members};
+use crate::flow_counts::FlowNotes;
 use crate::state_column::{PENDING, RUNNING, StateColumn};
-use crate::steps::{AttemptRecord, Claimed, Deferred, Fence, LEASE, UNFINISHED_MAX};
+use crate::steps::{AttemptRecord, CLAIM_AGAIN, Claimed, Deferred, Fence, LEASE, UNFINISHED_MAX};
 use landfall_model::{DeliveryState, LedgerTime};
 
 /// Leases up to `max` due deliveries of a hook, the longest due first. Also returns when the next
@@ -18,11 +18,12 @@ pub(super) fn claim(
     max: usize,
     owner: &[u8],
     now: LedgerTime,
+    notes: &mut FlowNotes,
 ) -> rusqlite::Result<(Vec<Claimed>, Option<LedgerTime>)> {
-    held::close_due(connection, hook, now)?;
+    held::close_due(connection, hook, now, notes)?;
     let sql = format!(
         "SELECT d.id, d.attempt, d.replayed, d.due, d.deferrals + d.batch_attempts, d.deferred_since, {COLUMNS},
-             d.batch IS d.id, d.attempt = 0 AND d.reason = '{NOT_HELD}'
+             d.batch IS d.id
          FROM deliveries d LEFT JOIN events e ON e.seq = d.event
          LEFT JOIN payloads p ON p.event = e.seq
          WHERE d.hook = ? AND d.state = {PENDING} AND d.blocked = 0 AND d.due <= ? ORDER BY d.due LIMIT ?"
@@ -49,7 +50,6 @@ pub(super) fn claim(
             event,
             replayed: row.get(2).unwrap_or(false),
             due,
-            unheld: row.get(14).unwrap_or(false),
             members: Vec::new(),
         };
         Ok((claimed, row.get(13).unwrap_or(false)))
@@ -60,7 +60,7 @@ pub(super) fn claim(
     for (mut one, is_batch) in found {
         deliveries::start_attempt(connection, one.fence, owner, now)?;
         if is_batch {
-            one.members = held::members(connection, one.fence.delivery, hook)?;
+            one.members = held_members::members(connection, one.fence.delivery, hook)?;
         }
         claimed.push(one);
     }
@@ -68,10 +68,52 @@ pub(super) fn claim(
     Ok((claimed, next_due(connection, hook)?))
 }
 
+/// As `claim`. If a damaged row of the hook makes that impossible, nothing of this hook changes, and
+/// others go on: the hook is due again after `CLAIM_AGAIN`. Postgres: in `Deliveries::claim`.
+pub(super) fn claim_apart(
+    connection: &Connection,
+    hook: &str,
+    max: usize,
+    owner: &[u8],
+    now: LedgerTime,
+    notes: &mut FlowNotes,
+) -> rusqlite::Result<(Vec<Claimed>, Option<LedgerTime>)> {
+    let mut own_notes = FlowNotes::default();
+    connection.execute_batch("SAVEPOINT of_hook")?;
+    match claim(connection, hook, max, owner, now, &mut own_notes) {
+        Ok(claimed) => {
+            connection.execute_batch("RELEASE of_hook")?;
+            notes.append(own_notes);
+            Ok(claimed)
+        }
+        Err(error) if is_damage(&error) => {
+            connection.execute_batch("ROLLBACK TO of_hook; RELEASE of_hook")?;
+            tracing::error!(
+                hook,
+                %error,
+                "a damaged row keeps the events of this hook from running; other hooks go on"
+            );
+            Ok((Vec::new(), Some(now.plus(CLAIM_AGAIN))))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a value has another type than its column.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(
+        error,
+        rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::Utf8Error(..)
+    )
+}
+
 /// When the next delivery or group of a hook is due.
 fn next_due(connection: &Connection, hook: &str) -> rusqlite::Result<Option<LedgerTime>> {
     let delivery = deliveries::next_due(connection, hook)?;
-    let group = held::next_due(connection, hook)?;
+    let group = held_groups::next_due(connection, hook)?;
     Ok(delivery.into_iter().chain(group).min())
 }
 
@@ -96,7 +138,7 @@ pub(super) fn hooks_with_work(
         found.push((hook, due));
     }
 
-    for (hook, due) in held::hooks(connection)? {
+    for (hook, due) in held_groups::hooks(connection)? {
         match found.iter_mut().find(|(name, _)| *name == hook) {
             Some((_, first)) => *first = due.min(*first),
             None => found.push((hook, due)),
@@ -171,7 +213,7 @@ pub(super) fn recover(
     for (delivery, attempt, unfinished) in &lost {
         let is_over = *unfinished >= UNFINISHED_MAX;
         // One event of the batch may be at fault: each runs alone.
-        let is_split = is_over && held::has_members(connection, *delivery)?;
+        let is_split = is_over && held_members::has_members(connection, *delivery)?;
         let is_dead = is_over && !is_split;
         let (state, reason, ended) = if is_dead {
             (DeliveryState::Dead, Some("crashed-host"), Some(now.0))
@@ -208,7 +250,7 @@ pub(super) fn recover(
             &record,
         )?;
         if is_split {
-            held::split(connection, *delivery, now)?;
+            held_members::split(connection, *delivery, now)?;
         }
         if is_dead {
             dead += 1;

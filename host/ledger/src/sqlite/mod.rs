@@ -14,10 +14,18 @@ mod erase;
 mod events;
 mod files;
 mod finish;
+mod free_space;
 mod held;
+mod held_batch;
+mod held_damage;
+mod held_debounce;
+mod held_groups;
+mod held_members;
+mod held_repair;
 mod integrity;
 mod kv;
 mod leases;
+mod missing;
 mod open_files;
 mod operator;
 mod place;
@@ -31,6 +39,7 @@ mod retention;
 mod rows;
 mod schema;
 mod traits;
+mod tries;
 mod usage;
 mod wal;
 mod work;
@@ -40,14 +49,16 @@ mod writer_thread;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use rusqlite::{Connection, OpenFlags};
 use uuid::Uuid;
 
 use super::commit_times::CommitTimes;
 use super::error::{LedgerError, OpenError};
+use super::flow_counts::FlowCounts;
 use bound::SizeBound;
+use free_space::FreeSpace;
 use landfall_model::{LedgerClock, LedgerTime, Retention};
 use open_files::OpenFiles;
 use readers::Readers;
@@ -75,10 +86,12 @@ pub(crate) struct Sqlite {
     dir: PathBuf,
     /// With less free space, no event is accepted.
     min_free_space: u64,
+    free_space: FreeSpace,
     space_reports: SpaceReports,
     retention: Retention,
     bound: Arc<SizeBound>,
     commit_times: CommitTimes,
+    flow_counts: FlowCounts,
     _lock: place::DirLock,
 }
 
@@ -206,10 +219,12 @@ impl Sqlite {
             owner,
             dir: dir.into(),
             min_free_space,
+            free_space: FreeSpace::default(),
             space_reports: SpaceReports::default(),
             retention,
             bound,
             commit_times,
+            flow_counts: FlowCounts::default(),
             _lock: lock,
         };
         Ok((ledger, Recovered { freed, dead }))
@@ -220,6 +235,20 @@ impl Sqlite {
         let refusal = self.writer.refuses().or_else(|| self.refuses_by_space());
         if let Some(LedgerError::Full) = refusal {
             self.space_reports.report(&self.dir, self.min_free_space);
+        }
+        refusal
+    }
+
+    /// As `refuses`, for one event of many.
+    fn refuses_event(&self) -> Option<LedgerError> {
+        let now = Instant::now();
+        if self.free_space.was_enough(now) {
+            return self.writer.refuses();
+        }
+
+        let refusal = self.refuses();
+        if refusal.is_none() {
+            self.free_space.set_enough(now);
         }
         refusal
     }

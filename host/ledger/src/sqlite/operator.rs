@@ -2,10 +2,12 @@
 //! Each function is one bounded step inside a transaction of the caller. Postgres has the same
 //! steps in `functions/operator.sql`.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::read::state_at;
-use super::{deliveries, held, retention};
+use super::{deliveries, held, held_members, retention, tries};
 use crate::shown::Purged;
 use crate::state_column::{DEAD, DISCARDED, PENDING, RUNNING};
 use crate::steps::{ReplayOrder, Replayed, Step, UNDECODABLE};
@@ -185,7 +187,7 @@ fn discard(
     let is_done = update.execute(params![reason, now.0, delivery])? == 1;
     if is_done {
         // Only this event of a batch is discarded.
-        held::free_members(connection, delivery, now)?;
+        held_members::free_members(connection, delivery, now)?;
         // Behind one that was dead or blocked, another one of the order key may run already.
         if was_next || !deliveries::is_order_open(connection, delivery)? {
             deliveries::unblock_next(connection, delivery)?;
@@ -213,14 +215,24 @@ fn retry_now(connection: &Connection, delivery: i64, now: LedgerTime) -> rusqlit
 pub(super) fn purge(connection: &Connection, hook: &str, limit: i64) -> rusqlite::Result<Purged> {
     held::close_all(connection, hook)?;
     let sql = format!(
-        "SELECT id, event FROM deliveries WHERE hook = ? AND state <> {RUNNING} ORDER BY id LIMIT ?"
+        "SELECT id, event, CASE WHEN state = {PENDING} THEN order_key END FROM deliveries
+         WHERE hook = ? AND state <> {RUNNING} ORDER BY id LIMIT ?"
     );
     let mut select = connection.prepare_cached(&sql)?;
-    let found = select.query_map(params![hook, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let found: Vec<(i64, i64)> = found.collect::<Result<_, _>>()?;
+    let found = select.query_map(params![hook, limit], |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+    })?;
+    let found: Vec<(i64, i64, Option<String>)> = found.collect::<Result<_, _>>()?;
     found
         .iter()
-        .try_for_each(|(delivery, event)| retention::remove(connection, *delivery, *event))?;
+        .try_for_each(|(delivery, event, _)| retention::remove(connection, *delivery, *event))?;
+    // A purge may be interrupted: what is left must not wait for one that was removed.
+    let keys: BTreeSet<&str> = found
+        .iter()
+        .filter_map(|(_, _, key)| key.as_deref())
+        .collect();
+    keys.into_iter()
+        .try_for_each(|key| deliveries::unblock_key(connection, hook, key))?;
 
     let mut select =
         connection.prepare_cached("SELECT key, event FROM dedup WHERE hook = ? LIMIT ?")?;
@@ -247,6 +259,7 @@ pub(super) fn purge(connection: &Connection, hook: &str, limit: i64) -> rusqlite
     connection
         .prepare_cached("DELETE FROM candidates WHERE hook = ?")?
         .execute([hook])?;
+    tries::remove(connection, hook, None)?;
     Ok(Purged {
         deliveries: found.len() as i64,
         identities: known.len() as i64,

@@ -1,9 +1,9 @@
 //! Records as the tables hold them, for the job that encrypts them again. Postgres: `raw.rs`.
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{kv, rows};
+use super::{kv, retention, rows};
 use crate::raw::{RawChange, RawCursor, RawKind, RawRecord, text_of};
 use landfall_model::{EventId, KvValue};
 
@@ -14,37 +14,39 @@ pub(super) fn list(
     after: &RawCursor,
     limit: usize,
 ) -> rusqlite::Result<Vec<RawRecord>> {
-    // Columns: id, number, event, hook, name, time, is_text, then the parts.
+    // Columns: id, number, event, hook, name, time, is_text, is_replay, then the parts.
     let sql = match kind {
         RawKind::Events => {
-            "SELECT e.seq, 0, e.id, e.hook, '', e.received_ms, 0, e.head, p.body, e.body_digest, e.checksum
+            "SELECT e.seq, 0, e.id, e.hook, '', e.received_ms, 0, 0, e.head, p.body, e.body_digest, e.checksum
              FROM events e LEFT JOIN payloads p ON p.event = e.seq
              WHERE e.seq > ?1 AND ?2 IS NOT NULL ORDER BY e.seq LIMIT ?3"
         }
         RawKind::Attempts => {
-            "SELECT a.delivery, a.number, e.id, e.hook, '', NULL, 0, a.record, a.reason
+            "SELECT a.delivery, a.number, e.id, e.hook, '', NULL, 0, d.replayed, a.record, a.reason
              FROM attempts a JOIN deliveries d ON d.id = a.delivery JOIN events e ON e.seq = d.event
              WHERE (a.delivery, a.number) > (?1, ?2) ORDER BY a.delivery, a.number LIMIT ?3"
         }
         RawKind::Deliveries => {
-            "SELECT d.id, 0, e.id, e.hook, '', NULL, 0, d.reason, d.reply
+            "SELECT d.id, 0, e.id, e.hook, '', NULL, 0, d.replayed, d.reason, d.reply
              FROM deliveries d JOIN events e ON e.seq = d.event
              WHERE d.id > ?1 AND ?2 IS NOT NULL ORDER BY d.id LIMIT ?3"
         }
         RawKind::Rows => {
-            "SELECT id, 0, event_id, hook, name, received_ms, 0, json FROM rows
+            "SELECT id, 0, event_id, hook, name, received_ms, 0, 0, json FROM rows
              WHERE id > ?1 AND ?2 IS NOT NULL ORDER BY id LIMIT ?3"
         }
-        // The node's own values are not content.
+        // The node's own values are not content, apart from groups of published tries.
         RawKind::Values => {
-            "SELECT rowid, 0, NULL, hook, key, until, is_text, value FROM kv
-             WHERE rowid > ?1 AND ?2 IS NOT NULL AND substr(hook, 1, 1) <> '_' ORDER BY rowid LIMIT ?3"
+            "SELECT rowid, 0, NULL, hook, key, until, is_text, 0, value FROM kv
+             WHERE rowid > ?1 AND ?2 IS NOT NULL AND (substr(hook, 1, 1) <> '_' OR hook = '_try-groups')
+             ORDER BY rowid LIMIT ?3"
         }
         RawKind::Recordings => {
-            "SELECT r.delivery, r.number, e.id, e.hook, '', NULL, 0, r.recording
+            "SELECT r.delivery, r.number, e.id, e.hook, '', NULL, 0, d.replayed, r.recording
              FROM recordings r JOIN deliveries d ON d.id = r.delivery JOIN events e ON e.seq = d.event
              WHERE (r.delivery, r.number) > (?1, ?2) ORDER BY r.delivery, r.number LIMIT ?3"
         }
+        RawKind::Identities => return identities(connection, after, limit),
     };
     let mut select = connection.prepare_cached(sql)?;
     let found = select.query_map(params![after.id, after.number, limit as i64], |row| {
@@ -53,18 +55,37 @@ pub(super) fn list(
     found.collect()
 }
 
+/// The identities that are a digest of a body, or end with one as sent.
+fn identities(
+    connection: &Connection,
+    after: &RawCursor,
+    limit: usize,
+) -> rusqlite::Result<Vec<RawRecord>> {
+    let sql = "SELECT 0, 0, NULL, hook, '', NULL, 0, 0, key FROM dedup
+               WHERE (hook, key) > (?, ?) AND (length(key) = 32 OR substr(key, -38, 6) = x'0073656e7400')
+               ORDER BY hook, key LIMIT ?";
+    let mut select = connection.prepare_cached(sql)?;
+    let found = select.query_map(params![after.hook, after.key, limit as i64], |row| {
+        let mut record = record(row, parts_of(RawKind::Identities))?;
+        record.cursor.hook = record.hook.clone();
+        record.cursor.key = record.parts[0].clone().unwrap_or_default();
+        Ok(record)
+    })?;
+    found.collect()
+}
+
 fn parts_of(kind: RawKind) -> usize {
     match kind {
         RawKind::Events => 4,
         RawKind::Attempts | RawKind::Deliveries => 2,
-        RawKind::Rows | RawKind::Values | RawKind::Recordings => 1,
+        RawKind::Rows | RawKind::Values | RawKind::Recordings | RawKind::Identities => 1,
     }
 }
 
 fn record(row: &Row<'_>, parts: usize) -> rusqlite::Result<RawRecord> {
     let event: Option<[u8; 16]> = row.get(2)?;
     let (hook, name): (String, String) = (row.get(3)?, row.get(4)?);
-    let parts = (7..7 + parts).map(|at| {
+    let parts = (8..8 + parts).map(|at| {
         Ok(match row.get_ref(at)? {
             ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(bytes.to_vec()),
             _ => None,
@@ -79,6 +100,7 @@ fn record(row: &Row<'_>, parts: usize) -> rusqlite::Result<RawRecord> {
         event: event.map(EventId::from_bytes),
         at_ms: row.get(5)?,
         is_text: row.get(6)?,
+        is_replay: row.get(7)?,
         parts: parts.collect::<rusqlite::Result<_>>()?,
         hook,
         name,
@@ -183,12 +205,47 @@ fn replace_one(connection: &Connection, change: &RawChange) -> rusqlite::Result<
                 .prepare_cached(sql)?
                 .execute(params![new[0], id, number, old[0]])?
         }
+        RawKind::Identities => {
+            let (Some(old), Some(new)) = (&old[0], &new[0]) else {
+                return Ok(false);
+            };
+            return replace_identity(connection, &record.hook, old, new);
+        }
     };
     Ok(replaced == 1)
 }
 
-/// Identities of an event that end with the digest of its body get the new digest. Postgres: in
-/// `replace_one`.
+/// Gives an identity its new key. If a later event has that one already, the old key is removed.
+/// Returns whether the identity was still there. Postgres: `replace_identity`.
+fn replace_identity(
+    connection: &Connection,
+    hook: &str,
+    old: &[u8],
+    new: &[u8],
+) -> rusqlite::Result<bool> {
+    let sql = "UPDATE OR IGNORE dedup SET key = ? WHERE hook = ? AND key = ?";
+    let mut update = connection.prepare_cached(sql)?;
+    if update.execute(params![new, hook, old])? == 1 {
+        return Ok(true);
+    }
+
+    let sql = "SELECT event FROM dedup WHERE hook = ? AND key = ?";
+    let mut find = connection.prepare_cached(sql)?;
+    let event: Option<i64> = find
+        .query_row(params![hook, old], |row| row.get(0))
+        .optional()?;
+    let Some(event) = event else {
+        return Ok(false);
+    };
+    connection
+        .prepare_cached("DELETE FROM dedup WHERE hook = ? AND key = ?")?
+        .execute(params![hook, old])?;
+    retention::drop_event(connection, event)?;
+    Ok(true)
+}
+
+/// Identities that end with `\0body\0` and the digest of the stored body get the new digest.
+/// Postgres: in `replace_one`.
 fn replace_digest(
     connection: &Connection,
     event: i64,
@@ -204,7 +261,9 @@ fn replace_digest(
     let sql = "UPDATE OR REPLACE dedup SET key = ? WHERE hook = ? AND key = ?";
     let mut update = connection.prepare_cached(sql)?;
     for (hook, key) in found {
-        if let Some(rest) = key.strip_suffix(old) {
+        if let Some(rest) = key.strip_suffix(old)
+            && rest.ends_with(b"\0body\0")
+        {
             update.execute(params![[rest, new].concat(), hook, key])?;
         }
     }

@@ -262,6 +262,7 @@ pub(super) fn show(
     }
     Ok(Some(Shown {
         event,
+        lacks_key: false,
         deliveries,
         attempts,
         repeats: repeats(connection, id)?,
@@ -333,7 +334,8 @@ pub(super) fn backlogs(
             hook: text(row, 0).unwrap_or_default(),
             state: row.get(1)?,
             deliveries: row.get::<_, i64>(2)?.unsigned_abs(),
-            due: row.get::<_, Option<i64>>(3)?.map(LedgerTime),
+            // That of a damaged group is no number until the next repair.
+            due: row.get::<_, Option<i64>>(3).unwrap_or(None).map(LedgerTime),
         })
     })?;
     Ok(backlog::add_up(lines.collect::<Result<_, _>>()?, now))

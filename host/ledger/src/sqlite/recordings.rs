@@ -61,7 +61,7 @@ pub(super) fn list(
     now: LedgerTime,
 ) -> rusqlite::Result<Vec<StoredRecording>> {
     let sql = format!(
-        "SELECT r.delivery, r.number, a.outcome, a.started_ms, r.recording, {COLUMNS}
+        "SELECT r.delivery, r.number, a.outcome, a.started_ms, d.replayed, r.recording, {COLUMNS}
          FROM recordings r JOIN attempts a ON a.delivery = r.delivery AND a.number = r.number
          JOIN deliveries d ON d.id = r.delivery JOIN events e ON e.seq = d.event
          LEFT JOIN payloads p ON p.event = e.seq
@@ -98,8 +98,9 @@ pub(super) fn list(
                 attempt: row.get(1)?,
                 outcome: row.get(2)?,
                 started_ms: row.get(3)?,
-                recording: row.get(4)?,
-                event: events::read(row, 5)?.and_then(Result::ok),
+                is_replay: row.get(4)?,
+                recording: row.get(5)?,
+                event: events::read(row, 6)?.and_then(Result::ok),
             })
         },
     )?;

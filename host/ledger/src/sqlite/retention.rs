@@ -1,6 +1,6 @@
 //! Retention: removes the bodies of done deliveries first, then deliveries that ended long ago.
 //! Works in small steps, so that new events wait only for a short time. Pending and running
-//! deliveries are never removed. Postgres: `prune`.
+//! deliveries are never removed. Postgres: `prune_expired`, `prune_hook`.
 
 use rusqlite::{Connection, params};
 
@@ -13,7 +13,7 @@ const STEP: i64 = 500;
 /// Pages that one step returns to the file system.
 const PAGES: i64 = 1000;
 
-/// One step. Returns how many items it removed. Fewer than a whole step: nothing is left to remove.
+/// One step. A hook that `hooks` does not name keeps everything. Returns how many items it removed. Fewer than a whole step: nothing is left to remove.
 pub(super) fn step(
     connection: &Connection,
     retention: &Retention,
@@ -25,7 +25,8 @@ pub(super) fn step(
         + recordings::expire(connection, now, STEP)?;
     let mut pruned = 0;
     for hook in stored_hooks(connection)? {
-        if let Some((bodies, deliveries)) = retention.of(hooks.of(&hook)) {
+        let own = hooks.of(&hook);
+        if let Some((bodies, deliveries)) = own.and_then(|own| retention.of(own)) {
             pruned += prune_bodies(connection, &hook, now.minus(bodies))?;
             landfall_model::kill_point!("pruning");
             pruned += delete(connection, &hook, now.minus(deliveries))?;
@@ -38,9 +39,11 @@ pub(super) fn step(
     Ok(forgotten + pruned)
 }
 
-/// The hooks that have stored something.
-fn stored_hooks(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    let mut select = connection.prepare_cached("SELECT hook FROM used")?;
+/// The hooks that have deliveries, in byte order. Postgres: `privacy::stored_hooks`.
+pub(super) fn stored_hooks(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut select = connection.prepare_cached(
+        "SELECT hook FROM used WHERE EXISTS (SELECT 1 FROM deliveries d WHERE d.hook = used.hook) ORDER BY hook",
+    )?;
     let hooks = select.query_map([], |row| row.get(0))?;
     hooks.collect()
 }

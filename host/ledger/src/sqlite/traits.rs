@@ -12,7 +12,8 @@ use rusqlite::Connection;
 use super::work::{Sync, WriteOptions};
 use super::{
     OPERATOR_STEP, Sqlite, accept, activity, arrivals, audit, clock, erase, events, files, finish,
-    held, kv, leases, operator, place, raw, read, recordings, retention, rows, schema,
+    held_repair, kv, leases, missing, operator, place, raw, read, recordings, retention, rows,
+    schema, tries,
 };
 use crate::activity::{Activity, ActivityQuery};
 use crate::audit::{AuditEntry, AuditFilter, NewAudit};
@@ -20,6 +21,7 @@ use crate::backlog::LedgerUse;
 use crate::commit_times::CommitObserver;
 use crate::erase::{Erasure, Scrubbed};
 use crate::error::LedgerError;
+use crate::flow_counts::{FlowCount, FlowNotes};
 use crate::held::Stranded;
 use crate::lead::Lead;
 use crate::raw::{RawChange, RawCursor, RawKind, RawRecord};
@@ -30,9 +32,10 @@ use crate::steps::{
     ReplayOrder, Replayed, Started, Step,
 };
 use crate::traits::{Deliveries, History, Kv, Notes, RawRecords};
+use crate::tries::{NewTry, TryPart, TryParts};
 use landfall_model::stored_event::Stored;
 use landfall_model::{
-    DedupKey, Event, EventId, HookRetentions, KvChange, KvValue, KvWrite, LedgerTime,
+    DedupKey, Event, EventId, HookRetention, HookRetentions, KvChange, KvValue, KvWrite, LedgerTime,
 };
 
 #[async_trait]
@@ -63,17 +66,22 @@ impl Deliveries for Sqlite {
         new: NewEvent,
         cancelled: Arc<AtomicBool>,
     ) -> Result<Accepted, LedgerError> {
-        if let Some(why) = self.refuses() {
+        if let Some(why) = self.refuses_event() {
             return Err(why);
         }
         let (owner, clock) = (self.owner, self.clock);
         let bound = self.bound.clone();
-        let act =
-            move |tx: &Connection| accept::accept(tx, &new, &owner, clock.now(), Some(&bound));
-        let accepted = self
+        let act = move |tx: &Connection| {
+            let mut notes = FlowNotes::default();
+            let now = clock.now();
+            let accepted = accept::accept(tx, &new, &owner, now, Some(&bound), &mut notes)?;
+            Ok((accepted, notes))
+        };
+        let (accepted, notes) = self
             .writer
             .write(WriteOptions::insert(Sync::Durable).unless(cancelled), act)
             .await?;
+        self.flow_counts.add(notes);
         accepted.ok_or_else(|| self.bound.last_refusal())
     }
 
@@ -138,15 +146,25 @@ impl Deliveries for Sqlite {
         let (owner, clock) = (self.owner, self.clock);
         let act = move |connection: &Connection| {
             let now = clock.now();
-            let claims = hooks.iter().map(|(hook, max)| {
-                let (claimed, next) = leases::claim(connection, hook, *max, &owner, now)?;
-                Ok((hook.clone(), claimed, next))
-            });
-            claims.collect()
+            let mut notes = FlowNotes::default();
+            let mut claims = Vec::with_capacity(hooks.len());
+            for (hook, max) in &hooks {
+                let (claimed, next) =
+                    leases::claim_apart(connection, hook, *max, &owner, now, &mut notes)?;
+                claims.push((hook.clone(), claimed, next));
+            }
+            Ok((claims, notes))
         };
-        self.writer
+        let (claims, notes) = self
+            .writer
             .write(WriteOptions::reclaim(Sync::Relaxed), act)
-            .await
+            .await?;
+        self.flow_counts.add(notes);
+        Ok(claims)
+    }
+
+    fn take_flow_counts(&self) -> Vec<FlowCount> {
+        self.flow_counts.take()
     }
 
     fn observe_commits(&self, observer: CommitObserver) {
@@ -176,9 +194,12 @@ impl Deliveries for Sqlite {
                 &bound,
             )
         };
-        self.writer
+        let (committed, notes) = self
+            .writer
             .write(WriteOptions::reclaim(Sync::Relaxed), act)
-            .await
+            .await?;
+        self.flow_counts.add(notes);
+        Ok(committed)
     }
 
     async fn dead_letter_unreadable(&self, fence: Fence, why: String) -> Result<(), LedgerError> {
@@ -201,11 +222,17 @@ impl Deliveries for Sqlite {
 
     async fn free_stranded(&self, after: Option<(String, i64)>) -> Result<Stranded, LedgerError> {
         let (clock, after) = (self.clock, after.unwrap_or_default());
-        self.writer
-            .write(WriteOptions::reclaim(Sync::Relaxed), move |tx| {
-                held::free_stranded(tx, &after, clock.now())
-            })
-            .await
+        let act = move |tx: &Connection| {
+            let mut notes = FlowNotes::default();
+            let step = held_repair::free_stranded(tx, &after, clock.now(), &mut notes)?;
+            Ok((step, notes))
+        };
+        let (step, notes) = self
+            .writer
+            .write(WriteOptions::reclaim(Sync::Relaxed), act)
+            .await?;
+        self.flow_counts.add(notes);
+        Ok(step)
     }
 
     async fn release(&self, fences: Vec<Fence>, pause: Duration) -> Result<(), LedgerError> {
@@ -240,9 +267,12 @@ impl Deliveries for Sqlite {
         let act = move |tx: &Connection| {
             finish::record(tx, &stored, &attempt, &disposition, clock.now(), &bound)
         };
-        self.writer
+        let (committed, notes) = self
+            .writer
             .write(WriteOptions::insert(Sync::Durable), act)
-            .await
+            .await?;
+        self.flow_counts.add(notes);
+        Ok(committed)
     }
 
     fn record_later(
@@ -267,8 +297,18 @@ impl Deliveries for Sqlite {
     }
 
     async fn prune(&self, hooks: HookRetentions) -> Result<usize, LedgerError> {
-        let (retention, clock, hooks) = (self.retention, self.clock, Arc::new(hooks));
-        let mut removed = 0;
+        let (retention, clock) = (self.retention, self.clock);
+        let (mut kept, hooks) = (hooks.clone(), Arc::new(hooks));
+        let look = move |tx: &Connection| missing::look(tx, &hooks, clock.now());
+        let gone = self
+            .writer
+            .write(WriteOptions::reclaim(Sync::Relaxed), look)
+            .await?;
+        for hook in gone {
+            kept.named.insert(hook.into(), HookRetention::default());
+        }
+
+        let (hooks, mut removed) = (Arc::new(kept), 0);
         loop {
             let hooks = hooks.clone();
             let act = move |tx: &Connection| retention::step(tx, &retention, &hooks, clock.now());
@@ -467,6 +507,29 @@ impl History for Sqlite {
     ) -> Result<Vec<StoredRecording>, LedgerError> {
         let now = self.now();
         self.ask(move |connection| recordings::list(connection, &filter, now))
+            .await
+    }
+
+    async fn put_try(&self, new: NewTry) -> Result<usize, LedgerError> {
+        let (clock, keep) = (self.clock, new.keep_within(&self.retention));
+        self.writer
+            .write(WriteOptions::insert(Sync::Durable), move |tx| {
+                tries::put(tx, &new, keep, clock.now())
+            })
+            .await
+    }
+
+    async fn try_parts(&self, parts: TryParts) -> Result<Vec<TryPart>, LedgerError> {
+        let now = self.now();
+        self.ask(move |connection| tries::list(connection, &parts, now))
+            .await
+    }
+
+    async fn remove_try(&self, hook: String, id: EventId) -> Result<(), LedgerError> {
+        self.writer
+            .write(WriteOptions::reclaim(Sync::Durable), move |tx| {
+                tries::remove(tx, &hook, Some(&id))
+            })
             .await
     }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::wal::CheckpointMode;
+use rusqlite::{Connection, DEFAULT_NAME, Error, TransactionBehavior};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -340,10 +341,13 @@ impl WriterThread {
         Ok(())
     }
 
+    /// How many frames the log has. SQLite compiles a pragma again for each run, even a cached one:
+    /// this is called twice for each commit.
     fn frames(&self) -> rusqlite::Result<u32> {
-        self.connection
-            .prepare_cached("PRAGMA wal_checkpoint(NOOP)")?
-            .query_row([], |row| row.get(1))
+        let (frames, _) = self
+            .connection
+            .wal_checkpoint_v2(DEFAULT_NAME, CheckpointMode::NOOP)?;
+        u32::try_from(frames).map_err(|_| Error::IntegralValueOutOfRange(1, frames.into()))
     }
 
     /// Brings the file below `ledger.max_size` in small steps, so that callers wait only for a

@@ -31,6 +31,7 @@ impl Tool for CheckHookFile {
         Nothing is stored or loaded.";
     const NEEDS: Needs = Needs::Read;
     const EFFECT: Effect = Effect::None;
+    const FREE_TEXTS: &'static [&'static str] = &["text"];
 
     async fn run(node: &Node, input: Input) -> Result<Answer, ToolError> {
         let Input { hook, text } = input;

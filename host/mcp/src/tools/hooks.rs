@@ -83,6 +83,7 @@ pub(super) fn item(hook: &Value) -> Value {
     let mut item = picked(hook, &FACTS);
     if let Some(queue) = item.get_mut("queue") {
         let keys = [
+            "waiting",
             "pending",
             "running",
             "dead",

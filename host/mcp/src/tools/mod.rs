@@ -3,6 +3,7 @@
 //!
 //! A new tool is a file with a type that implements `Tool`, and a line in `all`.
 
+mod arguments;
 mod check_hook_file;
 mod explain;
 mod hooks;

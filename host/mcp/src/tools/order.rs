@@ -46,6 +46,16 @@ impl Selection<'_> {
                 ));
             }
             (None, events) => {
+                let of_hooks = [
+                    ("since", self.since),
+                    ("until", self.until),
+                    ("cursor", self.cursor),
+                ];
+                if let Some((name, _)) = of_hooks.iter().find(|(_, value)| value.is_some()) {
+                    return Err(ToolError::new(format!(
+                        "`{name}` is for the deliveries of a `hook`: leave it out, or write `hook` in place of `events`"
+                    )));
+                }
                 order.insert("events".to_owned(), json!(events));
                 return Ok(order);
             }
@@ -137,6 +147,12 @@ mod tests {
         assert!(both.order().is_err());
 
         let named = Selection { hook: None, ..both };
+        let since = Selection {
+            since: Some("1h"),
+            ..named
+        };
+        let why = since.order().unwrap_err().text;
+        assert!(why.starts_with("`since` is for the deliveries"), "{why}");
         let order = Value::Object(named.order().unwrap());
         assert_eq!(order, json!({ "dry_run": false, "events": ["a"] }));
     }

@@ -16,7 +16,7 @@ use crate::cursor::{cursor, position};
 const BEFORE: &str = "before";
 /// The most pages of the API that a call asks for: each takes about 30 ms if little matches.
 const ROUNDS_MAX: usize = 20;
-const FACTS: [&str; 14] = [
+const FACTS: [&str; 19] = [
     "delivery",
     "event",
     "hook",
@@ -25,12 +25,17 @@ const FACTS: [&str; 14] = [
     "attempt",
     "deferrals",
     "due_in_ms",
+    "waits_for",
     "replay_of",
     "resolved_by",
     "discarded",
     "body_bytes",
     "duplicates",
     "conflicts",
+    "superseded_by",
+    "batch",
+    "batch_size",
+    "erased_at",
 ];
 
 pub(super) struct Search;
@@ -41,8 +46,8 @@ pub(super) struct Search;
 pub(super) struct Input {
     /// Only deliveries of this hook.
     hook: Option<String>,
-    /// Only deliveries in this state: `pending`, `running`, `done`, `dead`, `resolved` or
-    /// `discarded`.
+    /// Only deliveries in this state: `waiting`, `pending`, `running`, `done`, `dead`, `resolved`,
+    /// `discarded`, `filtered` or `superseded`.
     state: Option<String>,
     /// Only events received at this time or later: `2026-01-31T08:15:30Z`, or `1h` for an hour ago.
     since: Option<String>,

@@ -35,6 +35,7 @@ impl Tool for SendSample {
         shown, because they may contain the secret. If the status is 401, `explain` says why.";
     const NEEDS: Needs = Needs::Operate;
     const EFFECT: Effect = Effect::Disruptive;
+    const FREE_TEXTS: &'static [&'static str] = &["body"];
 
     async fn run(node: &Node, input: Input) -> Result<Answer, ToolError> {
         let Input {

@@ -75,6 +75,13 @@ impl Tool for Show {
     const EFFECT: Effect = Effect::None;
 
     async fn run(node: &Node, input: Input) -> Result<Answer, ToolError> {
+        let is_in_id = |c: char| c.is_ascii_hexdigit() || c == '-';
+        if !input.event.chars().all(is_in_id) {
+            return Err(ToolError::new(
+                "`event` is no id: ids have hexadecimal digits and `-`; write what `search` lists as `event`",
+            ));
+        }
+
         match input.part.unwrap_or(Part::Summary) {
             Part::Summary if input.cursor.is_some() => Err(ToolError::new(
                 "the summary has no further page: write `part` = `body` with a cursor that begins with `body:`, or \

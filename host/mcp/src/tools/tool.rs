@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use rmcp::model::{JsonObject, ToolAnnotations};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
+use super::arguments::{check, read};
 use crate::answer::{Answer, ToolError};
 use crate::api::Node;
 
@@ -46,6 +46,8 @@ pub(super) trait Tool: 'static {
     const DESCRIPTION: &'static str;
     const NEEDS: Needs;
     const EFFECT: Effect;
+    /// Arguments whose text may be empty, and as long as the request.
+    const FREE_TEXTS: &'static [&'static str] = &[];
 
     async fn run(node: &Node, input: Self::Input) -> Result<Answer, ToolError>;
 }
@@ -57,9 +59,20 @@ pub(super) type Running<'a> = Pin<Box<dyn Future<Output = Result<Answer, ToolErr
 pub(crate) struct Entry {
     pub(crate) name: &'static str,
     pub(crate) needs: Needs,
+    /// See `Tool::FREE_TEXTS`.
+    pub(super) free_texts: &'static [&'static str],
     /// As `tools/list` shows it.
     pub(crate) described: rmcp::model::Tool,
     pub(crate) run: for<'a> fn(&'a Node, JsonObject) -> Running<'a>,
+}
+
+// === impl Entry ===
+
+impl Entry {
+    /// Refuses arguments that are not what their schema means.
+    pub(crate) fn check(&self, arguments: &JsonObject) -> Result<(), ToolError> {
+        check(&self.described.input_schema, self.free_texts, arguments)
+    }
 }
 
 /// The tool, for the list.
@@ -76,6 +89,7 @@ pub(super) fn entry<T: Tool>() -> Entry {
     Entry {
         name: T::NAME,
         needs: T::NEEDS,
+        free_texts: T::FREE_TEXTS,
         described: described
             .with_title(T::TITLE)
             .with_input_schema::<T::Input>()
@@ -86,12 +100,7 @@ pub(super) fn entry<T: Tool>() -> Entry {
 
 fn run<'a, T: Tool>(node: &'a Node, arguments: JsonObject) -> Running<'a> {
     Box::pin(async move {
-        let input = serde_json::from_value(Value::Object(arguments)).map_err(|why| {
-            ToolError::new(format!(
-                "the arguments of `{}` are wrong: {why}; the input schema in `tools/list` describes them",
-                T::NAME
-            ))
-        })?;
+        let input = read(T::NAME, arguments)?;
         T::run(node, input).await
     })
 }

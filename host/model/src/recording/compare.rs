@@ -1,5 +1,7 @@
 //! Compares a recorded run with another run on its recording.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::body::RecordedBody;
@@ -367,40 +369,59 @@ fn of_rows(old: &[RecordedRow], new: &[RecordedRow]) -> Vec<Difference> {
 
 fn of_changes(old: &RunResult, new: &RunResult) -> Vec<Difference> {
     let kind = DifferenceKind::Kv;
-    let mut keys: Vec<&String> = old.kv.keys().chain(new.kv.keys()).collect();
-    keys.sort_unstable();
-    keys.dedup();
+    let of = |result: &RunResult| {
+        let keys = result.kv.keys().chain(result.conditions.keys());
+        keys.cloned().collect::<BTreeSet<String>>()
+    };
+    let mut keys = of(old);
+    keys.extend(of(new));
 
-    let differing = keys.into_iter().filter_map(|key| {
+    let differing = keys.iter().filter_map(|key| {
         let (before, after) = (old.kv.get(key), new.kv.get(key));
-        if before == after {
+        let conditions = (old.conditions.get(key), new.conditions.get(key));
+        if before == after && conditions.0 == conditions.1 {
             return None;
         }
         let place = match (before, after) {
+            _ if before == after => "condition",
             (Some(_), Some(_)) => "changed",
             (None, _) => "added",
             (_, None) => "missing",
         };
-        let (before, after) = (shown_change(key, before), shown_change(key, after));
+        let before = shown_change(key, before, conditions.0);
+        let after = shown_change(key, after, conditions.1);
         Some(Difference::new(kind, place, before, after))
     });
     differing.collect()
 }
 
-fn shown_change(key: &str, change: Option<&RecordedChange>) -> Value {
-    let Some(change) = change else {
-        return Value::Null;
+/// A change, and the value that it must find, if there is such a condition.
+fn shown_change(
+    key: &str,
+    change: Option<&RecordedChange>,
+    condition: Option<&Option<RecordedBody>>,
+) -> Value {
+    let mut shown = match change {
+        Some(change) => shown_without_condition(key, change),
+        None if condition.is_none() => return Value::Null,
+        None => json!({ "key": key }),
     };
+    if let (Some(expected), Some(object)) = (condition, shown.as_object_mut()) {
+        let expected = expected.as_ref().map(RecordedBody::shown);
+        object.insert("if_value_is".into(), expected.unwrap_or_default());
+    }
+    shown
+}
+
+fn shown_without_condition(key: &str, change: &RecordedChange) -> Value {
     match change {
         RecordedChange::Set {
             value,
             expires_in_s,
-            is_compared,
         } => json!({
             "key": key,
             "value": value.shown(),
             "expires_in_s": expires_in_s,
-            "is_compared": is_compared,
         }),
         RecordedChange::Delete => json!({ "key": key, "deleted": true }),
         RecordedChange::Add { by, expires_in_s } => {

@@ -55,8 +55,8 @@ pub struct Recording {
     pub random: Option<RandomSeeds>,
     /// What the component made of it.
     pub result: RunResult,
-    /// How many values were masked in what the component read: secrets by their names, and what
-    /// `[redact]` removes. They are masked wherever they occur in the recording, so that a run on it
+    /// How many values were masked in what the component read: variables with secrets, secrets by
+    /// their names, and what `[redact]` removes. They are masked wherever they occur in the recording, so that a run on it
     /// is the same; only what a component computes of them differs.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub masked_values: usize,
@@ -185,7 +185,7 @@ pub enum Missing {
 }
 
 /// A run on a recording: no effect has left it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct RecordedRun {
     /// The run itself, recorded and masked as the first one was.
     pub recording: Recording,

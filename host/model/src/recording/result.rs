@@ -26,6 +26,10 @@ pub struct RunResult {
     /// Staged changes of `kv`, by key.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub kv: BTreeMap<String, RecordedChange>,
+    /// The values, by key, that must be unchanged when the effects are applied (`compare_and_set`),
+    /// whatever the attempt has made of the key since. `None`: the key must have no value.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub conditions: BTreeMap<String, Option<RecordedBody>>,
     /// Staged events for other hooks, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub emitted: Vec<RecordedEmission>,
@@ -68,9 +72,6 @@ pub enum RecordedChange {
         /// It expires this many seconds after it is stored.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_in_s: Option<u64>,
-        /// The attempt fails if another one has changed the value meanwhile (`compare_and_set`).
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        is_compared: bool,
     },
     /// The value is deleted.
     Delete,

@@ -145,22 +145,54 @@ fn allowed_calls_hide_no_change() {
 
 #[test]
 fn dropped_comparisons_are_found() {
-    let set = |is_compared| RecordedChange::Set {
+    let set = RecordedChange::Set {
         value: RecordedBody::new(b"1"),
         expires_in_s: None,
-        is_compared,
     };
-    let (mut recorded, mut run) = (recording(), recording());
-    recorded.result.kv.insert("count".into(), set(true));
-    run.result.kv.insert("count".into(), set(false));
+    let add = RecordedChange::Add {
+        by: 1,
+        expires_in_s: None,
+    };
+    // Whatever the attempt has made of the key after its `compare_and_set`.
+    for change in [set, RecordedChange::Delete, add] {
+        let with = |condition: Option<Option<&str>>| {
+            let mut recording = recording();
+            recording.result.kv.insert("count".into(), change.clone());
+            if let Some(expected) = condition {
+                let expected = expected.map(|text| RecordedBody::new(text.as_bytes()));
+                recording.result.conditions.insert("count".into(), expected);
+            }
+            recording
+        };
+        for (before, after, place) in [
+            (Some(Some("0")), None, Some("condition")),
+            (None, Some(None), Some("condition")),
+            (Some(Some("0")), Some(Some("7")), Some("condition")),
+            (Some(None), Some(Some("0")), Some("condition")),
+            (Some(Some("0")), Some(Some("0")), None),
+            (None, None, None),
+        ] {
+            let run = RecordedRun {
+                recording: with(after),
+                missing: Vec::new(),
+            };
+            let compared = compare(&with(before), &run, &Tolerance::default());
+            let found = compared.differences.iter();
+            let found: Vec<_> = found.map(|one| (one.kind, &*one.place)).collect();
+            let expected = place.map(|place| (DifferenceKind::Kv, place));
+            assert_eq!(found, Vec::from_iter(expected), "{before:?} {after:?}");
+        }
+    }
+
+    let mut recorded = recording();
+    let expected = Some(RecordedBody::new(b"0"));
+    recorded.result.conditions.insert("count".into(), expected);
     let run = RecordedRun {
-        recording: run,
+        recording: recording(),
         missing: Vec::new(),
     };
     let compared = compare(&recorded, &run, &Tolerance::default());
-    let found: Vec<_> = compared.differences.iter().map(|one| one.kind).collect();
-    assert_eq!(found, [DifferenceKind::Kv]);
-    assert_eq!(compared.differences[0].recorded["is_compared"], true);
+    assert_eq!(compared.differences[0].recorded["if_value_is"], "0");
 }
 
 /// A difference that is meant must not hide another one behind it.

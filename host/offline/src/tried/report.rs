@@ -19,43 +19,43 @@ const SAMPLE_LINES_MAX: usize = 40;
 /// The result of trying a component.
 #[derive(Debug)]
 pub struct TryReport {
-    hook: String,
-    component: String,
-    digest: String,
+    pub(super) hook: String,
+    pub(super) component: String,
+    pub(super) digest: String,
     /// Attempts by what the comparison says of them.
     verdicts: BTreeMap<Verdict, usize>,
     /// Attempts in which only allowed differences were found. They also count as the same.
-    allowed: usize,
+    pub(super) allowed: usize,
     /// Attempts that were not run, by reason.
-    not_run: BTreeMap<&'static str, usize>,
-    groups: BTreeMap<GroupKey, Group>,
+    pub(super) not_run: BTreeMap<&'static str, usize>,
+    pub(super) groups: BTreeMap<GroupKey, Group>,
 }
 
 /// Differences with the same key belong together.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct GroupKey {
-    kind: DifferenceKind,
-    place: String,
+pub(super) struct GroupKey {
+    pub(super) kind: DifferenceKind,
+    pub(super) place: String,
     /// They follow from a question without a recorded answer, and do not count.
-    follows: bool,
+    pub(super) follows: bool,
 }
 
 /// Differences of one kind at one place.
 #[derive(Debug)]
-struct Group {
-    attempts: usize,
-    is_allowed: bool,
-    sample: Sample,
+pub(super) struct Group {
+    pub(super) attempts: usize,
+    pub(super) is_allowed: bool,
+    pub(super) sample: Sample,
 }
 
 #[derive(Debug)]
-struct Sample {
-    event: String,
-    delivery: i64,
-    attempt: u64,
+pub(super) struct Sample {
+    pub(super) event: String,
+    pub(super) delivery: i64,
+    pub(super) attempt: u64,
     /// Values of the recording are masked, so that what the component computes of them differs.
-    is_masked: bool,
-    difference: Difference,
+    pub(super) is_masked: bool,
+    pub(super) difference: Difference,
 }
 
 // === impl TryReport ===
@@ -146,7 +146,7 @@ impl TryReport {
         self.attempts() > 0 && self.count(Verdict::Same) == self.attempts()
     }
 
-    fn count(&self, verdict: Verdict) -> usize {
+    pub(super) fn count(&self, verdict: Verdict) -> usize {
         self.verdicts.get(&verdict).copied().unwrap_or_default()
     }
 

@@ -10,17 +10,17 @@ use crate::schema::schema;
 use crate::written::Written;
 
 /// A generator of random numbers (xorshift64*).
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn below(&mut self, end: u64) -> u64 {
+    pub(super) fn below(&mut self, end: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % end
     }
 
-    fn body(&mut self, depth: u64) -> String {
+    pub(super) fn body(&mut self, depth: u64) -> String {
         const SCALARS: [&str; 20] = [
             "null",
             "true",
@@ -124,7 +124,7 @@ fn accepts(schema: &Value, value: &Value) -> bool {
     has_kind && is_listed && below
 }
 
-fn schema_of(shape: &Shape) -> Value {
+pub(super) fn schema_of(shape: &Shape) -> Value {
     let written = Written {
         event_type: "",
         shape,

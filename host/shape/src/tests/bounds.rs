@@ -136,3 +136,31 @@ fn forms_have_flat_shapes() {
     );
     assert_eq!(shape.forms_and_others(), (1, 0));
 }
+
+#[test]
+fn bodies_are_no_names_of_forms() {
+    let form = Some("application/x-www-form-urlencoded");
+    let mut shape = Shape::new();
+    for body in [
+        "Jane Doe has paid",
+        "Jane Doe owes=5",
+        "paid&Jane",
+        "<a name=\"Jane\">1=1</a>",
+        "{\"name\": \"Jane=Doe\"",
+    ] {
+        learn_as(&mut shape, body, 0, form);
+    }
+    assert_eq!(shape.forms_and_others(), (0, 5));
+    assert!(!shape.to_json().contains("Jane"), "{}", shape.to_json());
+
+    // JSON is learned as what it is.
+    learn_as(&mut shape, "{\"name\": \"Jane=Doe\"}", 0, form);
+    let fields = shape.fields(10);
+    let pointers: Vec<&str> = fields.iter().map(|field| &*field.pointer).collect();
+    assert_eq!(pointers, ["/name"]);
+
+    let mut shape = Shape::new();
+    learn_as(&mut shape, "a%20b=1&c[d]=2&payload={\"e\": 3}&", 0, form);
+    learn_as(&mut shape, "", 0, form);
+    assert_eq!(shape.forms_and_others(), (2, 0));
+}

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::difference::Closed;
+use crate::summary::Summary;
 
 const NOW: i64 = 3 * DAY_MS;
 const MINUTE_MS: i64 = 60_000;
@@ -203,6 +204,15 @@ fn shapes_survive_as_text() {
     let again = Shape::parse(&text).unwrap();
     assert_eq!(again.to_json(), text);
     assert_eq!(again.differences(), shape.differences());
+    let summary = Summary::parse(&text).unwrap();
+    assert_eq!(summary.differences, shape.differences());
+    assert_eq!((summary.first_ms, summary.last_ms), shape.time());
+    assert_eq!(
+        (summary.events, summary.bytes),
+        (shape.events(), text.len())
+    );
+    assert!(summary.is_known());
+    assert!(Summary::parse("{}").is_none());
     assert!(Shape::parse("{}").is_none());
     assert!(Shape::parse("[").is_none());
 }

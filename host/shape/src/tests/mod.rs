@@ -3,6 +3,7 @@
 mod accepted;
 mod bounds;
 mod differences;
+mod usual;
 mod written;
 
 use crate::shape::{Learned, Rules, Sample, Shape};

@@ -135,7 +135,7 @@ async fn replay_page(events: &Events, order: Order) -> Result<Replayed, Refusal>
     deliveries.truncate(if dry_run { SHOWN_MAX } else { 0 });
     let mut replayed = Replayed {
         dry_run,
-        shown: shown(deliveries),
+        shown: shown(events, deliveries),
         unknown,
         next,
         before,

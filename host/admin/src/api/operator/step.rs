@@ -153,7 +153,7 @@ async fn step(
         return Ok(Stepped {
             deliveries: count,
             dry_run: true,
-            shown: shown(deliveries),
+            shown: shown(events, deliveries),
             ..stepped
         });
     }

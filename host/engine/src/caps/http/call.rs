@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::context::{Caller, Http, Transferred, time_left};
 use super::record::CallRecord;
-use landfall_egress::{Outgoing, OutgoingError, Received};
+use landfall_egress::{Outgoing, OutgoingError, Permitted, Received};
 use landfall_model::{MemoryHold, TraceContext};
 
 /// What a component asks for.
@@ -33,6 +33,7 @@ pub(super) struct PreparedCall {
 
 struct PermittedCall {
     outgoing: Outgoing,
+    permitted: Permitted,
     idempotency_key: String,
     /// The time that the component gives the call.
     timeout: Option<Duration>,
@@ -58,7 +59,7 @@ impl Http {
     }
 
     fn permit(&mut self, wanted: Wanted) -> Result<PermittedCall, OutgoingError> {
-        let idempotency_key = self.start_call(&wanted.method, &wanted.url)?;
+        let (permitted, idempotency_key) = self.start_call(&wanted.method, &wanted.url)?;
         let held = self
             .memory
             .hold(wanted.body.len())
@@ -75,6 +76,7 @@ impl Http {
                 untrusted: self.untrusted.clone(),
                 memory: Some(self.memory.clone()),
             },
+            permitted,
             idempotency_key,
             timeout: wanted.timeout,
             until: self.until,
@@ -90,7 +92,10 @@ impl Http {
 impl PreparedCall {
     /// Makes the call and records how it ended, also if it is cut off.
     pub(super) async fn send(self) -> Result<Received, OutgoingError> {
-        let running = self.record.start(self.method, self.url, self.trace);
+        let permitted = self.call.as_ref().ok().map(|call| call.permitted.clone());
+        let running = self
+            .record
+            .start(self.method, self.url, self.trace, permitted);
         let headers = self.call.as_ref().map(|call| &*call.outgoing.headers);
         running.set_request(headers.unwrap_or_default(), &self.body);
         let result = match self.call {
@@ -118,7 +123,10 @@ impl PermittedCall {
             timeout: time_left(self.until, self.timeout),
             ..self.outgoing
         };
-        let received = self.caller.send(outgoing, &self.idempotency_key).await?;
+        let received = self
+            .caller
+            .send(outgoing, self.permitted, &self.idempotency_key)
+            .await?;
         self.transferred.add(received.body.len())?;
         Ok(received)
     }

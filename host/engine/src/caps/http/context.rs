@@ -1,6 +1,6 @@
 //! The outbound calls of one attempt: their limits and their record.
 
-use std::collections::HashMap;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::record::CallRecord;
 use crate::recorded_world::RecordedWorld;
-use landfall_egress::{Client, Outgoing, OutgoingError, Received};
+use landfall_egress::{Client, Outgoing, OutgoingError, Permitted, Received};
 use landfall_model::{Event, MemoryBudget, OutboundCall, TraceContext};
 
 const CALLS_MAX: u32 = 64;
@@ -39,12 +39,19 @@ pub(crate) struct Http {
     pub(super) bodies: u32,
     pub(super) until: Instant,
     calls: u32,
-    /// How many calls the attempt has made, by method and URL.
-    same_calls: HashMap<(String, String), u32>,
+    /// The calls that the attempt has made: few, so they need no map.
+    same_calls: Vec<SameCalls>,
     /// The calls are those of a responder.
     is_responder: bool,
     /// The span of the attempt, which calls pass on. `None`: they pass on nothing.
     trace: Option<TraceContext>,
+}
+
+/// Calls with one method and one URL.
+struct SameCalls {
+    method: String,
+    url: String,
+    count: u32,
 }
 
 /// The bytes of all bodies so far.
@@ -71,7 +78,7 @@ impl Http {
             bodies: 0,
             until,
             calls: 0,
-            same_calls: HashMap::new(),
+            same_calls: Vec::new(),
             is_responder: false,
             trace,
         }
@@ -92,35 +99,51 @@ impl Http {
         self.record.take()
     }
 
-    /// Counts a call, and checks that the hook may make it. Returns its idempotency key.
-    pub(super) fn start_call(&mut self, method: &str, url: &str) -> Result<String, OutgoingError> {
+    /// Counts a call, and checks that the hook may make it. Returns its idempotency key too.
+    pub(super) fn start_call(
+        &mut self,
+        method: &str,
+        url: &str,
+    ) -> Result<(Permitted, String), OutgoingError> {
         if self.calls >= CALLS_MAX {
             let why = format!("one attempt may make {CALLS_MAX} calls");
             return Err(OutgoingError::Limit(why));
         }
         self.calls += 1;
         let key = self.idempotency_key(method, url);
-        self.caller.client.check(method, url)?;
-        Ok(key)
+        let permitted = self.caller.client.permit(method, url)?;
+        Ok((permitted, key))
     }
 
     /// A key for the next call with this method and URL: the same in every attempt, and different
     /// for each call.
     fn idempotency_key(&mut self, method: &str, url: &str) -> String {
-        let same = self
-            .same_calls
-            .entry((method.to_owned(), url.to_owned()))
-            .or_default();
-        let ordinal = *same;
-        *same += 1;
-
-        let event = self.untrusted.as_ref().map(|event| event.id.to_string());
+        let ordinal = self.count_same(method, url);
         let exported = if self.is_responder {
             "respond"
         } else {
             "handle"
         };
-        call_key(&event.unwrap_or_default(), exported, method, url, ordinal)
+        match &self.untrusted {
+            Some(event) => call_key(event.id, exported, method, url, ordinal),
+            None => call_key("", exported, method, url, ordinal),
+        }
+    }
+
+    /// Counts a call. Returns how many with this method and URL were before it.
+    fn count_same(&mut self, method: &str, url: &str) -> u32 {
+        let mut calls = self.same_calls.iter_mut();
+        if let Some(same) = calls.find(|same| same.method == method && same.url == url) {
+            same.count += 1;
+            return same.count - 1;
+        }
+
+        self.same_calls.push(SameCalls {
+            method: method.to_owned(),
+            url: url.to_owned(),
+            count: 1,
+        });
+        0
     }
 
     /// A new span for a call, below that of the attempt.
@@ -142,7 +165,7 @@ pub(super) fn time_left(until: Instant, wanted: Option<Duration>) -> Duration {
 
 /// The event's id, and a digest of the exported function that runs, of method, URL and the number
 /// of earlier calls with both.
-fn call_key(event: &str, exported: &str, method: &str, url: &str, ordinal: u32) -> String {
+fn call_key(event: impl Display, exported: &str, method: &str, url: &str, ordinal: u32) -> String {
     let mut digest = Sha256::new();
     for part in [exported, method, url] {
         digest.update((part.len() as u64).to_be_bytes());
@@ -159,14 +182,20 @@ fn call_key(event: &str, exported: &str, method: &str, url: &str, ordinal: u32) 
 // === impl Caller ===
 
 impl Caller {
-    /// Makes a call for an event.
+    /// Makes a call for an event, whose method and URL the client has permitted.
     pub(super) async fn send(
         &self,
         outgoing: Outgoing,
+        permitted: Permitted,
         idempotency_key: &str,
     ) -> Result<Received, OutgoingError> {
         match &self.world {
-            None => self.client.send(outgoing, idempotency_key).await,
+            None => {
+                let client = &self.client;
+                client
+                    .send_permitted(outgoing, permitted, idempotency_key)
+                    .await
+            }
             Some(world) => world.answer(&self.client, outgoing).await,
         }
     }

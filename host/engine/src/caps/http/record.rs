@@ -7,7 +7,7 @@ use crate::recorder::Recorder;
 use crate::text::bounded;
 use bytes::Bytes;
 
-use landfall_egress::{OutgoingError, Received};
+use landfall_egress::{OutgoingError, Permitted, Received};
 use landfall_metrics::OutboundMetrics;
 use landfall_model::{CallResult, CallTrace, OutboundCall, TRACEPARENT, TraceContext};
 
@@ -37,6 +37,8 @@ pub(crate) struct CallRecord {
     /// The deadline of the attempt.
     until: Instant,
     recorder: Recorder,
+    /// Whether the record has the beginnings of request bodies.
+    keeps_sent: bool,
 }
 
 #[derive(Default)]
@@ -52,6 +54,8 @@ struct CallStart {
     url: String,
     started: Instant,
     trace: Option<TraceContext>,
+    /// The URL as it was read. Empty: the call is not permitted.
+    permitted: OnceLock<Permitted>,
     sent: OnceLock<Sent>,
     /// The place of the call in the recording of the attempt.
     recorded: Option<usize>,
@@ -80,6 +84,11 @@ impl RunningCall {
         &self.start.url
     }
 
+    /// The call is made.
+    pub(crate) fn set_permitted(&self, permitted: &Permitted) {
+        self.start.permitted.get_or_init(|| permitted.clone());
+    }
+
     /// Passes the trace on to the receiver, unless the component has set the header itself.
     pub(crate) fn pass_trace_on(&self, headers: &mut Vec<(String, String)>) {
         let is_set = headers
@@ -100,7 +109,11 @@ impl RunningCall {
         recorder.set_request(self.start.recorded, headers, body);
         self.start.sent.get_or_init(|| Sent {
             bytes: body.len(),
-            beginning: landfall_egress::excerpt(body, SENT_BYTES_MAX + SECRET_BYTES_MAX),
+            beginning: if self.record.keeps_sent {
+                landfall_egress::excerpt(body, SENT_BYTES_MAX + SECRET_BYTES_MAX)
+            } else {
+                String::new()
+            },
         });
     }
 
@@ -113,7 +126,7 @@ impl RunningCall {
             calls.add_answer(&self.start, duration, received);
             drop(calls);
             if let Some(metrics) = &self.record.metrics {
-                metrics.answered(&self.start.url, received.status, duration);
+                metrics.answered(self.start.host(), received.status, duration);
             }
         }
     }
@@ -128,36 +141,41 @@ impl RunningCall {
 impl Drop for RunningCall {
     fn drop(&mut self) {
         self.record.record_cut_off(&self.start);
-        let error = self
-            .record
-            .cut_off("the component dropped the call before its response");
-        self.record.end(&self.start, &error);
+        if self.record.is_running(&self.start) {
+            let why = "the component dropped the call before its response";
+            let error = self.record.cut_off(why);
+            self.record.end(&self.start, &error);
+        }
     }
 }
 
 // === impl CallRecord ===
 
 impl CallRecord {
-    /// `until`: the deadline of the attempt.
+    /// `until`: the deadline of the attempt. `keeps_sent`: somebody reads the bodies of requests.
     pub(crate) fn new(
         metrics: Option<Arc<OutboundMetrics>>,
         until: Instant,
         recorder: Recorder,
+        keeps_sent: bool,
     ) -> CallRecord {
         CallRecord {
             calls: Arc::default(),
             metrics,
             until,
             recorder,
+            keeps_sent,
         }
     }
 
-    /// A call that starts now. `trace`: its span, if it has one.
+    /// A call that starts now. `trace`: its span, if it has one. `permitted`: if that is known
+    /// already.
     pub(crate) fn start(
         &self,
         method: String,
         url: String,
         trace: Option<TraceContext>,
+        permitted: Option<Permitted>,
     ) -> RunningCall {
         let recorded = self.recorder.begin_call(&method, &url);
         let start = Arc::new(CallStart {
@@ -165,6 +183,7 @@ impl CallRecord {
             url,
             started: Instant::now(),
             trace,
+            permitted: permitted.map(OnceLock::from).unwrap_or_default(),
             sent: OnceLock::new(),
             recorded,
         });
@@ -185,6 +204,11 @@ impl CallRecord {
             self.end(&start, &error);
         }
         std::mem::take(&mut self.lock().ended)
+    }
+
+    fn is_running(&self, call: &Arc<CallStart>) -> bool {
+        let calls = self.lock();
+        calls.running.iter().any(|start| Arc::ptr_eq(start, call))
     }
 
     /// Records why a call has no response. Nothing, if the call has already ended.
@@ -218,6 +242,26 @@ impl CallRecord {
 
     fn lock(&self) -> MutexGuard<'_, Calls> {
         landfall_model::lock(&self.calls)
+    }
+}
+
+// === impl CallStart ===
+
+impl CallStart {
+    /// The host of the URL. Empty: the call is not permitted.
+    fn host(&self) -> &str {
+        self.permitted
+            .get()
+            .map(Permitted::host)
+            .unwrap_or_default()
+    }
+
+    /// The URL for the record.
+    fn shown_url(&self) -> String {
+        match self.permitted.get() {
+            Some(permitted) => permitted.shown_url(),
+            None => landfall_egress::shown_url(&self.url),
+        }
     }
 }
 
@@ -287,7 +331,7 @@ impl Calls {
         };
         self.ended.push(OutboundCall {
             method,
-            url: landfall_egress::shown_url(&call.url),
+            url: call.shown_url(),
             sent_bytes,
             sent,
             duration,
@@ -310,11 +354,11 @@ mod tests {
 
     fn record(until: Instant) -> CallRecord {
         let metrics = OutboundMetrics::new(HookMetrics::detached("h"), &[]);
-        CallRecord::new(Some(Arc::new(metrics)), until, Recorder::OFF)
+        CallRecord::new(Some(Arc::new(metrics)), until, Recorder::OFF, true)
     }
 
     fn start(record: &CallRecord, url: &str) -> RunningCall {
-        record.start("GET".into(), url.into(), None)
+        record.start("GET".into(), url.into(), None, None)
     }
 
     fn errors(calls: &[OutboundCall]) -> Vec<(&str, &str)> {

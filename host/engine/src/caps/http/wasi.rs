@@ -19,7 +19,7 @@ use super::record::RunningCall;
 use super::resources::header_bytes;
 use crate::caps::held::Held;
 use crate::state::FIELD_BYTES_MAX;
-use landfall_egress::{BODY_BYTES_MAX, CollectError, Outgoing, OutgoingError, Received};
+use landfall_egress::{BODY_BYTES_MAX, CollectError, Outgoing, OutgoingError, Permitted, Received};
 use landfall_model::{MemoryBudget, MemoryHold};
 
 /// The most bytes of one write to a body, as wasmtime has it by default: some runtimes write a
@@ -45,6 +45,7 @@ struct PendingCall {
     call: RunningCall,
     /// The call without its headers and its body.
     outgoing: Outgoing,
+    permitted: Permitted,
     caller: Caller,
     idempotency_key: String,
     memory: MemoryBudget,
@@ -95,14 +96,14 @@ impl WasiHttpHooks for Http {
         let (head, body) = request.into_parts();
         let span = self.call_span();
         let (method, url) = (head.method.to_string(), head.uri.to_string());
-        let call = self.record.start(method, url, span);
+        let call = self.record.start(method, url, span, None);
 
         // The check is made now: before the first byte of the body is kept, and even if the guest
         // does not wait for the response.
         let permitted = self
             .start_call(call.method(), call.url())
-            .and_then(|key| Ok((key, self.hold_head(&head)?)));
-        let (idempotency_key, held_head) = match permitted {
+            .and_then(|(permitted, key)| Ok((permitted, key, self.hold_head(&head)?)));
+        let (permitted, idempotency_key, held_head) = match permitted {
             Ok(permitted) => permitted,
             Err(error) => {
                 call.failed(&error);
@@ -111,6 +112,7 @@ impl WasiHttpHooks for Http {
             }
         };
 
+        call.set_permitted(&permitted);
         let wanted = options.and_then(|options| options.first_byte_timeout);
         let pending = PendingCall {
             outgoing: Outgoing {
@@ -122,6 +124,7 @@ impl WasiHttpHooks for Http {
                 untrusted: self.untrusted.clone(),
                 memory: Some(self.memory.clone()),
             },
+            permitted,
             call,
             caller: self.caller.clone(),
             idempotency_key,
@@ -186,9 +189,10 @@ impl PendingCall {
     }
 
     async fn receive(&self) -> Result<Received, OutgoingError> {
+        let (outgoing, permitted) = (self.outgoing.clone(), self.permitted.clone());
         let received = self
             .caller
-            .send(self.outgoing.clone(), &self.idempotency_key)
+            .send(outgoing, permitted, &self.idempotency_key)
             .await?;
         self.transferred.add(received.body.len())?;
         Ok(received)

@@ -56,7 +56,8 @@ BEGIN
 END $$;
 
 -- The state of an event's latest delivery, and the ms until it is due. SQLite: `deliveries::latest`. Resolved, discarded, filtered and
--- superseded deliveries count as done. So does an event without deliveries: it was handed over to a broker.
+-- superseded deliveries count as done. So does an event without deliveries: it was handed over to a broker. One that waits for others is
+-- pending: nodes of versions before 11 know no other state, and end when they read one.
 CREATE OR REPLACE FUNCTION latest(p_event bigint) RETURNS TABLE (state integer, wait bigint, reply bytea) LANGUAGE plpgsql AS $$
 DECLARE
     number bigint;
@@ -68,6 +69,8 @@ BEGIN
     END IF;
     IF number IS NULL OR state > state_dead() THEN
         state := state_done();
+    ELSIF state = state_waiting() THEN
+        state := state_pending();
     END IF;
     RETURN NEXT;
 END $$;
@@ -180,10 +183,11 @@ BEGIN
     END IF;
 END $$;
 
--- Ends a lease and records its attempt. SQLite: `finish::finish`. Returns 0 if another owner has the lease by now, 1 if the lease
--- was ended, 2 if an earlier call ended it in the same way and its answer was lost.
+-- Ends a lease and records its attempt. SQLite: `finish::finish`. `p_whole`: if the delivery carries a batch, all events of that ran.
+-- Returns 0 if another owner has the lease by now, 1 if the lease was ended, 2 if an earlier call ended it in the same way and its answer
+-- was lost.
 CREATE OR REPLACE FUNCTION finish(p_delivery bigint, p_number integer, p_state integer, p_pause bigint, p_why text, p_started bigint,
-                       p_duration bigint, p_outcome text, p_reason text, p_status integer, p_record text)
+                       p_duration bigint, p_outcome text, p_reason text, p_status integer, p_record text, p_whole boolean)
 RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     now bigint := now_ms();
@@ -197,9 +201,9 @@ BEGIN
             AND a.started_ms = p_started AND a.duration_us = p_duration AND a.outcome = p_outcome) THEN 2 ELSE 0 END;
     END IF;
     PERFORM write_attempt(p_delivery, p_number, p_started, p_duration, p_outcome, p_reason, p_status, p_record);
-    IF p_state = state_done() AND it.batch = p_delivery THEN
+    IF p_state = state_done() AND p_whole AND it.batch = p_delivery THEN
         PERFORM finish_members(p_delivery);
-    ELSIF p_state > state_done() AND it.batch = p_delivery THEN
+    ELSIF p_state >= state_done() AND it.batch = p_delivery THEN
         PERFORM free_members(p_delivery);
     END IF;
     IF p_state >= state_done() AND it.order_key IS NOT NULL THEN
@@ -208,6 +212,13 @@ BEGIN
     END IF;
     RETURN 1;
 END $$;
+
+-- As above, for nodes of versions before 11. They know no batches: only the event of the delivery itself ran.
+CREATE OR REPLACE FUNCTION finish(p_delivery bigint, p_number integer, p_state integer, p_pause bigint, p_why text, p_started bigint,
+                       p_duration bigint, p_outcome text, p_reason text, p_status integer, p_record text)
+RETURNS integer LANGUAGE sql VOLATILE AS $$
+    SELECT finish(p_delivery, p_number, p_state, p_pause, p_why, p_started, p_duration, p_outcome, p_reason, p_status, p_record, false)
+$$;
 
 -- Ends leases that have expired. SQLite: `leases::recover`. An attempt that another process did not finish counts; after `p_max`
 -- of them in a row the delivery is dead.

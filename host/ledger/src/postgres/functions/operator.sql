@@ -1,4 +1,4 @@
--- What an operator does to deliveries, and retention.
+-- What an operator does to deliveries.
 
 -- Commands of operators that change several deliveries run one at a time: each locks many events and order keys.
 CREATE OR REPLACE FUNCTION lock_operators() RETURNS void LANGUAGE sql VOLATILE AS
@@ -155,16 +155,29 @@ CREATE OR REPLACE FUNCTION purge(p_hook text, p_limit integer)
 RETURNS TABLE (removed bigint, forgotten bigint, rows_gone bigint, values_gone bigint) LANGUAGE plpgsql AS $$
 DECLARE
     it record;
+    orders bytea[] := '{}';
+    one bytea;
 BEGIN
     removed := 0;
     forgotten := 0;
     PERFORM close_all(p_hook);
-    FOR it IN SELECT d.id, d.event FROM deliveries d WHERE d.hook = p_hook AND d.state <> state_running()
+    FOR it IN SELECT d.id, d.event, CASE WHEN d.state = state_pending() THEN d.order_key END AS order_key
+              FROM deliveries d WHERE d.hook = p_hook AND d.state <> state_running()
               ORDER BY d.id LIMIT p_limit FOR UPDATE SKIP LOCKED LOOP
         DELETE FROM attempts a WHERE a.delivery = it.id;
         DELETE FROM deliveries d WHERE d.id = it.id;
         PERFORM drop_event(it.event);
         removed := removed + 1;
+        IF it.order_key IS NOT NULL THEN
+            orders := array_append(orders, it.order_key);
+        END IF;
+    END LOOP;
+    -- A purge may be interrupted: what is left must not wait for one that was removed.
+    FOR one IN SELECT DISTINCT o.key FROM unnest(orders) AS o (key) ORDER BY 1 LOOP
+        PERFORM lock_order(p_hook, one);
+        IF NOT is_order_open(p_hook, one) THEN
+            PERFORM unblock_next(p_hook, one);
+        END IF;
     END LOOP;
     FOR it IN SELECT i.key, i.event FROM dedup i WHERE i.hook = p_hook LIMIT p_limit FOR UPDATE SKIP LOCKED LOOP
         DELETE FROM dedup i WHERE i.hook = p_hook AND i.key = it.key;
@@ -182,50 +195,4 @@ BEGIN
         AND NOT EXISTS (SELECT 1 FROM kv k WHERE k.hook = p_hook);
     DELETE FROM paused x WHERE x.hook = p_hook;
     RETURN NEXT;
-END $$;
-
--- One step of retention: identities whose window is over, expired values, bodies of done deliveries, and deliveries that ended long ago.
--- Returns how many it removed. SQLite: `retention::step`.
-CREATE OR REPLACE FUNCTION prune(p_keep_bodies bigint, p_keep bigint, p_step integer) RETURNS integer LANGUAGE plpgsql AS $$
-DECLARE
-    now bigint := now_ms();
-    done integer := 0;
-    it record;
-    gone bigint;
-BEGIN
-    FOR it IN SELECT hook, key, event FROM dedup WHERE until < now ORDER BY until LIMIT p_step FOR UPDATE SKIP LOCKED LOOP
-        DELETE FROM dedup WHERE hook = it.hook AND key = it.key;
-        PERFORM drop_event(it.event);
-        done := done + 1;
-    END LOOP;
-    FOR it IN SELECT DISTINCT hook FROM kv WHERE until <= now LIMIT 10 LOOP
-        PERFORM 1 FROM used WHERE hook = it.hook FOR UPDATE SKIP LOCKED;
-        IF FOUND THEN
-            WITH old AS (SELECT key AS k FROM kv WHERE hook = it.hook AND until <= now ORDER BY until LIMIT p_step),
-            expired AS (DELETE FROM kv USING old WHERE kv.hook = it.hook AND kv.key = old.k
-                        RETURNING octet_length(kv.key) + octet_length(kv.value) AS bytes)
-            SELECT coalesce(sum(bytes), 0), done + count(*)::integer INTO gone, done FROM expired;
-            UPDATE used SET kv_bytes = kv_bytes - gone WHERE hook = it.hook;
-        END IF;
-    END LOOP;
-    FOR it IN SELECT id, event FROM deliveries WHERE state = state_done() AND NOT pruned AND ended < now - p_keep_bodies
-              ORDER BY ended LIMIT p_step FOR UPDATE SKIP LOCKED LOOP
-        UPDATE deliveries SET pruned = true WHERE id = it.id;
-        PERFORM 1 FROM events WHERE seq = it.event FOR UPDATE;
-        DELETE FROM payloads p WHERE p.event = it.event
-            AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event = it.event
-                            AND d.state NOT IN (state_done(), state_resolved()));
-        done := done + 1;
-    END LOOP;
-    FOR it IN SELECT id, event FROM deliveries WHERE state >= state_done() AND ended < now - p_keep
-              ORDER BY ended LIMIT p_step FOR UPDATE SKIP LOCKED LOOP
-        -- Without the dead delivery a redelivery must run: the identity goes too.
-        DELETE FROM dedup i USING deliveries d WHERE d.id = it.id AND d.state = state_dead() AND i.event = d.event
-            AND NOT EXISTS (SELECT 1 FROM deliveries later WHERE later.event = d.event AND later.id > d.id);
-        DELETE FROM attempts WHERE delivery = it.id;
-        DELETE FROM deliveries WHERE id = it.id;
-        PERFORM drop_event(it.event);
-        done := done + 1;
-    END LOOP;
-    RETURN done;
 END $$;

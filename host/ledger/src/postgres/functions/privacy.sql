@@ -40,7 +40,7 @@ BEGIN
     WHERE m.event = it.seq AND m.flow = 2;
     SELECT count(*) INTO attempts_of FROM attempts a WHERE a.delivery = ANY (all_deliveries);
     SELECT count(*) INTO rows_of FROM rows r WHERE r.event_id = ANY (owners);
-    SELECT count(*) INTO values_of FROM kv k WHERE k.event_id = ANY (owners);
+    SELECT count(*) INTO values_of FROM kv k WHERE k.event_id = ANY (owners) AND k.hook <> '_try-groups';
     IF p_dry THEN
         RETURN NEXT;
         RETURN;
@@ -60,9 +60,10 @@ BEGIN
         discarded = CASE WHEN d.state = state_dead() THEN 'erased' ELSE d.discarded END,
         state = CASE WHEN d.state = state_dead() THEN state_discarded() ELSE d.state END
     WHERE d.id = ANY (all_deliveries);
-    -- Identities that are, or contain, a digest of the body.
+    -- Identities that are, or contain, a digest of the body, or a keyed one.
     DELETE FROM dedup i WHERE i.event = it.seq
-        AND (octet_length(i.key) = 32 OR position('\x00626f647900'::bytea IN i.key) > 0 OR position('\x0073656e7400'::bytea IN i.key) > 0);
+        AND (octet_length(i.key) = 32 OR position('\x00626f647900'::bytea IN i.key) > 0 OR position('\x0073656e7400'::bytea IN i.key) > 0
+             OR position('\x007365616c656400'::bytea IN i.key) > 0);
     UPDATE events e SET head = ''::bytea, body_digest = decode(repeat('00', 32), 'hex'), checksum = decode(repeat('00', 16), 'hex'),
         erased_ms = p_at
     WHERE e.seq = it.seq;
@@ -72,7 +73,9 @@ BEGIN
     WITH old AS (DELETE FROM rows r WHERE r.event_id = ANY (owners) RETURNING octet_length(coalesce(r.text, r.json::text)) AS bytes)
     SELECT coalesce(sum(bytes), 0) INTO gone FROM old;
     UPDATE used u SET row_bytes = greatest(0, u.row_bytes - gone) WHERE u.hook = it.hook;
-    WITH old AS (DELETE FROM kv k WHERE k.event_id = ANY (owners) RETURNING octet_length(k.key) + octet_length(k.value) AS bytes)
+    -- Groups of published tries with a sample of the event are not counted as values of its hook.
+    WITH old AS (DELETE FROM kv k WHERE k.event_id = ANY (owners)
+                 RETURNING CASE WHEN k.hook = '_try-groups' THEN 0 ELSE octet_length(k.key) + octet_length(k.value) END AS bytes)
     SELECT coalesce(sum(bytes), 0) INTO gone FROM old;
     UPDATE used u SET kv_bytes = greatest(0, u.kv_bytes - gone) WHERE u.hook = it.hook;
     RETURN NEXT;
@@ -136,3 +139,8 @@ BEGIN
     END LOOP;
     RETURN done;
 END $$;
+
+-- One step of retention, for nodes of versions before 11 that still run. They do not know the retention of each hook, so that only
+-- newer nodes remove by age.
+CREATE OR REPLACE FUNCTION prune(p_keep_bodies bigint, p_keep bigint, p_step integer) RETURNS integer LANGUAGE sql VOLATILE AS
+    $$ SELECT prune_expired(p_step) $$;

@@ -32,3 +32,12 @@ CREATE TABLE held (
 );
 CREATE INDEX held_due ON held (hook, due);
 CREATE INDEX held_first ON held (first);
+
+-- The number of open groups of a hook at a step when it was counted last, so that a new group need not count the others.
+CREATE TABLE held_open (
+    hook text NOT NULL,
+    step smallint NOT NULL,
+    open bigint NOT NULL,
+    counted bigint NOT NULL,
+    PRIMARY KEY (hook, step)
+);

@@ -34,3 +34,18 @@ CREATE TABLE held (
 ) WITHOUT ROWID;
 CREATE INDEX held_due ON held (hook, due);
 CREATE INDEX held_first ON held (first);
+
+-- The number of open groups of a hook at a step: a new group need not count the others.
+CREATE TABLE held_open (
+    hook TEXT NOT NULL,
+    step INTEGER NOT NULL,
+    open INTEGER NOT NULL,
+    PRIMARY KEY (hook, step)
+) WITHOUT ROWID;
+CREATE TRIGGER held_opened AFTER INSERT ON held BEGIN
+    INSERT INTO held_open (hook, step, open) VALUES (NEW.hook, NEW.step, 1)
+    ON CONFLICT (hook, step) DO UPDATE SET open = open + 1;
+END;
+CREATE TRIGGER held_closed AFTER DELETE ON held BEGIN
+    UPDATE held_open SET open = open - 1 WHERE hook = OLD.hook AND step = OLD.step;
+END;

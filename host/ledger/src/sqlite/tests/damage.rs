@@ -21,9 +21,16 @@ async fn damaged_events_are_never_returned() {
         let hook: String = other
             .query_row("SELECT hook FROM deliveries", [], |row| row.get(0))
             .unwrap();
-        let mut found = leases::claim(&other, &hook, 1, b"me", LedgerTime(i64::MAX / 2))
-            .unwrap()
-            .0;
+        let mut found = leases::claim(
+            &other,
+            &hook,
+            1,
+            b"me",
+            LedgerTime(i64::MAX / 2),
+            &mut FlowNotes::default(),
+        )
+        .unwrap()
+        .0;
         assert_eq!(
             found.remove(0).event.unwrap().unwrap_err(),
             Corrupt,

@@ -1,20 +1,25 @@
 //! Events that are filtered, and events that wait.
 
 use super::*;
+use crate::held::NOT_HELD;
 use crate::{Deferred, Stranded};
 use landfall_model::{BatchHold, DebounceHold, Hold, Keep};
 
-const SHORT: Duration = Duration::ZERO;
-const LONG: Duration = Duration::from_secs(3600);
+pub(super) const SHORT: Duration = Duration::ZERO;
+pub(super) const LONG: Duration = Duration::from_secs(3600);
 
-fn held(body: &str, debounce: Option<DebounceHold>, batch: Option<BatchHold>) -> NewEvent {
+pub(super) fn held(
+    body: &str,
+    debounce: Option<DebounceHold>,
+    batch: Option<BatchHold>,
+) -> NewEvent {
     NewEvent {
         admission: Admission::Hold(Hold { debounce, batch }),
         ..new(event("h", body))
     }
 }
 
-fn debounce(key: &str, wait: Duration, keep: Keep) -> Option<DebounceHold> {
+pub(super) fn debounce(key: &str, wait: Duration, keep: Keep) -> Option<DebounceHold> {
     Some(DebounceHold {
         key: key.as_bytes().to_vec(),
         wait,
@@ -23,7 +28,7 @@ fn debounce(key: &str, wait: Duration, keep: Keep) -> Option<DebounceHold> {
     })
 }
 
-fn batch(count: u32, time: Duration) -> Option<BatchHold> {
+pub(super) fn batch(count: u32, time: Duration) -> Option<BatchHold> {
     Some(BatchHold {
         key: Vec::new(),
         count,
@@ -33,7 +38,7 @@ fn batch(count: u32, time: Duration) -> Option<BatchHold> {
     })
 }
 
-fn body(event: &Option<Result<Event, Corrupt>>) -> String {
+pub(super) fn body(event: &Option<Result<Event, Corrupt>>) -> String {
     let event = event.as_ref().unwrap().as_ref().unwrap();
     String::from_utf8(event.body.to_vec()).unwrap()
 }
@@ -414,8 +419,30 @@ async fn events_beyond_the_limit_say_so() {
         )
         .unwrap();
     accept(&ledger, held("a", debounce("k", LONG, Keep::Last), None)).await;
+    assert_eq!(ledger.take_flow_counts(), [flow_count(FlowStep::Unheld)]);
+    assert_eq!(states(&ledger).await[0].2.as_deref(), Some(NOT_HELD));
     let one = claim(&ledger, "h", 9).await.remove(0);
-    assert!(one.unheld);
     assert!(finish(&ledger, one, Disposition::Retry(Duration::ZERO)).await);
-    assert!(!claim(&ledger, "h", 9).await.remove(0).unheld);
+    assert!(ledger.take_flow_counts().is_empty(), "it is counted once");
+
+    // A group that is closed makes room for one.
+    Connection::open(dir.path().join("ledger.db"))
+        .unwrap()
+        .execute("DELETE FROM held WHERE first = -1", [])
+        .unwrap();
+    accept(&ledger, held("b", debounce("k", LONG, Keep::Last), None)).await;
+    accept(&ledger, held("c", debounce("l", LONG, Keep::Last), None)).await;
+    let both = [
+        flow_count(FlowStep::Debounced),
+        flow_count(FlowStep::Unheld),
+    ];
+    assert_eq!(ledger.take_flow_counts(), both);
+}
+
+fn flow_count(step: FlowStep) -> FlowCount {
+    FlowCount {
+        hook: "h".into(),
+        step,
+        count: 1,
+    }
 }

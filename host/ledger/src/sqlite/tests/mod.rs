@@ -3,15 +3,19 @@
 mod attempts;
 mod damage;
 mod duplicates;
+mod encryption;
 mod flow;
+mod flow_faults;
 mod history;
 mod lost_files;
 mod privacy;
 mod pruning;
 mod recordings;
+mod tries;
 mod values;
 
 use super::*;
+use crate::flow_counts::{FlowCount, FlowNotes, FlowStep};
 use crate::traits::{Deliveries, History, Kv, Notes};
 use crate::{
     Accepted, AlreadyEnded, AttemptRecord, Claimed, Committed, Corrupt, DedupKey, Disposition,

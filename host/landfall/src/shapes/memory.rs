@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use landfall_model::printable_start;
 use landfall_shape::{Difference, Shape, TYPE_BYTES_MAX, TYPES_MAX};
 
-use crate::shape_store::{HookState, OpenDifferences, TypeState};
+use super::store::{HookState, OpenDifferences, TypeState};
 
 /// An unknown type that was not seen for this long makes room for another one.
 const UNSEEN_MAX_MS: i64 = 86_400_000;
@@ -26,18 +27,76 @@ pub(crate) struct Memory {
     pub(crate) warned: BTreeSet<String>,
     /// Hooks and types whose shapes made room for others, and are still in the ledger.
     pub(crate) evicted: Vec<(String, String)>,
+    /// What the node shows of `hooks` has changed since `take_news`.
+    has_news: bool,
 }
 
 /// A shape in memory.
 pub(crate) struct Kept {
     pub(crate) shape: Shape,
     pub(crate) bytes: usize,
-    pub(crate) is_unsaved: bool,
+    pub(crate) unsaved: UnsavedPart,
+}
+
+/// What of a shape is not in the ledger yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum UnsavedPart {
+    Nothing,
+    /// Numbers of events.
+    Counts,
+    /// Places or differences.
+    Changes,
+}
+
+// === impl Kept ===
+
+impl Kept {
+    pub(crate) fn is_unsaved(&self) -> bool {
+        self.unsaved != UnsavedPart::Nothing
+    }
+
+    /// Whether the shape is saved with its hook. The counts of a shape that is known and has no
+    /// difference are saved more rarely.
+    pub(crate) fn is_due(&self) -> bool {
+        match self.unsaved {
+            UnsavedPart::Nothing => false,
+            UnsavedPart::Counts => !self.shape.is_known() || !self.shape.differences().is_empty(),
+            UnsavedPart::Changes => true,
+        }
+    }
 }
 
 // === impl Memory ===
 
 impl Memory {
+    /// For a node that begins to learn.
+    pub(crate) fn of(hooks: BTreeMap<String, HookState>) -> Memory {
+        Memory {
+            hooks,
+            ..Memory::default()
+        }
+    }
+
+    /// Whether what the node shows of `hooks` has changed since the last call.
+    pub(crate) fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.has_news)
+    }
+
+    /// The hooks of which more is unsaved than the counts of known shapes, and how far they were
+    /// read.
+    pub(crate) fn due_hooks(&self) -> Vec<String> {
+        let due = self.unsaved.iter().filter(|hook| {
+            let mut shapes = self
+                .shapes
+                .get(*hook)
+                .into_iter()
+                .flat_map(BTreeMap::values);
+            let state = self.hooks.get(*hook);
+            shapes.any(Kept::is_due) || state.is_some_and(|state| state.gone_ms.is_some())
+        });
+        due.cloned().collect()
+    }
+
     pub(crate) fn kept(&self) -> impl Iterator<Item = &Kept> {
         self.shapes.values().flat_map(BTreeMap::values)
     }
@@ -54,9 +113,16 @@ impl Memory {
     /// Whether a type of a hook is learned. A type that is not known yet and has not been seen for
     /// long makes room for a new one.
     pub(crate) fn makes_room(&mut self, hook: &str, event_type: &str, now_ms: i64) -> bool {
+        let known = self.hooks.get_mut(hook);
+        if let Some(of_type) = known.and_then(|state| state.types.get_mut(event_type)) {
+            // A type that has just been seen makes no room.
+            of_type.last_ms = of_type.last_ms.max(now_ms);
+            return true;
+        }
+
         let state = self.hooks.entry(hook.to_owned()).or_default();
         let is_name = event_type.len() <= TYPE_BYTES_MAX && !event_type.contains('\0');
-        if is_name && !state.types.contains_key(event_type) && state.types.len() >= TYPES_MAX {
+        if is_name && state.types.len() >= TYPES_MAX {
             let unseen = state.types.iter().filter(|(_, one)| {
                 !one.is_known && now_ms.saturating_sub(one.last_ms) >= UNSEEN_MAX_MS
             });
@@ -68,11 +134,13 @@ impl Memory {
         }
 
         let state = self.hooks.entry(hook.to_owned()).or_default();
-        let has_room = state.types.contains_key(event_type) || state.types.len() < TYPES_MAX;
-        if is_name && has_room {
-            // A type that has just been seen makes no room.
-            let of_type = state.types.entry(event_type.to_owned()).or_default();
-            of_type.last_ms = of_type.last_ms.max(now_ms);
+        if is_name && state.types.len() < TYPES_MAX {
+            let of_type = TypeState {
+                last_ms: now_ms,
+                ..TypeState::default()
+            };
+            state.types.insert(event_type.to_owned(), of_type);
+            self.has_news = true;
             return true;
         }
         state.untyped += 1;
@@ -83,14 +151,25 @@ impl Memory {
         self.shapes.get_mut(hook)?.get_mut(event_type)
     }
 
+    /// A shape as the ledger has it.
     pub(crate) fn put(&mut self, hook: &str, event_type: String, shape: Shape) {
         let kept = Kept {
             bytes: shape.bytes(),
             shape,
-            is_unsaved: false,
+            unsaved: UnsavedPart::Nothing,
         };
+        self.put_back(hook, event_type, kept);
+    }
+
+    /// A shape of `take`.
+    pub(crate) fn put_back(&mut self, hook: &str, event_type: String, kept: Kept) {
         let shapes = self.shapes.entry(hook.to_owned()).or_default();
         shapes.insert(event_type, kept);
+    }
+
+    /// Takes a shape out of the memory.
+    pub(crate) fn take(&mut self, hook: &str, event_type: &str) -> Option<Kept> {
+        self.shapes.get_mut(hook)?.remove(event_type)
     }
 
     /// A shape in memory has changed: notes what is known of it, and that it is not saved.
@@ -98,7 +177,8 @@ impl Memory {
         let Some(kept) = self.kept_mut(hook, event_type) else {
             return;
         };
-        kept.is_unsaved = true;
+        kept.unsaved = UnsavedPart::Changes;
+        kept.bytes = kept.shape.bytes();
         let (_, last_ms) = kept.shape.time();
         let differences = kept.shape.differences();
         let open = differences.first().map(|first| OpenDifferences {
@@ -114,6 +194,7 @@ impl Memory {
         let state = self.hooks.entry(hook.to_owned()).or_default();
         state.types.insert(event_type.to_owned(), of_type);
         self.unsaved.insert(hook.to_owned());
+        self.has_news = true;
     }
 
     pub(crate) fn drop_type(&mut self, hook: &str, event_type: &str) {
@@ -124,6 +205,7 @@ impl Memory {
             shapes.remove(event_type);
         }
         self.unsaved.insert(hook.to_owned());
+        self.has_news = true;
     }
 
     pub(crate) fn drop_hook(&mut self, hook: &str) {
@@ -132,6 +214,7 @@ impl Memory {
         self.unsaved.remove(hook);
         self.counted.remove(hook);
         self.warned.remove(hook);
+        self.has_news = true;
     }
 }
 
@@ -141,7 +224,7 @@ fn sentence(event_type: &str, difference: &Difference) -> String {
     if event_type.is_empty() {
         format!("{difference}; first in event {event}")
     } else {
-        let event_type = event_type.escape_debug();
+        let event_type = printable_start(event_type, TYPE_BYTES_MAX);
         format!("event type {event_type}: {difference}; first in event {event}")
     }
 }
@@ -192,6 +275,56 @@ mod tests {
         memory.put("in", String::new(), Shape::new());
         memory.note_change("in", "");
         assert!(memory.open_types().is_empty());
+    }
+
+    /// Only the counts of known shapes without differences wait.
+    #[test]
+    fn changes_are_due_at_once() {
+        let mut memory = Memory::default();
+        memory.put("in", String::new(), Shape::new());
+        assert!(!memory.kept_mut("in", "").unwrap().is_due());
+        let kept = memory.kept_mut("in", "").unwrap();
+        kept.unsaved = UnsavedPart::Counts;
+        assert!(kept.is_due(), "it is still learned");
+        memory.unsaved.insert("in".to_owned());
+        assert_eq!(memory.due_hooks(), ["in"]);
+
+        let rules = landfall_shape::Rules {
+            min_events: 1,
+            min_ms: 0,
+            adopt_ms: i64::MAX,
+        };
+        let sample = landfall_shape::Sample {
+            event: "",
+            body: b"{}",
+            content_type: None,
+            at_ms: 0,
+        };
+        let kept = memory.kept_mut("in", "").unwrap();
+        kept.shape.learn(&sample, &rules);
+        assert!(!kept.is_due());
+        assert!(memory.due_hooks().is_empty());
+        memory.note_change("in", "");
+        assert_eq!(memory.due_hooks(), ["in"]);
+        assert!(memory.take_news() && !memory.take_news());
+    }
+
+    #[test]
+    fn sentences_are_bounded() {
+        let difference = Difference {
+            kind: landfall_shape::DifferenceKind::New,
+            path: vec!["\u{202e}".repeat(30); 24],
+            expected: String::new(),
+            seen: "string".to_owned(),
+            event: "0190f3c1-8a5e-7000-8000-0123456789ab".to_owned(),
+            events: 1,
+            first_ms: 0,
+            last_ms: 0,
+            quiet: 0,
+        };
+        let shown = sentence(&"\n".repeat(TYPE_BYTES_MAX), &difference);
+        assert!(shown.chars().count() < 600, "{shown}");
+        assert!(!shown.chars().any(landfall_model::is_hidden), "{shown:?}");
     }
 
     #[test]

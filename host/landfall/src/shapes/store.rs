@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use landfall_ledger::{Ledger, LedgerError};
+use landfall_ledger::{Ledger, LedgerError, Scrubbed};
 use landfall_model::{EventId, SHAPE};
-use landfall_shape::Shape;
+use landfall_shape::{Shape, Summary};
 use serde::{Deserialize, Serialize};
 
 /// What only one node does.
@@ -142,6 +142,16 @@ impl ShapeStore {
         Ok(text.and_then(|text| Shape::parse(&text)))
     }
 
+    /// As `shape`, without the places.
+    pub(crate) async fn summary(
+        &self,
+        hook: &str,
+        event_type: &str,
+    ) -> Result<Option<Summary>, LedgerError> {
+        let text = self.text(SHAPES, key(hook, event_type)).await?;
+        Ok(text.and_then(|text| Summary::parse(&text)))
+    }
+
     /// False, and nothing is stored: another node learns by now.
     pub(crate) async fn put_state(
         &self,
@@ -224,6 +234,11 @@ impl ShapeStore {
     /// As `put_state`: an order was carried out.
     pub(crate) async fn end_order(&self, key: String) -> Result<bool, LedgerError> {
         self.put(ORDERS, key, None).await
+    }
+
+    /// Overwrites what removed shapes have left in the files.
+    pub(crate) async fn scrub(&self) -> Result<Scrubbed, LedgerError> {
+        self.0.scrub().await
     }
 
     async fn text(&self, owner: &str, key: String) -> Result<Option<String>, LedgerError> {

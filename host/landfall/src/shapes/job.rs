@@ -6,18 +6,20 @@ use std::time::{Duration, Instant};
 use axum::http::header::CONTENT_TYPE;
 use landfall_model::Event;
 use landfall_model::clock::to_ms;
-use landfall_shape::{Difference, Learned, Rules, Sample, Shape};
+use landfall_shape::{Difference, Learned, Rules, Sample};
+
+use super::memory::{Kept, UnsavedPart};
 
 /// Events of one hook that are learned outside of the executor.
 pub(crate) struct Job {
-    pub(crate) shapes: BTreeMap<String, Shape>,
+    pub(crate) shapes: BTreeMap<String, Kept>,
     pub(crate) events: Vec<(String, Event)>,
     pub(crate) rules: Rules,
 }
 
 /// What came of a job.
 pub(crate) struct Done {
-    pub(crate) shapes: BTreeMap<String, Shape>,
+    pub(crate) shapes: BTreeMap<String, Kept>,
     /// Types whose shape, or differences, have changed.
     pub(crate) changed: BTreeSet<String>,
     /// New differences, with their event types.
@@ -41,9 +43,11 @@ impl Job {
             spent: Duration::ZERO,
         };
         for (event_type, event) in self.events {
-            let Some(shape) = done.shapes.get_mut(&event_type) else {
+            let Some(kept) = done.shapes.get_mut(&event_type) else {
                 continue;
             };
+            let shape = &mut kept.shape;
+            kept.unsaved = kept.unsaved.max(UnsavedPart::Counts);
             let (before, id) = (shape.differences().len(), event.id.to_string());
             let content_type = event.headers.get(CONTENT_TYPE);
             let sample = Sample {

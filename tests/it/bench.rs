@@ -51,9 +51,10 @@ fn durable_reports_every_round() {
     assert_is_positive(&report, "/syncs_per_second");
     assert_is_positive(&report, "/poison/ratio");
     assert_is_positive(&report, "/backlogs/0/start_to_first_200_ms");
-    for side in ["alone", "behind_axum"] {
-        assert_is_positive(&report, &format!("/sqlite/3/{side}/requests_per_second"));
+    for ratio in ["to_sqlite_alone", "to_sqlite_behind_axum"] {
+        assert_is_positive(&report, &format!("/accepting/3/{ratio}"));
     }
+    assert_is_positive(&report, "/modes/async_to_auto");
     for rounds in ["/rounds", "/backlogs/0/rounds"] {
         assert_eq!(report.pointer(rounds).unwrap().as_array().unwrap().len(), 4);
         for round in 0..4 {

@@ -101,8 +101,8 @@ fn groups(report: &Value) -> Vec<(String, String, u64)> {
     counted.collect()
 }
 
-/// The answer to a call names a part of its URL a secret, so that the recording has that masked. The
-/// same component does not know that yet when it makes the call.
+/// The answer to a call names a part of its URL a secret, so that the recording has that masked.
+/// The same component does not know that yet when it makes the call.
 #[tokio::test]
 async fn values_learned_later_are_matched() {
     let receiver = Receiver::start().await;
@@ -123,8 +123,8 @@ async fn values_learned_later_are_matched() {
     assert!(!same.to_string().contains("terminal-77"), "{same}");
 }
 
-/// The event has a value that the recorded attempt knew to be secret from `kv`. In a run, `kv` answers with
-/// the masked value, so that the component is the only one that has it.
+/// The event has a value that the recorded attempt knew to be secret from `kv`. In a run, `kv`
+/// answers with the masked value, so that the component is the only one that has it.
 #[tokio::test]
 async fn secrets_in_results_are_matched() {
     let file = format!(

@@ -1,6 +1,6 @@
 //! `settings`: what recorded attempts, shapes and encryption cost of the processor time of a
-//! request in mode `sync`. Nodes with different settings run the same component, alternating; the first has
-//! everything switched off.
+//! request in mode `sync`. Nodes with different settings run the same component, alternating; the
+//! first has everything switched off.
 
 use std::time::Duration;
 

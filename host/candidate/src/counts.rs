@@ -33,7 +33,8 @@ impl Counts {
         self.times[class] += 1;
     }
 
-    /// A counted success was a failure. False, and nothing changes: there is none.
+    /// Counts one of the successes as a failure. False, and nothing changes: no success was
+    /// counted.
     pub fn take_back(&mut self) -> bool {
         let has_success = self.failed < self.runs;
         self.failed += u64::from(has_success);

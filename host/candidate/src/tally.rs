@@ -82,7 +82,7 @@ impl Tally {
         }
     }
 
-    /// An attempt that was counted as a success has failed: its results are not stored.
+    /// Counts a successful attempt as failed, because its results could not be stored.
     pub fn take_back(&mut self, version: Version) {
         self.whole.take_back(version);
         for (_, slice) in self.slices.iter_mut().rev() {

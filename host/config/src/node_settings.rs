@@ -415,8 +415,8 @@ settings! {
         candidate: bool = true,
 
         /// The alarm on events that differ from the shape that was learned, for hooks that verify
-        /// their senders. Hooks with `scheme = "none"` need `shape = true` under `[watch]` of their
-        /// files
+        /// their senders. Hooks with `scheme = "none"` and without `from_addresses` need
+        /// `shape = true` under `[watch]` of their files
         shape: bool = true,
     }
     tables {}

@@ -171,8 +171,8 @@ impl Ran {
     }
 }
 
-/// The results of an attempt that was done are not stored: for the rules of a canary, it has failed.
-/// `handler` has run it.
+/// Counts a successful attempt as failed, because its results could not be stored. `handler` has
+/// run it.
 pub(crate) fn take_back(target: &Target, handler: &Arc<Handler>, version: Version) {
     let Some(candidate) = target.candidate.get() else {
         return;

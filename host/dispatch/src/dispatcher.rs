@@ -25,10 +25,10 @@ use super::work::Work;
 pub trait Targets: Send + Sync {
     /// The hook of that name, if it can run now.
     fn find(&self, hook: &str) -> Option<Target>;
-    /// The event as its hook stores it: without the values that `[redact]` names. Fails if nobody
-    /// knows what it removes: then nothing may be stored.
+    /// The event as its hook stores it: without the values that `[redact]` names. Fails if the
+    /// rules of `[redact]` are not known: then nothing may be stored.
     fn redacted(&self, event: Event) -> Result<Event, String>;
-    /// Why nobody knows what `[redact]` of a hook removes, so that nothing may be stored for it.
+    /// Why the rules of `[redact]` of a hook are not known, so that nothing may be stored for it.
     /// `None`: it is known, or the hook has no file.
     fn unread(&self, hook: &str) -> Option<String>;
     /// How long the deliveries of each hook are kept. `None`: not all hook files were read yet.

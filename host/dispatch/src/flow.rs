@@ -40,7 +40,7 @@ impl Dispatcher {
                 tracing::info!(hook = &**hook, %event, place, "the event is filtered: it does not run");
             }
             Admission::Hold(_) => {
-                tracing::debug!(hook = &**hook, %event, "the event waits, if the hook may have its group");
+                tracing::debug!(hook = &**hook, %event, "the event waits, unless the hook has too many open groups");
             }
         }
     }

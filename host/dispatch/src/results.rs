@@ -90,8 +90,8 @@ impl Dispatcher {
         })
     }
 
-    /// The event of an emission, with these attributes. Fails, and nothing may be stored, if nobody
-    /// knows what `[redact]` of its hook removes.
+    /// The event of an emission, with these attributes. Fails, and nothing may be stored, if the
+    /// rules of `[redact]` of its hook are not known.
     pub(crate) fn new_event(
         &self,
         emission: Emission,

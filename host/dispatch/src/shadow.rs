@@ -1,11 +1,11 @@
 //! Shadow runs: a candidate repeats recorded attempts of the serving version, without effects. They
-//! use the time that the node has left: few run at a time and one of a hook, on threads of the lowest
-//! priority, and an attempt is not repeated while too many wait.
+//! use the time that the node has left: few run at a time and one of a hook, on threads of the
+//! lowest priority, and an attempt is not repeated while too many wait.
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use landfall_engine::{Candidate, ShadowRun, Target};
+use landfall_engine::{Candidate, SHADOW_RUNS_MAX, ShadowRun, Target};
 use landfall_flow::is_batch;
 use landfall_model::recording::{Comparison, RecordedRun, Tolerance, compare};
 use landfall_model::{Attempt, Event, EventId, PendingRecording, Recording, lock};
@@ -14,14 +14,12 @@ use tokio::task::JoinSet;
 use super::shadow_lines::ShadowLines;
 use super::shadow_queue::{Place, ShadowQueue, Turn};
 
-/// The most runs at a time, each of another hook. Each has the memory of an attempt.
-const RUNNING_MAX: usize = 4;
-/// A shadow run has twice the limit of its attempt, because it gets only what the other work leaves;
-/// and at least and at most these.
+/// The limit of a shadow run is twice that of its attempt, because it gets only the time that other
+/// work leaves; and it is between these two.
 const LIMIT_FACTOR: u32 = 2;
 const LIMIT_MIN: Duration = Duration::from_secs(10);
 const LIMIT_MAX: Duration = Duration::from_secs(60);
-/// After a run that has used up its limit, nothing of its candidate is repeated for so many times
+/// After a run that has used up its limit, nothing is repeated on its candidate for this many times
 /// the limit.
 const PAUSE_FACTOR: u32 = 10;
 /// A shadow run is slower than the attempt, because of its priority: its duration says nothing.
@@ -107,7 +105,7 @@ impl Shadows {
         // In tasks of their own, so that a panic of the host ends a run and nothing else.
         let mut running = JoinSet::new();
         loop {
-            while running.len() < RUNNING_MAX
+            while running.len() < SHADOW_RUNS_MAX
                 && let Some(mut turn) = self.queue.next()
             {
                 let Some(run) = turn.take() else { continue };
@@ -199,7 +197,7 @@ impl Repetition {
             let dropped = waiting.len();
             waiting.iter().for_each(Repetition::count_dropped);
             let (hook, event, limit) = (&*event.hook, event.id, limit.as_secs());
-            tracing::warn!(hook, %event, limit, dropped, "a shadow run has used up its limit in seconds: attempts are not repeated for ten times that");
+            tracing::warn!(hook, %event, limit, dropped, "a shadow run has used up its limit (in seconds): nothing is repeated on this candidate for ten times as long");
             // It proves nothing if it waited for a processor, or if the attempt had more time.
             if own_time < attempt_limit {
                 candidate.drop_shadow();

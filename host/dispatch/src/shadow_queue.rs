@@ -1,5 +1,6 @@
-//! What waits to be repeated by candidates. Hooks take turns, and one run of a hook at a time is taken
-//! out, so that a hook whose candidate is slow or hangs delays no other. All of it is bounded.
+//! The attempts that wait to be repeated by candidates. Hooks take turns, and at most one run of
+//! each hook is taken out at a time, so that a slow candidate delays no other hook. The queue is
+//! bounded.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -8,11 +9,11 @@ use std::time::{Duration, Instant};
 use landfall_model::lock;
 use tokio::sync::Notify;
 
-/// Runs that wait or run, with those whose attempts have not ended.
+/// The most runs that wait or run, including those whose attempts have not ended.
 const PLACES_MAX: usize = 64;
-/// The same of one hook.
+/// The most of one hook.
 const HOOK_PLACES_MAX: usize = 16;
-/// The bytes of their events.
+/// The most bytes of their events.
 const BYTES_MAX: usize = 32 << 20;
 
 /// The queue. Clones are the same queue.
@@ -75,8 +76,8 @@ impl<T> ShadowQueue<T> {
         }))
     }
 
-    /// A place for a run of this candidate, whose event has so many bytes. `None`: too many wait, or
-    /// the candidate pauses.
+    /// A place for a run of this candidate, whose event has so many bytes. `None`: too many wait,
+    /// or the candidate pauses.
     pub(crate) fn reserve(
         &self,
         hook: &Arc<str>,

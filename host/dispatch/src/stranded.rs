@@ -14,7 +14,8 @@ const STEPS_MAX: usize = 100;
 type Place = (String, i64);
 
 impl Dispatcher {
-    /// Looks at once, then every minute, and when a damaged group was found. Returns when the process stops.
+    /// Looks at once, then every minute, and when a damaged group was found. Returns when the
+    /// process stops.
     pub async fn run_repair(self: Arc<Self>) {
         let mut after = None;
         loop {

@@ -1,6 +1,6 @@
-//! Mode `sync`: the event runs now, and its caller gets the outcome. The run of a caller who hangs up
-//! becomes a task of its own, so that its handler is not interrupted. The attempt is recorded after
-//! the answer, unless it has effects: those are stored before it.
+//! Mode `sync`: the event runs now, and its caller gets the outcome. The run of a caller who hangs
+//! up becomes a task of its own, so that its handler is not interrupted. The attempt is recorded
+//! after the answer, unless it has effects: those are stored before it.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -47,8 +47,8 @@ impl Dispatcher {
         // Most handlers do not wait, and need no timer.
         match timeout(limit + GRACE, pin!(run)).await {
             Ok(outcome) => outcome,
-            // The machine is too busy even to end the attempt, which goes on and is recorded when it
-            // has ended.
+            // The machine is too busy even to end the attempt, which goes on and is recorded when
+            // it has ended.
             Err(_) => Outcome::Timeout,
         }
     }

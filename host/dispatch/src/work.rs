@@ -258,8 +258,8 @@ impl Work {
         due
     }
 
-    /// Counts what the flow of hooks has done in committed transactions since the last call, and logs
-    /// the limit of open groups. A damaged group calls for the repair.
+    /// Counts what the flow of hooks has done in committed transactions since the last call, and
+    /// logs the limit of open groups. A damaged group calls for the repair.
     pub(crate) fn count_flow(&self) {
         for FlowCount { hook, step, count } in self.ledger.take_flow_counts() {
             let hook: Arc<str> = hook.into();

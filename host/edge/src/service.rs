@@ -19,8 +19,8 @@ use super::{push, receive};
 
 /// Answers the requests of a listener.
 pub(crate) trait Service: Clone + Send + Sync + 'static {
-    /// The answer to one request, which the peer has sent on this connection. Each connection has an
-    /// `Arc` of its own, so that the processors do not share its reference count.
+    /// The answer to one request, which the peer has sent on this connection. Each connection has
+    /// an `Arc` of its own, so that the processors do not share its reference count.
     fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,

@@ -1,6 +1,6 @@
-//! Masks the result of a run on a recording like the recorded result: where that has a masked value,
-//! the run may have the value itself, because it did not see what has taught the recorded attempt
-//! that the value is secret.
+//! Masks the result of a run on a recording like the recorded result: where that has a masked
+//! value, the run may have the value itself, because it did not see what has taught the recorded
+//! attempt that the value is secret.
 
 use std::collections::BTreeMap;
 

@@ -120,8 +120,8 @@ impl BackgroundPool {
         output
     }
 
-    /// Runs an attempt to its end in the pool: in time that nothing else needs, neither the executor
-    /// nor other attempts in the pool. The budget has its own time.
+    /// Runs an attempt to its end in the pool: in time that nothing else needs, neither the
+    /// executor nor other attempts in the pool. The budget has its own time.
     ///
     /// # Panics
     ///

@@ -78,7 +78,7 @@ impl Candidate {
         lock(&self.tally).add(version, is_failed, duration, self.age_ms());
     }
 
-    /// An attempt that was counted as a success has failed: its results are not stored.
+    /// Counts a successful attempt as failed, because its results could not be stored.
     pub fn take_back(&self, version: Version) {
         lock(&self.tally).take_back(version);
     }

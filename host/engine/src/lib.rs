@@ -73,6 +73,7 @@ pub use inspect::{COMPONENT_BYTES_MAX, Init, Inspected, inspect};
 pub use load_error::LoadError;
 pub use permits::{NoPermit, Permit, Permits};
 pub use run_slots::{Flow, Overloaded, RunSlots};
+pub use settings::SHADOW_RUNS_MAX;
 pub use snapshot::obstacle as snapshot_obstacle;
 pub use snapshot::report::InitReport;
 pub use target::{OrderOf, Target};

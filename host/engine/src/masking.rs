@@ -127,7 +127,7 @@ impl Masking {
             match document {
                 Ok(json) => self.learn_names(&json),
                 Err(error) => {
-                    // What is deeper may have values, and nobody has seen them.
+                    // What is nested deeper was not read, and may have values to mask.
                     self.is_full |= error.to_string().starts_with(TOO_DEEP);
                     return;
                 }
@@ -327,8 +327,8 @@ impl Masking {
     }
 }
 
-/// Removes what a component receives in a run on a recording in place of a secret. It is masked like
-/// a secret, so that it has one spelling, however the component encodes it.
+/// Removes what a component receives in a run on a recording in place of a secret. It is masked
+/// like a secret, so that it has one spelling, however the component encodes it.
 pub(crate) fn placeholder() -> Arc<Redactor> {
     static PLACEHOLDER: LazyLock<Arc<Redactor>> =
         LazyLock::new(|| Arc::new(Redactor::new([Secret::new(REDACTED)].into())));

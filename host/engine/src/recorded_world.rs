@@ -142,10 +142,10 @@ impl RecordedWorld {
 
     /// The next recorded call with this method, URL and body. Each is used once.
     ///
-    /// The recording was masked when all values of its attempt were known. At this place of the run,
-    /// some are not known yet, and others that only this run has taught would be masked in excess.
-    /// So the call is also compared as it is, and then a masked value in the recording stands for
-    /// any value.
+    /// The recording was masked when all values of its attempt were known. At this place of the
+    /// run, some are not known yet, and others that only this run has taught would be masked in
+    /// excess. So the call is also compared as it is, and then a masked value in the recording
+    /// stands for any value.
     fn find(&self, outgoing: &Outgoing) -> Option<&RecordedAnswer> {
         let mut state = landfall_model::lock(&self.state);
         let kind = content_type(&outgoing.headers);
@@ -185,8 +185,8 @@ impl RecordedWorld {
         Arc::new(Redactor::new(all.collect()))
     }
 
-    /// What stands in `text` in the places of masked values of `recorded`. The outer `None`: they are
-    /// not the same.
+    /// What stands in `text` in the places of masked values of `recorded`. The outer `None`: they
+    /// are not the same.
     fn same(&self, state: &State, recorded: &str, text: &str) -> Option<Vec<String>> {
         if state.masking.text(text) == recorded {
             return Some(Vec::new());
@@ -389,8 +389,8 @@ impl Asked {
     }
 }
 
-/// Whether a text that would stand in the place of a masked value of this body goes beyond the value:
-/// then it has more, such as a field that the recorded body does not have.
+/// Whether a text that would stand in the place of a masked value of this body goes beyond the
+/// value: then it has more, such as a field that the recorded body does not have.
 fn ends_of(recorded: &str, kind: Option<&str>) -> fn(&str) -> bool {
     if serde_json::from_str::<IgnoredAny>(recorded).is_ok() {
         return |value| serde_json::from_str::<String>(&format!("\"{value}\"")).is_err();

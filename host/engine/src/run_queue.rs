@@ -149,7 +149,8 @@ impl Queues {
         slice
     }
 
-    /// Those of rank `Late` come last, but one that has passed its deadline need not wait to say so.
+    /// Those of rank `Late` come last, but one that has passed its deadline need not wait to say
+    /// so.
     fn next_turn(&mut self) -> Option<(QueueId, Rank)> {
         let overdue = self.late_order.iter().position(|id| {
             let queue = self.by_handler.get(id);

@@ -9,12 +9,13 @@ const MEMORY_BYTES_MAX: usize = 1 << 30;
 const STACK_BYTES: usize = 512 << 10;
 /// Instances for testing new components while all others are in use.
 const PROBES: u32 = 2;
-/// The instance of a shadow run, which takes no permit from the other attempts.
-const SHADOWS: u32 = 1;
-/// Memories of ended attempts that wait for the next attempt of the same code. Beyond them, each
-/// attempt of further code maps a memory anew, which takes three times as long as an event. A memory
-/// that waits keeps `MEMORY_KEPT_BYTES` at most, so that these keep 250 MiB. Tables are not bound to
-/// code: the next attempt takes any.
+/// The most shadow runs at a time. They take no permit from the other attempts, so that each has an
+/// instance of its own.
+pub const SHADOW_RUNS_MAX: usize = 4;
+/// Memories of ended attempts that stay mapped for the next attempt of the same code. An attempt of
+/// code without such a memory maps one anew, which makes its event take three times as long. Each
+/// unused memory keeps at most `MEMORY_KEPT_BYTES`, so all of them keep 250 MiB. Tables are not
+/// bound to code: the next attempt takes any.
 const WARM_MEMORIES_MAX: u32 = 1000;
 /// Includes the host functions that a guest calls.
 const ASYNC_STACK_BYTES: usize = 1 << 20;
@@ -48,7 +49,8 @@ pub(crate) fn compiling() -> Config {
 /// Reserves address space, not memory. Memory of a finished attempt is zeroed in place up to the
 /// `keep_resident` sizes, not returned to the system: that makes a fresh instance cheap.
 fn pool(running: usize, limits: ComponentLimits) -> PoolingAllocationConfig {
-    let running = u32::try_from(running).expect("the config bounds it") + PROBES + SHADOWS;
+    let running = running + SHADOW_RUNS_MAX;
+    let running = u32::try_from(running).expect("the config bounds it") + PROBES;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(running)
         .total_core_instances(running.saturating_mul(8).max(limits.instances))
@@ -68,4 +70,33 @@ fn pool(running: usize, limits: ComponentLimits) -> PoolingAllocationConfig {
         .max_unused_warm_slots(WARM_MEMORIES_MAX)
         .pagemap_scan(Enabled::Auto);
     pool
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::component::{Component, Linker};
+    use wasmtime::{Engine, PoolConcurrencyLimitError, Store};
+
+    use super::*;
+
+    const RUNNING: usize = 1;
+
+    #[test]
+    fn shadow_runs_have_own_instances() {
+        let config = running(RUNNING, ComponentLimits::DEFAULT, false);
+        let engine = Engine::new(&config).unwrap();
+        let component = Component::new(&engine, wat::parse_str("(component)").unwrap()).unwrap();
+        let linker = Linker::<()>::new(&engine);
+        let started = || {
+            let mut store = Store::new(&engine, ());
+            linker.instantiate(&mut store, &component).map(|_| store)
+        };
+
+        let most = RUNNING + PROBES as usize + SHADOW_RUNS_MAX;
+        let stores: Vec<Store<()>> = (0..most).map(|_| started().unwrap()).collect();
+        let error = started().err().unwrap();
+        assert!(error.is::<PoolConcurrencyLimitError>(), "{error:#}");
+        drop(stores);
+        assert!(started().is_ok());
+    }
 }

@@ -16,7 +16,7 @@ pub(crate) struct SharedCode {
 // === impl SharedCode ===
 
 impl SharedCode {
-    /// `None`: nobody uses it.
+    /// `None`: no hook uses it.
     pub(crate) fn find(&self, file: &str) -> Option<Arc<Cached>> {
         landfall_model::lock(&self.in_use)
             .get(file)

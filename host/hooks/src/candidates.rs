@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use landfall_engine::{CandidateCell, Handler};
+use landfall_engine::{Candidate, CandidateCell, Handler};
 use landfall_model::{CandidateSpec, HookName, lock};
 
 use super::file::Content;
@@ -158,6 +158,25 @@ impl Candidates {
         is_loading.unwrap_or_default()
     }
 
+    /// Begins to try a candidate, if `found` is still what the files of its hook have. False: they
+    /// have changed meanwhile, and nothing runs on it.
+    pub fn begin(
+        &self,
+        hook: &str,
+        found: &Arc<FoundCandidate>,
+        candidate: Arc<Candidate>,
+    ) -> bool {
+        // Under the lock of `set_found` and `set_loading`: what they end must not begin again.
+        let is_current = self.read(hook, |entry| {
+            let is_current = entry.has(found);
+            if is_current {
+                entry.cell.set(Some(candidate));
+            }
+            Some(is_current)
+        });
+        is_current.unwrap_or_default()
+    }
+
     /// Sets or removes the candidate that the files of a hook have.
     pub(crate) fn set_found(&self, hook: &HookName, found: Option<FoundCandidate>) {
         let mut entries = self.entries();
@@ -208,6 +227,12 @@ impl Candidates {
 // === impl Entry ===
 
 impl Entry {
+    /// Whether the files have this candidate, and no others are being loaded.
+    fn has(&self, found: &Arc<FoundCandidate>) -> bool {
+        let present = self.found.as_ref();
+        !self.is_loading && present.is_some_and(|present| Arc::ptr_eq(present, found))
+    }
+
     /// Whether nothing of the hook is left: neither files, nor a promoted version, nor a version of
     /// it that may still run.
     fn is_unused(&self) -> bool {
@@ -260,6 +285,8 @@ impl Promotion {
 
 #[cfg(test)]
 mod tests {
+    use landfall_model::Trial;
+
     use super::*;
 
     fn files(component: &[u8]) -> Files {
@@ -306,6 +333,34 @@ mod tests {
         candidates.promote(&hook, &mut same);
         assert_eq!(bytes(&same), b"one");
         assert!(candidates.promoted().is_empty());
+    }
+
+    #[test]
+    fn changed_candidates_do_not_begin() {
+        let (candidates, hook) = (Candidates::default(), "app".parse::<HookName>().unwrap());
+        let found = || FoundCandidate {
+            spec: CandidateSpec {
+                component: "new.wasm".into(),
+                digest: None,
+                trial: Trial::Shadow,
+            },
+            version: None,
+            serving: VersionFile::new(&Content::new(b"one".to_vec()), None),
+            handler: Err("it is bad".into()),
+        };
+        let has = |found: &Arc<FoundCandidate>| candidates.entries()[&hook].has(found);
+
+        candidates.set_found(&hook, Some(found()));
+        let first = candidates.found("app").unwrap();
+        assert!(has(&first));
+        candidates.set_loading(&hook);
+        assert!(!has(&first));
+        candidates.set_found(&hook, Some(found()));
+        assert!(!has(&first), "another version was loaded");
+        let second = candidates.found("app").unwrap();
+        assert!(has(&second));
+        candidates.set_found(&hook, None);
+        assert!(!has(&second));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod candidates;
 mod check;
 mod error;
 mod file;
+mod file_times;
 mod files;
 mod hook;
 mod hook_file;

@@ -1,12 +1,14 @@
 //! The hooks that are served, for readers: they never wait for the reconciler.
 
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use landfall_model::{Event, lock};
+use landfall_model::{Event, HookRetentions, lock};
 use landfall_verify::{MaskedEvent, ProofNames, mask_of_unknown_hook};
 use tokio::sync::Notify;
 
+use super::file_times::FileTimes;
 use super::hook::Hook;
 use super::load::Loader;
 use super::nearest::nearest_name;
@@ -23,6 +25,7 @@ pub struct Hooks {
     gate: Arc<ReadinessGate>,
     scan_now: Arc<Notify>,
     vanished: Arc<VanishedRules>,
+    file_times: Arc<FileTimes>,
     /// The names of proofs in the packs that are available.
     proof_names: Arc<ArcSwap<ProofNames>>,
     /// What makes hooks from files. `None` if nothing does.
@@ -78,15 +81,15 @@ impl Hooks {
     }
 
     /// An event that cannot be refused, such as an emitted one, as its hook stores it: without the
-    /// values that `[redact]` names. Fails, and nothing may be stored, if nobody knows what it
-    /// removes.
+    /// values that `[redact]` names. Fails, and nothing may be stored, if these rules are
+    /// not known.
     pub fn redacted(&self, event: Event) -> Result<Event, String> {
         let hook = self.named(&event.hook);
         if let Some(why) = self.unread_rules(&event.hook, hook.as_deref()) {
             return Err(why);
         }
 
-        let event = self.vanished.redacted(event);
+        let event = self.vanished.redacted(event)?;
         Ok(match hook {
             Some(hook) => hook.redacted_or_head(event),
             None => event,
@@ -117,6 +120,26 @@ impl Hooks {
     /// The names of the hooks.
     pub fn names(&self) -> Vec<Arc<str>> {
         self.table().names()
+    }
+
+    /// How long each hook keeps its events. `None`: the directory has not been read yet.
+    pub fn retentions(&self) -> Option<HookRetentions> {
+        if !self.is_complete() {
+            return None;
+        }
+
+        let statuses = self.statuses().into_iter();
+        let files = statuses
+            .filter(|status| status.has_file)
+            .map(|status| Arc::<str>::from(status.name));
+        let served = self.names().into_iter().filter_map(|name| {
+            let retention = self.named(&name)?.spec.retention;
+            Some((name, retention))
+        });
+        Some(HookRetentions {
+            named: self.file_times.retentions(files, served, Instant::now()),
+            missing_for: HookRetentions::MISSING_FOR,
+        })
     }
 
     /// The name of a hook that is most like this one, for a hint to the operator.
@@ -177,12 +200,15 @@ impl Hooks {
             let since = old.and_then(|old| old.since.clone());
             status.since = Some(since.unwrap_or_else(|| now.to_owned()));
         }
-        let has_file = |name: &str| {
+        // A component without a hook file removes nothing.
+        let is_known = |name: &str| {
             let mut statuses = statuses.iter();
-            statuses.any(|status| status.has_file && status.name == name)
+            let has_file = statuses.any(|status| status.has_file && status.name == name);
+            let rules = table.rules_of(name).filter(|_| has_file);
+            rules.is_some_and(|rules| !rules.is_unknown())
         };
         self.vanished
-            .update(self.table.load().redact_rules(), has_file);
+            .update(self.table.load().redact_rules(), is_known);
         if table.complete {
             // Before the table: readers of a complete table ask the gate.
             self.gate.update(not_served(&statuses));

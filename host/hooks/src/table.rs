@@ -71,6 +71,12 @@ impl Table {
         entries.map(|(name, entry)| (name.shared(), &entry.hook.spec.redact))
     }
 
+    /// What `[redact]` of this hook removes, if the hook is in the table.
+    pub(crate) fn rules_of(&self, name: &str) -> Option<&RedactSpec> {
+        let entry = self.entries.get(&name.parse::<HookName>().ok()?)?;
+        Some(&entry.hook.spec.redact)
+    }
+
     /// The hook for a path. The path is matched as it was sent, not decoded.
     pub fn find(&self, path: &str) -> Option<RouteMatch> {
         let (hook, params) = self.routes.find(path)?;

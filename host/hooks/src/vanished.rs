@@ -9,7 +9,8 @@ use landfall_model::{Event, RedactSpec, lock};
 /// The most hooks whose rules are remembered.
 const HOOKS_MAX: usize = 1_000;
 
-/// The last rules of each hook whose file has vanished since the start of the process.
+/// The last rules of each hook that is not served with known ones any more, since the start of the
+/// process. They are unknown if its file was never readable.
 #[derive(Default)]
 pub(crate) struct VanishedRules(Mutex<BTreeMap<Arc<str>, RedactSpec>>);
 
@@ -17,27 +18,35 @@ pub(crate) struct VanishedRules(Mutex<BTreeMap<Arc<str>, RedactSpec>>);
 
 impl VanishedRules {
     /// The event without the values that the last file of its hook names. As it is, if the hook has
-    /// a file or had none.
-    pub(crate) fn redacted(&self, event: Event) -> Event {
+    /// a file or had none. Fails if that file could not be read when it vanished.
+    pub(crate) fn redacted(&self, event: Event) -> Result<Event, String> {
         match lock(&self.0).get(&event.hook) {
-            Some(rules) => rules.event_or_head(event),
-            None => event,
+            None => Ok(event),
+            Some(rules) if rules.is_unknown() => Err(format!(
+                "{}.toml is gone and could not be read before, and its [redact] may remove values: write it \
+                 anew, or start the node again",
+                event.hook
+            )),
+            Some(rules) => Ok(rules.event_or_head(event)),
         }
     }
 
-    /// Remembers the rules of these hooks that have no file any more, and forgets those of hooks
-    /// that have one again.
+    /// Remembers the rules of these hooks that have none that are known any more, and forgets those
+    /// of hooks that have some again.
     pub(crate) fn update<'r>(
         &self,
         rules: impl Iterator<Item = (Arc<str>, &'r RedactSpec)>,
-        has_file: impl Fn(&str) -> bool,
+        is_known: impl Fn(&str) -> bool,
     ) {
         let mut vanished = lock(&self.0);
-        vanished.retain(|hook, _| !has_file(hook));
+        vanished.retain(|hook, _| !is_known(hook));
         for (hook, rules) in rules {
-            if !rules.is_empty() && vanished.len() < HOOKS_MAX && !has_file(&hook) {
-                vanished.insert(hook, rules.clone());
+            let removes = rules.is_unknown() || !rules.is_empty();
+            if !removes || vanished.len() >= HOOKS_MAX || is_known(&hook) {
+                continue;
             }
+            // Those that were known before say more.
+            vanished.entry(hook).or_insert_with(|| rules.clone());
         }
     }
 }
@@ -53,7 +62,7 @@ mod tests {
     const PLAIN: &str = "{\"a\":\"canary\"}";
     const REDACTED: &str = "{\"a\":\"[redacted]\"}";
 
-    fn body_of(vanished: &VanishedRules) -> String {
+    fn redacted(vanished: &VanishedRules) -> Result<Event, String> {
         let event = Event {
             id: EventId::new(SystemTime::UNIX_EPOCH),
             hook: "in".into(),
@@ -65,7 +74,11 @@ mod tests {
             body: PLAIN.into(),
             attributes: Vec::new(),
         };
-        let redacted = vanished.redacted(event);
+        vanished.redacted(event)
+    }
+
+    fn body_of(vanished: &VanishedRules) -> String {
+        let redacted = redacted(vanished).unwrap();
         String::from_utf8(redacted.body.to_vec()).unwrap()
     }
 
@@ -81,5 +94,27 @@ mod tests {
         assert_eq!(body_of(&vanished), REDACTED);
         vanished.update(std::iter::empty(), |_| true);
         assert_eq!(body_of(&vanished), PLAIN);
+    }
+
+    #[test]
+    fn unreadable_files_that_vanish_store_nothing() {
+        let vanished = VanishedRules::default();
+        let unknown = RedactSpec::unknown();
+        let unread = || std::iter::once((Arc::from("in"), &unknown));
+        vanished.update(unread(), |_| false);
+        vanished.update(std::iter::empty(), |_| false);
+        assert!(
+            redacted(&vanished)
+                .unwrap_err()
+                .starts_with("in.toml is gone")
+        );
+        vanished.update(std::iter::empty(), |_| true);
+        assert_eq!(body_of(&vanished), PLAIN);
+
+        // It could be read before.
+        let rules = RedactSpec::new(["/a"], Unreadable::Refuse).unwrap();
+        vanished.update(std::iter::once((Arc::from("in"), &rules)), |_| false);
+        vanished.update(unread(), |_| false);
+        assert_eq!(body_of(&vanished), REDACTED);
     }
 }

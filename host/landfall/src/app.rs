@@ -576,15 +576,7 @@ impl Targets for Served {
     }
 
     fn retentions(&self) -> Option<HookRetentions> {
-        let retention = |name: Arc<str>| {
-            let hook = self.0.named(&name)?;
-            Some((name, hook.spec.retention))
-        };
-        let names = self.0.names().into_iter();
-        self.0.is_complete().then(|| HookRetentions {
-            named: names.filter_map(retention).collect(),
-            missing_for: HookRetentions::MISSING_FOR,
-        })
+        self.0.retentions()
     }
 
     fn names(&self) -> Vec<Arc<str>> {

@@ -1,5 +1,6 @@
-//! What the flow of hooks has done with events, counted where it is decided: in the transaction that
-//! stores the event, or that closes its group. A transaction that is rolled back counts nothing.
+//! What the flow of hooks has done with events, counted where it is decided: in the transaction
+//! that stores the event, or that closes its group. A transaction that is rolled back counts
+//! nothing.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -1,14 +1,14 @@
-//! Hooks that have deliveries, and no file at any node. A file can be away for a moment, while it is
-//! replaced or its file system is not mounted, and what is removed by age does not come back. The
-//! ledger notes for how long the nodes have missed it, so that a restart does not begin anew.
+//! Hooks that have deliveries, and no file at any node. A file can be away for a moment, while it
+//! is replaced or its file system is not mounted, and what is removed by age does not come back.
+//! The ledger notes for how long the file has been missing, so that a restart does not begin anew.
 
 use std::time::Duration;
 
 /// The name under which the notes are stored: for each hook, a number of milliseconds.
 pub(crate) const OWNER: &str = "_missing";
-/// A note ends so long after the last look.
+/// How long a note is kept after the last look.
 pub(crate) const NOTED_FOR: Duration = Duration::from_secs(86_400);
-/// So much of the time between two looks counts at most. If no node has looked for longer, the file
+/// Of the time between two looks, at most this counts. If no node has looked for longer, the file
 /// may have been there.
 pub(crate) const BETWEEN_LOOKS: Duration = Duration::from_secs(300);
 /// The most hooks with a note. Others that are missing keep everything until some of these have no
@@ -21,7 +21,7 @@ pub(crate) fn limit(missing: &mut Vec<String>) {
         let hooks = missing.len();
         tracing::warn!(
             hooks,
-            "more than {HOOKS_MAX} hooks with events have no file: nothing is removed by age of the rest"
+            "more than {HOOKS_MAX} hooks with events have no file: of the rest, nothing is removed by age"
         );
         missing.truncate(HOOKS_MAX);
     }

@@ -1,5 +1,5 @@
-//! Published reports of `landfall try`. They are values of the node itself, beside those of hooks: a
-//! summary, and each group of differences. A group is a value of the event that its sample comes
+//! Published reports of `landfall try`. They are values of the node itself, beside those of hooks:
+//! a summary, and each group of differences. A group is a value of the event that its sample comes
 //! from, so that erasing the event removes the group.
 
 use std::time::Duration;
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reports_are_kept_no_longer_than_events() {
+    fn reports_end_with_their_events() {
         let day = Duration::from_secs(86_400);
         let node = Retention {
             deliveries: 30 * day,

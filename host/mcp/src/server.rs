@@ -209,7 +209,7 @@ impl ServerHandler for Server {
         Ok(result.into())
     }
 
-    /// Any method that the protocol does not have. Its name is by the client.
+    /// Any method that the protocol does not have. The client chooses its name.
     async fn on_custom_request(
         &self,
         request: CustomRequest,

@@ -44,8 +44,8 @@ const SHADOW_WORDS: [&str; 5] = ["same", "differs", "unanswered", "truncated", "
 const RECORDING_WORDS: [&str; 3] = ["stored", "truncated", "dropped"];
 /// What the flow of a hook has done: an event is `filtered`, was not filtered because the filter could
 /// not decide (`undecided`), waits (`debounced`, `batched`), did not because of the limit of open
-/// groups (`unheld`), or was freed by a repair (`stranded`); a batch was `split`; the row of an open
-/// group was `damaged`, and removed.
+/// groups (`unheld`), or was freed by a repair (`stranded`); a batch was `split`; the row of an
+/// open group was `damaged`, and removed.
 const FLOW_WORDS: [&str; 8] = [
     "filtered",
     "undecided",

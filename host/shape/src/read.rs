@@ -28,8 +28,8 @@ pub(crate) enum Read {
     Skipped(&'static str),
 }
 
-/// Reads a body. JSON is known by its syntax, a form by its content type and its syntax: the text of
-/// another body must not become the name of a field.
+/// Reads a body. JSON is recognised by its syntax, a form by its content type and its syntax: the
+/// text of another body must not become the name of a field.
 pub(crate) fn read(body: &[u8], content_type: Option<&str>) -> Read {
     if body.len() > BODY_MAX {
         return Read::Skipped("large");

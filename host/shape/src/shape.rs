@@ -142,9 +142,9 @@ impl Shape {
         nodes * (size_of::<Node>() + 64) + names
     }
 
-    /// Learns from one event. If the shape is known, compares it first. An event that neither differs
-    /// nor adds anything is only counted, without the counts of its places: they grow together, and
-    /// are compared with each other.
+    /// Learns from one event. If the shape is known, compares it first. An event that neither
+    /// differs nor adds anything is only counted, without the counts of its places: they grow
+    /// together, and are compared with each other.
     pub fn learn(&mut self, sample: &Sample<'_>, rules: &Rules) -> Learned {
         if self.is_usual(sample, rules) {
             self.count(Vec::new(), sample);

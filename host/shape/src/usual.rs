@@ -14,13 +14,13 @@ use super::types::Types;
 /// A place with fewer bodies, strings or objects is still counted: its words and formats may not be
 /// kept yet.
 const BODIES_MIN: u64 = 10;
-/// Of one body, so many fields are looked for: each object is compared with all fields of its place.
-/// Reading a body with more objects into a tree takes less time.
+/// The most fields that are looked for in one body: each object is compared with all fields of its
+/// place. Reading a body with more objects into a tree takes less time.
 const FIELDS_MAX: usize = 200_000;
 
-/// Whether a JSON body differs nowhere and adds nothing to the shape, so that only its event counts.
-/// Places with fewer than `min` bodies are still learned: with a value there, a body is not usual.
-/// `stamp` is a number that grows with every object of every body.
+/// Whether a JSON body differs nowhere and adds nothing to the shape, so that only its event
+/// counts. Places with fewer than `min` bodies are still learned: with a value there, a body is not
+/// usual. `stamp` is a number that grows with every object of every body.
 pub(crate) fn is_usual(root: &mut Node, body: &[u8], min: u64, stamp: &mut u64) -> bool {
     let mut walk = Walk {
         min: min.max(BODIES_MIN),

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::alarm::{Alarm, Change};
 
-/// The most characters of a sentence, and of a hint. Both can quote what a sender or a component has
-/// chosen.
+/// The most characters of a sentence, and of a hint. Both can quote what a sender or a component
+/// has chosen.
 const TEXT_MAX: usize = 1_000;
 /// Notices of one hook that wait to be passed on. A further one replaces the oldest.
 const NOTICES_MAX: usize = 32;
@@ -37,7 +37,7 @@ pub(crate) struct Text {
 // === impl Verdict ===
 
 impl Verdict {
-    /// What is raised is bounded, and has no hidden characters, whatever it quotes.
+    /// Both texts are bounded, and hidden characters that they quote are escaped.
     pub(crate) fn raised(sentence: String, hint: String) -> Verdict {
         Verdict::Raised(Text {
             sentence: printable_start(&sentence, TEXT_MAX),

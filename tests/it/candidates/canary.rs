@@ -110,8 +110,8 @@ async fn failing_canaries_fail_no_request() {
     .await;
 }
 
-/// What a candidate leaves is refused, because the hook may keep no values: its attempts have failed,
-/// though the component has returned.
+/// What a candidate leaves is refused, because the hook may keep no values: its attempts have
+/// failed, though the component has returned.
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_results_are_failures() {
     for mode in ["sync", "auto"] {
@@ -240,7 +240,8 @@ async fn only_new_files_are_tried_again() {
     assert_eq!(report(&node).await["candidate_runs"]["runs"], 0);
 }
 
-/// A panic of the host in an attempt of the candidate counts as its failure, also if a caller waits.
+/// A panic of the host in an attempt of the candidate counts as its failure, also if a caller
+/// waits.
 #[tokio::test(flavor = "multi_thread")]
 async fn panics_roll_back_in_every_mode() {
     for mode in ["sync", "async"] {

@@ -130,8 +130,8 @@ async fn endless_shadows_block_no_other() {
     assert_eq!(node.post("/stuck", &[], "{}").await, (200, "one".into()));
 }
 
-/// An attempt whose recording was cut is counted. It does not run until its limit, which would end the
-/// repetitions for minutes.
+/// An attempt whose recording was cut is counted. It does not run until its limit, which would end
+/// the repetitions for minutes.
 #[tokio::test(flavor = "multi_thread")]
 async fn cut_recordings_pause_no_shadow() {
     let receiver = Receiver::start().await;

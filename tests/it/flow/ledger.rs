@@ -1,5 +1,5 @@
-//! The steps of waiting events in a ledger of Postgres, with the faults that no sender can cause. The
-//! same tests of SQLite are beside its code.
+//! The steps of waiting events in a ledger of Postgres, with the faults that no sender can cause.
+//! The same tests of SQLite are beside its code.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -271,6 +271,38 @@ async fn half_a_purge_blocks_nothing() {
     opened.sql("SET search_path = landfall; SELECT purge('h', 2)");
     let claimed = opened.claim("h").await;
     assert_eq!((claimed.len(), body(&claimed[0])), (1, &b"2"[..]));
+    opened.ledger.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn purges_wait_for_ending_attempts() {
+    let Some(opened) = Opened::new().await else {
+        return;
+    };
+    for n in 0..3 {
+        opened
+            .accept(NewEvent {
+                order_key: Some("o".into()),
+                ..event("h", &n.to_string())
+            })
+            .await;
+    }
+    assert_eq!(opened.claim("h").await.len(), 1);
+
+    // The end of that attempt, as `finish` takes its locks.
+    let end = "SET search_path = landfall;
+               UPDATE deliveries SET state = state_done(), ended = now_ms() WHERE state = state_running();
+               SELECT lock_order('h', 'o'); SELECT pg_sleep(2); SELECT unblock_next('h', 'o')";
+    let (server, database) = (opened.server, opened.database.clone());
+    let ending = tokio::task::spawn_blocking(move || server.sql(&database, end));
+    let is_held = "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
+    while opened.sql(is_held) != "t" {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    opened.sql("SET search_path = landfall; SELECT purge('h', 9)");
+    ending.await.unwrap();
+    let left = opened.sql("SELECT count(*) FROM landfall.deliveries");
+    assert_eq!(left, "1", "only what ran is left");
     opened.ledger.close().await;
 }
 

@@ -59,9 +59,10 @@ async fn nodes_debounce_together() {
     assert_eq!(seen(&one).await.len(), 2);
 }
 
-/// In a rolling upgrade, nodes of versions before ledger version 11 claim the first event of a batch, and run only that.
+/// In a rolling upgrade, nodes of versions before ledger version 11 claim the first event of a
+/// batch, and run only that.
 #[tokio::test(flavor = "multi_thread")]
-async fn older_nodes_end_one_event_of_a_batch() {
+async fn older_nodes_end_one_batched_event() {
     let Some(server) = Postgres::shared() else {
         return;
     };

@@ -39,10 +39,9 @@ pub(crate) struct AuditQuery {
     /// Entries of this hook.
     hook: Option<String>,
     /// `replay`, `discard`, `retry-now`, `purge`, `erase`, `pause`, `resume`, `reload`, `reconcile`,
-    /// `promote`, `rollback`, `publish-try` or `send`; of the dashboard also `start-job`, `cancel-job`, and
-    /// `form` for an unknown form.
-    /// `unknown`: no endpoint takes the request. `foreign`: the sender was refused, such as a page
-    /// of another site.
+    /// `promote`, `rollback`, `publish-try` or `send`; of the dashboard also `start-job`,
+    /// `cancel-job`, and `form` for an unknown form. `unknown`: no endpoint takes the request.
+    /// `foreign`: the sender was refused, such as a page of another site.
     action: Option<String>,
     /// Entries of this time or later: `2026-01-31T08:15:30Z`, or `1h` for an hour ago.
     since: Option<String>,

@@ -262,7 +262,7 @@ async fn learned(
     Ok(learned)
 }
 
-/// Nothing was learned of a hook: because there is none, it is not learned, or no event was there.
+/// Says why nothing was learned: no such hook, its events are not learned, or it had no event yet.
 fn nothing_learned(admin: &Admin, hook: &str) -> Refusal {
     let statuses = admin.hooks.statuses();
     if !statuses.iter().any(|status| status.name == hook) {

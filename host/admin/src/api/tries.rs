@@ -1,5 +1,5 @@
-//! Published reports of `landfall try`: what differed when recorded attempts of a hook ran on another
-//! component. The node stores what the command has found, and runs nothing.
+//! Published reports of `landfall try`: what differed when recorded attempts of a hook ran on
+//! another component. The node stores what the command has found, and runs nothing.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -199,7 +199,7 @@ fn facts(summary: &Summary) -> Vec<(&'static str, String)> {
             summary.unanswered.to_string(),
         ),
         (
-            "Truncated: exceed a limit, and say nothing",
+            "Truncated: exceed a limit, and prove nothing",
             summary.truncated.to_string(),
         ),
     ];

@@ -25,8 +25,8 @@ const HANDLES_MAX: usize = 1024;
 // === impl Handler ===
 
 impl Handler {
-    /// The store of an attempt in this world, which ends with its budget. The guest in it checks its
-    /// deadline while it is one of the ticker.
+    /// The store of an attempt in this world, which ends with its budget. The guest in it checks
+    /// its deadline while it is one of the ticker.
     pub(super) fn store(
         &self,
         _: &TickedGuest<'_>,

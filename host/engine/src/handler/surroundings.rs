@@ -27,8 +27,8 @@ impl Handler {
         }
     }
 
-    /// The world of an attempt of a node. That of a batch is not recorded: its recording would belong
-    /// to one of its events.
+    /// The world of an attempt of a node. That of a batch is not recorded: its recording would
+    /// belong to one of its events.
     pub(super) fn world(&self, event: &Event) -> World {
         if landfall_flow::is_batch(event) {
             return World::UNRECORDED;

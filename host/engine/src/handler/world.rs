@@ -1,5 +1,5 @@
-//! What surrounds an attempt: the world itself, of which a recording may be made, or a recording that
-//! stands for it.
+//! What surrounds an attempt: the world itself, of which a recording may be made, or a recording
+//! that stands for it.
 
 use std::sync::Arc;
 

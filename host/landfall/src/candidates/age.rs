@@ -1,6 +1,7 @@
 //! How long candidates are tried. Only clocks that go forward count: that of this process from its
 //! first look at a trial, beside what nodes have noted before. So no step of the time of day
-//! promotes a candidate or keeps it from being promoted, and neither does a wrong time at its start.
+//! promotes a candidate or keeps it from being promoted, and neither does a wrong time at its
+//! start.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -31,7 +31,7 @@ impl CandidateControl {
         let states = &self.remembered.states;
         let noted = states.change(hook, |state| state.set_gone(None)).await;
         if let Err(error) = noted {
-            tracing::warn!(hook, %error, "that a hook is there again cannot be noted yet");
+            tracing::warn!(hook, %error, "the ledger cannot note yet that the hook is back");
         }
     }
 

@@ -62,7 +62,8 @@ pub(crate) struct CandidateControl {
 #[derive(Default)]
 struct Done {
     read: Option<Instant>,
-    /// The last read of a shared ledger has failed: other nodes may have decided what is not known here.
+    /// The last read of a shared ledger has failed: other nodes may have decided what is not known
+    /// here.
     is_outdated: bool,
     ended: Option<Instant>,
     forgot: Option<Instant>,

@@ -20,7 +20,7 @@ use super::phase::Phase;
 
 impl CandidateControl {
     /// Tries the candidate of a hook if it should be tried, and has rules judge a canary.
-    pub(super) async fn look_at(&self, hook: &str, found: &FoundCandidate) {
+    pub(super) async fn look_at(&self, hook: &str, found: &Arc<FoundCandidate>) {
         let Some(cell) = self.remembered.candidates.cell_of(hook) else {
             return;
         };
@@ -57,7 +57,10 @@ impl CandidateControl {
                 }
                 let candidate = Candidate::new(handler, found.spec.trial.clone());
                 let candidate = Arc::new(candidate);
-                cell.set(Some(candidate.clone()));
+                let candidates = &self.remembered.candidates;
+                if !candidates.begin(hook, found, candidate.clone()) {
+                    return;
+                }
                 candidate
             }
         };

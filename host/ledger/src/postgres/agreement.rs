@@ -41,7 +41,7 @@ impl Agreement {
             *logged = Some(Instant::now());
             tracing::warn!(
                 why,
-                "nothing is removed by age until all nodes agree; this line is repeated every hour at most"
+                "nothing is removed by age until all nodes agree; this line is repeated at most once an hour"
             );
         }
     }

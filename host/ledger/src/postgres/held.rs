@@ -18,8 +18,8 @@ pub(super) type Members = HashMap<i64, Vec<Option<Result<Event, Corrupt>>>>;
 const DAMAGED: i32 = 16;
 const GROUPS_MAX: i64 = OPEN_GROUPS_MAX as i64;
 
-/// Applies the flow of the hook to an event that this transaction has accepted. Returns what was done,
-/// for `FlowNotes::add_sum`. SQLite: `admit`.
+/// Applies the flow of the hook to an event that this transaction has accepted. Returns what was
+/// done, for `FlowNotes::add_sum`. SQLite: `admit`.
 pub(super) async fn admit(
     transaction: &Transaction<'_>,
     event: &Event,

@@ -24,12 +24,14 @@ pub(super) async fn gone(
                       SELECT key FROM kv WHERE hook = $1 AND key <> ALL ($2) ORDER BY key FOR UPDATE))";
     client.execute_cached(forget, &[&OWNER, &keys]).await?;
 
-    // The end of a note tells when the last look was.
+    // The end of a note tells when the last look was. A damaged note begins anew.
     let look = "INSERT INTO kv (hook, key, is_text, value, until)
                 SELECT $1::text, noted.key, true, '0'::bytea, now_ms() + $3::bigint FROM unnest($2::bytea[]) AS noted (key)
                 ON CONFLICT (hook, key) DO UPDATE SET until = greatest(kv.until, excluded.until),
-                    value = CASE WHEN kv.until > now_ms() THEN convert_to((convert_from(kv.value, 'UTF8')::bigint
-                        + least(greatest(excluded.until - kv.until, 0), $4::bigint))::text, 'UTF8') ELSE excluded.value END
+                    value = CASE WHEN kv.until > now_ms() AND encode(kv.value, 'escape') ~ '^[0-9]{1,15}$'
+                        THEN convert_to((convert_from(kv.value, 'UTF8')::bigint
+                            + least(greatest(excluded.until - kv.until, 0), $4::bigint))::text, 'UTF8')
+                        ELSE excluded.value END
                 RETURNING kv.key, convert_from(kv.value, 'UTF8')::bigint";
     let (noted_for, most) = (millis(NOTED_FOR), millis(BETWEEN_LOOKS));
     let rows = client

@@ -208,8 +208,8 @@ impl Postgres {
         .await
     }
 
-    /// As `claim`. If a damaged row of the hook makes that impossible, others go on: the hook is due
-    /// again after `CLAIM_AGAIN`. SQLite: `leases::claim_apart`.
+    /// As `claim`. If a damaged row of the hook makes that impossible, others go on: the hook is
+    /// due again after `CLAIM_AGAIN`. SQLite: `leases::claim_apart`.
     async fn claim_apart(
         &self,
         client: &Object,
@@ -247,8 +247,8 @@ impl Postgres {
     }
 }
 
-/// The claims of several hooks. Those that were stored are leases, and are not dropped because of an
-/// error of another hook.
+/// The claims of several hooks. Those that were stored are leases, and are not dropped because of
+/// an error of another hook.
 fn claimed(claims: Vec<Result<HookClaim, LedgerError>>) -> Result<Vec<HookClaim>, LedgerError> {
     let (mut stored, mut failure) = (Vec::with_capacity(claims.len()), None);
     for claim in claims {

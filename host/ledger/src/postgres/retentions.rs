@@ -1,5 +1,5 @@
 //! The retention that the nodes of a shared ledger agree on. Each node announces what its settings
-//! and hook files say, and removes only what each announcement lets go: the files of another node
+//! and hook files say, and removes only what every announcement allows: the files of another node
 //! may be newer, and what is removed does not come back. The key of an announcement is the process.
 
 use std::collections::BTreeMap;
@@ -164,7 +164,7 @@ impl Postgres {
             .ask(async |client| client.execute_cached(sql, &[&OWNER, &key, &holds]).await)
             .await;
         if let Err(error) = left {
-            tracing::debug!(%error, "what this node keeps is kept for a day");
+            tracing::debug!(%error, "other nodes keep to the retention of this node for a day");
         }
     }
 }

@@ -358,8 +358,8 @@ async fn commit(
             .map_err(|error| LedgerError::Unreachable(connect::describe_error(&error)))?;
         let transaction = client.transaction().await?;
         landfall_model::kill_point!("ledger-in-batch");
-        // An event that runs locks its order key in the first of its statements, one that waits locks
-        // its group in the second: all of those come first.
+        // An event that runs locks its order key in the first of its statements, one that waits
+        // locks its group in the second: all of those come first.
         let (joining, others) = jobs.split_at(jobs.partition_point(Job::joins_group));
         let mut written = try_join_all(joining.iter().map(|job| job.run(&transaction))).await?;
         written.extend(try_join_all(others.iter().map(|job| job.run(&transaction))).await?);

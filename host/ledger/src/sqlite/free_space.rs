@@ -1,13 +1,13 @@
-//! When the disk was last seen with enough free space. To ask the system for each event would cost a
-//! large part of what its statements cost.
+//! When the disk was last seen with enough free space. Asking the system for each event
+//! would cost a large part of what its statements cost.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use landfall_model::lock;
 
-/// So long, a disk that had enough free space counts as one. Events of this time fit into the rest
-/// of the disk, and what does not fit is refused by the commit.
+/// How long a reading of enough free space holds. The events of this time fit into the rest of the
+/// disk; what does not fit is refused by the commit.
 const FRESH: Duration = Duration::from_millis(2);
 
 /// Remembers for a moment that there was enough free space.

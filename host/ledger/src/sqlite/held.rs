@@ -93,8 +93,8 @@ fn go_on(
     }
 }
 
-/// Closes the groups of a hook that are due. A damaged row is removed, and keeps nothing from running.
-/// Postgres: `close_due`.
+/// Closes the groups of a hook that are due. A damaged row is removed, and keeps nothing from
+/// running. Postgres: `close_due`.
 pub(super) fn close_due(
     connection: &Connection,
     hook: &str,

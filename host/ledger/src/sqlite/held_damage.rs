@@ -1,12 +1,13 @@
-//! Rows of `held` that cannot be read. They are removed, so that nothing waits for them. Each function
-//! runs inside a transaction of its caller. Postgres: `is_damaged` in `functions/held.sql`.
+//! Rows of `held` that cannot be read. They are removed, so that nothing waits for them. Each
+//! function runs inside a transaction of its caller. Postgres: `is_damaged` in
+//! `functions/held.sql`.
 
 use rusqlite::{Connection, params};
 
 use crate::flow_counts::{FlowNotes, FlowStep};
 
-/// The step and the key of a row of `held` in hexadecimal digits, which can be read whatever their
-/// bytes are.
+/// The step and the key of a row of `held` in hexadecimal digits, so that damaged bytes can be
+/// read, too.
 pub(super) type RowKey = (String, String);
 
 /// The key of a row of `held`.
@@ -16,8 +17,8 @@ pub(super) fn row_key(connection: &Connection, step: i64, key: &[u8]) -> rusqlit
         .query_row(params![step, key], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
-/// Removes the row of an open group that is damaged. What waited for it is stranded then, and the next
-/// repair lets it run.
+/// Removes the row of an open group that is damaged. What waited for it is stranded then, and the
+/// next repair lets it run.
 pub(super) fn set_aside(
     connection: &Connection,
     hook: &str,

@@ -37,8 +37,9 @@ pub(super) fn has_members(connection: &Connection, leader: i64) -> rusqlite::Res
     connection.prepare_cached(&sql)?.exists([leader])
 }
 
-/// The events of a batch were refused: its provider sends them again, and that is no duplicate. Every
-/// identity of every event is removed, while its other events still wait. Postgres: `forget_refused`.
+/// The events of a batch were refused: its provider sends them again, and that is no duplicate.
+/// Every identity of every event is removed, while its other events still wait. Postgres:
+/// `forget_refused`.
 pub(super) fn forget_refused(connection: &Connection, leader: i64) -> rusqlite::Result<()> {
     let sql = format!(
         "DELETE FROM dedup WHERE event IN (

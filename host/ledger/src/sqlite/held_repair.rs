@@ -59,8 +59,8 @@ pub(super) fn free_stranded(
     Ok(Stranded::of(page))
 }
 
-/// Makes groups due that would be due later than any setting allows, and removes those whose time is
-/// no number. Nothing else would ever close them.
+/// Makes groups due that would be due later than any setting allows, and removes those whose time
+/// is no number. Nothing else would ever close them.
 fn repair_times(
     connection: &Connection,
     now: LedgerTime,

@@ -68,8 +68,8 @@ pub(super) fn claim(
     Ok((claimed, next_due(connection, hook)?))
 }
 
-/// As `claim`. If a damaged row of the hook makes that impossible, nothing of this hook changes, and
-/// others go on: the hook is due again after `CLAIM_AGAIN`. Postgres: in `Deliveries::claim`.
+/// As `claim`. If a damaged row of the hook makes that impossible, nothing of this hook changes,
+/// and others go on: the hook is due again after `CLAIM_AGAIN`. Postgres: in `Deliveries::claim`.
 pub(super) fn claim_apart(
     connection: &Connection,
     hook: &str,

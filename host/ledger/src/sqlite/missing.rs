@@ -45,7 +45,8 @@ fn forget_others(
     missing: &[String],
     now: LedgerTime,
 ) -> rusqlite::Result<()> {
-    let mut found = kv::keys(connection, OWNER, "", "", HOOKS_MAX, now)?;
+    // With a damaged key, notes stay until they end.
+    let mut found = kv::keys(connection, OWNER, "", "", HOOKS_MAX, now).unwrap_or_default();
     found.retain(|hook| missing.binary_search(hook).is_err());
     let removed = found.into_iter().map(|key| KvWrite {
         key,
@@ -65,8 +66,8 @@ fn noted(
     // A damaged note begins anew.
     let value = kv::get(connection, OWNER, hook, now).unwrap_or_default();
     let number = value.and_then(|value| value.number());
-    let until = kv::expiry(connection, OWNER, hook, now)?.flatten();
-    let (Some(number), Some(until)) = (number, until) else {
+    let until = kv::expiry(connection, OWNER, hook, now).unwrap_or_default();
+    let (Some(number), Some(until)) = (number, until.flatten()) else {
         return Ok(None);
     };
 

@@ -13,7 +13,8 @@ const STEP: i64 = 500;
 /// Pages that one step returns to the file system.
 const PAGES: i64 = 1000;
 
-/// One step. A hook that `hooks` does not name keeps everything. Returns how many items it removed. Fewer than a whole step: nothing is left to remove.
+/// One step. A hook that `hooks` does not name keeps everything. Returns how many items it removed.
+/// Fewer than a whole step: nothing is left to remove.
 pub(super) fn step(
     connection: &Connection,
     retention: &Retention,

@@ -56,8 +56,8 @@ pub struct Recording {
     /// What the component made of it.
     pub result: RunResult,
     /// How many values were masked in what the component read: variables with secrets, secrets by
-    /// their names, and what `[redact]` removes. They are masked wherever they occur in the recording, so that a run on it
-    /// is the same; only what a component computes of them differs.
+    /// their names, and what `[redact]` removes. They are masked wherever they occur in the
+    /// recording, so that a run on it is the same; only what a component computes of them differs.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub masked_values: usize,
     /// The parts that were cut at a limit. Such a recording says nothing about another component.

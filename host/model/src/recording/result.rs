@@ -27,7 +27,7 @@ pub struct RunResult {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub kv: BTreeMap<String, RecordedChange>,
     /// The values, by key, that must be unchanged when the effects are applied (`compare_and_set`),
-    /// whatever the attempt has made of the key since. `None`: the key must have no value.
+    /// also if the attempt has changed the key since. `None`: the key must have no value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub conditions: BTreeMap<String, Option<RecordedBody>>,
     /// Staged events for other hooks, in order.

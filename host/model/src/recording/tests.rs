@@ -153,7 +153,7 @@ fn dropped_comparisons_are_found() {
         by: 1,
         expires_in_s: None,
     };
-    // Whatever the attempt has made of the key after its `compare_and_set`.
+    // Every change that the attempt can make to the key after its `compare_and_set`.
     for change in [set, RecordedChange::Delete, add] {
         let with = |condition: Option<Option<&str>>| {
             let mut recording = recording();

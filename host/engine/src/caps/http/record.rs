@@ -152,7 +152,7 @@ impl Drop for RunningCall {
 // === impl CallRecord ===
 
 impl CallRecord {
-    /// `until`: the deadline of the attempt. `keeps_sent`: somebody reads the bodies of requests.
+    /// `until`: the deadline of the attempt. `keeps_sent`: the bodies of requests are shown.
     pub(crate) fn new(
         metrics: Option<Arc<OutboundMetrics>>,
         until: Instant,

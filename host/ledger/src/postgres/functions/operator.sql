@@ -155,26 +155,33 @@ CREATE OR REPLACE FUNCTION purge(p_hook text, p_limit integer)
 RETURNS TABLE (removed bigint, forgotten bigint, rows_gone bigint, values_gone bigint) LANGUAGE plpgsql AS $$
 DECLARE
     it record;
-    orders bytea[] := '{}';
+    chosen bigint[];
+    orders bytea[];
     one bytea;
 BEGIN
     removed := 0;
     forgotten := 0;
     PERFORM close_all(p_hook);
-    FOR it IN SELECT d.id, d.event, CASE WHEN d.state = state_pending() THEN d.order_key END AS order_key
-              FROM deliveries d WHERE d.hook = p_hook AND d.state <> state_running()
-              ORDER BY d.id LIMIT p_limit FOR UPDATE SKIP LOCKED LOOP
+    SELECT array_agg(c.id), array_agg(DISTINCT c.order_key) FILTER (WHERE c.state = state_pending() AND c.order_key IS NOT NULL)
+    INTO chosen, orders FROM (
+        SELECT d.id, d.state, d.order_key FROM deliveries d WHERE d.hook = p_hook AND d.state <> state_running()
+        ORDER BY d.id LIMIT p_limit) c;
+    -- Events before order keys, as a replay takes them, and order keys before deliveries, as the end of an attempt does.
+    PERFORM 1 FROM events e WHERE e.seq IN (SELECT d.event FROM deliveries d WHERE d.id = ANY (chosen)) ORDER BY e.seq FOR UPDATE;
+    FOR one IN SELECT o.key FROM unnest(orders) AS o (key) ORDER BY 1 LOOP
+        PERFORM lock_order(p_hook, one);
+    END LOOP;
+    -- One that has become pending meanwhile, under another order key, is left to the next step.
+    FOR it IN SELECT d.id, d.event FROM deliveries d WHERE d.id = ANY (chosen) AND d.state <> state_running()
+              AND (d.state <> state_pending() OR d.order_key IS NULL OR d.order_key = ANY (orders))
+              ORDER BY d.id FOR UPDATE SKIP LOCKED LOOP
         DELETE FROM attempts a WHERE a.delivery = it.id;
         DELETE FROM deliveries d WHERE d.id = it.id;
         PERFORM drop_event(it.event);
         removed := removed + 1;
-        IF it.order_key IS NOT NULL THEN
-            orders := array_append(orders, it.order_key);
-        END IF;
     END LOOP;
     -- A purge may be interrupted: what is left must not wait for one that was removed.
-    FOR one IN SELECT DISTINCT o.key FROM unnest(orders) AS o (key) ORDER BY 1 LOOP
-        PERFORM lock_order(p_hook, one);
+    FOR one IN SELECT o.key FROM unnest(orders) AS o (key) ORDER BY 1 LOOP
         IF NOT is_order_open(p_hook, one) THEN
             PERFORM unblock_next(p_hook, one);
         END IF;

@@ -15,7 +15,7 @@ const DIGEST_BYTES: usize = 32;
 // === impl SealedLedger ===
 
 impl SealedLedger {
-    /// What duplicates are compared by: nobody can compute it without the ledger's own key.
+    /// What duplicates are compared by. It cannot be computed without the ledger's own key.
     pub(crate) fn digest(&self, digest: &[u8]) -> [u8; DIGEST_BYTES] {
         match &self.digests {
             Some(key) => {

@@ -1,4 +1,5 @@
-//! The key-value data of handlers, whose values are sealed, and the notes of the node, which are not.
+//! The key-value data of handlers, whose values are sealed, and the notes of the node, which are
+//! not.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! A ledger that encrypts what it stores: it seals the parts of each step, and opens what the ledger
-//! below returns. Every other step passes through. Without keys it seals nothing, and says what it
-//! cannot open: another node may have encrypted it.
+//! A ledger that encrypts what it stores: it seals the parts of each step, and opens what the
+//! ledger below returns. Every other step passes through. Without keys it seals nothing, and says
+//! what it cannot open: another node may have encrypted it.
 //!
 //! `deliveries`, `history`, `kv` and `unsealed` implement the traits of a ledger. The other files
 //! seal and open what their methods take and return.

@@ -64,7 +64,7 @@ async fn damaged_groups_stop_nothing() {
 }
 
 #[tokio::test]
-async fn backlogs_are_read_without_a_damaged_time() {
+async fn backlogs_leave_out_damaged_times() {
     let dir = tempfile::tempdir().unwrap();
     let Opened { ledger, .. } = open(dir.path());
     accept(&ledger, held("a", debounce("k", LONG, Keep::Last), None)).await;

@@ -371,6 +371,26 @@ async fn missing_hooks_are_counted_across_restarts() {
 }
 
 #[tokio::test]
+async fn damaged_notes_begin_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    accept(&opened.ledger, new(event("away", "a"))).await;
+    let hooks = HookRetentions {
+        missing_for: HookRetentions::MISSING_FOR,
+        ..HookRetentions::default()
+    };
+    let now = opened.ledger.now();
+    let none: [&str; 0] = [];
+    let other = Connection::open(dir.path().join("ledger.db")).unwrap();
+    for damage in ["until = 'soon'", "value = 'many'", "key = x'ff'"] {
+        assert_eq!(gone(&opened.ledger, &hooks, now).await, none, "{damage}");
+        let change = format!("UPDATE kv SET {damage} WHERE hook = '_missing'");
+        other.execute_batch(&change).unwrap();
+        assert_eq!(gone(&opened.ledger, &hooks, now).await, none, "{damage}");
+    }
+}
+
+#[tokio::test]
 async fn late_recordings_of_erased_events_go() {
     let dir = tempfile::tempdir().unwrap();
     let Opened { ledger, .. } = open(dir.path());

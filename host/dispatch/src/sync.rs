@@ -123,7 +123,10 @@ impl Dispatcher {
                     return attempt.outcome;
                 }
                 // A success whose effects cannot be stored is none.
-                Err(error) => return not_stored(&error.to_string()),
+                Err(error) => {
+                    take_back(target, &handler, version);
+                    return not_stored(&error.to_string());
+                }
             }
         }
         let (id, hook) = (stored.event().id, stored.event().hook.clone());

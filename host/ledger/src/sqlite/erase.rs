@@ -104,6 +104,14 @@ fn clear_batches(connection: &Connection, seq: i64) -> rusqlite::Result<()> {
          AND id IN (SELECT batch FROM deliveries WHERE event = ? AND flow = {BATCH})"
     );
     connection.prepare_cached(&sql)?.execute([seq])?;
+    // After an attempt of the first event alone, the reason is that of this attempt.
+    let sql = format!(
+        "UPDATE deliveries SET reason = NULL
+         WHERE id IN (SELECT batch FROM deliveries WHERE event = ? AND batch IS NOT NULL) AND reason IS NOT NULL
+         AND (flow <> {ALONE} OR NOT EXISTS (
+             SELECT 1 FROM attempts a WHERE a.delivery = deliveries.id AND a.number > deliveries.batch_attempts))"
+    );
+    connection.prepare_cached(&sql)?.execute([seq])?;
     let sql = format!(
         "DELETE FROM recordings
          WHERE delivery IN (SELECT batch FROM deliveries WHERE event = ? AND batch IS NOT NULL)

@@ -54,6 +54,10 @@ BEGIN
             WHERE m.event = it.seq AND (o.flow <> 4 OR a.number <= o.batch_attempts));
     UPDATE deliveries o SET reply = NULL FROM deliveries m
     WHERE m.event = it.seq AND m.flow = 2 AND o.id = m.batch AND o.reply IS NOT NULL;
+    -- After an attempt of the first event alone, the reason is that of this attempt.
+    UPDATE deliveries o SET reason = NULL FROM deliveries m
+    WHERE m.event = it.seq AND o.id = m.batch AND o.reason IS NOT NULL
+        AND (o.flow <> 4 OR NOT EXISTS (SELECT 1 FROM attempts a WHERE a.delivery = o.id AND a.number > o.batch_attempts));
     UPDATE attempts a SET record = '{}', reason = '' FROM deliveries m JOIN deliveries o ON o.id = m.batch
     WHERE m.event = it.seq AND a.delivery = o.id AND (o.flow <> 4 OR a.number <= o.batch_attempts);
     UPDATE deliveries d SET reason = NULL, reply = NULL, order_key = NULL, held_order = NULL, pruned = true,

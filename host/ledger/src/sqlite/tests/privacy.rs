@@ -206,6 +206,32 @@ async fn erased_members_leave_nothing_in_batches() {
 }
 
 #[tokio::test]
+async fn erased_members_leave_no_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let Opened { ledger, .. } = open(dir.path());
+    let (first, second) = (event("h", "a"), secret_event());
+    let id = second.event().id;
+    for stored in [first, second] {
+        accept(&ledger, of_two(stored)).await;
+    }
+    let batch = claim(&ledger, "h", 1).await.remove(0);
+    finish(&ledger, batch, Disposition::Split(canary("why"))).await;
+    for one in claim(&ledger, "h", 2).await {
+        let is_second = one.event.as_ref().is_some_and(|event| {
+            let event = event.as_ref().unwrap();
+            event.id == id
+        });
+        if is_second {
+            let ending = Disposition::Done(Results::empty(Quota { kv: 0, rows: 0 }));
+            finish(&ledger, one, ending).await;
+        }
+    }
+
+    erase(&ledger, id).await;
+    assert_clean(&ledger, dir.path()).await;
+}
+
+#[tokio::test]
 async fn open_events_are_not_erased() {
     let dir = tempfile::tempdir().unwrap();
     let Opened { ledger, .. } = open(dir.path());
